@@ -1,0 +1,70 @@
+# Two commands do it all: `make demo` and `make test`. Everything is installed into .venv and node_modules here.
+
+PYTHON  ?= python3.11
+VENV    := .venv
+BIN     := $(VENV)/bin
+JOBS    ?= 2
+# Extra arguments for pip, for example a package index with CPU-only builds of torch.
+PIP_ARGS ?=
+DEMO_ARGS ?=
+TEST_ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export HF_HUB_OFFLINE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit lint format types contracts artifacts bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready node_modules/.ready $(VENV)/.compiler ## Install everything, pinned, into .venv and node_modules
+
+demo: setup ## The whole story, for real: fund, train, attest, pay, audit; then three rug pulls that fail
+	@$(BIN)/llamafund demo $(DEMO_ARGS)
+
+test: setup lint unit ## All checks and all tests (no network needed after setup)
+
+unit: setup ## The tests alone; TEST_ARGS="-k words" selects
+	$(BIN)/python -m pytest -n $(JOBS) $(TEST_ARGS)
+
+lint: setup ## Style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Format the Python code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup ## Type-check the Python code
+	$(BIN)/mypy
+
+contracts: setup ## Compile the contracts with brownie
+	$(BIN)/python scripts/export_artifacts.py --check
+
+artifacts: setup ## Compile the contracts and export the artifacts into the Python package
+	$(BIN)/python scripts/export_artifacts.py
+
+bench: setup ## Measure; each row against its reference (python -m bench NAME for one)
+	$(BIN)/python -m bench gas
+
+clean: ## Remove everything that was installed, built or produced here
+	rm -rf $(VENV) node_modules build demo-out llamafund.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/.ready: pyproject.toml constraints.txt scripts/mend_brownie.py
+	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11 ($(PYTHON) was not found): install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt $(PIP_ARGS) --editable '.[trainer,contracts,dev]'
+	$(BIN)/python scripts/mend_brownie.py
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "This needs Node 20 with npm (npm was not found): install it first" >&2; exit 1; }
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(VENV)/.compiler: $(VENV)/.ready node_modules/.ready scripts/setup_compiler.py
+	$(BIN)/python scripts/setup_compiler.py
+	@touch $@

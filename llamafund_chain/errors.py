@@ -1,0 +1,77 @@
+"""Errors that a person reads, each with the exit code the command line ends with.
+
+A message has three parts: what happened (with the value), why, and what to do next.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command line; documented and stable."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    VERIFICATION_FAILED = 3
+    NODE_UNREACHABLE = 4
+    REVERTED = 5
+    NOT_FINAL = 6
+    INTERRUPTED = 130
+
+
+class LlamafundError(Exception):
+    """Base of every error raised on purpose.
+
+    Args:
+        what: What happened, with the offending value.
+        why: The reason, where it is not obvious from `what`.
+        remedy: What the reader can do next.
+    """
+
+    exit_code: ExitCode = ExitCode.ERROR
+
+    def __init__(self, what: str, why: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.why:
+            parts.append(self.why)
+        if self.remedy:
+            parts.append(self.remedy)
+        return " ".join(part if part.endswith((".", "?", "!", ":")) else f"{part}." for part in parts)
+
+
+class UsageError(LlamafundError):
+    """The input cannot be used as given."""
+
+    exit_code = ExitCode.USAGE
+
+
+class VerificationError(LlamafundError):
+    """Something is not what it claims to be."""
+
+    exit_code = ExitCode.VERIFICATION_FAILED
+
+
+class NodeUnreachableError(LlamafundError):
+    """The chain's node, or another server, did not answer."""
+
+    exit_code = ExitCode.NODE_UNREACHABLE
+
+
+class TransactionRevertedError(LlamafundError):
+    """The contract refused the transaction; nothing moved."""
+
+    exit_code = ExitCode.REVERTED
+
+
+class NotFinalError(LlamafundError):
+    """What this step relies on could still be undone by a reorganisation."""
+
+    exit_code = ExitCode.NOT_FINAL
