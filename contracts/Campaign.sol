@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
+import {IERC5267} from "@openzeppelin/contracts/interfaces/IERC5267.sol";
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
+import {Memory} from "@openzeppelin/contracts/utils/Memory.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+
+import {
+    ICampaign,
+    Ledger,
+    Milestone,
+    MilestoneAttestation,
+    MilestoneKind,
+    Status,
+    Terms
+} from "./interfaces/ICampaign.sol";
+import {PackedLedger} from "./libraries/PackedLedger.sol";
+import {PackedTerms} from "./libraries/PackedTerms.sol";
+
+/// @title Campaign
+/// @notice The implementation behind every campaign. It runs only through clones that carry their terms in their code;
+/// called directly it refuses.
+/// @dev NOT checked, because no contract can:
+/// - that attested evidence exists or is true: the quorum's signatures say so, and backers have the window to object;
+/// - that the clone came from the factory: ask `CampaignFactory.isCampaign` before trusting an address;
+/// - that the researcher does not choose the moment of `activate` for its training seed's sake: whoever minds waits for
+///   the funding deadline or the cap, when everybody can activate;
+/// - that a token keeps balances still between transfers: rebasing tokens are unsupported.
+/// The balance is read only around an incoming token transfer. Ether forced in or tokens donated count for nothing.
+contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
+    using Memory for bytes;
+    using PackedTerms for Memory.Slice;
+    using SafeERC20 for IERC20;
+
+    bytes32 private constant DOMAIN_TYPE_HASH =
+        keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+    bytes32 private constant ATTESTATION_TYPE_HASH = keccak256(
+        "MilestoneAttestation(uint8 milestone,uint8 kind,bytes32 evidence,bytes32 parent,bytes32 contentRoot,uint64 contentSize,int64 score,uint64 expiry)"
+    );
+    string private constant DOMAIN_NAME = "LlamaFund Campaign";
+    string private constant DOMAIN_VERSION = "1";
+
+    uint256 private constant BPS = 10_000;
+    uint256 private constant VOTED_STOP = 1 << 128;
+    /// @dev Bounds what a contract wallet can burn, and with it what it can return.
+    uint256 private constant WALLET_GAS = 500_000;
+
+    /// @dev The only immutable, so that the code differs between chains in nothing but this address.
+    address private immutable SELF = address(this);
+
+    PackedLedger private _ledger;
+    bytes32 private _latestEvidence;
+    /// @dev A pledge in the lower 128 bits, `VOTED_STOP` above: one slot a backer.
+    mapping(address backer => uint256) private _backers;
+    /// @inheritdoc ICampaign
+    bytes32 public trainingSeed;
+    /// @inheritdoc ICampaign
+    uint256 public stopSupport;
+    /// @inheritdoc ICampaign
+    mapping(uint256 payee => uint256) public claimed;
+
+    // =============================================================== backers
+
+    /// @inheritdoc ICampaign
+    /// @dev Needs no guard: it calls nobody, and money that arrives in the middle of another call is money all the same.
+    function pledge(address backer) external payable {
+        Memory.Slice t = _terms();
+        PackedLedger l = _ledger;
+
+        // Check
+        if (t.asset() != address(0)) {
+            revert Campaign_WrongAsset(t.asset());
+        }
+        uint256 cap = _checkPledge(t, l, backer);
+
+        // Effect
+        _credit(l, cap, backer, msg.value);
+    }
+
+    /// @inheritdoc ICampaign
+    function pledgeToken(address backer, uint256 amount) external nonReentrant {
+        _pledgeToken(_terms(), backer, amount);
+    }
+
+    /// @inheritdoc ICampaign
+    function pledgeTokenWithPermit(address backer, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s)
+        external
+        nonReentrant
+    {
+        Memory.Slice t = _terms();
+        if (t.asset() == address(0)) {
+            revert Campaign_WrongAsset(address(0));
+        }
+        // Whoever saw the permit in the mempool can have used it first. What counts is the allowance, and the transfer
+        // below cannot succeed without it.
+        try IERC20Permit(t.asset()).permit(msg.sender, address(this), amount, deadline, v, r, s) {} catch {}
+        _pledgeToken(t, backer, amount);
+    }
+
+    /// @inheritdoc ICampaign
+    function unpledge(uint256 amount, address recipient) external nonReentrant {
+        Memory.Slice t = _terms();
+        PackedLedger l = _ledger;
+
+        // Check
+        _requireStatus(t, l, Status.Funding);
+        _checkRecipient(recipient);
+        if (amount == 0) {
+            revert Campaign_ZeroAmount();
+        }
+        uint256 own = _backers[msg.sender];
+        if (amount > own) {
+            revert Campaign_PledgeTooSmall({pledged: own, requested: amount});
+        }
+        uint256 rest = l.pledged() - amount;
+        uint256 goal = t.goal();
+        if (l.pledged() >= goal && rest < goal) {
+            revert Campaign_GoalLocked({goal: goal, wouldBe: rest});
+        }
+
+        // Effect
+        // Nobody has voted yet: the slot is the pledge alone.
+        _ledger = l.withPledged(rest);
+        _backers[msg.sender] = own - amount;
+        emit Unpledged({backer: msg.sender, recipient: recipient, amount: amount});
+
+        // Interaction
+        _send(t, recipient, amount);
+    }
+
+    /// @inheritdoc ICampaign
+    function voteStop(bool support) external {
+        Memory.Slice t = _terms();
+        PackedLedger l = _ledger;
+        uint256 own = pledgeOf(msg.sender);
+
+        // Check
+        _requireStatus(t, l, Status.Active);
+        if (l.attested() == t.milestoneCount()) {
+            revert Campaign_VotingClosed();
+        }
+        if (own == 0) {
+            revert Campaign_NotBacker(msg.sender);
+        }
+        if (hasVotedStop(msg.sender) == support) {
+            revert Campaign_VoteUnchanged(support);
+        }
+
+        // Effect
+        uint256 total = support ? stopSupport + own : stopSupport - own;
+        stopSupport = total;
+        _backers[msg.sender] = support ? own | VOTED_STOP : own;
+        emit StopVoted({backer: msg.sender, support: support, weight: own, totalSupport: total});
+        if (support && total * BPS >= l.pledged() * t.stopBps()) {
+            _ledger = l.withStop();
+            emit Stopped(total);
+        }
+    }
+
+    /// @inheritdoc ICampaign
+    function refund(address backer) external nonReentrant {
+        _refund(backer, backer);
+    }
+
+    /// @inheritdoc ICampaign
+    function refundTo(address recipient) external nonReentrant {
+        _checkRecipient(recipient);
+        _refund(msg.sender, recipient);
+    }
+
+    // ============================================================ researcher
+
+    /// @inheritdoc ICampaign
+    function activate() external nonReentrant {
+        Memory.Slice t = _terms();
+        PackedLedger l = _ledger;
+
+        // Check
+        _requireStatus(t, l, Status.Funding);
+        if (l.pledged() < t.goal()) {
+            revert Campaign_GoalNotMet({goal: t.goal(), pledged: l.pledged()});
+        }
+        bool closed = block.timestamp >= t.fundingDeadline() || l.pledged() == t.cap();
+        if (!closed && msg.sender != t.researcher()) {
+            revert Campaign_FundingOpen(t.fundingDeadline());
+        }
+
+        // Effect
+        bytes32 seed =
+            keccak256(abi.encode(blockhash(block.number - 1), block.prevrandao, block.chainid, address(this)));
+        _ledger = l.withActive();
+        trainingSeed = seed;
+        emit Activated({pledged: l.pledged(), trainingSeed: seed});
+    }
+
+    /// @inheritdoc ICampaign
+    function extendDeadlines(uint32 bySeconds) external {
+        Memory.Slice t = _terms();
+        PackedLedger l = _ledger;
+
+        // Check
+        _checkResearcher(t);
+        _requireStatus(t, l, Status.Active);
+        _checkIndex(t, l.attested());
+        if (bySeconds == 0) {
+            revert Campaign_ZeroAmount();
+        }
+        uint256 used = l.slackUsed() + bySeconds;
+        if (used > t.slack()) {
+            revert Campaign_SlackExceeded({slack: t.slack(), wouldBe: used});
+        }
+
+        // Effect
+        _ledger = l.withSlackUsed(used);
+        emit DeadlinesExtended({bySeconds: bySeconds, slackUsed: uint32(used)});
+    }
+
+    /// @inheritdoc ICampaign
+    function postUpdate(bytes32 manifest) external {
+        _checkResearcher(_terms());
+        emit UpdatePosted(manifest);
+    }
+
+    // ===================================================== attestors, payees
+
+    /// @inheritdoc ICampaign
+    function attest(MilestoneAttestation calldata attestation, uint256 signers, bytes[] calldata signatures)
+        external
+        nonReentrant
+    {
+        Memory.Slice t = _terms();
+        PackedLedger l = _ledger;
+
+        // Check
+        _requireStatus(t, l, Status.Active);
+        if (attestation.milestone != l.attested()) {
+            revert Campaign_WrongMilestone({expected: l.attested(), actual: attestation.milestone});
+        }
+        // Once all milestones are attested, an active campaign's window is open: the index below is in range.
+        if (l.attested() != 0 && block.timestamp < _windowEnd(t, l)) {
+            revert Campaign_WindowOpen(_windowEnd(t, l));
+        }
+        _checkAttestation(t, attestation);
+        _checkSignatures(t, attestation, signers, signatures);
+
+        // Effect
+        _ledger = l.withAttestation();
+        _latestEvidence = attestation.evidence;
+        emit MilestoneAttested({
+            milestone: attestation.milestone,
+            evidence: attestation.evidence,
+            attestation: attestation,
+            signers: signers
+        });
+    }
+
+    /// @inheritdoc ICampaign
+    function claim(uint256 payee, address recipient) external nonReentrant {
+        Memory.Slice t = _terms();
+
+        // Check
+        if (payee >= t.payeeCount() || msg.sender != t.payeeAccount(payee)) {
+            revert Campaign_NotPayee({caller: msg.sender, payee: payee});
+        }
+        _checkRecipient(recipient);
+        uint256 total = _entitlement(t, _ledger, payee);
+        uint256 amount = total - claimed[payee];
+        if (amount == 0) {
+            revert Campaign_NothingToClaim();
+        }
+
+        // Effect
+        claimed[payee] = total;
+        emit Claimed({payee: payee, recipient: recipient, amount: amount});
+
+        // Interaction
+        _send(t, recipient, amount);
+    }
+
+    // ================================================================= views
+
+    /// @inheritdoc ICampaign
+    function terms() external view returns (Terms memory) {
+        return _terms().unpack();
+    }
+
+    /// @inheritdoc ICampaign
+    function status() external view returns (Status) {
+        return _status(_terms(), _ledger);
+    }
+
+    /// @inheritdoc ICampaign
+    function ledger() external view returns (Ledger memory) {
+        return _ledger.unpack();
+    }
+
+    /// @inheritdoc ICampaign
+    function latestEvidence() external view returns (bytes32) {
+        return _parent(_terms());
+    }
+
+    /// @inheritdoc ICampaign
+    function deadlineOf(uint256 milestone) external view returns (uint256) {
+        Memory.Slice t = _terms();
+        _checkIndex(t, milestone);
+        return t.milestoneDeadline(milestone) + _ledger.slackUsed();
+    }
+
+    /// @inheritdoc ICampaign
+    function released() external view returns (uint256) {
+        return _released(_terms(), _ledger);
+    }
+
+    /// @inheritdoc ICampaign
+    function pledgeOf(address backer) public view returns (uint256) {
+        return uint128(_backers[backer]);
+    }
+
+    /// @inheritdoc ICampaign
+    function hasVotedStop(address backer) public view returns (bool) {
+        return _backers[backer] >= VOTED_STOP;
+    }
+
+    /// @inheritdoc ICampaign
+    function refundable(address backer) external view returns (uint256) {
+        Memory.Slice t = _terms();
+        PackedLedger l = _ledger;
+        return _status(t, l) == Status.Failed ? _refundOf(t, l, backer) : 0;
+    }
+
+    /// @inheritdoc ICampaign
+    function claimable(uint256 payee) external view returns (uint256) {
+        Memory.Slice t = _terms();
+        if (payee >= t.payeeCount()) {
+            revert Campaign_NotPayee({caller: msg.sender, payee: payee});
+        }
+        return _entitlement(t, _ledger, payee) - claimed[payee];
+    }
+
+    /// @inheritdoc ICampaign
+    function attestationDigest(MilestoneAttestation calldata attestation) external view returns (bytes32) {
+        return _digest(attestation);
+    }
+
+    /// @inheritdoc IERC5267
+    function eip712Domain()
+        external
+        view
+        returns (
+            bytes1 fields,
+            string memory name,
+            string memory version,
+            uint256 chainId,
+            address verifyingContract,
+            bytes32 salt,
+            uint256[] memory extensions
+        )
+    {
+        // Fields 0x0f: name, version, chain id and contract are used, salt and extensions are not.
+        return (hex"0f", DOMAIN_NAME, DOMAIN_VERSION, block.chainid, address(this), bytes32(0), new uint256[](0));
+    }
+
+    // ========================================================= status, money
+
+    function _terms() private view returns (Memory.Slice) {
+        if (address(this) == SELF) {
+            revert Campaign_NotAClone();
+        }
+        return Clones.fetchCloneArgs(address(this)).asSlice();
+    }
+
+    function _status(Memory.Slice t, PackedLedger l) private view returns (Status) {
+        if (l.stoppedAt() != 0) {
+            return Status.Failed;
+        }
+        if (!l.active()) {
+            // The first milestone's deadline lies behind the funding deadline.
+            if (block.timestamp < t.fundingDeadline()) {
+                return Status.Funding;
+            }
+            return l.pledged() < t.goal() || block.timestamp >= t.milestoneDeadline(0) ? Status.Failed : Status.Funding;
+        }
+        if (l.attested() == t.milestoneCount()) {
+            return block.timestamp >= _windowEnd(t, l) ? Status.Completed : Status.Active;
+        }
+        return block.timestamp >= t.milestoneDeadline(l.attested()) + l.slackUsed() ? Status.Failed : Status.Active;
+    }
+
+    /// @dev Unix seconds at which the latest attestation's window is over.
+    function _windowEnd(Memory.Slice t, PackedLedger l) private pure returns (uint256) {
+        return l.attestedAt() + t.challengeWindow();
+    }
+
+    /// @dev Number of milestones whose tranche is released. Once the campaign has failed this never changes: a stop
+    /// inside a window withholds that tranche for good, and deadlines lie further apart than the window is long.
+    function _releasedCount(Memory.Slice t, PackedLedger l) private view returns (uint256) {
+        if (l.attested() == 0) {
+            return 0;
+        }
+        uint256 windowEnd = _windowEnd(t, l);
+        bool withheld = block.timestamp < windowEnd || (l.stoppedAt() != 0 && l.stoppedAt() < windowEnd);
+        return withheld ? l.attested() - 1 : l.attested();
+    }
+
+    function _released(Memory.Slice t, PackedLedger l) private view returns (uint256) {
+        uint256 count = _releasedCount(t, l);
+        return count == 0 ? 0 : l.pledged() * t.cumulativeBps(count - 1) / BPS;
+    }
+
+    /// @dev Everything that was ever released to a payee. Tranches come from cumulative shares, so that they sum to the
+    /// pool; inside a tranche the last payee takes what rounding leaves, so that shares sum to the tranche.
+    function _entitlement(Memory.Slice t, PackedLedger l, uint256 payee) private view returns (uint256 total) {
+        uint256 count = _releasedCount(t, l);
+        bool last = payee + 1 == t.payeeCount();
+        uint256 before = 0;
+        for (uint256 i = 0; i < count; ++i) {
+            uint256 cumulative = l.pledged() * t.cumulativeBps(i) / BPS;
+            uint256 tranche = cumulative - before;
+            before = cumulative;
+            if (last) {
+                total += tranche;
+                for (uint256 j = 0; j < payee; ++j) {
+                    total -= tranche * t.payeeBps(j) / BPS;
+                }
+            } else {
+                total += tranche * t.payeeBps(payee) / BPS;
+            }
+        }
+    }
+
+    /// @dev Depends on the pledge and two totals that are frozen once the campaign has failed, so the order of refunds
+    /// does not matter. Rounded down; the escrow keeps less than one unit a backer.
+    function _refundOf(Memory.Slice t, PackedLedger l, address backer) private view returns (uint256) {
+        uint256 own = pledgeOf(backer);
+        // Two numbers of 128 bits: the product fits.
+        return own == 0 ? 0 : own * (l.pledged() - _released(t, l)) / l.pledged();
+    }
+
+    function _refund(address backer, address recipient) private {
+        Memory.Slice t = _terms();
+        PackedLedger l = _ledger;
+
+        // Check
+        _requireStatus(t, l, Status.Failed);
+        uint256 amount = _refundOf(t, l, backer);
+        if (amount == 0) {
+            revert Campaign_NothingToRefund(backer);
+        }
+
+        // Effect
+        delete _backers[backer];
+        emit Refunded({backer: backer, recipient: recipient, amount: amount});
+
+        // Interaction
+        _send(t, recipient, amount);
+    }
+
+    function _pledgeToken(Memory.Slice t, address backer, uint256 amount) private {
+        PackedLedger l = _ledger;
+        IERC20 token = IERC20(t.asset());
+
+        // Check
+        if (address(token) == address(0)) {
+            revert Campaign_WrongAsset(address(0));
+        }
+        uint256 cap = _checkPledge(t, l, backer);
+
+        // Interaction, ahead of the effect because only the balance tells what arrived. The guard keeps every function
+        // that changes the ledger or moves the token out shut meanwhile.
+        uint256 balance = token.balanceOf(address(this));
+        token.safeTransferFrom(msg.sender, address(this), amount);
+        uint256 received = Math.min(token.balanceOf(address(this)) - balance, amount);
+
+        // Effect
+        _credit(l, cap, backer, received);
+    }
+
+    function _credit(PackedLedger l, uint256 cap, address backer, uint256 amount) private {
+        if (amount == 0) {
+            revert Campaign_ZeroAmount();
+        }
+        uint256 total = l.pledged() + amount;
+        if (total > cap) {
+            revert Campaign_CapExceeded({cap: cap, wouldBe: total});
+        }
+        _ledger = l.withPledged(total);
+        _backers[backer] += amount;
+        emit Pledged({backer: backer, payer: msg.sender, amount: amount});
+    }
+
+    function _send(Memory.Slice t, address recipient, uint256 amount) private {
+        address asset = t.asset();
+        if (asset == address(0)) {
+            Address.sendValue(payable(recipient), amount);
+        } else {
+            IERC20(asset).safeTransfer(recipient, amount);
+        }
+    }
+
+    // ================================================================ checks
+
+    function _requireStatus(Memory.Slice t, PackedLedger l, Status expected) private view {
+        Status actual = _status(t, l);
+        if (actual != expected) {
+            revert Campaign_WrongStatus(actual);
+        }
+    }
+
+    function _checkResearcher(Memory.Slice t) private view {
+        if (msg.sender != t.researcher()) {
+            revert Campaign_NotResearcher(msg.sender);
+        }
+    }
+
+    function _checkRecipient(address recipient) private view {
+        if (recipient == address(0) || recipient == address(this)) {
+            revert Campaign_BadRecipient(recipient);
+        }
+    }
+
+    function _checkIndex(Memory.Slice t, uint256 milestone) private pure {
+        uint256 last = t.milestoneCount() - 1;
+        if (milestone > last) {
+            revert Campaign_WrongMilestone({expected: last, actual: milestone});
+        }
+    }
+
+    function _checkPledge(Memory.Slice t, PackedLedger l, address backer) private view returns (uint256 cap) {
+        uint256 deadline;
+        (cap, deadline) = t.capAndFundingDeadline();
+        if (l.active() || block.timestamp >= deadline) {
+            _requireStatus(t, l, Status.Funding);
+            revert Campaign_FundingOver(deadline);
+        }
+        _checkRecipient(backer);
+    }
+
+    function _checkAttestation(Memory.Slice t, MilestoneAttestation calldata a) private view {
+        Milestone memory milestone = t.milestone(a.milestone);
+        if (a.kind != milestone.kind) {
+            revert Campaign_WrongKind({expected: milestone.kind, actual: a.kind});
+        }
+        if (block.timestamp >= a.expiry) {
+            revert Campaign_AttestationExpired(a.expiry);
+        }
+        bytes32 parent = _parent(t);
+        if (a.parent != parent) {
+            revert Campaign_WrongParent({expected: parent, actual: a.parent});
+        }
+        if (a.kind == MilestoneKind.DATASET && t.dataset() != bytes32(0) && a.evidence != t.dataset()) {
+            revert Campaign_WrongDataset({expected: t.dataset(), actual: a.evidence});
+        }
+        if (a.evidence == bytes32(0)) {
+            revert Campaign_EmptyEvidence();
+        }
+        bool empty = a.contentSize == 0;
+        if (empty != (a.contentRoot == bytes32(0)) || (empty && a.kind == MilestoneKind.WEIGHTS)) {
+            revert Campaign_BadContent({contentRoot: a.contentRoot, contentSize: a.contentSize});
+        }
+        if (a.score < milestone.minScore) {
+            revert Campaign_ScoreTooLow({minScore: milestone.minScore, actual: a.score});
+        }
+    }
+
+    function _parent(Memory.Slice t) private view returns (bytes32) {
+        bytes32 latest = _latestEvidence;
+        return latest == bytes32(0) ? t.proposal() : latest;
+    }
+
+    /// @dev A bit mask can name each attestor only once, and fixes the order.
+    function _checkSignatures(
+        Memory.Slice t,
+        MilestoneAttestation calldata attestation,
+        uint256 signers,
+        bytes[] calldata signatures
+    ) private view {
+        uint256 attestors = t.attestorCount();
+        if (signers >> attestors != 0) {
+            revert Campaign_UnknownSigner(signers);
+        }
+        uint256 count = 0;
+        for (uint256 rest = signers; rest != 0; rest &= rest - 1) {
+            ++count;
+        }
+        if (count < t.quorum()) {
+            revert Campaign_QuorumNotMet({quorum: t.quorum(), actual: count});
+        }
+        if (count != signatures.length) {
+            revert Campaign_QuorumNotMet({quorum: t.quorum(), actual: signatures.length});
+        }
+        bytes32 digest = _digest(attestation);
+        uint256 next = 0;
+        for (uint256 i = 0; i < attestors; ++i) {
+            if ((signers >> i) & 1 == 1) {
+                address attestor = t.attestor(i);
+                if (!_signed(attestor, digest, signatures[next])) {
+                    revert Campaign_BadSignature(attestor);
+                }
+                ++next;
+            }
+        }
+    }
+
+    /// @dev A key that signs for itself passes even where its account also has code (EIP-7702). A wallet's answer is
+    /// taken once, here, and recorded by the attestation: what it would answer later does not matter.
+    function _signed(address attestor, bytes32 digest, bytes calldata signature) private view returns (bool) {
+        (address recovered, ECDSA.RecoverError problem,) = ECDSA.tryRecoverCalldata(digest, signature);
+        if (problem == ECDSA.RecoverError.NoError && recovered == attestor) {
+            return true;
+        }
+        if (attestor.code.length == 0) {
+            return false;
+        }
+        (bool success, bytes memory answer) = attestor.staticcall{gas: WALLET_GAS}(
+            abi.encodeCall(IERC1271.isValidSignature, (digest, signature))
+        );
+        return success && answer.length >= 32 && bytes32(answer) == bytes32(IERC1271.isValidSignature.selector);
+    }
+
+    function _digest(MilestoneAttestation calldata attestation) private view returns (bytes32) {
+        bytes32 domain = keccak256(
+            abi.encode(
+                DOMAIN_TYPE_HASH,
+                keccak256(bytes(DOMAIN_NAME)),
+                keccak256(bytes(DOMAIN_VERSION)),
+                block.chainid,
+                address(this)
+            )
+        );
+        return MessageHashUtils.toTypedDataHash(domain, keccak256(abi.encode(ATTESTATION_TYPE_HASH, attestation)));
+    }
+}

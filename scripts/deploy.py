@@ -1,0 +1,89 @@
+"""Put the contracts on a chain, or verify that they are there, and record it. Idempotent.
+
+    python scripts/brownie_env.py run deploy --network local
+    LLAMAFUND_RPC_URL=https://… python scripts/brownie_env.py run deploy --network sepolia
+    LLAMAFUND_RPC_URL=https://… LLAMAFUND_CHAIN_ID=10 python scripts/brownie_env.py run deploy --network custom
+
+The networks are those of `scripts/networks.yaml`. The sender is the key file that LLAMAFUND_DEPLOYER names (its
+passphrase is read from the file LLAMAFUND_PASSPHRASE_FILE, or asked for), and otherwise the node's first account.
+Addresses do not depend on the sender. The deployment goes to `llamafund_chain/deployments/<chain id>.json`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from getpass import getpass
+from pathlib import Path
+from typing import Any
+
+from brownie import accounts, network, web3
+
+from llamafund_chain import deployment
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError
+
+DIRECTORY = Path(deployment.__file__).parent / "deployments"
+
+
+def main(directory: str | None = None) -> None:
+    """Deploy what is missing, verify everything, write the record.
+
+    Args:
+        directory: Where the record goes, if not into the package.
+    """
+    wanted = network.main.CONFIG.active_network.get("chainid")
+    if not network.is_connected():
+        raise NodeUnreachableError(
+            f"No node answered for the network {network.show_active()}", "", "Start one, or set LLAMAFUND_RPC_URL"
+        )
+    chain_id = web3.eth.chain_id
+    if wanted is not None and str(wanted) != str(chain_id):
+        raise UsageError(
+            f"The node is on chain {chain_id}, the network {network.show_active()} is chain {wanted}",
+            "A deployment on another chain than the one meant costs money for nothing",
+            "Choose the network that fits, or another node",
+        )
+    target = DIRECTORY if directory is None else Path(directory)
+    known = _recorded(chain_id, target)
+    done = deployment.deploy(web3, _send, known)
+    path = deployment.record(done, target)
+    for name, address in (("Campaign (implementation)", done.implementation), ("CampaignFactory", done.factory)):
+        print(f"{name}: {address}")
+    print(f"Verified on chain {chain_id}; recorded in {path}")
+
+
+def _recorded(chain_id: int, directory: Path) -> deployment.Deployment | None:
+    """Return the record of this version's contracts; one of an older version's is about to be replaced."""
+    try:
+        return deployment.load(chain_id, directory)
+    except LlamafundError as error:
+        print(error)
+        return None
+
+
+def _sender() -> Any:
+    key_file = os.environ.get("LLAMAFUND_DEPLOYER")
+    if key_file is None:
+        if len(accounts) == 0:
+            raise UsageError(
+                "Nobody can send the transactions: the node has no account of its own",
+                "",
+                "Name a key file in LLAMAFUND_DEPLOYER (`llamafund wallet new` makes one)",
+            )
+        return accounts[0]
+    secret = os.environ.get("LLAMAFUND_PASSPHRASE_FILE")
+    passphrase = (
+        getpass(f"Passphrase of {key_file}: ")
+        if secret is None
+        else Path(secret).read_text(encoding="utf-8").removesuffix("\n")
+    )
+    return accounts.load(key_file, passphrase)
+
+
+def _send(transaction: dict[str, Any]) -> Mapping[str, Any]:
+    receipt = _sender().transfer(
+        to=transaction["to"], amount=transaction["value"], data=transaction["data"], silent=True
+    )
+    if receipt.status != 1:
+        raise LlamafundError(f"The transaction {receipt.txid} failed", str(receipt.revert_msg), "Look at its trace")
+    return {"transactionHash": bytes.fromhex(receipt.txid.removeprefix("0x")), "blockNumber": receipt.block_number}
