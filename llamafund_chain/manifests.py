@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import rfc8785
@@ -24,6 +26,7 @@ MAX_SAFE_INTEGER = 2**53 - 1
 """Largest integer that RFC 8785 carries exactly."""
 
 _MAX_DEPTH = 32
+_JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 M = TypeVar("M", bound="Manifest")
 
@@ -326,6 +329,12 @@ class WeightsManifest(EvidenceManifest):
     parameters: Count
     outcome_score: SafeInt
 
+    @model_validator(mode="after")
+    def _model_card_is_a_file(self) -> Self:
+        if all(entry.path != self.model_card for entry in self.files):
+            raise ValueError(f"the model card {self.model_card!r} is not among the files")
+        return self
+
     @property
     def score(self) -> int | None:
         return self.outcome_score
@@ -359,7 +368,7 @@ def check_sorted_unique(paths: Sequence[str]) -> None:
         ValueError: Two neighbours are equal or in the wrong order, or a file is also a directory.
     """
     encoded = [path.encode("utf-8") for path in paths]
-    for before, after in zip(encoded, encoded[1:], strict=False):
+    for before, after in pairwise(encoded):
         if before >= after:
             raise ValueError(f"paths must be sorted and distinct; {after!r} follows {before!r}")
     files = set(encoded)
@@ -466,9 +475,9 @@ def _load_json(data: bytes, label: str) -> dict[str, Any]:
 
 
 def _nesting(data: bytes) -> int:
-    """Upper bound of the nesting depth, found without recursion (brackets inside strings count too)."""
+    """Nesting depth of JSON, found without recursion."""
     depth = deepest = 0
-    for byte in data:
+    for byte in _JSON_STRING.sub(b"", data):
         if byte in b"[{":
             depth += 1
             deepest = max(deepest, depth)

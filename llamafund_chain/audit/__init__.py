@@ -1,0 +1,43 @@
+"""Audit a campaign from nothing but a node, an address and a store, trusting nobody."""
+
+from __future__ import annotations
+
+from llamafund_chain.audit.auditor import audit
+from llamafund_chain.audit.model import (
+    Alarm,
+    Asset,
+    Attested,
+    AuditReport,
+    CampaignFacts,
+    Curve,
+    Flow,
+    Ledger,
+    MilestoneReport,
+    Money,
+    PayeeReport,
+    Person,
+    Reference,
+    ReportCheck,
+    Signer,
+    Verdict,
+)
+
+__all__ = [
+    "Alarm",
+    "Asset",
+    "Attested",
+    "AuditReport",
+    "CampaignFacts",
+    "Curve",
+    "Flow",
+    "Ledger",
+    "MilestoneReport",
+    "Money",
+    "PayeeReport",
+    "Person",
+    "Reference",
+    "ReportCheck",
+    "Signer",
+    "Verdict",
+    "audit",
+]

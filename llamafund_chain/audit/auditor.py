@@ -1,0 +1,316 @@
+"""The audit itself: read everything at one block, check it, keep the books twice, and come to a verdict.
+
+Nothing is believed. Whatever a manifest, a token or a missing file does ends as a failed check; only a node that
+does not answer, and a campaign that is not settled yet, end the audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.audit.comparisons import proposal_against_terms, risks, stop_threshold
+from llamafund_chain.audit.course import (
+    Story,
+    attested_by_the_rules,
+    recomputed_seed,
+    same_story,
+    status_name,
+    tell,
+)
+from llamafund_chain.audit.findings import Findings
+from llamafund_chain.audit.milestones import (
+    Workshop,
+    describe,
+    group_of,
+    look_at_evidence,
+    names_of,
+    signed_by,
+    withheld_content,
+)
+from llamafund_chain.audit.model import Asset, AuditReport, CampaignFacts, Signer, Verdict, when
+from llamafund_chain.audit.money import Statement, columns, compare, money_report
+from llamafund_chain.audit.pictures import money_flows, reference_levels, training_curves
+from llamafund_chain.audit.verdict import conclude
+from llamafund_chain.campaign import CampaignClient, CampaignState
+from llamafund_chain.chain import Block, Connection, Finality
+from llamafund_chain.checks import Check, discover
+from llamafund_chain.errors import LlamafundError, NotFinalError
+from llamafund_chain.evidence import fetch_manifest
+from llamafund_chain.manifests import (
+    CheckpointManifest,
+    EvidenceManifest,
+    ProposalManifest,
+    WeightsManifest,
+)
+from llamafund_chain.terms import NO_HASH
+
+if TYPE_CHECKING:
+    from llamafund_chain.store import Store
+
+LIMITS = (
+    "Whether the data was any good, or worth its price.",
+    "Whether what the model was measured with leaked into what it was trained on, beyond equal documents.",
+    "What the payees spent the money on.",
+    "Who the people behind the addresses are; the names are the proposal's.",
+    "Whether the store will still have the files tomorrow.",
+)
+
+
+def audit(
+    client: CampaignClient,
+    store: Store,
+    *,
+    finality: Finality = "finalized",
+    replay_segments: int = 1,
+    workdir: Path,
+    progress: Callable[[str], None],
+    checks: Sequence[Check] | None = None,
+) -> AuditReport:
+    """Verify a campaign from its chain and a store.
+
+    Args:
+        client: The campaign, by its address alone.
+        store: Where its evidence should be.
+        finality: Which block everything is read at.
+        replay_segments: How many training segments of each training milestone to repeat; 0 for none.
+        workdir: Existing directory for fetched files.
+        progress: Called with a short sentence before anything that takes long.
+        checks: Which checks look at the evidence; all that are installed when null.
+
+    Raises:
+        NodeUnreachableError: The node does not answer, or not sensibly.
+        NotFinalError: There is no block of that finality, or the campaign is younger than it.
+    """
+    connection = client.connection
+    block = connection.block(finality)
+    if connection.code(client.address) and not client.exists_at(block.number):
+        raise NotFinalError(
+            f"The campaign {client.address} is on chain, but not {finality} yet",
+            "A reorganisation could still undo it",
+            "Wait some blocks, or use --finality latest if you accept that",
+        )
+    shop = Workshop(
+        client=client,
+        store=store,
+        head=block.number,
+        checks=discover() if checks is None else checks,
+        replay_segments=replay_segments,
+        workdir=workdir,
+        progress=progress,
+    )
+    return _Draft(shop, block, finality, Findings()).fill()
+
+
+class _Draft:
+    """A report in the making."""
+
+    def __init__(self, shop: Workshop, block: Block, finality: Finality, findings: Findings) -> None:
+        self._shop = shop
+        self._client = shop.client
+        self._block = block
+        self._finality = finality
+        self._findings = findings
+
+    def fill(self) -> AuditReport:
+        """Run every part that the one before it makes possible."""
+        findings, client, at = self._findings, self._client, self._block.number
+        self._shop.progress("Verifying the contract's code")
+        genuine = findings.attempt(
+            "contract",
+            "campaign-is-genuine",
+            client.verify_code,
+            "Its code is the clone of the known implementation, at the address that its terms and factory give",
+        )
+        if genuine is None:
+            return self._report(conclude(findings.checks, None, (), campaign=client.address, genuine=False))
+        asset = findings.attempt("contract", "asset-readable", lambda: client.asset)
+        state = findings.attempt("contract", "state-readable", lambda: client.state(at))
+        story = findings.attempt("contract", "events-readable", self._story)
+        proposal = findings.attempt(
+            "proposal",
+            "proposal-published",
+            lambda: fetch_manifest(self._shop.store, client.terms.proposal, ProposalManifest),
+            "The proposal was fetched, and its bytes hash to what the terms say",
+        )
+        if proposal is not None:
+            findings.add("proposal", proposal_against_terms(proposal, client.terms))
+        if asset is None or state is None or story is None:
+            return self._report(conclude(findings.checks, None, (), campaign=client.address, genuine=True))
+        self._timeline(story, state)
+        evidence = look_at_evidence(self._shop, story, state, proposal, findings)
+        shown = Asset(address=None if asset.is_native else asset.address, symbol=asset.symbol, decimals=asset.decimals)
+        return self._complete(story, state, proposal, evidence, shown, asset.plain)
+
+    def _complete(
+        self,
+        story: Story,
+        state: CampaignState,
+        proposal: ProposalManifest | None,
+        evidence: Sequence[EvidenceManifest],
+        asset: Asset,
+        amount: Callable[[int], str],
+    ) -> AuditReport:
+        findings, client, terms = self._findings, self._client, self._client.terms
+        titles = [promise.title for promise in proposal.milestones] if proposal is not None else []
+        attestors = names_of(proposal, terms.attestors)
+        signers: list[tuple[Signer, ...]] = []
+        for index, one in enumerate(story.attested):
+            found, result = signed_by(client, one, [person.name for person in attestors])
+            findings.add(group_of(index), [result])
+            signers.append(found)
+        milestones = tuple(describe(story, terms, state.timestamp, titles, signers, amount))
+
+        self._shop.progress("Adding up the money")
+        statement = self._statement(story, state)
+        findings.add("money", compare(story.books, story.rules, statement, amount))
+        by_events, by_state = columns(story.books, story.rules, statement)
+        payees = names_of(proposal, [payee.account for payee in terms.payees])
+        findings.add(
+            "risks",
+            risks(
+                terms,
+                decimals=asset.decimals,
+                symbol=asset.symbol,
+                pledged=state.pledged,
+                researcher_pledge=client.pledge_of(terms.researcher, self._block.number),
+            ),
+        )
+        findings.add("risks", [withheld_content(story.attested)])
+        facts = self._facts(state, proposal, asset, amount)
+        weights = next((one for one in evidence if isinstance(one, WeightsManifest)), None)
+        return self._report(
+            conclude(
+                findings.checks,
+                facts,
+                milestones,
+                campaign=client.address,
+                stop_missing=amount(max(0, stop_threshold(terms, state.pledged) - state.stop_support)),
+                unreleased=amount(state.pledged - state.released),
+            )
+        ).model_copy(
+            update={
+                "facts": facts,
+                "milestones": milestones,
+                "money": money_report(story.books, by_events, by_state, state, payees, terms, amount),
+                "flows": money_flows(
+                    story.books,
+                    by_events,
+                    state.claimable,
+                    payees=[person.name or f"Payee {index}" for index, person in enumerate(payees)],
+                    backer_names={},
+                    amount=amount,
+                ),
+                "curves": training_curves(self._run(evidence), proposal.outcome.metric if proposal else ""),
+                "references": reference_levels(proposal, weights) if proposal else (),
+                "limits": LIMITS,
+            }
+        )
+
+    # ----------------------------------------------------------------- parts
+
+    def _story(self) -> Story:
+        connection = self._client.connection
+        events = self._client.events(None, self._block.number)
+        return tell(self._client.terms, events, connection.timestamp)
+
+    def _timeline(self, story: Story, state: CampaignState) -> None:
+        findings, client = self._findings, self._client
+        findings.add("timeline", [same_story(client.terms, story, state)])
+        findings.add("timeline", attested_by_the_rules(client.terms, story.attested))
+        activated = story.activated
+        if activated is None:
+            return
+        result = findings.attempt(
+            "timeline",
+            "seed-from-block",
+            lambda: recomputed_seed(
+                activated.training_seed,
+                parent_hash=client.connection.block(activated.block - 1).hash,
+                randomness=_randomness(client.connection, activated.block),
+                chain_id=client.connection.chain_id,
+                campaign=client.address,
+                block=activated.block,
+            ),
+        )
+        if result is not None:
+            findings.add("timeline", [result])
+
+    def _statement(self, story: Story, state: CampaignState) -> Statement:
+        client, at = self._client, self._block.number
+        return Statement(
+            state=state,
+            pledges={backer: client.pledge_of(backer, at) for backer in story.books.backers},
+            refundable={backer: client.refundable(backer, at) for backer in story.books.backers},
+        )
+
+    def _facts(
+        self,
+        state: CampaignState,
+        proposal: ProposalManifest | None,
+        asset: Asset,
+        amount: Callable[[int], str],
+    ) -> CampaignFacts:
+        terms = self._client.terms
+        (researcher,) = names_of(proposal, [terms.researcher])
+        return CampaignFacts.model_validate(
+            {
+                "title": proposal.title if proposal else "A campaign whose proposal cannot be read",
+                "summary": proposal.summary if proposal else "",
+                "status": status_name(state.status),
+                "researcher": researcher,
+                "attestors": tuple(names_of(proposal, terms.attestors)),
+                "quorum": terms.quorum,
+                "asset": asset,
+                "goal": amount(terms.goal),
+                "cap": amount(terms.cap),
+                "funding_deadline": when(terms.funding_deadline),
+                "stop_bps": terms.stop_bps,
+                "stop_support": amount(state.stop_support),
+                "challenge_window": terms.challenge_window,
+                "proposal": terms.proposal,
+                "dataset": None if terms.dataset == NO_HASH else terms.dataset,
+                "training_seed": state.training_seed or None,
+                "licence": proposal.licence if proposal else "",
+                "metric": proposal.outcome.metric if proposal else "",
+                "target": proposal.outcome.target if proposal else None,
+            }
+        )
+
+    def _run(self, evidence: Sequence[EvidenceManifest]) -> list[CheckpointManifest]:
+        """Every checkpoint that the store has, for the curves; what is missing was reported by its check."""
+        heads = [one for one in evidence if isinstance(one, CheckpointManifest)]
+        weights = next((one for one in evidence if isinstance(one, WeightsManifest)), None)
+        hashes = [sha256 for head in heads for sha256 in (*head.chain, head.sha256)]
+        if weights is not None and weights.parent not in hashes:
+            hashes.append(weights.parent)
+        run: list[CheckpointManifest] = []
+        for sha256 in dict.fromkeys(hashes):
+            try:
+                run.append(fetch_manifest(self._shop.store, sha256, CheckpointManifest))
+            except LlamafundError:
+                continue
+        return run
+
+    def _report(self, verdict: Verdict) -> AuditReport:
+        return AuditReport(
+            chain=self._client.connection.caip2,
+            campaign=self._client.address,
+            block=self._block.number,
+            block_hash=self._block.hash,
+            time=when(self._block.timestamp),
+            finality=self._finality,
+            verdict=verdict,
+            checks=self._findings.checks,
+        )
+
+
+def _randomness(connection: Connection, block: int) -> str:
+    """A block's `mixHash`, which is what the chain calls its randomness, 64 hexadecimal digits."""
+    raw = connection.request("eth_getBlockByNumber", hex(block), False)
+    value = str(raw.get("mixHash", "")) if isinstance(raw, Mapping) else ""
+    digits = value.removeprefix("0x")
+    if len(digits) != 64:
+        raise LlamafundError(f"The node does not tell the randomness of block {block}", f"It says {value[:80]!r}")
+    return digits

@@ -1,0 +1,233 @@
+"""The campaign's books, added up from its events by the protocol's rules, without asking the contract.
+
+The other column of the audit is what the contract says. Both must agree to the last unit; that is the point
+of having written the rules a second time here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+WHOLE = 10_000
+"""Basis points of a whole."""
+
+StatusName = Literal["Funding", "Active", "Completed", "Failed"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the books need of the terms. Amounts in the asset's smallest unit, times in (unix) seconds.
+
+    Attributes:
+        milestone_bps: Share of each milestone, basis points of the pool.
+        deadlines: Of each milestone, without slack.
+        payee_bps: Share of each payee, basis points of a tranche.
+    """
+
+    goal: int
+    funding_deadline: int
+    challenge_window: int
+    milestone_bps: tuple[int, ...]
+    deadlines: tuple[int, ...]
+    payee_bps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """One column of the books in the asset's smallest unit; null where the source cannot know.
+
+    The attributes are those of `llamafund_chain.audit.model.Ledger`.
+    """
+
+    deposited: int | None
+    withdrawn: int | None
+    pledged: int
+    released: int
+    claimed: int
+    claimable: int
+    refunded: int | None
+    refundable: int
+    locked: int
+    rounding: int | None
+    held: int | None
+    balance: int | None
+
+    @property
+    def conserved(self) -> bool:
+        """Whether released, refunded, refundable, locked and rounding add up to the pool."""
+        parts = self.released + (self.refunded or 0) + self.refundable + self.locked + (self.rounding or 0)
+        return parts == self.pledged
+
+
+@dataclass
+class Books:
+    """Totals that events add to. Nothing is ever subtracted: each total only grows.
+
+    Attributes:
+        deposits: Pledged by each backer, units.
+        withdrawals: Taken back by each backer during funding, units.
+        claims: Collected by each payee, units.
+        refunds: Returned to each backer after the failure, units.
+        attested_at: Time of each attestation, in order.
+        activated: Whether the campaign was activated.
+        stopped_at: Time of the successful stop vote, null without one.
+        slack_used: Seconds by which deadlines were pushed back.
+    """
+
+    deposits: dict[str, int] = field(default_factory=dict)
+    withdrawals: dict[str, int] = field(default_factory=dict)
+    claims: dict[int, int] = field(default_factory=dict)
+    refunds: dict[str, int] = field(default_factory=dict)
+    attested_at: list[int] = field(default_factory=list)
+    activated: bool = False
+    stopped_at: int | None = None
+    slack_used: int = 0
+
+    def deposit(self, backer: str, amount: int) -> None:
+        self.deposits[backer] = self.deposits.get(backer, 0) + amount
+
+    def withdraw(self, backer: str, amount: int) -> None:
+        self.withdrawals[backer] = self.withdrawals.get(backer, 0) + amount
+
+    def claim(self, payee: int, amount: int) -> None:
+        self.claims[payee] = self.claims.get(payee, 0) + amount
+
+    def refund(self, backer: str, amount: int) -> None:
+        self.refunds[backer] = self.refunds.get(backer, 0) + amount
+
+    @property
+    def backers(self) -> tuple[str, ...]:
+        """Everybody who ever pledged, in the order of the first pledge."""
+        return tuple(self.deposits)
+
+    @property
+    def pledged(self) -> int:
+        return sum(self.deposits.values()) - sum(self.withdrawals.values())
+
+    def pledge_of(self, backer: str) -> int:
+        """What the backer's share is counted by, units; a refund does not change it here."""
+        return self.deposits.get(backer, 0) - self.withdrawals.get(backer, 0)
+
+    def deadline(self, rules: Rules, milestone: int) -> int:
+        """A milestone's deadline, unix seconds, with the slack used so far."""
+        return rules.deadlines[milestone] + (self.slack_used if milestone >= len(self.attested_at) else 0)
+
+    def status(self, rules: Rules, now: int) -> StatusName:
+        """The campaign's status at a time, from the events alone."""
+        if self.stopped_at is not None:
+            return "Failed"
+        if not self.activated:
+            unfunded = now >= rules.funding_deadline and self.pledged < rules.goal
+            return "Failed" if unfunded or now >= rules.deadlines[0] else "Funding"
+        if len(self.attested_at) == len(rules.deadlines):
+            return "Completed" if self._window_over(rules, now) else "Active"
+        return "Failed" if now >= rules.deadlines[len(self.attested_at)] + self.slack_used else "Active"
+
+    def released_milestones(self, rules: Rules, now: int) -> int:
+        """How many milestones are attested with their window over and not stopped before."""
+        count = len(self.attested_at)
+        return count if count == 0 or self._window_over(rules, now) else count - 1
+
+    def _window_over(self, rules: Rules, now: int) -> bool:
+        end = self.attested_at[-1] + rules.challenge_window
+        return now >= end and (self.stopped_at is None or self.stopped_at >= end)
+
+    def tranche(self, rules: Rules, milestone: int) -> int:
+        """What a milestone pays, units; the tranches of all milestones add up to the pool."""
+        before = sum(rules.milestone_bps[:milestone])
+        after = before + rules.milestone_bps[milestone]
+        return self.pledged * after // WHOLE - self.pledged * before // WHOLE
+
+    def released(self, rules: Rules, now: int) -> int:
+        return sum(self.tranche(rules, index) for index in range(self.released_milestones(rules, now)))
+
+    def entitled(self, rules: Rules, payee: int, now: int) -> int:
+        """What a payee may have had in all by now, units. The last payee takes each tranche's rest."""
+        last = len(rules.payee_bps) - 1
+        total = 0
+        for index in range(self.released_milestones(rules, now)):
+            tranche = self.tranche(rules, index)
+            if payee == last:
+                total += tranche - sum(tranche * bps // WHOLE for bps in rules.payee_bps[:last])
+            else:
+                total += tranche * rules.payee_bps[payee] // WHOLE
+        return total
+
+    def refund_due(self, rules: Rules, backer: str, now: int) -> int:
+        """A backer's whole refund, units, whether collected or not; 0 unless the campaign has failed."""
+        pledged = self.pledged
+        if self.status(rules, now) != "Failed" or pledged == 0:
+            return 0
+        return self.pledge_of(backer) * (pledged - self.released(rules, now)) // pledged
+
+    def accounts(self, rules: Rules, now: int) -> Accounts:
+        """The column that events give at a time."""
+        pledged, released = self.pledged, self.released(rules, now)
+        claimed, refunded = sum(self.claims.values()), sum(self.refunds.values())
+        failed = self.status(rules, now) == "Failed"
+        refundable = sum(self.refund_due(rules, backer, now) for backer in self.backers if backer not in self.refunds)
+        locked = 0 if failed else pledged - released
+        rounding = pledged - released - refunded - refundable if failed else 0
+        claimable = released - claimed
+        return Accounts(
+            deposited=sum(self.deposits.values()),
+            withdrawn=sum(self.withdrawals.values()),
+            pledged=pledged,
+            released=released,
+            claimed=claimed,
+            claimable=claimable,
+            refunded=refunded,
+            refundable=refundable,
+            locked=locked,
+            rounding=rounding,
+            held=claimable + refundable + locked + rounding,
+            balance=pledged - claimed - refunded,
+        )
+
+
+def state_accounts(
+    *,
+    failed: bool,
+    pledged: int,
+    released: int,
+    claimed: Sequence[int],
+    claimable: Sequence[int],
+    refundable: Sequence[int],
+    balance: int,
+    surplus: int,
+) -> Accounts:
+    """The column that the contract's views and its balance give, units.
+
+    Args:
+        failed: Whether the contract says that the campaign has failed.
+        pledged: The pool.
+        released: What payees may have had in all.
+        claimed: By each payee.
+        claimable: By each payee.
+        refundable: By each backer.
+        balance: What the campaign's address holds.
+        surplus: What of it nobody pledged. The contract keeps no count of refunds: they are told from the
+            balance, and left open where coins from elsewhere lie in between.
+    """
+    collected, due, returning = sum(claimed), sum(claimable), sum(refundable)
+    locked = 0 if failed else pledged - released
+    refunded: int | None = pledged - collected - balance
+    rounding: int | None = balance - due - returning if failed else 0
+    if surplus:
+        refunded = rounding = None if failed else 0
+    return Accounts(
+        deposited=None,
+        withdrawn=None,
+        pledged=pledged,
+        released=released,
+        claimed=collected,
+        claimable=due,
+        refunded=refunded,
+        refundable=returning,
+        locked=locked,
+        rounding=rounding,
+        held=None if rounding is None else due + returning + locked + rounding,
+        balance=balance,
+    )

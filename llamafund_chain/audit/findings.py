@@ -1,0 +1,59 @@
+"""Where an audit's results are collected, and where errors become results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from llamafund_chain.audit.model import ReportCheck
+from llamafund_chain.checks import CheckResult
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError
+
+T = TypeVar("T")
+
+
+class Findings:
+    """The results so far, in the order in which they were found."""
+
+    def __init__(self) -> None:
+        self._checks: list[ReportCheck] = []
+
+    @property
+    def checks(self) -> tuple[ReportCheck, ...]:
+        """All results."""
+        return tuple(self._checks)
+
+    def add(self, group: str, results: Iterable[CheckResult]) -> None:
+        """Keep results under a group's name."""
+        self._checks.extend(ReportCheck.of(group, result) for result in results)
+
+    def attempt(self, group: str, name: str, produce: Callable[[], T], good: str | None = None) -> T | None:
+        """Do something that hostile data may break, and report it as a failed check when it does.
+
+        Args:
+            group: As in `add`.
+            name: The check's name.
+            produce: What to do.
+            good: Detail of the passed check; none is reported when null.
+
+        Returns:
+            What `produce` returned, or null after a failure.
+
+        Raises:
+            NodeUnreachableError: The node went away: that says nothing about the campaign.
+            NotFinalError: So does a block that is not settled.
+        """
+        try:
+            value = produce()
+        except (NodeUnreachableError, NotFinalError):
+            raise
+        except LlamafundError as error:
+            self.add(group, [CheckResult(name, "fail", str(error))])
+            return None
+        except Exception as error:  # noqa: BLE001 - what strangers wrote may break anything in any way
+            detail = f"It cannot be read: {type(error).__name__}: {error}"
+            self.add(group, [CheckResult(name, "fail", detail)])
+            return None
+        if good is not None:
+            self.add(group, [CheckResult(name, "pass", good)])
+        return value

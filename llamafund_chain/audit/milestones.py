@@ -1,0 +1,286 @@
+"""The milestones: who signed each attestation, and whether the evidence behind it holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain import abi
+from llamafund_chain.attestation import recover_digest
+from llamafund_chain.audit.course import AttestedMilestone, Story
+from llamafund_chain.audit.findings import Findings
+from llamafund_chain.audit.model import Attested, MilestoneReport, MilestoneState, Person, Signer, when
+from llamafund_chain.campaign import CampaignClient, CampaignState
+from llamafund_chain.checks import Check, CheckContext, CheckResult, run_checks
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError
+from llamafund_chain.evidence import fetch_manifest
+from llamafund_chain.manifests import (
+    CheckpointManifest,
+    DatasetManifest,
+    EvidenceManifest,
+    ProposalManifest,
+    WeightsManifest,
+)
+from llamafund_chain.terms import NO_HASH, MilestoneKind, Terms
+
+if TYPE_CHECKING:
+    from llamafund_chain.store import Store
+
+_KINDS: dict[MilestoneKind, type[EvidenceManifest]] = {
+    MilestoneKind.DATASET: DatasetManifest,
+    MilestoneKind.CHECKPOINT: CheckpointManifest,
+    MilestoneKind.WEIGHTS: WeightsManifest,
+}
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What looking at evidence needs.
+
+    Attributes:
+        head: Number of the block that the audit reads at.
+        checks: Which checks look at the evidence.
+        replay_segments: How many training segments of each training milestone to repeat.
+        workdir: Existing directory for fetched files.
+        progress: Called with a short sentence before anything that takes long.
+    """
+
+    client: CampaignClient
+    store: Store
+    head: int
+    checks: Sequence[Check]
+    replay_segments: int
+    workdir: Path
+    progress: Callable[[str], None]
+
+
+def group_of(milestone: int) -> str:
+    """Under which name a milestone's results are filed."""
+    return f"milestone {milestone}"
+
+
+def look_at_evidence(
+    shop: Workshop, story: Story, state: CampaignState, proposal: ProposalManifest | None, findings: Findings
+) -> tuple[EvidenceManifest, ...]:
+    """Fetch and check every attested milestone's evidence.
+
+    Returns:
+        The manifests that could be read, in order.
+    """
+    terms = shop.client.terms
+    evidence: list[EvidenceManifest] = []
+    for index, attested in enumerate(story.attested[: len(terms.milestones)]):
+        group = group_of(index)
+        shop.progress(f"Milestone {index}: fetching the evidence")
+        kind = _KINDS[terms.milestones[index].kind]
+        manifest = findings.attempt(
+            group,
+            "evidence-published",
+            partial(fetch_manifest, shop.store, attested.attestation.evidence, kind),
+            "The evidence's manifest was fetched, and its bytes hash to what was attested",
+        )
+        if manifest is None or len(evidence) < index or proposal is None:
+            missing = "this" if manifest is None else "the proposal" if proposal is None else "an earlier"
+            detail = f"Cannot be looked at while {missing} manifest cannot be read"
+            findings.add(group, [CheckResult("evidence-checked", "skip", detail)])
+            if manifest is not None:
+                findings.add(group, [_content_root(attested, manifest)])
+            continue
+        findings.add(group, [_content_root(attested, manifest)])
+        workdir = shop.workdir / f"milestone-{index}"
+        workdir.mkdir(parents=True, exist_ok=True)
+        context = CheckContext(
+            store=shop.store,
+            proposal=proposal,
+            terms=terms,
+            chain_id=shop.client.connection.chain_id,
+            campaign=shop.client.address,
+            training_seed=state.training_seed,
+            milestone=index,
+            evidence=manifest,
+            ancestry=tuple(evidence),
+            score=attested.attestation.score,
+            entropy=_entropy(shop, attested, index),
+            replay_segments=shop.replay_segments,
+            workdir=workdir,
+            progress=partial(_prefixed, shop.progress, index),
+            content_withheld=attested.attestation.content_size == 0,
+        )
+        findings.add(group, run_checks(context, shop.checks))
+        evidence.append(manifest)
+    return tuple(evidence)
+
+
+def signed_by(
+    client: CampaignClient, attested: AttestedMilestone, names: Sequence[str]
+) -> tuple[tuple[Signer, ...], CheckResult]:
+    """Who signed an attestation, recovered from the transaction's own bytes.
+
+    Args:
+        client: The campaign.
+        attested: The event.
+        names: Of the attestors, in the terms' order.
+
+    Returns:
+        The signers, and whether their signatures hold.
+
+    Raises:
+        NodeUnreachableError: The node does not answer.
+    """
+    name = "attestation-signed"
+    attestors = client.terms.attestors
+    places = [place for place in range(len(attestors)) if attested.signers >> place & 1]
+    signatures = _signatures(client, attested)
+    if signatures is None:
+        signers = tuple(_signer(place, attestors, names, recovered=False) for place in places)
+        detail = (
+            "The transaction reached the campaign through another contract, so the signatures are not in its own "
+            "bytes; the campaign's verified code accepted them"
+        )
+        return signers, CheckResult(name, "warn", detail)
+    if len(signatures) != len(places):
+        detail = f"The event names {len(places)} signers, the transaction carries {len(signatures)} signatures"
+        return (), CheckResult(name, "fail", detail)
+    digest = attested.attestation.digest(client.connection.chain_id, client.address)
+    found: list[Signer] = []
+    for place, signature in zip(places, signatures, strict=True):
+        recovered = recover_digest(digest, signature)
+        own = recovered is not None and recovered.lower() == attestors[place].lower()
+        if not own and not client.connection.code(attestors[place]):
+            detail = f"Attestor {place} ({attestors[place]}) is named, but {recovered or 'no key'} signed"
+            return (), CheckResult(name, "fail", detail)
+        found.append(_signer(place, attestors, names, recovered=own))
+    by_contract = [signer.index for signer in found if signer.proof == "contract"]
+    detail = f"{len(found)} signatures of {len(attestors)} attestors over exactly this attestation"
+    if by_contract:
+        detail += f"; of attestor {', '.join(map(str, by_contract))} the wallet contract judged at the time"
+    return tuple(found), CheckResult(name, "pass", detail)
+
+
+def describe(
+    story: Story,
+    terms: Terms,
+    now: int,
+    titles: Sequence[str],
+    signers: Sequence[tuple[Signer, ...]],
+    amount: Callable[[int], str],
+) -> Iterator[MilestoneReport]:
+    """The milestones for the report.
+
+    Args:
+        story: What the events tell.
+        terms: The campaign's.
+        now: Unix seconds of the block that the audit reads at.
+        titles: From the proposal; empty when it could not be read.
+        signers: Of each attested milestone.
+        amount: Writes units as whole coins.
+    """
+    released = story.books.released_milestones(story.rules, now)
+    failed = story.books.status(story.rules, now) == "Failed"
+    for index, milestone in enumerate(terms.milestones):
+        attested = None
+        if index < len(story.attested):
+            one = story.attested[index]
+            attested = Attested(
+                evidence=one.attestation.evidence,
+                at=when(one.at),
+                window_ends=when(one.at + terms.challenge_window),
+                score=one.attestation.score,
+                content_size=one.attestation.content_size,
+                signers=signers[index],
+                transaction=one.tx_hash,
+                block=one.block,
+            )
+        yield MilestoneReport.model_validate(
+            {
+                "index": index,
+                "kind": milestone.kind.name,
+                "title": titles[index] if index < len(titles) else milestone.kind.name.capitalize(),
+                "share_bps": milestone.bps,
+                "tranche": amount(story.books.tranche(story.rules, index)),
+                "deadline": when(story.books.deadline(story.rules, index)),
+                "min_score": milestone.min_score,
+                "state": _state(index, len(story.attested), released, failed=failed),
+                "attested": attested,
+            }
+        )
+
+
+def withheld_content(attested: Sequence[AttestedMilestone]) -> CheckResult:
+    """Whether some attested content is not published, so that only the attestors vouch for it."""
+    name = "content-open"
+    hidden = [index for index, one in enumerate(attested) if one.attestation.content_size == 0]
+    if hidden:
+        which = ", ".join(map(str, hidden))
+        detail = f"The content of milestone {which} is withheld: nobody but the attestors can check it"
+        return CheckResult(name, "warn", detail)
+    return CheckResult(name, "pass", "All attested content is meant to be public")
+
+
+def names_of(proposal: ProposalManifest | None, addresses: Sequence[str]) -> list[Person]:
+    """Addresses with the names that the proposal gives them."""
+    named: dict[str, str] = {}
+    if proposal is not None:
+        for party in (*proposal.attestors, proposal.researcher):
+            named[party.address.lower()] = party.name
+    return [Person(address=address, name=named.get(address.lower(), "")) for address in addresses]
+
+
+def _prefixed(progress: Callable[[str], None], milestone: int, text: str) -> None:
+    progress(f"Milestone {milestone}: {text}")
+
+
+def _state(index: int, attested: int, released: int, *, failed: bool) -> MilestoneState:
+    if index < released:
+        return "released"
+    if index < attested:
+        return "withheld" if failed else "window-open"
+    return "missed" if failed else "pending"
+
+
+def _signer(place: int, attestors: Sequence[str], names: Sequence[str], *, recovered: bool) -> Signer:
+    person = Person(address=attestors[place], name=names[place] if place < len(names) else "")
+    return Signer(index=place, person=person, proof="signature" if recovered else "contract")
+
+
+def _signatures(client: CampaignClient, attested: AttestedMilestone) -> tuple[bytes, ...] | None:
+    """The signatures in the transaction's call data; null when it did not call the campaign directly."""
+    try:
+        to, data = client.connection.transaction_input(attested.tx_hash)
+        decoded = abi.contract("Campaign").decode_input(data)
+    except NodeUnreachableError:
+        raise
+    except LlamafundError:
+        return None
+    if to is None or to.lower() != client.address.lower() or decoded is None or decoded.name != "attest":
+        return None
+    statement, signers, signatures = decoded.values["0"], decoded.values["1"], decoded.values["2"]
+    if tuple(statement) != attested.attestation.to_abi() or signers != attested.signers:
+        return None
+    return tuple(bytes(signature) for signature in signatures)
+
+
+def _content_root(attested: AttestedMilestone, manifest: EvidenceManifest) -> CheckResult:
+    name = "content-root-attested"
+    said = attested.attestation
+    if said.content_size == 0 and said.content_root == NO_HASH:
+        return CheckResult(name, "warn", "The attestation names no content: it may be withheld from everybody")
+    if (said.content_root, said.content_size) == (manifest.content.root, manifest.content.size):
+        detail = f"Attestation and manifest name the same {said.content_size} bytes by the same Merkle root"
+        return CheckResult(name, "pass", detail)
+    detail = (
+        f"The attestation names {said.content_size} bytes with the root {said.content_root}, the manifest "
+        f"{manifest.content.size} bytes with the root {manifest.content.root}"
+    )
+    return CheckResult(name, "fail", detail)
+
+
+def _entropy(shop: Workshop, attested: AttestedMilestone, milestone: int) -> bytes:
+    """Randomness that was fixed only after the attestation, and is the same for every auditor."""
+    after = min(attested.block + 1, shop.head)
+    block = shop.client.connection.block(after)
+    return hashlib.sha256(f"{block.hash}/{shop.client.address.lower()}/{milestone}".encode()).digest()

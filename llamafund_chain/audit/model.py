@@ -1,0 +1,305 @@
+"""The audit's report as data: what `audit --json` prints and what the HTML page is drawn from.
+
+Amounts are decimal strings in whole coins, exact to the smallest unit. Times are UTC. Scores and metrics are
+integers in millionths.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from llamafund_chain.checks import CheckResult
+
+SCHEMA: Literal["llamafund/audit/1"] = "llamafund/audit/1"
+
+MilestoneState = Literal["pending", "window-open", "released", "withheld", "missed"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ReportCheck(_Record):
+    """One result.
+
+    Attributes:
+        group: What was looked at: `contract`, `proposal`, `timeline`, `milestone 0` …, `money`, `risks`.
+    """
+
+    group: str
+    name: str
+    status: Literal["pass", "fail", "warn", "skip"]
+    detail: str
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, group: str, result: CheckResult) -> ReportCheck:
+        """The result of one check, filed under `group`."""
+        return cls(
+            group=group,
+            name=result.name,
+            status=result.status,
+            detail=result.detail,
+            data=dict(result.data),
+        )
+
+
+class Asset(_Record):
+    """The money of the campaign.
+
+    Attributes:
+        address: The ERC-20's address, null for the chain's native coin.
+        symbol: As the token calls itself; anybody can call a token anything.
+        decimals: Decimal places of a whole coin.
+    """
+
+    address: str | None
+    symbol: str
+    decimals: int
+
+
+class Person(_Record):
+    """A key, and the name that the proposal gives it (empty when it gives none)."""
+
+    address: str
+    name: str = ""
+
+
+class Signer(_Record):
+    """An attestor that signed.
+
+    Attributes:
+        index: Position in the terms.
+        proof: `signature` was recovered here from the transaction; `contract` means that the campaign's
+            verified code accepted it and the transaction does not show it to us directly.
+    """
+
+    index: int
+    person: Person
+    proof: Literal["signature", "contract"]
+
+
+class Attested(_Record):
+    """An attestation on chain.
+
+    Attributes:
+        evidence: SHA-256 of the evidence manifest.
+        content_size: Bytes, 0 where the content is withheld.
+        window_ends: From then on the tranche counts as released.
+    """
+
+    evidence: str
+    at: AwareDatetime
+    window_ends: AwareDatetime
+    score: int
+    content_size: int
+    signers: tuple[Signer, ...]
+    transaction: str
+    block: int
+
+
+class MilestoneReport(_Record):
+    """One milestone.
+
+    Attributes:
+        share_bps: Share of the pool, basis points.
+        tranche: That share as an amount.
+        deadline: With the slack used so far.
+    """
+
+    index: int
+    kind: Literal["DATASET", "CHECKPOINT", "WEIGHTS"]
+    title: str
+    share_bps: int
+    tranche: str
+    deadline: AwareDatetime
+    min_score: int
+    state: MilestoneState
+    attested: Attested | None = None
+
+
+class PayeeReport(_Record):
+    account: Person
+    share_bps: int
+    claimed: str
+    claimable: str
+
+
+class Ledger(_Record):
+    """Every unit of the campaign's money, from one source; null where it cannot know.
+
+    Attributes:
+        deposited: All that backers ever pledged.
+        withdrawn: What they took back before the goal locked it.
+        pledged: The pool: deposited less withdrawn.
+        released: What payees may have: attested, window over.
+        claimed: What payees have collected.
+        claimable: What they can collect now.
+        refunded: What backers have got back after a failure.
+        refundable: What they can get back now.
+        locked: Neither released nor refundable yet.
+        rounding: Units too small to divide among the backers; they stay in the escrow.
+        held: What the escrow must hold for all this.
+        balance: What it does hold.
+    """
+
+    deposited: str | None
+    withdrawn: str | None
+    pledged: str
+    released: str
+    claimed: str
+    claimable: str
+    refunded: str | None
+    refundable: str
+    locked: str
+    rounding: str | None
+    held: str | None
+    balance: str | None
+
+
+class Money(_Record):
+    """The books, kept twice and apart: added up from events, and asked from the contract."""
+
+    events: Ledger
+    state: Ledger
+    payees: tuple[PayeeReport, ...]
+    backers: int
+
+
+class Flow(_Record):
+    """A stream of money for the picture.
+
+    Attributes:
+        direction: `in` to the escrow, `out` of it, or `inside` for what still lies there.
+        kind: Decides the colour.
+    """
+
+    direction: Literal["in", "out", "inside"]
+    kind: Literal["pledge", "withdrawn", "claimed", "claimable", "refunded", "refundable", "locked", "rounding"]
+    label: str
+    amount: str
+
+
+class Curve(_Record):
+    """A metric along the training, `points` as (step, millionths)."""
+
+    name: str
+    points: tuple[tuple[int, int], ...]
+
+
+class Reference(_Record):
+    """A level to compare a curve with, millionths."""
+
+    name: str
+    value: int
+
+
+class Alarm(_Record):
+    """A milestone whose evidence failed although a quorum attested it.
+
+    Attributes:
+        in_time: Whether its challenge window is still open.
+        until: End of that window.
+        headline: One sentence.
+        reasons: What failed.
+        choices: What the reader can do, and what nobody can do any more.
+    """
+
+    milestone: int
+    in_time: bool
+    until: AwareDatetime
+    headline: str
+    reasons: tuple[str, ...]
+    choices: tuple[str, ...]
+
+
+class Verdict(_Record):
+    """What all checks come to.
+
+    Attributes:
+        holds: No check failed.
+        headline: One sentence.
+    """
+
+    holds: bool
+    headline: str
+    passed: int
+    warned: int
+    failed: int
+    skipped: int
+    alarms: tuple[Alarm, ...] = ()
+
+
+class CampaignFacts(_Record):
+    """What the campaign says about itself, read at one block."""
+
+    title: str
+    summary: str
+    status: Literal["Funding", "Active", "Completed", "Failed"]
+    researcher: Person
+    attestors: tuple[Person, ...]
+    quorum: int
+    asset: Asset
+    goal: str
+    cap: str
+    funding_deadline: AwareDatetime
+    stop_bps: int
+    stop_support: str
+    challenge_window: int
+    proposal: str
+    dataset: str | None
+    training_seed: str | None
+    licence: str
+    metric: str
+    target: int | None
+
+
+class AuditReport(_Record):
+    """Everything that an auditor found.
+
+    Attributes:
+        chain: CAIP-2 name.
+        block: Number of the block at which everything was read.
+        time: That block's time.
+        finality: How sure it is that this block stays: `finalized`, `safe` or `latest`.
+        facts: Null when the address is not one of our campaigns.
+        limits: What no audit of this kind can show.
+    """
+
+    schema_: Literal["llamafund/audit/1"] = Field(default=SCHEMA, alias="schema")
+    chain: str
+    campaign: str
+    block: int
+    block_hash: str
+    time: AwareDatetime
+    finality: str
+    verdict: Verdict
+    checks: tuple[ReportCheck, ...]
+    facts: CampaignFacts | None = None
+    milestones: tuple[MilestoneReport, ...] = ()
+    money: Money | None = None
+    flows: tuple[Flow, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    references: tuple[Reference, ...] = ()
+    limits: tuple[str, ...] = ()
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+    def to_json(self) -> str:
+        """The report as JSON, indented, with a final newline."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    def by_group(self) -> dict[str, list[ReportCheck]]:
+        """The checks in their groups, in the order in which they ran."""
+        groups: dict[str, list[ReportCheck]] = {}
+        for check in self.checks:
+            groups.setdefault(check.group, []).append(check)
+        return groups
+
+
+def when(seconds: int) -> datetime:
+    """Unix seconds as an aware UTC datetime; far-off values of a hostile node end at the calendar's edge."""
+    return datetime.fromtimestamp(min(max(seconds, 0), 253_402_300_799), tz=UTC)

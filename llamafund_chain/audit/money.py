@@ -1,0 +1,204 @@
+"""The two columns of the books, and every equality between them as a check of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from llamafund_chain.audit.books import Accounts, Books, Rules, state_accounts
+from llamafund_chain.audit.model import Ledger, Money, PayeeReport, Person
+from llamafund_chain.campaign import CampaignState
+from llamafund_chain.checks import CheckResult
+from llamafund_chain.terms import Status, Terms
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the contract says about the money at one block. Amounts in the asset's smallest unit.
+
+    Attributes:
+        pledges: By backer; 0 once refunded.
+        refundable: By backer.
+    """
+
+    state: CampaignState
+    pledges: Mapping[str, int]
+    refundable: Mapping[str, int]
+
+
+def columns(books: Books, rules: Rules, statement: Statement) -> tuple[Accounts, Accounts]:
+    """The books from events and from the contract."""
+    state = statement.state
+    by_events = books.accounts(rules, state.timestamp)
+    surplus = state.balance - (by_events.balance or 0)
+    by_state = state_accounts(
+        failed=statement.state.status is Status.FAILED,
+        pledged=state.pledged,
+        released=state.released,
+        claimed=state.claimed,
+        claimable=state.claimable,
+        refundable=tuple(statement.refundable.values()),
+        balance=state.balance,
+        surplus=surplus,
+    )
+    return by_events, by_state
+
+
+def compare(books: Books, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> Iterator[CheckResult]:
+    """Every equality that must hold between events, contract and balance.
+
+    Args:
+        books: From events.
+        rules: From the terms.
+        statement: From the contract.
+        amount: Writes units as whole coins.
+    """
+    by_events, by_state = columns(books, rules, statement)
+    state, now = statement.state, statement.state.timestamp
+    for name in ("pledged", "released", "claimed", "claimable", "refundable", "locked"):
+        yield _equal(f"{name}-agrees", name, getattr(by_events, name), getattr(by_state, name), amount)
+    for index in range(len(rules.payee_bps)):
+        yield _payee(books, rules, state, index, amount)
+    yield _backers(books, rules, statement, amount)
+    for source, accounts in (("events", by_events), ("state", by_state)):
+        yield _conserved(source, accounts, amount)
+    yield _balance(by_events, state.balance, amount)
+    if state.status is Status.FAILED:
+        yield _rounding(books, by_events, now, amount)
+
+
+def money_report(
+    books: Books,
+    by_events: Accounts,
+    by_state: Accounts,
+    state: CampaignState,
+    payees: list[Person],
+    terms: Terms,
+    amount: Callable[[int], str],
+) -> Money:
+    """The books for the report."""
+    return Money(
+        events=_ledger(by_events, amount),
+        state=_ledger(by_state, amount),
+        payees=tuple(
+            PayeeReport(
+                account=person,
+                share_bps=payee.bps,
+                claimed=amount(state.claimed[index]),
+                claimable=amount(state.claimable[index]),
+            )
+            for index, (person, payee) in enumerate(zip(payees, terms.payees, strict=True))
+        ),
+        backers=len(books.backers),
+    )
+
+
+def _ledger(accounts: Accounts, amount: Callable[[int], str]) -> Ledger:
+    def shown(units: int | None) -> str | None:
+        return None if units is None else amount(units)
+
+    return Ledger(
+        deposited=shown(accounts.deposited),
+        withdrawn=shown(accounts.withdrawn),
+        pledged=amount(accounts.pledged),
+        released=amount(accounts.released),
+        claimed=amount(accounts.claimed),
+        claimable=amount(accounts.claimable),
+        refunded=shown(accounts.refunded),
+        refundable=amount(accounts.refundable),
+        locked=amount(accounts.locked),
+        rounding=shown(accounts.rounding),
+        held=shown(accounts.held),
+        balance=shown(accounts.balance),
+    )
+
+
+def _equal(name: str, words: str, events: int, state: int, amount: Callable[[int], str]) -> CheckResult:
+    data = {"events": amount(events), "state": amount(state)}
+    if events == state:
+        return CheckResult(name, "pass", f"{words.capitalize()}: {amount(events)}, by both books", data)
+    detail = f"{words.capitalize()} is {amount(events)} by the events, but {amount(state)} by the contract"
+    return CheckResult(name, "fail", detail, data)
+
+
+def _payee(books: Books, rules: Rules, state: CampaignState, index: int, amount: Callable[[int], str]) -> CheckResult:
+    name = f"payee-{index}-agrees"
+    entitled, events = books.entitled(rules, index, state.timestamp), books.claims.get(index, 0)
+    claimed, claimable = state.claimed[index], state.claimable[index]
+    data = {
+        "entitled": amount(entitled),
+        "claimed_by_events": amount(events),
+        "claimed": amount(claimed),
+        "claimable": amount(claimable),
+    }
+    if events == claimed and claimed + claimable == entitled:
+        detail = f"Payee {index} is entitled to {amount(entitled)}, collected {amount(claimed)}, can collect the rest"
+        return CheckResult(name, "pass", detail, data)
+    detail = (
+        f"Payee {index} is entitled to {amount(entitled)} by the terms; it collected {amount(events)} by the "
+        f"events and {amount(claimed)} by the contract, which would pay {amount(claimable)} more"
+    )
+    return CheckResult(name, "fail", detail, data)
+
+
+def _backers(books: Books, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> CheckResult:
+    name, now = "backers-agree", statement.state.timestamp
+    for backer in books.backers:
+        refunded = books.refunds.get(backer)
+        due = books.refund_due(rules, backer, now)
+        pledge = 0 if refunded is not None else books.pledge_of(backer)
+        if statement.pledges[backer] != pledge:
+            detail = (
+                f"Backer {backer} has {amount(pledge)} in the pool by the events, but "
+                f"{amount(statement.pledges[backer])} by the contract"
+            )
+            return CheckResult(name, "fail", detail)
+        waiting = 0 if refunded is not None else due
+        if statement.refundable[backer] != waiting or (refunded is not None and refunded != due):
+            detail = (
+                f"Backer {backer} is due {amount(due)} by the terms; it got {amount(refunded or 0)} and the "
+                f"contract would send {amount(statement.refundable[backer])} more"
+            )
+            return CheckResult(name, "fail", detail)
+    return CheckResult(
+        name, "pass", f"Each of {len(books.backers)} backers' pledges and refunds agrees to the last unit"
+    )
+
+
+def _conserved(source: str, accounts: Accounts, amount: Callable[[int], str]) -> CheckResult:
+    name = f"conserved-by-{source}"
+    rounding = accounts.rounding or 0
+    sum_ = (
+        f"{amount(accounts.released)} released + {amount(accounts.refunded or 0)} refunded + "
+        f"{amount(accounts.refundable)} refundable + {amount(accounts.locked)} locked"
+        + (f" + {amount(rounding)} too small to divide" if rounding else "")
+    )
+    if accounts.refunded is None:
+        detail = "Coins from elsewhere lie in the escrow, so its balance does not tell what was refunded"
+        return CheckResult(name, "skip", detail)
+    if accounts.conserved:
+        return CheckResult(name, "pass", f"{amount(accounts.pledged)} pledged = {sum_}")
+    return CheckResult(name, "fail", f"{amount(accounts.pledged)} pledged is not {sum_}")
+
+
+def _balance(by_events: Accounts, balance: int, amount: Callable[[int], str]) -> CheckResult:
+    name, held = "escrow-is-solvent", by_events.held or 0
+    data = {"balance": amount(balance), "owed": amount(held)}
+    if balance < held:
+        return CheckResult(name, "fail", f"The escrow holds {amount(balance)}, but owes {amount(held)}", data)
+    if balance > held:
+        detail = (
+            f"The escrow holds {amount(balance)} and owes {amount(held)}: somebody sent "
+            f"{amount(balance - held)} into it beside the pledges, which nobody can take out"
+        )
+        return CheckResult(name, "warn", detail, data)
+    return CheckResult(name, "pass", f"The escrow holds {amount(balance)}: exactly what it owes", data)
+
+
+def _rounding(books: Books, accounts: Accounts, now: int, amount: Callable[[int], str]) -> CheckResult:
+    name, rounding = "rounding-favours-escrow", accounts.rounding or 0
+    if 0 <= rounding <= max(len(books.backers) - 1, 0):
+        detail = f"{amount(rounding)} is too small to divide among {len(books.backers)} backers"
+        return CheckResult(name, "pass", detail)
+    detail = f"{amount(rounding)} is missing from the refunds at {now}: more than a unit for each backer"
+    return CheckResult(name, "fail", detail)

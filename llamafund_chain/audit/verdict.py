@@ -1,0 +1,152 @@
+"""What the checks come to, and what can still be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llamafund_chain.audit.model import Alarm, CampaignFacts, MilestoneReport, ReportCheck, Verdict
+
+_REASONS = 6
+_SO_FAR = {
+    "": "",
+    "Funding": " so far: the campaign is still collecting, and nothing is paid yet",
+    "Active": " so far: the campaign is under way",
+    "Completed": ": the weights are out, and every unit of money is accounted for",
+    "Failed": ": the campaign has failed, and what was not released belongs to its backers again",
+}
+"""What the headline says beside the checks, by the campaign's status."""
+
+
+def conclude(
+    checks: Sequence[ReportCheck],
+    facts: CampaignFacts | None,
+    milestones: Sequence[MilestoneReport],
+    *,
+    campaign: str,
+    genuine: bool = True,
+    stop_missing: str = "0",
+    unreleased: str = "0",
+) -> Verdict:
+    """The verdict, computed from the checks alone.
+
+    Args:
+        checks: All of them.
+        facts: Null when the campaign could not be read.
+        milestones: All of them, attested or not.
+        campaign: Its address, for the commands that the verdict suggests.
+        genuine: Whether the address is a campaign of the known factory.
+        stop_missing: What the supporters of a stop lack, in whole coins.
+        unreleased: What is neither released nor refundable yet, in whole coins.
+    """
+    counts = {status: sum(check.status == status for check in checks) for status in ("pass", "warn", "fail", "skip")}
+    alarms = tuple(
+        _alarm(milestone, failures, facts, len(milestones), campaign, stop_missing, unreleased)
+        for milestone in milestones
+        if facts is not None
+        and milestone.attested is not None
+        and (failures := _failures(checks, f"milestone {milestone.index}"))
+    )
+    return Verdict(
+        holds=counts["fail"] == 0,
+        headline=_headline(checks, alarms, counts, facts.status if facts is not None else "", genuine=genuine),
+        passed=counts["pass"],
+        warned=counts["warn"],
+        failed=counts["fail"],
+        skipped=counts["skip"],
+        alarms=alarms,
+    )
+
+
+def _failures(checks: Sequence[ReportCheck], group: str) -> list[ReportCheck]:
+    return [check for check in checks if check.group == group and check.status == "fail"]
+
+
+def _headline(
+    checks: Sequence[ReportCheck], alarms: Sequence[Alarm], counts: dict[str, int], status: str, *, genuine: bool
+) -> str:
+    if not genuine:
+        return "This is not a genuine LlamaFund campaign: do not send money to it"
+    if any(alarm.in_time for alarm in alarms):
+        which = ", ".join(str(alarm.milestone) for alarm in alarms if alarm.in_time)
+        return f"Fraud or negligence, seen before the money is released: milestone {which} was attested wrongly"
+    if alarms:
+        which = ", ".join(str(alarm.milestone) for alarm in alarms)
+        return f"Milestone {which} was attested although its evidence does not hold"
+    if counts["fail"]:
+        names = ", ".join(sorted({check.name for check in checks if check.status == "fail"}))
+        return f"{counts['fail']} of {len(checks)} checks do not hold: {names}"
+    if counts["skip"]:
+        return f"Everything that was checked holds, but {counts['skip']} checks were not run{_SO_FAR[status]}"
+    return f"Everything holds{_SO_FAR[status]}"
+
+
+def _alarm(
+    milestone: MilestoneReport,
+    failures: Sequence[ReportCheck],
+    facts: CampaignFacts | None,
+    milestones: int,
+    campaign: str,
+    stop_missing: str,
+    unreleased: str,
+) -> Alarm:
+    attested = milestone.attested
+    if attested is None or facts is None:
+        raise ValueError("an alarm is about an attested milestone of a genuine campaign")
+    reasons = [f"{check.name}: {check.detail}" for check in failures[:_REASONS]]
+    if len(failures) > _REASONS:
+        reasons.append(f"and {len(failures) - _REASONS} more checks, listed below")
+    in_time = milestone.state == "window-open"
+    return Alarm(
+        milestone=milestone.index,
+        in_time=in_time,
+        until=attested.window_ends,
+        headline=(
+            f"Milestone {milestone.index} ({milestone.kind}): a quorum attested evidence that does not hold"
+            + (", and its tranche is not released yet" if in_time else "")
+        ),
+        reasons=tuple(reasons),
+        choices=tuple(_choices(milestone, facts, milestones, campaign, stop_missing, unreleased)),
+    )
+
+
+def _choices(
+    milestone: MilestoneReport,
+    facts: CampaignFacts,
+    milestones: int,
+    campaign: str,
+    stop_missing: str,
+    unreleased: str,
+) -> list[str]:
+    attested = milestone.attested
+    if attested is None:
+        raise ValueError("an alarm is about an attested milestone")
+    tranche = f"{milestone.tranche} {facts.asset.symbol}"
+    until = f"{attested.window_ends:%Y-%m-%d %H:%M:%S} UTC"
+    signers = ", ".join(signer.person.name or signer.person.address for signer in attested.signers)
+    voting = milestone.index + 1 < milestones
+    stop = (
+        f"llamafund vote-stop {campaign}: backers of {stop_missing} {facts.asset.symbol} more must support a "
+        f"stop ({facts.stop_bps / 100:g} % of the pledges in all)"
+    )
+    choices = []
+    if facts.status == "Failed":
+        choices.append(f"The campaign has failed. Backers get back what was not released: llamafund refund {campaign}")
+    if milestone.state == "window-open" and voting:
+        choices.append(f"Backers: {stop}. Before {until} a stop withholds this tranche, {tranche}, and all after it.")
+        choices.append(f"From {until} on this tranche counts as released, and nothing brings it back.")
+    elif milestone.state == "window-open":
+        choices.append(
+            f"Nothing on chain holds this tranche, {tranche}, back: the stop vote closed with this attestation, "
+            "and this version of the contract has no possession challenge. "
+            f"From {until} on it counts as released."
+        )
+    elif milestone.state == "released":
+        choices.append(f"The tranche, {tranche}, was released at {until}; nothing brings it back.")
+        if facts.status == "Active" and voting:
+            choices.append(f"{unreleased} {facts.asset.symbol} are not released yet. Backers: {stop}.")
+    elif milestone.state == "withheld":
+        choices.append(f"The campaign was stopped in time: the tranche, {tranche}, goes back to the backers.")
+    if not voting:
+        choices.append("Do not use these weights for anything that relies on how they were made.")
+    choices.append(f"This report proves who vouched for it: {signers or 'nobody'}.")
+    return choices

@@ -1,0 +1,581 @@
+"""A connection to one chain: reading at a chosen finality, and sending one transaction at a time with care.
+
+Nothing that a node says is believed to be well formed; nothing is ever sent twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from llamafund_chain.errors import (
+    LlamafundError,
+    NodeUnreachableError,
+    NotFinalError,
+    UsageError,
+    VerificationError,
+)
+from llamafund_chain.reverts import ContractRefusedError, Reading, explain, smallest_units
+from llamafund_chain.text import printable
+
+if TYPE_CHECKING:
+    from eth_account.signers.base import BaseAccount
+    from web3 import Web3
+
+    from llamafund_chain.deployment import Deployment
+
+Finality = Literal["finalized", "safe", "latest"]
+BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
+
+RECEIPT_TIMEOUT = 300.0
+"""Seconds that a transaction may take to be included before waiting is given up."""
+
+MAX_ANSWER_BYTES = 1 << 20
+"""Longest answer of a contract call that is looked at."""
+
+_MAX_LOGS = 100_000
+_GWEI = 10**9
+_NATIVE_DECIMALS = 18
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block's number, hash (64 hexadecimal digits) and time (unix seconds)."""
+
+    number: int
+    hash: str
+    timestamp: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a contract: where to, and the call data. `to` is null for a deployment."""
+
+    to: str | None
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Log:
+    """One event log as the node tells it.
+
+    Attributes:
+        index: Position in its block.
+        tx_hash: 64 hexadecimal digits.
+    """
+
+    address: str
+    topics: tuple[bytes, ...]
+    data: bytes
+    block: int
+    index: int
+    tx_hash: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a transaction.
+
+    Attributes:
+        tx_hash: 64 hexadecimal digits.
+        block: Number of the block that includes it.
+        gas_used: Gas.
+        fee: Wei paid for the gas.
+        logs: In order.
+        contract_address: Of what it deployed, if anything.
+    """
+
+    tx_hash: str
+    block: int
+    gas_used: int
+    fee: int
+    logs: tuple[Log, ...]
+    contract_address: str | None
+
+
+class RpcError(LlamafundError):
+    """The node answered with an error.
+
+    Attributes:
+        code: JSON-RPC error code.
+        data: What came with it, as it came.
+    """
+
+    def __init__(self, method: str, code: int, message: str, data: Any) -> None:
+        super().__init__(
+            f"The node refused {method}",
+            f"It says: {printable(message, 300)} (code {code})",
+            "Check that it is in sync and serves this request, or name another node with --rpc",
+        )
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+def connect(rpc_url: str) -> Connection:
+    """Open a connection and ask which chain it is.
+
+    Args:
+        rpc_url: `http://…` or `https://…`.
+
+    Raises:
+        UsageError: The address is of another form.
+        NodeUnreachableError: Nobody answers there, or no node does.
+    """
+    if not rpc_url.startswith(("http://", "https://")) or any(ord(char) <= 32 for char in rpc_url):
+        scheme = rpc_url.partition("://")[0] if "://" in rpc_url else ""
+        raise UsageError(
+            "The node's address cannot be used" + (f" (it begins with {printable(scheme, 20)!r})" if scheme else ""),
+            "It is an HTTP address",
+            "Write it like http://127.0.0.1:8545",
+        )
+    return Connection(rpc_url)
+
+
+class Connection:
+    """One node, and through it one chain. Made by `connect`.
+
+    Attributes:
+        chain_id: EIP-155 number.
+        rpc_url: As given; may hold a secret, see `shown_url`.
+    """
+
+    def __init__(self, rpc_url: str) -> None:
+        from llamafund_chain.rpc import NodeProvider, shown_url
+
+        self.rpc_url = rpc_url
+        try:
+            self.shown_url = shown_url(rpc_url)
+            self._provider = NodeProvider(rpc_url)
+        except ValueError as error:
+            raise UsageError("The node's address cannot be used", "It is not a URL") from error
+        self._w3: Web3 | None = None
+        self._deployment: Deployment | None = None
+        self.chain_id = self._quantity(self.request("eth_chainId"), "eth_chainId")
+
+    def __repr__(self) -> str:
+        return f"Connection({self.shown_url!r}, chain_id={self.chain_id})"
+
+    @property
+    def caip2(self) -> str:
+        """The chain's CAIP-2 name, for example `eip155:1`."""
+        return f"eip155:{self.chain_id}"
+
+    @property
+    def w3(self) -> Web3:
+        """The same node for code that speaks web3."""
+        if self._w3 is None:
+            from web3 import Web3
+
+            self._w3 = Web3(self._provider)
+        return self._w3
+
+    # ------------------------------------------------------------------ read
+
+    def request(self, method: str, *params: Any) -> Any:
+        """One JSON-RPC request.
+
+        Returns:
+            The result as it came.
+
+        Raises:
+            NodeUnreachableError: No node answered.
+            RpcError: It answered with an error.
+        """
+        from web3.types import RPCEndpoint
+
+        response: Mapping[str, Any] = self._provider.make_request(RPCEndpoint(method), list(params))
+        if "error" not in response:
+            return response["result"]
+        error = response["error"]
+        if not isinstance(error, Mapping):
+            error = {"message": str(error)}
+        code = error.get("code")
+        raise RpcError(method, code if isinstance(code, int) else 0, str(error.get("message", "")), error.get("data"))
+
+    def block(self, which: BlockId = "latest") -> Block:
+        """A block's number, hash and time.
+
+        Raises:
+            NotFinalError: The node knows no finalized or safe block.
+            LlamafundError: There is no such block.
+        """
+        try:
+            raw = self.request("eth_getBlockByNumber", _block_param(which), False)
+        except RpcError as error:
+            if which in ("finalized", "safe"):
+                raise self._no_finality(which) from error
+            raise
+        if raw is None:
+            if which in ("finalized", "safe"):
+                raise self._no_finality(which)
+            raise LlamafundError(f"The node knows no block {which}", "It may not be in sync yet")
+        if not isinstance(raw, Mapping):
+            raise self._nonsense("eth_getBlockByNumber")
+        return Block(
+            self._quantity(raw.get("number"), "a block's number"),
+            self._bytes(raw.get("hash"), "a block's hash").hex(),
+            self._quantity(raw.get("timestamp"), "a block's time"),
+        )
+
+    def timestamp(self, which: BlockId = "latest") -> int:
+        """Unix seconds of a block: the chain's clock."""
+        return self.block(which).timestamp
+
+    def code(self, address: str, block: BlockId = "latest") -> bytes:
+        """The code at an address; empty when there is none."""
+        return self._bytes(self.request("eth_getCode", address, _block_param(block)), "eth_getCode")
+
+    def balance(self, address: str, block: BlockId = "latest") -> int:
+        """Wei that an address holds."""
+        return self._quantity(self.request("eth_getBalance", address, _block_param(block)), "eth_getBalance")
+
+    def call(
+        self,
+        call: Call,
+        *,
+        block: BlockId = "latest",
+        sender: str | None = None,
+        value: int = 0,
+        money: Callable[[int], str] = smallest_units,
+    ) -> bytes:
+        """Run a call without sending anything.
+
+        Args:
+            call: What to call.
+            block: In the state after which block; `pending` is the next one.
+            sender: As whom; nobody when null.
+            value: Wei to come with it.
+            money: Writes amounts in the explanation of a refusal.
+
+        Raises:
+            ContractRefusedError: It reverts.
+        """
+        transaction: dict[str, Any] = {"data": f"0x{call.data.hex()}"}
+        if call.to is not None:
+            transaction["to"] = call.to
+        if sender is not None:
+            transaction["from"] = sender
+        if value:
+            transaction["value"] = hex(value)
+        try:
+            answer = self.request("eth_call", transaction, _block_param(block))
+        except RpcError as error:
+            raise self._refusal(error, money) from error
+        return self._bytes(answer, "eth_call")[:MAX_ANSWER_BYTES]
+
+    def logs(
+        self,
+        address: str,
+        *,
+        topics: Sequence[str | None] = (),
+        first: int = 0,
+        last: BlockId = "latest",
+    ) -> tuple[Log, ...]:
+        """All logs of one contract, in order; asks for smaller ranges when a node refuses large ones.
+
+        Args:
+            address: The contract.
+            topics: Wanted topics by position, null for any.
+            first: First block.
+            last: Last block.
+
+        Raises:
+            RpcError: The node refuses even single blocks.
+        """
+        end = last if isinstance(last, int) else self.block(last).number
+        found: list[Log] = []
+        start, span = first, max(end - first + 1, 1)
+        while start <= end:
+            stop = min(start + span - 1, end)
+            filter_ = {"address": address, "fromBlock": hex(start), "toBlock": hex(stop), "topics": list(topics)}
+            try:
+                raw = self.request("eth_getLogs", filter_)
+            except (RpcError, NodeUnreachableError):
+                if stop == start:
+                    raise
+                span = max((stop - start + 1) // 4, 1)
+                continue
+            if not isinstance(raw, list) or len(raw) + len(found) > _MAX_LOGS:
+                raise self._nonsense("eth_getLogs")
+            found.extend(self._log(item) for item in raw if isinstance(item, Mapping) and not item.get("removed"))
+            start = stop + 1
+        wanted = address.lower()
+        if any(log.address.lower() != wanted or not first <= log.block <= end for log in found):
+            raise self._nonsense("eth_getLogs")
+        return tuple(sorted(found, key=lambda log: (log.block, log.index)))
+
+    def transaction_input(self, tx_hash: str) -> tuple[str | None, bytes]:
+        """Where a transaction went and its call data.
+
+        Raises:
+            LlamafundError: The node does not know it.
+        """
+        raw = self.request("eth_getTransactionByHash", f"0x{tx_hash}")
+        if raw is None:
+            raise LlamafundError(f"The node does not know the transaction {tx_hash}", "It may not keep old ones")
+        if not isinstance(raw, Mapping):
+            raise self._nonsense("eth_getTransactionByHash")
+        to = raw.get("to")
+        return (str(to) if to else None), self._bytes(raw.get("input", raw.get("data")), "a transaction's input")
+
+    def deployment(self) -> Deployment:
+        """The implementation and factory on this chain, verified by their code. Looked up once.
+
+        Raises:
+            VerificationError: They are not deployed here, or something else is at their address.
+        """
+        if self._deployment is None:
+            from web3.exceptions import Web3Exception
+
+            from llamafund_chain import deployment
+
+            try:
+                self._deployment = deployment.verify(self.w3)
+            except Web3Exception as error:
+                raise self._nonsense("eth_getCode") from error
+        return self._deployment
+
+    # ------------------------------------------------------------------ send
+
+    def send(
+        self,
+        account: BaseAccount,
+        transaction: Call,
+        value: int = 0,
+        *,
+        money: Callable[[int], str] = smallest_units,
+    ) -> Receipt:
+        """Send one transaction and wait until it is included. It is simulated first and never sent twice.
+
+        Args:
+            account: Who signs and pays.
+            transaction: What to call or deploy.
+            value: Wei to send with it.
+            money: Writes amounts in the explanation of a refusal.
+
+        Raises:
+            ContractRefusedError: The simulation or the included transaction reverted.
+            LlamafundError: The account cannot pay for it, or the node refused it.
+            NodeUnreachableError: The node went away; the message says whether something may have been sent.
+        """
+        sender = str(account.address)
+        held = self.balance(sender, "latest")
+        if held < value:
+            raise self._poor(sender, held, value)
+        self.call(transaction, block="pending", sender=sender, value=value, money=money)
+        gas = self._estimate(sender, transaction, value, money)
+        fees = self._fees()
+        price = fees.get("maxFeePerGas", fees.get("gasPrice", 0))
+        if held < value + gas * price:
+            raise self._poor(sender, held, value + gas * price)
+        nonce = self._quantity(self.request("eth_getTransactionCount", sender, "pending"), "eth_getTransactionCount")
+        fields: dict[str, Any] = {
+            "chainId": self.chain_id,
+            "nonce": nonce,
+            "gas": gas,
+            "value": value,
+            "data": transaction.data,
+            **fees,
+        }
+        if transaction.to is not None:
+            fields["to"] = transaction.to
+        signed = account.sign_transaction(fields)
+        tx_hash = bytes(signed.hash).hex()
+        try:
+            self.request("eth_sendRawTransaction", f"0x{bytes(signed.raw_transaction).hex()}")
+        except NodeUnreachableError as error:
+            raise NodeUnreachableError(
+                f"The node went away while transaction 0x{tx_hash} was being sent",
+                "It may or may not have arrived; it was not sent again",
+                "Look that transaction up before repeating the command",
+            ) from error
+        receipt = self._await_receipt(tx_hash)
+        return self._checked(receipt, tx_hash, sender, transaction, value, money)
+
+    def _estimate(self, sender: str, transaction: Call, value: int, money: Callable[[int], str]) -> int:
+        fields: dict[str, Any] = {"from": sender, "data": f"0x{transaction.data.hex()}", "value": hex(value)}
+        if transaction.to is not None:
+            fields["to"] = transaction.to
+        try:
+            estimate = self._quantity(self.request("eth_estimateGas", fields, "pending"), "eth_estimateGas")
+        except RpcError as error:
+            raise self._refusal(error, money) from error
+        return estimate + estimate // 4
+
+    def _fees(self) -> dict[str, int]:
+        raw = self.request("eth_getBlockByNumber", "latest", False)
+        base = raw.get("baseFeePerGas") if isinstance(raw, Mapping) else None
+        if base is None:
+            return {"gasPrice": self._quantity(self.request("eth_gasPrice"), "eth_gasPrice")}
+        try:
+            tip = self._quantity(self.request("eth_maxPriorityFeePerGas"), "eth_maxPriorityFeePerGas")
+        except RpcError:
+            tip = _GWEI
+        return {"maxFeePerGas": 2 * self._quantity(base, "the base fee") + tip, "maxPriorityFeePerGas": tip}
+
+    def _await_receipt(self, tx_hash: str) -> Mapping[str, Any]:
+        import time
+
+        until = time.monotonic() + RECEIPT_TIMEOUT
+        pause = 0.02
+        while True:
+            try:
+                raw = self.request("eth_getTransactionReceipt", f"0x{tx_hash}")
+            except (NodeUnreachableError, RpcError) as error:
+                raise NodeUnreachableError(
+                    f"Transaction 0x{tx_hash} was sent, but the node does not say what became of it",
+                    str(error),
+                    "Look that transaction up before repeating the command",
+                ) from error
+            if isinstance(raw, Mapping) and raw.get("blockNumber") is not None:
+                return raw
+            if time.monotonic() > until:
+                raise NotFinalError(
+                    f"Transaction 0x{tx_hash} was sent {RECEIPT_TIMEOUT:.0f} seconds ago and is not included yet",
+                    "The chain may be busy, or the node has lost touch with it",
+                    "Look that transaction up before repeating the command",
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, 2.0)
+
+    def _checked(
+        self,
+        raw: Mapping[str, Any],
+        tx_hash: str,
+        sender: str,
+        transaction: Call,
+        value: int,
+        money: Callable[[int], str],
+    ) -> Receipt:
+        block = self._quantity(raw.get("blockNumber"), "a receipt's block")
+        gas_used = self._quantity(raw.get("gasUsed"), "gas used")
+        price = self._quantity(raw.get("effectiveGasPrice", "0x0"), "the gas price")
+        if self._quantity(raw.get("status"), "a receipt's status") != 1:
+            reason = "Something else was included before it and changed the outcome"
+            try:
+                self.call(transaction, block=block, sender=sender, value=value, money=money)
+            except ContractRefusedError as refusal:
+                reason = str(refusal)
+            raise ContractRefusedError(
+                f"Transaction 0x{tx_hash} was included in block {block} and reverted; only its fee was spent", reason
+            )
+        logs = raw.get("logs")
+        created = raw.get("contractAddress")
+        return Receipt(
+            tx_hash,
+            block,
+            gas_used,
+            gas_used * price,
+            tuple(self._log(item) for item in logs) if isinstance(logs, list) else (),
+            str(created) if created else None,
+        )
+
+    # --------------------------------------------------------------- helpers
+
+    def _refusal(self, error: RpcError, money: Callable[[int], str]) -> LlamafundError:
+        """A node's error to a call, as a revert when it is one."""
+        data = error.data
+        if isinstance(data, Mapping):
+            data = data.get("data", data.get("result"))
+        revert = b""
+        if isinstance(data, str):
+            digits = data.removeprefix("Reverted ").removeprefix("0x")
+            try:
+                revert = bytes.fromhex(digits)
+            except ValueError:
+                revert = b""
+        text = error.message.lower()
+        if not revert and error.code != 3 and "revert" not in text:
+            return error
+        return explain(revert, Reading(self.timestamp(), money), message=error.message)
+
+    def _poor(self, address: str, held: int, needed: int) -> LlamafundError:
+        from llamafund_chain.amounts import format_amount
+
+        return LlamafundError(
+            f"{address} holds {format_amount(held, _NATIVE_DECIMALS)} of the chain's coin",
+            f"Amount and highest possible fee come to {format_amount(needed, _NATIVE_DECIMALS)}",
+            "Nothing was sent. Fund that address, or use another wallet",
+        )
+
+    def _no_finality(self, which: BlockId) -> NotFinalError:
+        return NotFinalError(
+            f"The node at {self.shown_url} knows no {which} block",
+            "The chain is too young, or does not tell how settled its blocks are",
+            "Wait, or say --finality latest if you accept that what is read may be undone",
+        )
+
+    def _nonsense(self, what: str) -> NodeUnreachableError:
+        return NodeUnreachableError(
+            f"The node at {self.shown_url} answered {what} with something that makes no sense",
+            "What cannot be read is not used",
+            "Name another node with --rpc",
+        )
+
+    def _quantity(self, value: Any, what: str) -> int:
+        try:
+            if isinstance(value, str) and value.startswith("0x") and len(value) <= 66:
+                return int(value, 16)
+        except ValueError:
+            pass
+        raise self._nonsense(what)
+
+    def _bytes(self, value: Any, what: str) -> bytes:
+        if isinstance(value, str) and value.startswith("0x"):
+            try:
+                return bytes.fromhex(value[2:])
+            except ValueError:
+                pass
+        raise self._nonsense(what)
+
+    def _log(self, raw: Any) -> Log:
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("topics"), list):
+            raise self._nonsense("a log")
+        return Log(
+            str(raw.get("address")),
+            tuple(self._bytes(topic, "a log's topic") for topic in raw["topics"]),
+            self._bytes(raw.get("data"), "a log's data"),
+            self._quantity(raw.get("blockNumber"), "a log's block"),
+            self._quantity(raw.get("logIndex"), "a log's index"),
+            self._bytes(raw.get("transactionHash"), "a log's transaction").hex(),
+        )
+
+
+def require_final(final: Any, latest: Any, what: str, finality: Finality) -> None:
+    """Refuse to rely on something that is on chain, but not yet settled enough.
+
+    Args:
+        final: The fact at the chosen finality.
+        latest: The fact in the latest block.
+        what: The fact in words, for the message.
+        finality: What was asked for.
+
+    Raises:
+        NotFinalError: The two differ.
+    """
+    if final != latest:
+        raise NotFinalError(
+            f"{what} is on chain, but not {finality} yet",
+            "A reorganisation could still undo it",
+            "Wait some blocks and repeat the command",
+        )
+
+
+def check_code(code: bytes, what: str, address: str) -> None:
+    """Refuse an address without code.
+
+    Raises:
+        VerificationError: There is none.
+    """
+    if not code:
+        raise VerificationError(
+            f"There is no {what} at {address}",
+            "The address has no code on this chain",
+            "Check the address, and with --rpc the chain",
+        )
+
+
+def _block_param(block: BlockId) -> str:
+    return hex(block) if isinstance(block, int) else block

@@ -1,0 +1,119 @@
+"""`llamafund audit`: verify a campaign from nothing but a node, its address and a store."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from llamafund_chain.cli.options import ADDRESS, finality_option, json_option, rpc_option, store_option
+from llamafund_chain.cli.output import emit, note, progress
+
+if TYPE_CHECKING:
+    from llamafund_chain.audit import AuditReport
+    from llamafund_chain.chain import Finality
+
+_SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
+
+
+@click.command()
+@click.argument("address", type=ADDRESS)
+@rpc_option
+@store_option
+@finality_option
+@click.option(
+    "--replay-segments",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Random segments of each training run to repeat and compare; 0 for none.",
+)
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    default=None,
+    help="Also write the report as one self-contained page.",
+)
+@json_option
+def audit(
+    address: str,
+    rpc: str,
+    store: str,
+    finality: Finality,
+    replay_segments: int,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    r"""Verify everything about the campaign at ADDRESS, trusting nobody.
+
+    Reads the contract, its events and its money at one settled block, fetches all evidence from the store,
+    repeats random segments of the training, and prints the verdict check by check. The exit code is 3 when
+    anything does not hold.
+
+    \b
+    Example:
+      llamafund audit 0x5FbDB2315678afecb367f032d93F642f64180aa3 \
+          --rpc https://node.example --store ./store --html audit.html
+    """
+    from llamafund_chain.audit import audit as run_audit
+    from llamafund_chain.campaign import CampaignClient
+    from llamafund_chain.chain import connect
+    from llamafund_chain.store import open_store
+
+    client = CampaignClient(connect(rpc), address)
+    with tempfile.TemporaryDirectory(prefix="llamafund-audit-") as workdir:
+        report = run_audit(
+            client,
+            open_store(store),
+            finality=finality,
+            replay_segments=replay_segments,
+            workdir=Path(workdir),
+            progress=progress,
+        )
+    if html is not None:
+        from llamafund_chain.files import write_file
+        from llamafund_chain.report import render_html
+
+        write_file(html, render_html(report).encode())
+        note(f"Wrote {html}")
+    emit("audit", {"report": report.model_dump(mode="json")}, _lines(report), as_json=as_json)
+    if not report.verdict.holds:
+        from llamafund_chain.errors import VerificationError
+
+        raise VerificationError(report.verdict.headline)
+
+
+def _lines(report: AuditReport) -> Iterator[str]:
+    facts, money = report.facts, report.money
+    yield f"Campaign {report.campaign} on {report.chain}"
+    yield f"at block {report.block} ({report.finality}), {report.time:%Y-%m-%d %H:%M:%S} UTC"
+    if facts is not None:
+        yield f"{facts.title}: {facts.status}"
+    for group, checks in report.by_group().items():
+        yield ""
+        yield group.capitalize()
+        for check in checks:
+            yield f"  {_SIGNS[check.status]}  {check.name}: {check.detail}"
+    if facts is not None and money is not None:
+        yield ""
+        yield f"Money, in {facts.asset.symbol} (by the events, by the contract)"
+        for name, by_events in money.events.model_dump().items():
+            by_state = getattr(money.state, name)
+            yield f"  {name:<11} {by_events or '-'}   {by_state or '-'}"
+    for alarm in report.verdict.alarms:
+        yield ""
+        yield alarm.headline
+        yield from (f"  found: {reason}" for reason in alarm.reasons)
+        yield from (f"  do:    {choice}" for choice in alarm.choices)
+    verdict = report.verdict
+    yield ""
+    yield (
+        f"{verdict.passed} hold, {verdict.failed} do not, {verdict.warned} to judge yourself, "
+        f"{verdict.skipped} not looked at"
+    )
+    yield f"Verdict: {verdict.headline}"

@@ -1,0 +1,74 @@
+"""`llamafund claim`: a payee collects what was released to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamafund_chain.campaign import CampaignClient
+
+
+@click.command()
+@click.argument("address", type=ADDRESS, metavar="ADDRESS")
+@click.option("--payee", type=click.IntRange(0, 255), help="Number of the payee; found by the wallet by default.")
+@click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another address.")
+@rpc_option
+@wallet_options
+@json_option
+def claim(
+    address: str,
+    payee: int | None,
+    recipient: str | None,
+    rpc: str,
+    wallet: str | None,
+    keystore: Path,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Collect what the campaign at ADDRESS has released to the wallet as a payee.
+
+    A milestone's share is released once it was attested and its challenge window has passed.
+
+    \b
+    Example:
+      llamafund claim 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet rosa
+    """
+    from llamafund_chain.campaign import Claimed
+    from llamafund_chain.cli.shared import open_campaign, report
+
+    client = open_campaign(rpc, address)
+    if payee is not None and payee >= len(client.terms.payees):
+        raise UsageError(f"There is no payee {payee}", f"The campaign has {len(client.terms.payees)}, counted from 0")
+    account = unlock(wallet, keystore, passphrase_file)
+    number = _payee_of(client, account.address) if payee is None else payee
+    receipt = client.claim(account, number, recipient)
+    events = client.events(receipt.block, receipt.block)
+    amount = sum(e.amount for e in events if isinstance(e, Claimed) and e.tx_hash == receipt.tx_hash)
+    asset = client.asset
+    facts: dict[str, JsonValue] = {
+        "payee": number,
+        "recipient": recipient or account.address,
+        "amount": asset.plain(amount),
+        "asset": asset.symbol,
+    }
+    sentence = f"Claimed {asset.format(amount)} for payee {number}, sent to {recipient or account.address}"
+    report("claim", client, receipt, facts, sentence, as_json=as_json)
+
+
+def _payee_of(client: CampaignClient, address: str) -> int:
+    """The payee that an account is; of several, the first with something to claim."""
+    mine = [number for number, payee in enumerate(client.terms.payees) if payee.account == address]
+    if not mine:
+        listed = ", ".join(f"{number}: {payee.account}" for number, payee in enumerate(client.terms.payees))
+        raise UsageError(
+            f"{address} is not a payee of this campaign", f"Its payees are {listed}", "Use a payee's wallet"
+        )
+    claimable = client.state().claimable
+    return next((number for number in mine if claimable[number]), mine[0])

@@ -1,0 +1,93 @@
+"""`llamafund demo`: the whole story, for real, on a chain of its own."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import click
+
+from llamafund_chain.errors import LlamafundError, UsageError
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("demo-out"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where everything is left. A folder that an earlier demo wrote is replaced; any other is refused.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write all facts of the run to FILE (schema llamafund/demo/1).",
+)
+@click.option(
+    "--recipe",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Train by this recipe instead of the demo's own.",
+)
+@click.option(
+    "--promise",
+    metavar="NUMBER",
+    help="Bits per byte of held-out text that the proposal promises; with --recipe.",
+)
+def demo(out: Path, json_file: Path | None, recipe: Path | None, promise: str | None) -> None:
+    """Watch a model being crowdfunded, trained, attested, paid and audited, and three rug pulls fail.
+
+    It starts a chain of its own on this machine and ends it again; nothing leaves the machine. It takes a few
+    minutes, because the training is real. The exit code is 1 when anything in the story did not hold.
+
+    \b
+    Example:
+      llamafund demo --out demo-out --json facts.json
+    """
+    from llamafund_chain.demo.story import PROMISED_BITS_PER_BYTE, tell
+
+    facts = tell(
+        out,
+        recipe or _own_recipe(),
+        PROMISED_BITS_PER_BYTE if promise is None else _bits(promise),
+        sys.stdout,
+    )
+    if json_file is not None:
+        from llamafund_chain.files import write_file
+
+        write_file(json_file, facts.to_json().encode())
+    if not facts.held:
+        raise LlamafundError("The story did not hold", facts.broken, f"Everything up to there lies in {facts.folder}")
+
+
+def _own_recipe() -> Path:
+    """The recipe that comes with the trainer, found without importing it."""
+    from importlib.util import find_spec
+
+    found = find_spec("llamafund_trainer")
+    places = found.submodule_search_locations if found is not None else None
+    if not places:
+        raise LlamafundError(
+            "The trainer is not installed",
+            "The demo trains a model",
+            "Install it: pip install 'llamafund[trainer]'",
+        )
+    return Path(next(iter(places))) / "recipes" / "demo.yaml"
+
+
+def _bits(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite() or not 0 < value < 100 or value != round(value, 6):
+        raise UsageError(
+            f"{text!r} is not a number of bits per byte",
+            "It is above 0, below 100 and has at most six decimals",
+            "Write it like 2.6",
+        )
+    return value

@@ -1,0 +1,72 @@
+"""`llamafund devnet`: a chain for trying things out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.options import ADDRESS, json_option
+from llamafund_chain.cli.output import emit, note, rows
+from llamafund_chain.errors import LlamafundError
+
+_DEFAULT_PORT = 8545
+_GIFT = 100 * 10**18
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULT_PORT, show_default=True, help="0: a free one.")
+@click.option("--fund", "funded", type=ADDRESS, multiple=True, help="Give 100 ETH to this address; repeatable.")
+@json_option
+def devnet(port: int, funded: tuple[str, ...], as_json: bool) -> None:
+    """Run a development chain with the contracts on it, until Ctrl-C.
+
+    Its coins are worth nothing, its test keys are known to everybody, and nothing of it remains afterwards. A block
+    is final after two more blocks.
+
+    \b
+    Example:
+      llamafund devnet --fund 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
+    """
+    from llamafund_chain.devnet import DEVELOPMENT_KEYS, Devnet
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with Devnet(port=port) as chain:
+            for address in funded:
+                chain.fund(address, _GIFT)
+            deployment = chain.deployment
+            facts: dict[str, JsonValue] = {
+                "rpc": chain.rpc_url,
+                "chain": chain.connection.caip2,
+                "factory": deployment.factory,
+                "implementation": deployment.implementation,
+                "funded": [*funded],
+                "development_keys": [*DEVELOPMENT_KEYS],
+            }
+            pairs = [
+                ("rpc", chain.rpc_url),
+                ("chain", chain.connection.caip2),
+                ("factory", deployment.factory),
+                ("implementation", deployment.implementation),
+            ]
+            pairs += [("funded", address) for address in funded]
+            pairs += [("known test key", key) for key in DEVELOPMENT_KEYS]
+            emit("devnet", facts, rows(pairs), as_json=as_json)
+            sys.stdout.flush()
+            note("Running. Ctrl-C ends it.")
+            status = chain.wait()
+            raise LlamafundError(
+                f"The chain's program ended by itself with status {status}", remedy="Start the command again"
+            )
+    except KeyboardInterrupt:
+        note("The chain is gone.")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,245 @@
+"""Options that commands share, each with its environment variable, and what is made of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from llamafund_chain.errors import LlamafundError, UsageError
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_RPC = "http://127.0.0.1:8545"
+FINALITIES = ("finalized", "safe", "latest")
+
+_MAX_PASSPHRASE_FILE = 4096
+
+
+def default_keystore() -> Path:
+    """Where key files are kept unless told otherwise."""
+    return Path(click.get_app_dir("llamafund")) / "keystore"
+
+
+def default_store() -> Path:
+    """Where evidence is kept unless told otherwise."""
+    return Path(click.get_app_dir("llamafund")) / "store"
+
+
+if TYPE_CHECKING:
+    _TextType = click.ParamType[str]
+else:
+    # Generic only in the newest versions of click.
+    _TextType = click.ParamType
+
+
+class AddressType(_TextType):
+    """An Ethereum address; a wrong checksum is refused, a missing one is not."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from eth_utils import is_hex_address, to_checksum_address
+
+        text = str(value).strip()
+        digits = text[2:]
+        if not text.startswith("0x") or not is_hex_address(text):
+            self.fail(f"{text!r} is not an address: write 0x and 40 hexadecimal digits", param, ctx)
+        checksummed = str(to_checksum_address(text))
+        if digits not in (digits.lower(), digits.upper(), checksummed[2:]):
+            self.fail(f"{text!r} has a typing error: its upper and lower case letters do not fit", param, ctx)
+        return checksummed
+
+
+class HashType(_TextType):
+    """32 bytes as 64 hexadecimal digits, with or without 0x."""
+
+    name = "hash"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value).strip().lower().removeprefix("0x")
+        if len(text) != 64 or any(digit not in "0123456789abcdef" for digit in text):
+            self.fail(
+                f"{str(value)!r} is not a hash: write 64 hexadecimal digits, as sha256sum prints them",
+                param,
+                ctx,
+            )
+        return text
+
+
+ADDRESS = AddressType()
+HASH = HashType()
+
+
+def rpc_option(command: F) -> F:
+    """`--rpc URL`, parameter `rpc`."""
+    return click.option(
+        "--rpc",
+        envvar="LLAMAFUND_RPC",
+        metavar="URL",
+        default=DEFAULT_RPC,
+        show_default=True,
+        show_envvar=True,
+        help="JSON-RPC address of the chain's node.",
+    )(command)
+
+
+def finality_option(command: F) -> F:
+    """`--finality`, parameter `finality`: one of `FINALITIES`."""
+    return click.option(
+        "--finality",
+        envvar="LLAMAFUND_FINALITY",
+        type=click.Choice(FINALITIES),
+        default="finalized",
+        show_default=True,
+        show_envvar=True,
+        help="How settled a block must be before it is relied on.",
+    )(command)
+
+
+def store_option(command: F) -> F:
+    """`--store`, parameter `store`: a location that `llamafund_chain.store.open_store` takes."""
+    return click.option(
+        "--store",
+        envvar="LLAMAFUND_STORE",
+        metavar="DIRECTORY",
+        default=lambda: str(default_store()),
+        show_default="the program's own folder",
+        show_envvar=True,
+        help="Where evidence is published and fetched.",
+    )(command)
+
+
+def keystore_option(command: F) -> F:
+    """`--keystore`, parameter `keystore`: a directory."""
+    return click.option(
+        "--keystore",
+        envvar="LLAMAFUND_KEYSTORE",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIRECTORY",
+        default=default_keystore,
+        show_default="the program's own folder",
+        show_envvar=True,
+        help="Where key files are kept.",
+    )(command)
+
+
+def passphrase_option(command: F) -> F:
+    """`--passphrase-file`, parameter `passphrase_file`."""
+    return click.option(
+        "--passphrase-file",
+        envvar="LLAMAFUND_PASSPHRASE_FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        default=None,
+        show_envvar=True,
+        help="File whose first line is the passphrase; asked for on a terminal when absent.",
+    )(command)
+
+
+def wallet_options(command: F) -> F:
+    """`--wallet`, `--keystore` and `--passphrase-file`; parameters as `unlock` takes them."""
+    decorated = passphrase_option(keystore_option(command))
+    return click.option(
+        "--wallet",
+        envvar="LLAMAFUND_WALLET",
+        metavar="NAME",
+        default=None,
+        show_envvar=True,
+        help="Name in the keystore, or path, of the key file that signs.",
+    )(decorated)
+
+
+def json_option(command: F) -> F:
+    """`--json`, parameter `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema llamafund/cli/1).")(
+        command
+    )
+
+
+def yes_option(command: F) -> F:
+    """`--yes`, parameter `yes`."""
+    return click.option("--yes", is_flag=True, help="Do not ask; needed where nobody can answer.")(command)
+
+
+def read_passphrase(passphrase_file: Path | None, *, confirm: bool = False, purpose: str = "Passphrase") -> str:
+    """The passphrase of a key file.
+
+    Args:
+        passphrase_file: File whose first line it is; a person is asked when null.
+        confirm: Ask twice, for a new key.
+        purpose: Words of the question.
+
+    Raises:
+        UsageError: Nobody can be asked, or the file cannot be read, is empty or is too long to be one.
+    """
+    if passphrase_file is None:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "There is no passphrase",
+                "This is not a terminal, so nobody can be asked",
+                "Name a file with --passphrase-file, or set LLAMAFUND_PASSPHRASE_FILE",
+            )
+        return str(click.prompt(purpose, hide_input=True, confirmation_prompt=confirm, err=True))
+    try:
+        with passphrase_file.open("rb") as file:
+            data = file.read(_MAX_PASSPHRASE_FILE + 1)
+        text = data.decode("utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"The passphrase file {passphrase_file} cannot be read",
+            error.strerror or str(error),
+            "Check its path",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The passphrase file {passphrase_file} is not UTF-8 text") from error
+    first = text.split("\n", 1)[0].rstrip("\r")
+    if not first or len(data) > _MAX_PASSPHRASE_FILE:
+        raise UsageError(
+            f"The passphrase file {passphrase_file} holds no passphrase",
+            f"Its first line is empty, or it is longer than {_MAX_PASSPHRASE_FILE} bytes",
+        )
+    return first
+
+
+def unlock(wallet: str | None, keystore: Path, passphrase_file: Path | None) -> LocalAccount:
+    """The account that signs, unlocked.
+
+    Raises:
+        UsageError: No wallet was named, or there is no passphrase.
+        LlamafundError: There is no such key file, or the passphrase is wrong.
+    """
+    if not wallet:
+        raise UsageError(
+            "No wallet was named",
+            "This command signs with a key file",
+            "Name one with --wallet; `llamafund wallet list` shows what there is, `llamafund wallet new` makes one",
+        )
+    from llamafund_chain.wallet import KeyStore
+
+    return KeyStore(keystore).unlock(wallet, read_passphrase(passphrase_file, purpose=f"Passphrase of {wallet}"))
+
+
+def ask(question: str, *, yes: bool) -> None:
+    """Go on only when a person agrees.
+
+    Raises:
+        UsageError: Nobody can be asked and `--yes` was not given.
+        LlamafundError: The answer was no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"Nobody answered: {question}",
+            "This is not a terminal, so nobody can be asked",
+            "Repeat the command with --yes if you agree",
+        )
+    if not click.confirm(question, err=True):
+        raise LlamafundError("Nothing was sent", "You answered no")

@@ -1,0 +1,52 @@
+"""What commands print: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.text import printable
+
+SCHEMA = "llamafund/cli/1"
+"""Version of the JSON that every command prints with `--json`."""
+
+_LINE_LIMIT = 4000
+
+
+def emit(command: str, data: Mapping[str, JsonValue], human: Iterable[str], *, as_json: bool) -> None:
+    """Print a command's result.
+
+    Args:
+        command: Name of the command, for example `campaign show`.
+        data: The result for machines: amounts as decimal strings, addresses checksummed, hashes as 64 digits.
+        human: The same result as lines for people.
+        as_json: Which of the two to print.
+    """
+    if as_json:
+        click.echo(json.dumps({"schema": SCHEMA, "command": command, **data}, indent=2))
+        return
+    for line in human:
+        click.echo(printable(line, _LINE_LIMIT))
+
+
+def note(text: str) -> None:
+    """Tell a person something beside the result, on standard error; each line on its own."""
+    for line in text.splitlines() or [""]:
+        click.echo(printable(line, _LINE_LIMIT), err=True)
+
+
+def progress(text: str) -> None:
+    """Say what is being done, on standard error and only on a terminal."""
+    if sys.stderr.isatty():
+        click.echo(click.style(printable(text, _LINE_LIMIT), dim=True), err=True)
+
+
+def rows(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines of `name  value` with the values in one column."""
+    listed = list(pairs)
+    width = max((len(name) for name, _ in listed), default=0)
+    return [f"{name:<{width}}  {value}".rstrip() for name, value in listed]

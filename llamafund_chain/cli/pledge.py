@@ -1,0 +1,92 @@
+"""`llamafund pledge`: put money into a campaign's escrow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.options import (
+    ADDRESS,
+    ask,
+    finality_option,
+    json_option,
+    rpc_option,
+    unlock,
+    wallet_options,
+    yes_option,
+)
+from llamafund_chain.cli.output import note, progress
+from llamafund_chain.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamafund_chain.chain import Finality
+
+_MEANS = {
+    "native": "in the chain's coin",
+    "allowance": "with an allowance that was there",
+    "permit": "with a permit",
+    "approval": "with an approval",
+}
+
+
+@click.command()
+@click.argument("address", type=ADDRESS, metavar="ADDRESS")
+@click.argument("amount", metavar="AMOUNT")
+@click.option("--for", "backer", type=ADDRESS, metavar="BACKER", help="Credit the pledge to another address.")
+@rpc_option
+@finality_option
+@wallet_options
+@yes_option
+@json_option
+def pledge(
+    address: str,
+    amount: str,
+    backer: str | None,
+    rpc: str,
+    finality: Finality,
+    wallet: str | None,
+    keystore: Path,
+    passphrase_file: Path | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Pledge AMOUNT whole coins to the campaign at ADDRESS.
+
+    The address is proven to be a campaign first, and the terms are shown before anything is sent. Until the goal is
+    reached a pledge can be taken back. A token is taken with a permit (EIP-2612) where the token offers that, else
+    with an approval of exactly this amount.
+
+    \b
+    Example:
+      llamafund pledge 0x5FbDB2315678afecb367f032d93F642f64180aa3 0.5 --wallet ada
+    """
+    from llamafund_chain.cli.shared import open_campaign, report, require_settled, terms_lines, warnings
+
+    client = open_campaign(rpc, address)
+    require_settled(client, finality)
+    asset = client.asset
+    units = asset.parse(amount)
+    if units == 0:
+        raise UsageError(f"The amount is {amount}", "A pledge of nothing changes nothing", "Pledge more than zero")
+    account = unlock(wallet, keystore, passphrase_file)
+    credited = backer or account.address
+    note("\n".join(terms_lines(client.terms, asset)))
+    for warning in warnings(client.terms, asset):
+        note(f"Note: {warning}.")
+    ask(f"Pledge {asset.format(units)} from {account.address}, credited to {credited}?", yes=yes)
+    progress("Sending the pledge")
+    receipt, means = client.pledge_any(account, units, credited)
+    total = client.pledge_of(credited, receipt.block)
+    facts: dict[str, JsonValue] = {
+        "backer": credited,
+        "payer": account.address,
+        "amount": asset.plain(units),
+        "asset": asset.symbol,
+        "means": means,
+        "pledge": asset.plain(total),
+    }
+    sentence = f"Pledged {asset.format(units)} {_MEANS[means]}; {credited} has {asset.format(total)} in it now"
+    report("pledge", client, receipt, facts, sentence, as_json=as_json)

@@ -1,0 +1,249 @@
+"""What several commands do the same way: open a campaign, describe it, report a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from llamafund_chain.campaign import CampaignClient, CampaignState
+from llamafund_chain.chain import Connection, Finality, Receipt, connect
+from llamafund_chain.cli.output import emit, rows
+from llamafund_chain.errors import NotFinalError
+from llamafund_chain.terms import NO_HASH, NO_MINIMUM, Status, Terms
+from llamafund_chain.text import from_millionths
+from llamafund_chain.times import duration, when
+from llamafund_chain.tokens import Asset
+
+
+def open_campaign(rpc: str, address: str) -> CampaignClient:
+    """A campaign whose code is proven to be one.
+
+    Raises:
+        NodeUnreachableError: No node answers.
+        VerificationError: It is a look-alike, or nothing.
+    """
+    client = CampaignClient(connect(rpc), address)
+    client.verify_code()
+    return client
+
+
+def require_settled(client: CampaignClient, finality: Finality) -> int:
+    """The number of the block to rely on; the campaign must be there already.
+
+    Raises:
+        NotFinalError: It is not yet.
+    """
+    block = client.connection.block(finality).number
+    if not client.exists_at(block):
+        raise NotFinalError(
+            f"The campaign {client.address} is on chain, but not {finality} yet",
+            "A reorganisation could still undo it, and money sent there would be lost",
+            "Wait some blocks and repeat the command, or say --finality latest if you accept that",
+        )
+    return block
+
+
+def asset_facts(asset: Asset) -> dict[str, JsonValue]:
+    """An asset for machines."""
+    return {
+        "address": None if asset.is_native else asset.address,
+        "symbol": asset.symbol,
+        "decimals": asset.decimals,
+    }
+
+
+def terms_facts(terms: Terms, asset: Asset) -> dict[str, JsonValue]:
+    """Terms for machines."""
+    return {
+        "researcher": terms.researcher,
+        "asset": asset_facts(asset),
+        "goal": asset.plain(terms.goal),
+        "cap": asset.plain(terms.cap),
+        "funding_deadline": terms.funding_deadline,
+        "stop_bps": terms.stop_bps,
+        "challenge_window": terms.challenge_window,
+        "response_window": terms.response_window,
+        "min_bond_wei": str(terms.min_bond),
+        "slack": terms.slack,
+        "proposal": terms.proposal,
+        "dataset": None if terms.dataset == NO_HASH else terms.dataset,
+        "attestors": list(terms.attestors),
+        "quorum": terms.quorum,
+        "payees": [{"account": payee.account, "bps": payee.bps} for payee in terms.payees],
+        "milestones": [
+            {
+                "kind": step.kind.name,
+                "bps": step.bps,
+                "deadline": step.deadline,
+                "min_score": None if step.min_score == NO_MINIMUM else step.min_score,
+            }
+            for step in terms.milestones
+        ],
+    }
+
+
+def terms_lines(terms: Terms, asset: Asset) -> list[str]:
+    """Terms for people: what a backer agrees to."""
+    stop = f"backers of {_percent(terms.stop_bps)} of the pledges, until the weights are attested"
+    pairs = [
+        ("researcher", terms.researcher),
+        ("asset", asset.symbol if asset.is_native else f"{asset.symbol} (token {terms.asset})"),
+        ("goal", f"{asset.format(terms.goal)}; below it every pledge goes back"),
+        ("cap", asset.format(terms.cap)),
+        ("funding until", when(terms.funding_deadline)),
+        ("can be stopped by", stop),
+        ("paid out", f"{duration(terms.challenge_window)} after each attestation"),
+        ("may be late by", duration(terms.slack)),
+        ("proposal", terms.proposal),
+        ("dataset", "only promised" if terms.dataset == NO_HASH else terms.dataset),
+        ("attested by", f"{terms.quorum} of {len(terms.attestors)}"),
+    ]
+    pairs += [(f"  attestor {index}", attestor) for index, attestor in enumerate(terms.attestors)]
+    pairs += [
+        (f"payee {index}", f"{_percent(payee.bps)} to {payee.account}") for index, payee in enumerate(terms.payees)
+    ]
+    for index, step in enumerate(terms.milestones):
+        promise = "" if step.min_score == NO_MINIMUM else f", score at least {from_millionths(step.min_score)}"
+        pairs.append(
+            (f"milestone {index}", f"{step.kind.name}, {_percent(step.bps)}, before {when(step.deadline)}{promise}")
+        )
+    return rows(pairs)
+
+
+def warnings(terms: Terms, asset: Asset) -> list[str]:
+    """What a backer should think about twice."""
+    found: list[str] = []
+    if terms.researcher in terms.attestors:
+        found.append("The researcher is an attestor, so one of the signatures is its own")
+    overlap = [payee.account for payee in terms.payees if payee.account in terms.attestors]
+    if overlap:
+        found.append(f"Attestors are paid by what they sign: {', '.join(dict.fromkeys(overlap))}")
+    if terms.quorum == 1:
+        found.append("A single signature releases money")
+    if terms.dataset == NO_HASH:
+        found.append("The dataset is not fixed yet; the terms only promise one")
+    blocking = terms.goal - terms.goal * terms.stop_bps // 10_000
+    found.append(
+        f"Whoever pledges {asset.format(blocking)} of the goal, the researcher included, can block a stop vote"
+    )
+    return found
+
+
+def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, JsonValue]:
+    """A state for machines."""
+    return {
+        "status": state.status.name.lower(),
+        "block": state.block,
+        "timestamp": state.timestamp,
+        "pledged": asset.plain(state.pledged),
+        "released": asset.plain(state.released),
+        "claimed": [asset.plain(amount) for amount in state.claimed],
+        "claimable": [asset.plain(amount) for amount in state.claimable],
+        "balance": asset.plain(state.balance),
+        "stop_support": asset.plain(state.stop_support),
+        "attested": state.attested,
+        "attested_at": state.attested_at or None,
+        "window_end": state.window_end(terms) or None,
+        "stopped_at": state.stopped_at or None,
+        "slack_used": state.slack_used,
+        "training_seed": state.training_seed or None,
+        "latest_evidence": state.latest_evidence,
+    }
+
+
+def state_lines(terms: Terms, asset: Asset, state: CampaignState) -> list[str]:
+    """A state for people."""
+    share = f" ({state.pledged * 100 // terms.goal} % of the goal)"
+    pairs = [
+        ("status", f"{state.status.name.lower()}{_explain_status(terms, state)}"),
+        ("as of", f"block {state.block}, {when(state.timestamp)}"),
+        ("pledged", asset.format(state.pledged) + share),
+        ("released", asset.format(state.released)),
+    ]
+    if state.stop_support:
+        pairs.append(("want to stop", asset.format(state.stop_support)))
+    for index, claimable in enumerate(state.claimable):
+        pairs.append(
+            (f"payee {index} got", f"{asset.format(state.claimed[index])}; can claim {asset.format(claimable)}")
+        )
+    for index, step in enumerate(terms.milestones):
+        pairs.append((f"milestone {index}", f"{step.kind.name}: {_milestone_status(terms, state, index)}"))
+    if state.training_seed:
+        pairs.append(("training seed", state.training_seed))
+    if state.attested:
+        pairs.append(("latest evidence", state.latest_evidence))
+    return rows(pairs)
+
+
+def report(
+    command: str,
+    client: CampaignClient,
+    receipt: Receipt,
+    facts: Mapping[str, JsonValue],
+    sentence: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Print what a transaction did.
+
+    Args:
+        command: Name of the command.
+        client: The campaign.
+        receipt: Of the transaction.
+        facts: What it did, for machines.
+        sentence: The same for people.
+        as_json: Which of the two to print.
+    """
+    data: dict[str, JsonValue] = {
+        "chain": client.connection.caip2,
+        "campaign": client.address,
+        **facts,
+        **receipt_facts(receipt),
+    }
+    lines = [sentence, *rows((("transaction", f"0x{receipt.tx_hash}"), ("block", str(receipt.block))))]
+    emit(command, data, lines, as_json=as_json)
+
+
+def receipt_facts(receipt: Receipt) -> dict[str, JsonValue]:
+    """A receipt for machines."""
+    return {
+        "transaction": receipt.tx_hash,
+        "block": receipt.block,
+        "gas_used": receipt.gas_used,
+        "fee_wei": str(receipt.fee),
+    }
+
+
+def network_of(connection: Connection) -> str:
+    """The chain in words."""
+    return f"chain {connection.chain_id} through {connection.shown_url}"
+
+
+def _percent(bps: int) -> str:
+    return f"{bps / 100:g} %"
+
+
+def _explain_status(terms: Terms, state: CampaignState) -> str:
+    if state.status is Status.FUNDING:
+        if state.timestamp >= terms.funding_deadline:
+            return ", funding is over and the goal is met: anyone can activate it"
+        missing = terms.goal - state.pledged
+        return ", the goal is met" if missing <= 0 else ""
+    if state.status is Status.FAILED:
+        return (
+            ", stopped by its backers: they can take the rest back"
+            if state.stopped_at
+            else ": pledges can be taken back"
+        )
+    return ""
+
+
+def _milestone_status(terms: Terms, state: CampaignState, index: int) -> str:
+    due = f"due before {when(state.deadline(terms, index))}"
+    if index >= state.attested:
+        return due
+    if index == state.attested - 1 and state.timestamp < state.window_end(terms):
+        left = state.window_end(terms) - state.timestamp
+        return f"attested {when(state.attested_at)}, released in {duration(left)}"
+    return "attested and released" if state.status is not Status.FAILED or index < state.attested - 1 else "attested"

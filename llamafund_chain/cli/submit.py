@@ -1,0 +1,69 @@
+"""`llamafund submit`: put attestors' signatures on chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.errors import VerificationError
+
+
+@click.command()
+@click.argument("address", type=ADDRESS, metavar="ADDRESS")
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
+@rpc_option
+@wallet_options
+@json_option
+def submit(
+    address: str,
+    files: tuple[Path, ...],
+    rpc: str,
+    wallet: str | None,
+    keystore: Path,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Submit the attestation in FILE... to the campaign at ADDRESS; anyone may.
+
+    The signatures in all files are put together; they must be of one and the same attestation and reach the quorum.
+
+    \b
+    Example:
+      llamafund submit 0x5FbDB2315678afecb367f032d93F642f64180aa3 vera.json otto.json --wallet rosa
+    """
+    from llamafund_chain.attestation import AttestationFile, merge
+    from llamafund_chain.cli.shared import open_campaign, report
+    from llamafund_chain.times import when
+
+    loaded = [AttestationFile.load(file) for file in files]
+    client = open_campaign(rpc, address)
+    for path, file in zip(files, loaded, strict=True):
+        if (file.chain, file.campaign.lower()) != (client.connection.caip2, address.lower()):
+            raise VerificationError(
+                f"{str(path)!r} is for campaign {file.campaign} on {file.chain}",
+                f"This is campaign {address} on {client.connection.caip2}",
+                "Name the file that was signed for this campaign",
+            )
+    attestors = client.terms.attestors
+    contracts = {attestor for attestor in attestors if client.connection.code(attestor)}
+    attestation, signers, signatures = merge(loaded, attestors, contracts=contracts)
+    account = unlock(wallet, keystore, passphrase_file)
+    receipt = client.attest(account, attestation, signers, signatures)
+    state = client.state(receipt.block)
+    ends = state.window_end(client.terms)
+    names = [attestor for place, attestor in enumerate(attestors) if signers >> place & 1]
+    facts: dict[str, JsonValue] = {
+        "milestone": attestation.milestone,
+        "kind": attestation.kind.name,
+        "evidence": attestation.evidence,
+        "signers": [*names],
+        "window_end": ends,
+    }
+    sentence = (
+        f"Milestone {attestation.milestone} ({attestation.kind.name}) is attested by {len(names)} signatures; "
+        f"its share is released at {when(ends)}"
+    )
+    report("submit", client, receipt, facts, sentence, as_json=as_json)

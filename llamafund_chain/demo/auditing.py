@@ -1,0 +1,107 @@
+"""Act 6: the audit, from nothing but a node, an address and a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.demo.books import close_books
+from llamafund_chain.demo.facts import AuditFact
+from llamafund_chain.errors import ExitCode
+
+if TYPE_CHECKING:
+    from llamafund_chain.audit import AuditReport
+    from llamafund_chain.demo.plot import Plot
+    from llamafund_chain.demo.stage import Stage
+
+
+def audit_campaign(stage: Stage, plot: Plot) -> None:
+    """Act 6: everything about the finished campaign, check by check, and every unit of its money."""
+    stage.narrator.say(
+        "An auditor who knows nobody gets three things: the node, the address, the store. No key, no account. It reads "
+        "the chain, fetches every byte, repeats a random part of the training, measures the model again, and adds the "
+        "money up twice: from the events, and from the contract's state."
+    )
+    report = run_audit(
+        stage,
+        plot.campaign,
+        "the honest campaign",
+        stage.folder.audit_json,
+        html=stage.folder.audit_html,
+        replay=1,
+        expect=ExitCode.OK,
+        waiting="Auditing: every byte, a repeated part of the training, the money twice",
+    )
+    for group, checks in report.by_group().items():
+        names = [check.name for check in checks if check.status == "pass"]
+        if names:
+            stage.narrator.held(f"{group}: {', '.join(names)}")
+        for check in checks:
+            if check.status == "warn":
+                stage.narrator.item(f"{group}: {check.name}: {check.detail}")
+    verdict = report.verdict
+    stage.expect(
+        "The auditor's verdict",
+        verdict.holds,
+        f"{verdict.headline} ({verdict.passed} passed, {verdict.warned} to judge, {verdict.failed} failed)",
+    )
+    replayed = [check for check in report.checks if check.name.startswith("replay") and check.status == "pass"]
+    stage.expect("The auditor repeated a part of the training, too", bool(replayed), silent=True)
+    money = report.money
+    stage.expect(
+        "Events and contract state tell the same story about the money",
+        money is not None
+        and (money.events.pledged, money.events.claimed, money.events.refunded)
+        == (money.state.pledged, money.state.claimed, money.state.refunded),
+        silent=True,
+    )
+    stage.narrator.gap()
+    client = stage.client(plot.campaign)
+    fact = close_books(
+        stage, client, "honest", "A small Llama that has read the Python reference", "Delivered and paid in full"
+    )
+    stage.expect_equal("The campaign is", fact.status, "Completed")
+    stage.expect_equal("Left in the contract", client.asset.format(client.state().balance), "0 ETH")
+
+
+def run_audit(
+    stage: Stage,
+    campaign: str,
+    name: str,
+    file: Path,
+    *,
+    html: Path | None,
+    replay: int,
+    expect: ExitCode,
+    waiting: str,
+) -> AuditReport:
+    """Run `llamafund audit`, keep its report and record its verdict."""
+    import json
+
+    from llamafund_chain.audit import AuditReport
+
+    page = ["--html", html] if html is not None else []
+    outcome = stage.run(
+        "audit",
+        campaign,
+        "--replay-segments",
+        str(replay),
+        *page,
+        own_process=True,
+        expect=expect,
+        waiting=waiting,
+    )
+    report = AuditReport.model_validate_json(json.dumps(outcome.result["report"]))
+    stage.keep(file, report.to_json().encode())
+    verdict = report.verdict
+    stage.facts.audits.append(
+        AuditFact(
+            campaign=name,
+            verdict=verdict.headline,
+            passed=verdict.passed,
+            failed=verdict.failed,
+            warnings=verdict.warned,
+            report=str(file.relative_to(stage.folder.root)),
+        )
+    )
+    return report

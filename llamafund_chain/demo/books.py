@@ -1,0 +1,85 @@
+"""A campaign's books at its end, from the chain: who put in how much, and who got how much out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llamafund_chain.demo.facts import CampaignFact, Share
+
+if TYPE_CHECKING:
+    from llamafund_chain.campaign import CampaignClient
+    from llamafund_chain.demo.stage import Stage
+
+
+def close_books(stage: Stage, client: CampaignClient, name: str, title: str, ending: str) -> CampaignFact:
+    """Add up a finished campaign and expect that not one unit is missing.
+
+    What was paid and refunded is added up from events, what was pledged and what is left comes from the
+    contract's state and balance, so the two sides of the equation have different sources.
+
+    Args:
+        stage: The story so far.
+        client: The campaign; completed or failed, everything claimed and refunded.
+        name: What the story calls it.
+        title: The proposal's title.
+        ending: What became of it, as a sentence.
+    """
+    from llamafund_chain.campaign import Claimed, Pledged, Refunded, Unpledged
+
+    state, asset, events = client.state(), client.asset, client.events()
+    called = {address: who for who, address in stage.addresses.items()}
+    backers: dict[str, list[int]] = {}
+    payees = [0] * len(client.terms.payees)
+    taken_back = 0
+    for event in events:
+        match event:
+            case Pledged():
+                backers.setdefault(event.backer, [0, 0])[0] += event.amount
+            case Unpledged():
+                backers[event.backer][0] -= event.amount
+                taken_back += event.amount
+            case Refunded():
+                backers[event.backer][1] += event.amount
+            case Claimed():
+                payees[event.payee] += event.amount
+            case _:
+                pass
+    paid, refunded = sum(payees), sum(returned for _, returned in backers.values())
+    dust = state.balance
+    balanced = state.pledged == paid + refunded + dust and dust <= len(backers)
+    fact = CampaignFact(
+        name=name,
+        title=title,
+        address=client.address,
+        asset=asset.symbol,
+        decimals=asset.decimals,
+        status=state.status.name.title(),
+        ending=ending,
+        pledged=asset.plain(state.pledged),
+        taken_back=asset.plain(taken_back),
+        paid=asset.plain(paid),
+        refunded=asset.plain(refunded),
+        dust=asset.plain(dust),
+        balanced=balanced,
+        backers=[
+            Share(
+                name=called.get(address, address),
+                address=address,
+                pledged=asset.plain(pledged),
+                refunded=asset.plain(returned),
+            )
+            for address, (pledged, returned) in backers.items()
+        ],
+        payees=[
+            Share(name=called.get(payee.account, payee.account), address=payee.account, paid=asset.plain(amount))
+            for payee, amount in zip(client.terms.payees, payees, strict=True)
+        ],
+    )
+    stage.facts.campaigns.append(fact)
+    rest = f" + {fact.dust} that division left over" if dust else ""
+    stage.expect(
+        "Pledged = paid + refunded, to the last unit",
+        balanced,
+        f"{fact.pledged} = {fact.paid} + {fact.refunded}{rest} {asset.symbol}",
+    )
+    return fact

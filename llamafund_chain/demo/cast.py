@@ -1,0 +1,152 @@
+"""Who takes part in the story, and the campaigns that they open. All keys are made anew for every run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE
+
+RESEARCHER = "rosa"
+"""Opens the honest campaign."""
+RUNAWAY = "dan"
+"""Opens the token campaign and disappears."""
+FORGER = "mallory"
+"""Opens the campaign with the forged run."""
+BACKERS = ("ada", "ben")
+"""Pledge in the chain's own coin."""
+PERMIT_BACKER = "chen"
+TRAINER = "tara"
+"""Runs the training; her key is one of the attestors', and she is paid for the computing."""
+VERIFIER = "vera"
+"""Repeats a part of the training before she signs."""
+ARCHIVIST = "otto"
+"""Fetches and hashes everything before he signs."""
+ACCOMPLICES = ("igor", "ivan")
+"""Attestors of the forger's campaign who sign whatever they are given."""
+PASSER_BY = "pia"
+"""Anybody: pushes refunds to their owners and pays the fee."""
+SAVINGS = ("rosa-savings", "tara-savings", "mallory-savings")
+"""Addresses that payouts go to, apart from the keys in daily use."""
+
+SENDERS = (
+    RESEARCHER,
+    RUNAWAY,
+    FORGER,
+    *BACKERS,
+    PERMIT_BACKER,
+    TRAINER,
+    VERIFIER,
+    ARCHIVIST,
+    *ACCOMPLICES,
+    PASSER_BY,
+)
+"""Everybody who sends transactions and needs coins for the fees."""
+
+METRIC = "heldout_bits_per_byte"
+EVALUATION = (
+    "Mean cross-entropy over all held-out text in bits per byte of UTF-8, with the exported weights; lower is better."
+)
+MODEL_LICENCE = "Apache-2.0"
+PROMISE = "Fetches every byte from the store, hashes it, runs all checks, and signs only when none fails."
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What differs between the campaigns of the story.
+
+    Attributes:
+        goal: Whole coins, as is `cap`.
+        asset: Address of the token, null for the chain's own coin.
+        payees: Name and basis points of each.
+        shares: Basis points of the milestones DATASET, CHECKPOINT and WEIGHTS.
+        recipe: SHA-256 of the training recipe.
+        dataset: SHA-256 of the dataset's manifest, null when it is only promised.
+        bits_per_byte: The promised loss on held-out text.
+    """
+
+    title: str
+    summary: str
+    researcher: str
+    goal: str
+    cap: str
+    asset: str | None
+    attestors: tuple[str, ...]
+    payees: tuple[tuple[str, int], ...]
+    shares: tuple[int, int, int]
+    recipe: str
+    dataset: str | None
+    bits_per_byte: Decimal
+
+
+def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
+    """The campaign file of a plan, before it is written as YAML."""
+    bits = str(plan.bits_per_byte)
+    return {
+        "schema": "llamafund/campaign-file/1",
+        "proposal": {
+            "title": plan.title,
+            "summary": plan.summary,
+            "objectives": [
+                "Train a small language model on the Python reference, from nothing, in the open",
+                "Publish weights, data, recipe and every checkpoint in between",
+            ],
+            "outcome": {"metric": METRIC, "direction": "lower", "target": bits, "evaluation": EVALUATION},
+            "dataset": {
+                "manifest": plan.dataset,
+                "description": TITLE,
+                "sources": [SOURCE],
+                "licence": LICENCE,
+            },
+            "model": "A decoder of the Llama architecture; the recipe gives every size",
+            "recipe": plan.recipe,
+            "compute": "Two processor cores for a few minutes",
+            "budget": "All of it pays the researcher and whoever runs the training, in the shares of the payees",
+            "milestones": [
+                {"kind": "DATASET", "title": "The data", "description": "Published, hashed, split, licensed"},
+                {
+                    "kind": "CHECKPOINT",
+                    "title": "The training",
+                    "description": "Every checkpoint published, so that anyone can repeat any part of the run",
+                },
+                {
+                    "kind": "WEIGHTS",
+                    "title": "The open weights",
+                    "description": f"They load in transformers and reach {bits} bits per byte on held-out text",
+                },
+            ],
+            "licence": MODEL_LICENCE,
+            "researcher": {"name": plan.researcher.title(), "address": addresses[plan.researcher]},
+            "attestors": [
+                {"name": name.title(), "address": addresses[name], "promise": PROMISE} for name in plan.attestors
+            ],
+        },
+        "terms": {
+            "asset": plan.asset,
+            "goal": plan.goal,
+            "cap": plan.cap,
+            "funding_deadline": "+14d",
+            "stop": "50%",
+            "challenge_window": "3d",
+            "response_window": "1d",
+            "min_bond": "0.01",
+            "slack": "14d",
+            "quorum": 2,
+            "payees": [{"address": addresses[name], "share": f"{bps / 100:g}%"} for name, bps in plan.payees],
+            "milestones": [
+                {"share": f"{plan.shares[0] / 100:g}%", "deadline": "+30d"},
+                {"share": f"{plan.shares[1] / 100:g}%", "deadline": "+60d"},
+                {"share": f"{plan.shares[2] / 100:g}%", "deadline": "+90d", "min_score": f"-{bits}"},
+            ],
+        },
+    }
+
+
+def write_campaign_file(path: Path, plan: Plan, addresses: dict[str, str]) -> None:
+    """Write a plan as a campaign file."""
+    import yaml
+
+    text = yaml.safe_dump(campaign_document(plan, addresses), sort_keys=False, allow_unicode=True, width=100)
+    path.write_text(text, "utf-8")

@@ -1,0 +1,141 @@
+"""The demo's real input: the English text of the Python reference that ships with every CPython."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.files import write_file
+
+TITLE = "The Python language reference, as text"
+SOURCE = "pydoc_data.topics of the Python standard library"
+LICENCE = "PSF-2.0"
+
+HELDOUT_PERCENT = 10
+"""At most this part of the bytes is held out."""
+
+_MIN_TOPICS = 20
+_MIN_PARAGRAPH = 40
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """What was written.
+
+    Attributes:
+        train_documents: Number of files in `train/`.
+        heldout_documents: Number of files in `heldout/`.
+        train_bytes: UTF-8 bytes in `train/`.
+        heldout_bytes: UTF-8 bytes in `heldout/`.
+        duplicates: Topics left out because another topic has the same text.
+        preparation: What was done, for the dataset's manifest.
+    """
+
+    train_documents: int
+    heldout_documents: int
+    train_bytes: int
+    heldout_bytes: int
+    duplicates: int
+    preparation: str
+
+
+def write_corpus(directory: Path) -> CorpusSummary:
+    """Write each topic of the Python reference once, to `train/` or `heldout/`.
+
+    Topics of the reference quote one another: `for` stands word for word inside `compound`. A model measured
+    on the one after training on the other would only show its memory, so topics that share a paragraph stay
+    together. Which of these groups are held out follows from their SHA-256: nobody picks, and every machine
+    with the same Python gets the same split.
+
+    Args:
+        directory: Where the two directories are made; must be empty or missing.
+
+    Raises:
+        UsageError: The directory holds something.
+        LlamafundError: This Python lacks the text, or the files cannot be written.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UsageError(
+            f"{str(directory)!r} holds something already",
+            "Files of an older split would end up in both parts",
+            "Give an empty or new directory",
+        )
+    topics = _topics()
+    names: dict[str, str] = {}
+    for name, text in sorted(topics.items()):
+        names.setdefault(f"{text.strip()}\n", name)
+    parts = _split(sorted(names))
+    sizes = {part: sum(len(text.encode("utf-8")) for text in texts) for part, texts in parts.items()}
+    for part, texts in parts.items():
+        for text in texts:
+            write_file(directory / part / f"{names[text]}.txt", text.encode("utf-8"))
+    return CorpusSummary(
+        train_documents=len(parts["train"]),
+        heldout_documents=len(parts["heldout"]),
+        train_bytes=sizes["train"],
+        heldout_bytes=sizes["heldout"],
+        duplicates=len(topics) - len(names),
+        preparation=(
+            "One file for each topic, surrounding white space removed, topics with the same text once. "
+            f"Topics that share a paragraph of at least {_MIN_PARAGRAPH} characters form a group; in the order "
+            f"of their SHA-256, groups are held out as long as they fit into {HELDOUT_PERCENT} percent of the "
+            "bytes."
+        ),
+    )
+
+
+def _split(texts: Sequence[str]) -> dict[str, list[str]]:
+    room = sum(len(text.encode("utf-8")) for text in texts) * HELDOUT_PERCENT // 100
+    parts: dict[str, list[str]] = {"train": [], "heldout": []}
+    for group in sorted(_groups(texts), key=lambda group: hashlib.sha256("".join(group).encode("utf-8")).digest()):
+        size = sum(len(text.encode("utf-8")) for text in group)
+        held_out = size <= room
+        room -= size if held_out else 0
+        parts["heldout" if held_out else "train"].extend(group)
+    return parts
+
+
+def _groups(texts: Sequence[str]) -> list[list[str]]:
+    """Texts that share a paragraph, directly or through others, together; in the order given."""
+    groups: list[tuple[set[str], list[str]]] = []
+    for text in texts:
+        paragraphs = _paragraphs(text)
+        members = [text]
+        apart: list[tuple[set[str], list[str]]] = []
+        for others, group in groups:
+            if paragraphs & others:
+                paragraphs |= others
+                members = group + members
+            else:
+                apart.append((others, group))
+        groups = [*apart, (paragraphs, sorted(members))]
+    return [members for _, members in groups]
+
+
+def _paragraphs(text: str) -> set[str]:
+    pieces = (" ".join(piece.split()) for piece in re.split(r"\n\s*\n", text))
+    return {piece for piece in pieces if len(piece) >= _MIN_PARAGRAPH}
+
+
+def _topics() -> dict[str, str]:
+    try:
+        from pydoc_data.topics import topics
+    except ImportError as error:
+        raise LlamafundError(
+            "This Python lacks the text of its own reference (pydoc_data.topics)",
+            "Some distributions put it into a package of its own",
+            "Install it, or use a Python from python.org",
+        ) from error
+    chosen = {name: text for name, text in topics.items() if _FILE_NAME.fullmatch(name) and text.strip()}
+    if len(chosen) < _MIN_TOPICS:
+        raise LlamafundError(
+            f"This Python's reference has only {len(chosen)} topics",
+            "That is too little to train on and measure with",
+            "Use a Python from python.org",
+        )
+    return chosen

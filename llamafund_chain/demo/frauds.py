@@ -1,0 +1,316 @@
+"""Act 7: three rug pulls, and what becomes of the money each time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llamafund_chain.demo import cast
+from llamafund_chain.demo.auditing import run_audit
+from llamafund_chain.demo.books import close_books
+from llamafund_chain.demo.cast import Plan
+from llamafund_chain.demo.facts import FraudFact
+from llamafund_chain.demo.milestones import attest, claim_share, pass_window, submit
+from llamafund_chain.demo.opening import open_campaign
+from llamafund_chain.demo.training import load_checkpoints, refuse
+from llamafund_chain.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llamafund_chain.attestation import Attestation
+    from llamafund_chain.demo.plot import Plot
+    from llamafund_chain.demo.stage import Stage
+
+_FORGED_TITLE = "Mallory's even better Llama"
+
+
+def try_rug_pulls(stage: Stage, plot: Plot) -> None:
+    """Act 7: a replaced file, a forged run with a bought quorum, and a researcher who disappears."""
+    _open_forged_campaign(stage, plot)
+    _replace_a_file(stage, plot)
+    _forge_a_run(stage, plot)
+    _disappear(stage, plot)
+
+
+def _open_forged_campaign(stage: Stage, plot: Plot) -> None:
+    stage.narrator.say(
+        "Mallory copies Rosa's proposal and opens a campaign with it. One of the three attestors is Vera. The other "
+        "two, Igor and Ivan, are friends of Mallory's, and two make a quorum. Ada and Ben pledge. This time the terms "
+        "fix the dataset."
+    )
+    plan = Plan(
+        title=_FORGED_TITLE,
+        summary="Like Rosa's, but better, says Mallory.",
+        researcher=cast.FORGER,
+        goal="5",
+        cap="10",
+        asset=None,
+        attestors=(cast.VERIFIER, *cast.ACCOMPLICES),
+        payees=((cast.FORGER, 10_000),),
+        shares=(1_000, 4_000, 5_000),
+        recipe=plot.recipe_sha256,
+        dataset=plot.dataset,
+        bits_per_byte=plot.bits_per_byte,
+    )
+    plot.forged_campaign = open_campaign(stage, plan, "forged", "MALLORYS")
+    stage.run("pledge", plot.forged_campaign, "4.000000000000000003", "--yes", wallet="ada", show=False)
+    stage.run("pledge", plot.forged_campaign, "3.1", "--yes", wallet="ben", show=False)
+    stage.run("campaign", "activate", plot.forged_campaign, wallet=cast.FORGER, show=False)
+    stage.settle()
+
+
+def _replace_a_file(stage: Stage, plot: Plot) -> None:
+    from llamafund_chain.evidence import fetch_manifest
+    from llamafund_chain.manifests import DatasetManifest
+    from llamafund_chain.store import LocalStore
+
+    stage.narrator.scene("Rug pull 1: a file is replaced under its address")
+    stage.narrator.say(
+        "Somebody with access to the store replaces one training text by another one of the same length. The address "
+        "stays, the words are others. Vera is about to sign the data of Mallory's campaign."
+    )
+    store = LocalStore(stage.folder.store)
+    dataset = fetch_manifest(store, plot.dataset, DatasetManifest)
+    victim = dataset.part("train")[0]
+    path = store.path_of(victim.cid)
+    original = path.read_bytes()
+    path.write_bytes(original.swapcase())
+    try:
+        out = stage.folder.frauds / "never-signed-data.json"
+        refused = stage.run(
+            "attest",
+            plot.forged_campaign,
+            "--milestone",
+            "0",
+            "--evidence",
+            plot.dataset,
+            "--out",
+            out,
+            "--yes",
+            wallet=cast.VERIFIER,
+            expect=ExitCode.VERIFICATION_FAILED,
+        )
+    finally:
+        path.write_bytes(original)
+    failed = {check["name"]: check["detail"] for check in refused.result["checks"] if check["status"] == "fail"}
+    said = failed.get("content-published", "")
+    stage.narrator.caught("Vera does not sign. content-published:")
+    stage.narrator.quote(said)
+    stage.expect(
+        "The replaced file was refused by name", victim.path in said and not out.exists(), victim.path, silent=True
+    )
+    stage.facts.frauds.append(
+        FraudFact(
+            name="A stored file replaced under its address",
+            caught_by=sorted(failed),
+            said=said,
+            outcome="Refused on fetch, before anybody signed; the file was put back",
+        )
+    )
+    stage.narrator.say(
+        "The file is put back. Now the data is what it says, so Vera signs, Igor co-signs, and Mallory gets the first "
+        "tenth. So far that is fair: the data is there."
+    )
+    files = attest(stage, plot.forged_campaign, 0, plot.dataset, (cast.VERIFIER, "igor"), "mallory-dataset", show=False)
+    submit(stage, plot.forged_campaign, files, show=False)
+    pass_window(stage, stage.client(plot.forged_campaign))
+    claim_share(stage, plot.forged_campaign, 0, cast.FORGER, "mallory-savings", show=False)
+
+
+def _forge_a_run(stage: Stage, plot: Plot) -> None:
+    stage.narrator.scene("Rug pull 2: other weights than were trained, and a bought quorum")
+    client = stage.client(plot.forged_campaign)
+    stage.narrator.say(
+        "Mallory trains nothing. The cheapest way is to hand in Rosa's finished run as it is: it is public, it is a "
+        "good model, and every hash is right."
+    )
+    refuse(
+        stage,
+        plot.forged_campaign,
+        1,
+        plot.checkpoint,
+        "CHECKPOINT",
+        name="Somebody else's run passed off as the funded one",
+        must_name="seed-fresh",
+        outcome="Not signed, so nothing was paid for it",
+    )
+    stage.narrator.say(
+        "So Mallory forges the papers. Every manifest of the run is rewritten with the right seed and linked into a "
+        "new chain that fits the campaign. Each hash is right again. Only, these are not the weights that this seed "
+        "gives."
+    )
+    forged = _forge_papers(stage, plot)
+    refuse(
+        stage,
+        plot.forged_campaign,
+        1,
+        forged,
+        "FORGED",
+        name="Other weights than were trained, with a forged chain of checkpoints",
+        must_name="initial-weights-from-seed",
+        outcome="Not signed by the honest attestor",
+    )
+    stage.narrator.say(
+        "Vera is one of three. Igor and Ivan run a program of their own that checks nothing, and two signatures are a "
+        "quorum. The contract cannot know better: the forged run is attested."
+    )
+    submit(stage, plot.forged_campaign, _collude(stage, plot, forged))
+    stage.narrator.say("But nothing is paid for three days, and all of it is public. An auditor looks the same day:")
+    report = run_audit(
+        stage,
+        plot.forged_campaign,
+        "Mallory's campaign",
+        stage.folder.frauds / "audit-mallory.json",
+        html=stage.folder.frauds / "audit-mallory.html",
+        replay=0,
+        expect=ExitCode.VERIFICATION_FAILED,
+        waiting="Auditing Mallory's campaign",
+    )
+    alarms = report.verdict.alarms
+    failed = [check for check in report.checks if check.status == "fail"]
+    stage.narrator.caught(report.verdict.headline)
+    for check in failed:
+        stage.narrator.quote(f"{check.name}: {check.detail}")
+    signers = [
+        signer.person.name
+        for milestone in report.milestones
+        if milestone.index == 1 and milestone.attested
+        for signer in milestone.attested.signers
+    ]
+    stage.expect(
+        "The audit says so before the window is over",
+        len(alarms) == 1 and alarms[0].in_time,
+        f"tranche still locked until {alarms[0].until:%Y-%m-%d %H:%M} UTC" if alarms else "no alarm",
+    )
+    stage.expect_equal("The audit names who signed the lie", " and ".join(signers), "Igor and Ivan")
+    stage.facts.frauds.append(
+        FraudFact(
+            name="The same with a colluding quorum",
+            caught_by=sorted({check.name for check in failed}),
+            said=report.verdict.headline,
+            outcome="Stopped by the backers inside the window; everything not yet released went back to them",
+        )
+    )
+    stage.narrator.gap()
+    stage.narrator.say(
+        "Ada reads the audit and votes to stop. She holds more than half of the money, so the campaign ends there and "
+        "then, inside the window, and that tranche is withheld for good."
+    )
+    stage.run("vote-stop", plot.forged_campaign, wallet="ada")
+    stage.settle()
+    stage.expect_equal("The campaign is", client.state().status.name.title(), "Failed")
+    _refund(stage, plot.forged_campaign, cast.BACKERS)
+    close_books(
+        stage,
+        client,
+        "forged",
+        _FORGED_TITLE,
+        "Stopped by its backers after the audit; only the data was paid for",
+    )
+    stage.narrator.say(
+        "An honest limit: had the same two lied only about the last milestone, the vote would have been closed by "
+        "then. The audit would still name them in time, but no backer could stop the last tranche. Whom you accept as "
+        "a quorum matters."
+    )
+
+
+def _forge_papers(stage: Stage, plot: Plot) -> str:
+    """Rewrite the honest run's manifests so that they fit the forged campaign.
+
+    Returns:
+        SHA-256 of the forged last checkpoint.
+    """
+    from llamafund_chain.evidence import publish_manifest
+    from llamafund_chain.store import open_store
+
+    store = open_store(stage.folder.store)
+    seed = stage.client(plot.forged_campaign).state().training_seed
+    chain: list[str] = []
+    for link in load_checkpoints(stage, plot.checkpoint):
+        parent = chain[-1] if chain else plot.dataset
+        forged = link.model_copy(update={"seed": seed, "parent": parent, "chain": tuple(chain)})
+        chain.append(publish_manifest(store, forged))
+        stage.keep(stage.folder.frauds / f"forged-checkpoint-{link.steps.last:06d}.json", forged.to_bytes())
+    return chain[-1]
+
+
+def _collude(stage: Stage, plot: Plot, evidence: str) -> list[Path]:
+    """Let the accomplices sign without looking. They run their own program, so no command of ours helps them."""
+    from llamafund_chain.attestation import AttestationFile, propose
+    from llamafund_chain.evidence import fetch_manifest
+    from llamafund_chain.manifests import CheckpointManifest
+    from llamafund_chain.store import open_store
+    from llamafund_chain.wallet import KeyStore
+
+    client = stage.client(plot.forged_campaign)
+    manifest = fetch_manifest(open_store(stage.folder.store), evidence, CheckpointManifest)
+    statement: Attestation = propose(client, 1, manifest)
+    keys = KeyStore(stage.folder.keystore)
+    passphrase = stage.folder.passphrase.read_text("utf-8").strip()
+    chain_id = stage.connection.chain_id
+    files = []
+    for name in cast.ACCOMPLICES:
+        account = keys.unlock(name, passphrase)
+        signature = statement.sign(account, chain_id, client.address)
+        file = stage.folder.signatures / f"mallory-checkpoint-{name}.json"
+        AttestationFile.create(statement, chain_id, client.address, {account.address: signature}).save(file)
+        files.append(file)
+    return files
+
+
+def _disappear(stage: Stage, plot: Plot) -> None:
+    stage.narrator.scene("Rug pull 3: the researcher disappears")
+    client = stage.client(plot.token_campaign)
+    state = client.state()
+    left = client.asset.format(state.pledged - state.released)
+    stage.narrator.say(
+        f"Dan has not been heard of since he got paid for the data. {left} are still in his campaign. The deadline of "
+        "the training passes, and with it the campaign has failed: no vote, no court, nobody has to do anything."
+    )
+    deadline = state.deadline(client.terms, state.attested)
+    now = stage.connection.timestamp()
+    stage.run(
+        "refund",
+        plot.token_campaign,
+        "--backer",
+        stage.addresses[cast.PERMIT_BACKER],
+        wallet=cast.PASSER_BY,
+        expect=ExitCode.REVERTED,
+        show=False,
+    )
+    stage.advance(deadline - now + 1)
+    stage.expect_equal("Dan's campaign is", client.state().status.name.title(), "Failed")
+    _refund(stage, plot.token_campaign, (cast.PERMIT_BACKER,))
+    close_books(
+        stage,
+        client,
+        "token",
+        "A llama for the standard library",
+        "The researcher disappeared after the data; the rest went back to the backer",
+    )
+    stage.facts.frauds.append(
+        FraudFact(
+            name="The researcher disappears",
+            caught_by=["deadline"],
+            said="The second milestone was not attested before its deadline",
+            outcome="Everything not yet released went back to the backer",
+        )
+    )
+
+
+def _refund(stage: Stage, campaign: str, backers: tuple[str, ...]) -> None:
+    """Push every backer's refund to it, and expect that exactly what the contract says arrives."""
+    client = stage.client(campaign)
+    stage.narrator.say("Pia, who has nothing to do with it, pushes the refunds to their owners. Anybody may.")
+    for backer in backers:
+        address = stage.addresses[backer]
+        stage.names[address] = f"${backer.upper()}"
+        due = client.refundable(address)
+        native = client.terms.is_native
+        before = stage.balance(address) if native else client.token.balance_of(address)
+        stage.run("refund", campaign, "--backer", address, wallet=cast.PASSER_BY)
+        after = stage.balance(address) if native else client.token.balance_of(address)
+        stage.expect(
+            f"{backer.title()} got back", after - before == due and due > 0, client.asset.format(after - before)
+        )
+    stage.settle()

@@ -1,0 +1,102 @@
+"""What happens at every milestone: signatures, submission, the window, the payout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.demo import cast
+
+if TYPE_CHECKING:
+    from llamafund_chain.campaign import CampaignClient
+    from llamafund_chain.demo.stage import Stage
+
+
+def attest(
+    stage: Stage,
+    campaign: str,
+    milestone: int,
+    evidence: str,
+    attestors: Sequence[str],
+    name: str,
+    *,
+    show: bool = True,
+) -> list[Path]:
+    """Let attestors check a dataset and sign, the first one proposing and the others co-signing.
+
+    Returns:
+        The attestation files.
+    """
+    files: list[Path] = []
+    for attestor in attestors:
+        out = stage.folder.signatures / f"{name}-{attestor}.json"
+        what = ["--attestation", files[0]] if files else ["--milestone", str(milestone), "--evidence", evidence]
+        signed = stage.run("attest", campaign, *what, "--out", out, "--yes", wallet=attestor, show=show)
+        expect_checks_passed(stage, attestor, signed.result, silent=not show)
+        files.append(out)
+    return files
+
+
+def expect_checks_passed(stage: Stage, attestor: str, result: dict[str, object], *, silent: bool = False) -> None:
+    """Expect that an attestor's checks ran and none failed, and name them."""
+    checks = result.get("checks")
+    listed = checks if isinstance(checks, list) else []
+    passed = [check["name"] for check in listed if check["status"] == "pass"]
+    failed = [check["name"] for check in listed if check["status"] == "fail"]
+    stage.expect(
+        f"{attestor.title()} checked and signed",
+        bool(passed) and not failed,
+        ", ".join(failed or passed),
+        silent=silent,
+    )
+
+
+def submit(stage: Stage, campaign: str, files: Sequence[Path], *, show: bool = True) -> None:
+    """Put a milestone's signatures on chain; anybody may."""
+    client = stage.client(campaign)
+    before = client.state().attested
+    stage.run("submit", campaign, *files, wallet=cast.PASSER_BY, show=show)
+    stage.settle()
+    stage.expect_equal("Milestones attested on chain", client.state().attested, before + 1, silent=True)
+
+
+def pass_window(stage: Stage, client: CampaignClient) -> None:
+    """Let the window of the latest attestation pass."""
+    state = client.state()
+    stage.advance(max(state.window_end(client.terms) - state.timestamp, 0) + 1)
+
+
+def claim_share(
+    stage: Stage, campaign: str, payee: int, name: str, recipient: str | None, *, show: bool = True
+) -> None:
+    """Let a payee collect, and expect that the recipient got exactly what the contract had ready.
+
+    Args:
+        stage: The story so far.
+        campaign: Address.
+        payee: Number in the terms.
+        name: The payee's wallet.
+        recipient: Wallet whose address gets it; the payee's own when null, which only a token shows exactly, for
+            coins that come in mix with the fee that goes out.
+        show: Show the command.
+    """
+    client = stage.client(campaign)
+    ready = client.state().claimable[payee]
+    to = stage.addresses[recipient or name]
+    before = _holding(stage, client, to)
+    options = ["--to", to] if recipient else []
+    if recipient:
+        stage.names[to] = f"${recipient.upper().replace('-', '_')}"
+    stage.run("claim", campaign, "--payee", str(payee), *options, wallet=name, show=show)
+    received = _holding(stage, client, to) - before
+    stage.expect(
+        f"{name.title()} received",
+        received == ready and ready > 0,
+        client.asset.format(received),
+    )
+    stage.settle()
+
+
+def _holding(stage: Stage, client: CampaignClient, address: str) -> int:
+    return stage.balance(address) if client.terms.is_native else client.token.balance_of(address)

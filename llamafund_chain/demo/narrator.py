@@ -1,0 +1,116 @@
+"""How the demo talks: short paragraphs, the commands that a reader could type, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+_WIDEST = 100
+"""Lines longer than this are hard to read, however wide the terminal is."""
+
+
+class Narrator:
+    """Writes the story to one stream; colours and spinners only when it is a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream, highlight=False, soft_wrap=False)
+        self._console.width = min(self._console.width, _WIDEST)
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether a person is watching."""
+        return self._console.is_terminal
+
+    def title(self, text: str) -> None:
+        """The first line of all."""
+        self._console.print()
+        self._console.print(Text(self._printable(text), style="bold"))
+
+    def chapter(self, title: str) -> None:
+        """Head of an act, or of the summary."""
+        self._console.print()
+        self._console.rule(f"[bold]{escape(self._printable(title))}", align="left")
+        self._console.print()
+
+    def say(self, text: str) -> None:
+        """A paragraph of story; line breaks inside it are joined."""
+        self._console.print(self._printable(" ".join(text.split())), markup=False)
+
+    def scene(self, title: str) -> None:
+        """A heading inside an act."""
+        self._console.print()
+        self._console.print(Text(self._printable(title), style="bold"))
+
+    def command(self, line: str) -> None:
+        """A command as the reader would type it."""
+        self._console.print(Padding(Text(f"$ {self._printable(line)}", style="cyan"), (0, 0, 0, 2), expand=False))
+
+    def code(self, text: str) -> None:
+        """Some lines of a program, as they are."""
+        for line in text.strip().splitlines():
+            self._console.print(Padding(Text(self._printable(line), style="cyan"), (0, 0, 0, 4), expand=False))
+
+    def held(self, text: str) -> None:
+        """Something that was expected and is so."""
+        self._mark(self._sign("✓", "ok"), "green", text)
+
+    def broken(self, text: str) -> None:
+        """Something that was expected and is not so."""
+        self._mark(self._sign("✗", "FAILED"), "bold red", text)
+
+    def caught(self, text: str) -> None:
+        """A fraud that was caught."""
+        self._mark(self._sign("■", "CAUGHT"), "bold yellow", text)
+
+    def item(self, text: str) -> None:
+        """One line of what a command found."""
+        self._mark(self._sign("·", "-"), "dim", text)
+
+    def quote(self, text: str) -> None:
+        """Somebody else's words: an error message, or the model's text."""
+        self._console.print(Padding(Text(self._printable(text), style="italic"), (0, 4, 0, 6), expand=False))
+
+    def gap(self) -> None:
+        """An empty line."""
+        self._console.print()
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> None:
+        """A table whose columns from `numbers_from` on are right-aligned."""
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for index, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if index >= numbers_from else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(self._printable(cell)) for cell in row))
+        self._console.print(Padding(table, (0, 0, 0, 2), expand=False))
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Show that something is under way: a spinner on a terminal, one line elsewhere."""
+        if not self.on_terminal:
+            self.item(f"{text} ...")
+            yield
+            return
+        with self._console.status(f"  {escape(self._printable(text))}", spinner="line", spinner_style="dim"):
+            yield
+
+    def _mark(self, sign: str, style: str, text: str) -> None:
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(sign, style=style), Text(self._printable(text)))
+        self._console.print(Padding(grid, (0, 0, 0, 2), expand=False))
+
+    def _sign(self, sign: str, plain: str) -> str:
+        return plain if self._console.options.ascii_only else sign
+
+    def _printable(self, text: str) -> str:
+        """`text` without control characters, and without what the stream's encoding cannot say."""
+        shown = "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+        return shown.encode(self._console.encoding, "replace").decode(self._console.encoding)

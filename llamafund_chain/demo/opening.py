@@ -1,0 +1,237 @@
+"""Acts 1 to 3: a proposal, the pledges, and the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.demo import cast
+from llamafund_chain.demo.cast import Plan, write_campaign_file
+from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
+from llamafund_chain.demo.milestones import attest, claim_share, pass_window, submit
+from llamafund_chain.errors import ExitCode
+
+if TYPE_CHECKING:
+    from llamafund_chain.demo.plot import Plot
+    from llamafund_chain.demo.stage import Stage
+
+_PURSE = 100 * 10**18
+"""Wei that everybody starts with."""
+
+_TOKEN_DECIMALS = 6
+_TOKEN_PURSE = 5_000 * 10**_TOKEN_DECIMALS
+
+
+def make_wallets(stage: Stage) -> None:
+    """Make everybody's key file, and give everybody coins of the demo's own chain."""
+    stage.narrator.say(
+        "Everybody in this story has a key file of their own, made just now. The chain is an anvil on this machine: "
+        "its coins are worth nothing, its contracts are the real ones. Four things are the same in every command "
+        "below, so they are set once:"
+    )
+    stage.narrator.code(
+        f"export LLAMAFUND_RPC={stage.devnet.rpc_url}\n"
+        f"export LLAMAFUND_STORE={stage.shown(stage.folder.store)}\n"
+        f"export LLAMAFUND_KEYSTORE={stage.shown(stage.folder.keystore)}\n"
+        f"export LLAMAFUND_PASSPHRASE_FILE={stage.shown(stage.folder.passphrase)}"
+    )
+    for name in (*cast.SENDERS, *cast.SAVINGS):
+        made = stage.run("wallet", "new", name, "--light-kdf", show=name == cast.RESEARCHER)
+        stage.addresses[name] = made.result["wallet"]["address"]
+    for name in cast.SENDERS:
+        stage.devnet.fund(stage.addresses[name], _PURSE)
+    stage.narrator.item(f"... and {len(stage.addresses) - 1} more in the same way")
+
+
+def propose(stage: Stage, plot: Plot) -> None:
+    """Act 1: a researcher publishes a proposal and opens a campaign."""
+    make_wallets(stage)
+    stage.narrator.gap()
+    deployment = stage.devnet.deployment
+    stage.facts.factory, stage.facts.implementation = deployment.factory, deployment.implementation
+    stage.narrator.held(f"The contracts are deployed. Their factory: {deployment.factory}")
+    stage.narrator.gap()
+    stage.narrator.say(
+        "Rosa wants to train a small language model and give it away. She writes down what she promises, who checks "
+        "it, and which share of the money each milestone releases. The file's hash goes on chain: nobody can change a "
+        "word afterwards."
+    )
+    plan = Plan(
+        title="A small Llama that has read the Python reference",
+        summary="A language model trained from nothing on the text that ships with every Python, given to everybody.",
+        researcher=cast.RESEARCHER,
+        goal="12",
+        cap="20",
+        asset=None,
+        attestors=(cast.TRAINER, cast.VERIFIER, cast.ARCHIVIST),
+        payees=((cast.RESEARCHER, 7_000), (cast.TRAINER, 3_000)),
+        shares=(1_500, 4_500, 4_000),
+        recipe=plot.recipe_sha256,
+        dataset=None,
+        bits_per_byte=plot.bits_per_byte,
+    )
+    plot.campaign = open_campaign(stage, plan, "honest", "CAMPAIGN")
+    shown = stage.run("campaign", "show", plot.campaign).result
+    stage.expect_equal("The campaign is", shown["status"].title(), "Funding")
+    stage.narrator.gap()
+    stage.narrator.table(
+        ["what", "agreed"],
+        [
+            ["goal / cap", f"{plan.goal} / {plan.cap} ETH"],
+            ["promise", f"at most {plot.bits_per_byte} bits per byte on held-out text"],
+            ["milestones", "15 % the data, 45 % the training, 40 % the open weights"],
+            ["attestors", "Tara (trains), Vera (repeats), Otto (keeps); two of three must sign"],
+            ["payees", "Rosa 70 %, Tara 30 % (for the computing)"],
+            ["window", "3 days between a signature and its money"],
+            ["way out", "backers of half the money can stop it and take back the rest"],
+        ],
+        numbers_from=2,
+    )
+
+
+def open_campaign(stage: Stage, plan: Plan, name: str, variable: str, *, show: bool = True) -> str:
+    """Write a campaign file, open the campaign, and keep its proposal.
+
+    Returns:
+        The campaign's address.
+    """
+    from llamafund_chain.evidence import fetch_manifest
+    from llamafund_chain.manifests import ProposalManifest
+    from llamafund_chain.store import open_store
+
+    file = stage.folder.campaigns / f"{name}.yaml"
+    write_campaign_file(file, plan, stage.addresses)
+    opened = stage.run("campaign", "create", file, "--yes", wallet=plan.researcher, show=show).result
+    address: str = opened["campaign"]
+    if show:
+        stage.name(variable, address)
+    else:
+        stage.names[address] = f"${variable}"
+    stage.settle()
+    proposal = fetch_manifest(open_store(stage.folder.store), opened["proposal"], ProposalManifest)
+    stage.keep(stage.folder.manifests / f"{name}-proposal.json", proposal.to_bytes())
+    stage.facts.manifests[f"{name}-proposal"] = proposal.sha256
+    return address
+
+
+def collect_pledges(stage: Stage, plot: Plot) -> None:
+    """Act 2: pledges, one of them taken back, and a second campaign in a token."""
+    say, run = stage.narrator.say, stage.run
+    say("Ada and Ben pledge. The money goes into the campaign's contract, not to Rosa.")
+    run("pledge", plot.campaign, "7.000000000000000001", "--yes", wallet="ada")
+    run("pledge", plot.campaign, "3", "--yes", wallet="ben")
+    say("Ben thinks twice. The goal of 12 is not reached yet, so he may take back what he likes.")
+    run("unpledge", plot.campaign, "1.5", wallet="ben")
+    run("pledge", plot.campaign, "5.25", "--yes", wallet="ben")
+    client = stage.client(plot.campaign)
+    state = client.state()
+    stage.expect_equal("Pledged now", client.asset.format(state.pledged), "13.750000000000000001 ETH")
+    stage.expect_equal("The contract holds exactly that", state.balance, state.pledged, silent=True)
+    say("Now the goal is reached. Whoever counts on it is protected: Ben cannot pull the campaign below it any more.")
+    refused = run("unpledge", plot.campaign, "5", wallet="ben", expect=ExitCode.REVERTED)
+    stage.narrator.quote(refused.message)
+    stage.expect(
+        "A withdrawal that breaks the goal is refused",
+        client.state().pledged == state.pledged,
+        "nothing moved",
+    )
+
+    stage.narrator.scene("A second campaign, in a token")
+    say(
+        "Dan opens a campaign of his own, in an ERC-20 with six decimals. Chen pledges to it with a permit: one "
+        "signature and one transaction, instead of an approval first."
+    )
+    plot.token = stage.devnet.deploy_token("Demo Dollar", "DEMO", _TOKEN_DECIMALS)
+    stage.devnet.mint_token(plot.token, stage.addresses[cast.PERMIT_BACKER], _TOKEN_PURSE)
+    plan = Plan(
+        title="A llama for the standard library",
+        summary="Another model on the same text, says Dan.",
+        researcher=cast.RUNAWAY,
+        goal="1000",
+        cap="9000",
+        asset=plot.token,
+        attestors=(cast.TRAINER, cast.VERIFIER, cast.ARCHIVIST),
+        payees=((cast.RUNAWAY, 8_000), (cast.TRAINER, 2_000)),
+        shares=(1_000, 4_000, 5_000),
+        recipe=plot.recipe_sha256,
+        dataset=None,
+        bits_per_byte=plot.bits_per_byte,
+    )
+    plot.token_campaign = open_campaign(stage, plan, "token", "DANS")
+    run("pledge", plot.token_campaign, "1500.000001", "--yes", wallet="chen")
+    tokens = stage.client(plot.token_campaign)
+    stage.expect_equal("Pledged by Chen", tokens.asset.format(tokens.state().pledged), "1500.000001 DEMO")
+    stage.expect_equal(
+        "Chen never gave a lasting approval; allowance left",
+        tokens.token.allowance(stage.addresses["chen"], plot.token_campaign),
+        0,
+        silent=True,
+    )
+
+
+def attest_data(stage: Stage, plot: Plot) -> None:
+    """Act 3: activation, the dataset, two signatures, the first tranche."""
+    say, run = stage.narrator.say, stage.run
+    say(
+        "The goal is met, so Rosa starts. That transaction publishes a random seed which fixes the initial weights "
+        "and the order of the data. Nobody could know it before, so no model trained earlier can be passed off as "
+        "this one."
+    )
+    run("campaign", "activate", plot.campaign, wallet=cast.RESEARCHER)
+    client = stage.client(plot.campaign)
+    seed = client.state().training_seed
+    stage.expect("The training seed is on chain", len(seed) == 64, seed)
+    run("campaign", "activate", plot.token_campaign, wallet=cast.RUNAWAY, show=False)
+    stage.settle()
+
+    say(
+        "The data is the English text of the Python reference that ships with every Python. About a tenth is held "
+        "out: the model never sees it, and is measured on it."
+    )
+    corpus = write_corpus(stage.folder.corpus)
+    manifest_file = stage.folder.manifests / "dataset.json"
+    words = ["--title", TITLE, "--licence", LICENCE, "--source", SOURCE, "--preparation", corpus.preparation]
+    built = run("dataset", "build", stage.folder.corpus, *words, "--out", manifest_file, show=False).result
+    stage.narrator.command(
+        f"llamafund dataset build {stage.shown(stage.folder.corpus)} --title ... --licence {LICENCE} --source ..."
+    )
+    plot.dataset = built["dataset"]
+    stage.facts.manifests["dataset"] = plot.dataset
+    stage.name("DATASET", plot.dataset)
+    stage.narrator.item(
+        f"{corpus.train_documents} documents to train on ({corpus.train_bytes:,} bytes), "
+        f"{corpus.heldout_documents} held out ({corpus.heldout_bytes:,} bytes)"
+    )
+    _expect_sha256sum(stage, manifest_file, plot.dataset)
+
+    say(
+        "Two attestors look at it. Each fetches every byte from the store, hashes it, and signs only if all of it is "
+        "what the manifest says. Otto signs the same statement as Vera."
+    )
+    files = attest(stage, plot.campaign, 0, plot.dataset, (cast.VERIFIER, cast.ARCHIVIST), "dataset")
+    submit(stage, plot.campaign, files)
+    say("Signed is not paid. For three days anyone can object; until then nobody gets anything:")
+    early = run("claim", plot.campaign, wallet=cast.RESEARCHER, expect=ExitCode.REVERTED)
+    stage.narrator.quote(early.message)
+    stage.expect("Nothing was paid before the window is over", sum(client.state().claimed) == 0, silent=True)
+    pass_window(stage, client)
+    say("Three days later Rosa collects, to a savings address that is not the key she works with.")
+    claim_share(stage, plot.campaign, 0, cast.RESEARCHER, "rosa-savings")
+    claim_share(stage, plot.campaign, 1, cast.TRAINER, "tara-savings", show=False)
+
+    say("Dan's campaign comes as far: the same data, the same two signatures, and his first tranche.")
+    copies = attest(
+        stage, plot.token_campaign, 0, plot.dataset, (cast.VERIFIER, cast.ARCHIVIST), "dan-dataset", show=False
+    )
+    submit(stage, plot.token_campaign, copies, show=False)
+    tokens = stage.client(plot.token_campaign)
+    pass_window(stage, tokens)
+    claim_share(stage, plot.token_campaign, 0, cast.RUNAWAY, None, show=False)
+    claim_share(stage, plot.token_campaign, 1, cast.TRAINER, None, show=False)
+
+
+def _expect_sha256sum(stage: Stage, file: Path, sha256: str) -> None:
+    import hashlib
+
+    actual = hashlib.sha256(file.read_bytes()).hexdigest()
+    stage.expect(f"sha256sum {stage.shown(file)} prints the same hash", actual == sha256)

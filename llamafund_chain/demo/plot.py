@@ -1,0 +1,31 @@
+"""What the acts hand on to one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+
+@dataclass
+class Plot:
+    """Where the story stands. Empty strings are what has not happened yet.
+
+    Attributes:
+        recipe: The training recipe's file.
+        bits_per_byte: The promised loss on held-out text.
+        campaign: The honest campaign's address; `token_campaign` and `forged_campaign` are the others'.
+        token: Address of the ERC-20.
+        dataset: SHA-256 of the manifest, as are `checkpoint` and `weights`.
+    """
+
+    recipe: Path
+    bits_per_byte: Decimal
+    recipe_sha256: str = ""
+    campaign: str = ""
+    token: str = ""
+    token_campaign: str = ""
+    forged_campaign: str = ""
+    dataset: str = ""
+    checkpoint: str = ""
+    weights: str = ""

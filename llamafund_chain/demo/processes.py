@@ -1,0 +1,108 @@
+"""Child processes that never outlive the demo."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import IO
+
+_GRACE = 5.0
+"""Seconds that a process group has between the request to end and its end."""
+
+_CLEAN_UP = 15.0
+"""Seconds that a clean-up may take before another signal is heard."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a child process ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run_python(
+    arguments: Sequence[str], *, show_stderr: bool, environment: Mapping[str, str] | None = None
+) -> Finished:
+    """Run this Python in a session of its own and wait for it.
+
+    Whatever ends the wait, the child and everything that it started in its session are gone afterwards.
+
+    Args:
+        arguments: What follows the interpreter's name.
+        show_stderr: Let the child write to this process's standard error, where it can draw a progress bar,
+            instead of collecting what it says.
+        environment: Variables on top of this process's own.
+    """
+    # Files, not pipes: something that the child left running could hold a pipe open for ever.
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        child = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=None if show_stderr else stderr,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **(environment or {})},
+            start_new_session=True,
+        )
+        try:
+            child.wait()
+        finally:
+            _end_group(child)
+        return Finished(child.returncode, _text(stdout), _text(stderr))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    """End every process of the child's group: politely, then not."""
+    for request in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, request)
+        except ProcessLookupError:
+            break
+        try:
+            child.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            continue
+    child.wait()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack the way Ctrl-C does, so that every clean-up runs.
+
+    While it runs, an impatient second signal is not heard: it would cut the clean-up short. Outside of the main
+    thread, where signals do not arrive, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard_at = float("-inf")
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+        nonlocal heard_at
+        if time.monotonic() - heard_at < _CLEAN_UP:
+            return
+        heard_at = time.monotonic()
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in watched}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,142 @@
+"""The whole story, start to end."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import TextIO
+
+from llamafund_chain.demo.facts import DemoFacts
+from llamafund_chain.demo.folder import Folder, prepare
+from llamafund_chain.demo.narrator import Narrator
+from llamafund_chain.demo.plot import Plot
+from llamafund_chain.demo.processes import interruptible
+from llamafund_chain.demo.stage import Stage, StoryError
+from llamafund_chain.errors import LlamafundError, UsageError
+
+PROMISED_BITS_PER_BYTE = Decimal("2.6")
+"""What the proposal promises for the recipe that comes with the trainer."""
+
+
+def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO) -> DemoFacts:
+    """Play all seven acts on a chain of their own and leave everything in one folder.
+
+    Args:
+        out: The demo's folder; one that an earlier demo left is replaced.
+        recipe: A training recipe.
+        bits_per_byte: The loss on held-out text that the proposal promises for it.
+        stream: Where the story is told.
+
+    Returns:
+        What was found. The story held if its `held` says so; a broken expectation is in it, not raised.
+
+    Raises:
+        UsageError: `out` is not ours to replace, or there is no such recipe.
+        LlamafundError: The chain cannot be started.
+        KeyboardInterrupt: It was interrupted; everything that it started has ended.
+    """
+    if not recipe.is_file():
+        raise UsageError(f"There is no recipe {recipe}", remedy="Name a recipe file with --recipe, or leave it out")
+    folder = prepare(out.absolute())
+    narrator = Narrator(stream)
+    begun = time.monotonic()
+    facts = DemoFacts(started_at=int(time.time()), folder=str(folder.root))
+    try:
+        with interruptible():
+            _play(folder, narrator, facts, recipe, bits_per_byte)
+        facts.held = all(expectation.held for expectation in facts.expectations)
+    except StoryError as error:
+        facts.broken = str(error)
+        narrator.gap()
+        narrator.broken(str(error))
+    except KeyboardInterrupt:
+        facts.broken = "Interrupted"
+        narrator.gap()
+        narrator.say(f"Interrupted. The chain and everything else that was started is gone. Files: {folder.root}")
+        raise
+    except LlamafundError as error:
+        facts.broken = str(error)
+        raise
+    finally:
+        facts.seconds = round(time.monotonic() - begun, 1)
+        folder.facts.write_text(facts.to_json(), "utf-8")
+    _summarise(folder, narrator, facts)
+    return facts
+
+
+def _play(folder: Folder, narrator: Narrator, facts: DemoFacts, recipe: Path, bits_per_byte: Decimal) -> None:
+    from llamafund_chain.demo.auditing import audit_campaign
+    from llamafund_chain.demo.frauds import try_rug_pulls
+    from llamafund_chain.demo.opening import attest_data, collect_pledges, propose
+    from llamafund_chain.demo.training import publish_weights, train
+    from llamafund_chain.devnet import Devnet
+
+    narrator.title("LlamaFund: an open model, paid for by strangers, without trusting whoever trains it")
+    narrator.say("Everything below happens now, on this machine. No number is prepared.")
+    plot = Plot(
+        recipe=recipe, bits_per_byte=bits_per_byte, recipe_sha256=hashlib.sha256(recipe.read_bytes()).hexdigest()
+    )
+    with Devnet() as devnet:
+        stage = Stage(folder=folder, narrator=narrator, devnet=devnet, connection=devnet.connection, facts=facts)
+        facts.chain = devnet.connection.caip2
+        for title, play in (
+            ("A proposal", propose),
+            ("The pledges", collect_pledges),
+            ("The data", attest_data),
+            ("The training", train),
+            ("The open weights", publish_weights),
+            ("The audit", audit_campaign),
+            ("Three rug pulls", try_rug_pulls),
+        ):
+            with stage.act(title):
+                play(stage, plot)
+
+
+def _summarise(folder: Folder, narrator: Narrator, facts: DemoFacts) -> None:
+    if facts.held:
+        narrator.chapter("Summary")
+        narrator.table(
+            ["campaign", "pledged", "paid", "refunded", "left", ""],
+            [[fact.name, fact.pledged, fact.paid, fact.refunded, fact.dust, fact.asset] for fact in facts.campaigns],
+        )
+        narrator.gap()
+        for fraud in facts.frauds:
+            narrator.caught(f"{fraud.name}. Caught by {', '.join(fraud.caught_by)}. {fraud.outcome}.")
+    lines = [
+        f"{len(facts.expectations)} expectations, {sum(item.held for item in facts.expectations)} held",
+        f"{facts.seconds:.0f} seconds",
+    ]
+    narrator.gap()
+    narrator.say("; ".join(lines) + ".")
+    for what, path in (
+        ("The audit, for people", folder.audit_html),
+        ("All facts, for machines", folder.facts),
+        ("Manifests", folder.manifests),
+        ("Signatures", folder.signatures),
+        ("The model", folder.weights),
+    ):
+        if path.exists():
+            narrator.item(f"{what}: {path}")
+    folder.summary.write_text(_summary_text(facts), "utf-8")
+
+
+def _summary_text(facts: DemoFacts) -> str:
+    lines = ["LlamaFund demo", "", f"The story {'held' if facts.held else 'broke: ' + facts.broken}", ""]
+    lines += [f"Act {act.number}  {act.title}: {act.seconds} s" for act in facts.acts]
+    lines.append("")
+    for campaign in facts.campaigns:
+        lines.append(
+            f"{campaign.title} ({campaign.address}): {campaign.status}. {campaign.ending}. "
+            f"Pledged {campaign.pledged} = paid {campaign.paid} + refunded {campaign.refunded} + left {campaign.dust} "
+            f"{campaign.asset}"
+        )
+    lines.append("")
+    lines += [f"{fraud.name}: caught by {', '.join(fraud.caught_by)}. {fraud.outcome}." for fraud in facts.frauds]
+    lines.append("")
+    lines += [
+        f"[{'held' if item.held else 'BROKEN'}] {item.claim}{': ' + item.found if item.found else ''}"
+        for item in facts.expectations
+    ]
+    return "\n".join(lines) + "\n"

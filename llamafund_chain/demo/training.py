@@ -1,0 +1,358 @@
+"""Acts 4 and 5: the training, and the open weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from llamafund_chain.demo import cast
+from llamafund_chain.demo.facts import TrainingFact
+from llamafund_chain.demo.milestones import claim_share, expect_checks_passed, pass_window, submit
+from llamafund_chain.demo.processes import run_python
+from llamafund_chain.errors import ExitCode
+from llamafund_chain.text import from_millionths
+
+if TYPE_CHECKING:
+    from llamafund_chain.demo.plot import Plot
+    from llamafund_chain.demo.stage import Stage
+    from llamafund_chain.manifests import CheckpointManifest, WeightsManifest
+
+_PROMPT = "The class statement"
+
+_GENERATE = """
+import sys
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
+words = model.generate(**tokenizer(sys.argv[2], return_tensors="pt"), max_new_tokens=40, do_sample=False)
+print(tokenizer.decode(words[0], skip_special_tokens=True))
+"""
+
+
+def train(stage: Stage, plot: Plot) -> None:
+    """Act 4: the funded run, its checkpoints attested after a replay, and the second tranche."""
+    say = stage.narrator.say
+    say(
+        "Tara trains. Everything random follows from the seed on chain. At every checkpoint a manifest is written that "
+        "names the one before it: a chain of hashes from the data to the weights. This is real training; it takes a "
+        "minute or two."
+    )
+    begun = time.monotonic()
+    stage.run(
+        "train",
+        plot.recipe,
+        "--dataset",
+        plot.dataset,
+        "--out",
+        stage.folder.training,
+        "--campaign",
+        plot.campaign,
+        wallet=cast.TRAINER,
+        own_process=True,
+        draws_progress=True,
+        waiting="" if stage.narrator.on_terminal else "training",
+    )
+    seconds = time.monotonic() - begun
+    proposed = stage.folder.signatures / "checkpoint-tara.json"
+    shutil.copyfile(stage.folder.training / "attestation-1.json", proposed)
+    plot.checkpoint = json.loads(proposed.read_text("utf-8"))["attestation"]["evidence"]
+    stage.name("CHECKPOINT", plot.checkpoint)
+    links = _keep_checkpoints(stage, plot.checkpoint)
+    last = links[-1]
+    _show_losses(stage, links)
+    stage.facts.training = TrainingFact(
+        seed=last.seed,
+        seconds=round(seconds, 1),
+        steps=last.steps.last,
+        checkpoints=len(links),
+        parameters=0,
+        heldout_bits_per_byte=last.metrics[cast.METRIC],
+        promised_bits_per_byte=int(plot.bits_per_byte.scaleb(6)),
+        unigram_bits_per_byte=0,
+        replayed=[],
+    )
+    stage.expect_equal(
+        "The run started from the campaign's seed", last.seed, stage.client(plot.campaign).state().training_seed
+    )
+
+    stage.narrator.gap()
+    say(
+        "Vera does not take Tara's word. She fetches everything, and trains a piece of the run again, between two "
+        "checkpoints that she picks at random. Same bytes in every file, or no signature."
+    )
+    out = stage.folder.signatures / "checkpoint-vera.json"
+    signed = stage.run(
+        "attest",
+        plot.campaign,
+        "--attestation",
+        proposed,
+        "--replay-segments",
+        "1",
+        "--out",
+        out,
+        "--yes",
+        wallet=cast.VERIFIER,
+        own_process=True,
+        waiting="Vera fetches, checks and repeats a part of the training",
+    )
+    expect_checks_passed(stage, cast.VERIFIER, signed.result)
+    _expect_replay(stage, signed.result)
+    _release(stage, plot, [proposed, out])
+
+
+def publish_weights(stage: Stage, plot: Plot) -> None:
+    """Act 5: export, a drill with changed weights, the last attestation, the last tranche, and a few words."""
+    say = stage.narrator.say
+    say(
+        "The last checkpoint becomes what people can use: config, weights, tokenizer and a model card, in the layout "
+        "that transformers reads."
+    )
+    stage.run(
+        "export",
+        plot.checkpoint,
+        "--out",
+        stage.folder.weights,
+        "--campaign",
+        plot.campaign,
+        wallet=cast.TRAINER,
+        own_process=True,
+        waiting="Exporting and measuring on held-out text",
+    )
+    proposed = stage.folder.signatures / "weights-tara.json"
+    shutil.copyfile(stage.folder.weights / "attestation-2.json", proposed)
+    plot.weights = json.loads(proposed.read_text("utf-8"))["attestation"]["evidence"]
+    stage.name("WEIGHTS", plot.weights)
+    _show_result(stage, plot)
+
+    stage.narrator.gap()
+    say(
+        "First a drill. Rosa hands Vera another model: the same files, but with a few numbers of the weights changed, "
+        "and a manifest that fits them. Every hash in it is right."
+    )
+    _drill(stage, plot)
+    say("Now the real ones.")
+    out = stage.folder.signatures / "weights-vera.json"
+    signed = stage.run(
+        "attest",
+        plot.campaign,
+        "--attestation",
+        proposed,
+        "--replay-segments",
+        "0",
+        "--out",
+        out,
+        "--yes",
+        wallet=cast.VERIFIER,
+        own_process=True,
+        waiting="Vera compares every weight with the checkpoint and measures again",
+    )
+    expect_checks_passed(stage, cast.VERIFIER, signed.result)
+    _release(stage, plot, [proposed, out])
+
+    stage.narrator.gap()
+    say("Anyone can have the model now. A stranger fetches it from the store and uses plain transformers:")
+    _use_model(stage, plot)
+
+
+def load_weights(stage: Stage, sha256: str) -> WeightsManifest:
+    """A weights manifest from the story's store."""
+    from llamafund_chain.evidence import fetch_manifest
+    from llamafund_chain.manifests import WeightsManifest
+    from llamafund_chain.store import open_store
+
+    return fetch_manifest(open_store(stage.folder.store), sha256, WeightsManifest)
+
+
+def load_checkpoints(stage: Stage, sha256: str) -> list[CheckpointManifest]:
+    """A checkpoint and all before it since the milestone before, oldest first, from the story's store."""
+    from llamafund_chain.evidence import fetch_manifest
+    from llamafund_chain.manifests import CheckpointManifest
+    from llamafund_chain.store import open_store
+
+    store = open_store(stage.folder.store)
+    head = fetch_manifest(store, sha256, CheckpointManifest)
+    return [*(fetch_manifest(store, link, CheckpointManifest) for link in head.chain), head]
+
+
+def _release(stage: Stage, plot: Plot, files: list) -> None:
+    submit(stage, plot.campaign, files)
+    pass_window(stage, stage.client(plot.campaign))
+    stage.narrator.say("Three days pass, nobody objects.")
+    claim_share(stage, plot.campaign, 0, cast.RESEARCHER, "rosa-savings")
+    claim_share(stage, plot.campaign, 1, cast.TRAINER, "tara-savings")
+
+
+def _keep_checkpoints(stage: Stage, head: str) -> list[CheckpointManifest]:
+    links = load_checkpoints(stage, head)
+    for link in links:
+        name = f"checkpoint-{link.steps.last:06d}"
+        stage.keep(stage.folder.manifests / f"{name}.json", link.to_bytes())
+        stage.facts.manifests[name] = link.sha256
+    return links
+
+
+def _show_losses(stage: Stage, links: list[CheckpointManifest]) -> None:
+    rows = []
+    for link in links:
+        trained = link.metrics.get("train_loss")
+        heldout = link.metrics.get(cast.METRIC)
+        rows.append(
+            [
+                str(link.steps.last),
+                "" if trained is None else from_millionths(trained),
+                "" if heldout is None else from_millionths(heldout),
+                link.sha256[:16],
+            ]
+        )
+    stage.narrator.table(["after step", "training loss", "held-out bits/byte", "manifest"], rows, numbers_from=0)
+
+
+def _show_result(stage: Stage, plot: Plot) -> None:
+    weights = load_weights(stage, plot.weights)
+    stage.keep(stage.folder.manifests / "weights.json", weights.to_bytes())
+    stage.facts.manifests["weights"] = plot.weights
+    training = stage.facts.training
+    assert training is not None, "act 4 records the training"
+    reached = weights.metrics[cast.METRIC]
+    unigram = min(value for name, value in weights.metrics.items() if name.startswith("unigram") and "bits" in name)
+    training.heldout_bits_per_byte = reached
+    training.unigram_bits_per_byte = unigram
+    training.parameters = weights.parameters
+    stage.narrator.table(
+        ["bits per byte of held-out text (lower is better)", ""],
+        [
+            ["best model that only counts how often each token occurs", from_millionths(unigram)],
+            ["promised in the proposal", str(plot.bits_per_byte)],
+            ["this model", from_millionths(reached)],
+        ],
+    )
+    stage.expect("The model keeps the promise", reached <= training.promised_bits_per_byte, silent=True)
+    stage.expect(
+        "The model is clearly better than counting",
+        reached < unigram,
+        f"{from_millionths(reached)} against {from_millionths(unigram)} bits per byte",
+    )
+
+
+def _drill(stage: Stage, plot: Plot) -> None:
+    from llamafund_chain.evidence import publish_tree
+    from llamafund_chain.hashing import hash_tree
+    from llamafund_chain.store import open_store
+
+    honest = load_weights(stage, plot.weights)
+    changed = stage.folder.frauds / "changed-weights"
+    for entry in honest.files:
+        (changed / entry.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(stage.folder.weights / entry.path, changed / entry.path)
+    data = bytearray((changed / "model.safetensors").read_bytes())
+    # Low bits of the mantissas of the last numbers in the file: the model works on as before.
+    for place in range(len(data) - 64, len(data), 4):
+        data[place] ^= 0x55
+    (changed / "model.safetensors").write_bytes(bytes(data))
+    digest = hash_tree(changed, [entry.path for entry in honest.files])
+    forged = honest.model_copy(update={"files": digest.files, "content": digest.content})
+    sha256 = publish_tree(open_store(stage.folder.store), changed, forged)
+    refuse(
+        stage,
+        plot.campaign,
+        2,
+        sha256,
+        "CHANGED",
+        name="Changed weights with a fitting manifest, handed to an honest attestor",
+        must_name="weights-equal-checkpoint",
+        outcome="Not signed, so nothing was paid for it",
+    )
+
+
+def refuse(
+    stage: Stage,
+    campaign: str,
+    milestone: int,
+    evidence: str,
+    variable: str,
+    *,
+    name: str,
+    must_name: str,
+    outcome: str,
+) -> None:
+    """Let Vera look at evidence that she must not sign, and expect that she says why.
+
+    Args:
+        stage: The story so far.
+        campaign: Address.
+        milestone: Index in the terms.
+        evidence: SHA-256 of the manifest that the cheat wrote.
+        variable: What the reader sees in its place.
+        name: The fraud, in words.
+        must_name: The check that must have found it.
+        outcome: What that means for the money.
+    """
+    from llamafund_chain.demo.facts import FraudFact
+
+    stage.names[evidence] = f"${variable}"
+    out = stage.folder.frauds / f"never-signed-{variable.lower()}.json"
+    refused = stage.run(
+        "attest",
+        campaign,
+        "--milestone",
+        str(milestone),
+        "--evidence",
+        evidence,
+        "--replay-segments",
+        "0",
+        "--out",
+        out,
+        "--yes",
+        wallet=cast.VERIFIER,
+        expect=ExitCode.VERIFICATION_FAILED,
+        own_process=True,
+        waiting="Vera fetches and checks",
+    )
+    failed = {check["name"]: check["detail"] for check in refused.result["checks"] if check["status"] == "fail"}
+    said = failed.get(must_name, "")
+    stage.facts.frauds.append(FraudFact(name=name, caught_by=sorted(failed), said=said, outcome=outcome))
+    stage.narrator.caught(f"Vera does not sign. {must_name}:")
+    stage.narrator.quote(said)
+    stage.expect(f"{must_name} caught it", bool(said) and not out.exists(), ", ".join(sorted(failed)), silent=True)
+
+
+def _expect_replay(stage: Stage, result: dict) -> None:
+    replayed = [check for check in result["checks"] if check["name"].startswith("replay")]
+    held = bool(replayed) and all(check["status"] == "pass" for check in replayed)
+    stage.expect("Repeated bit for bit", held, "; ".join(check["detail"] for check in replayed))
+    training = stage.facts.training
+    assert training is not None, "act 4 records the training"
+    training.replayed = [check["detail"] for check in replayed]
+
+
+def _use_model(stage: Stage, plot: Plot) -> None:
+    from llamafund_chain.evidence import fetch_tree
+    from llamafund_chain.store import open_store
+
+    fetch_tree(open_store(stage.folder.store), load_weights(stage, plot.weights), stage.folder.downloaded)
+    stage.narrator.code("\n".join(line for line in _GENERATE.strip().splitlines() if not line.startswith("import sys")))
+    home = stage.folder.root / "transformers-home"
+    quiet = {
+        "HF_HOME": str(home),
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    with stage.narrator.waiting("Loading transformers"):
+        finished = run_python(
+            ["-P", "-c", _GENERATE, str(stage.folder.downloaded), _PROMPT], show_stderr=False, environment=quiet
+        )
+    shutil.rmtree(home, ignore_errors=True)
+    words = finished.stdout.strip()
+    stage.expect(
+        "The model loads in transformers and writes",
+        finished.exit_code == 0 and len(words) > len(_PROMPT),
+        "" if finished.exit_code == 0 else finished.stderr.strip()[-300:],
+    )
+    stage.narrator.quote(" ".join(words.split()))
+    training = stage.facts.training
+    assert training is not None, "act 4 records the training"
+    training.sample_prompt, training.sample = _PROMPT, words

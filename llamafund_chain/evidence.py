@@ -1,0 +1,180 @@
+"""Publishing and fetching what manifests name. Nothing is believed; everything is hashed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.hashing import FileDigest, raw_cid, resolve_inside
+from llamafund_chain.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, FileEntry, Manifest, parse_as
+from llamafund_chain.merkle import MerkleHasher
+from llamafund_chain.store import MissingContentError, Store
+from llamafund_chain.store.base import fetch_verified
+
+M = TypeVar("M", bound=Manifest)
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes done since the call before."""
+
+
+def publish_manifest(store: Store, manifest: Manifest) -> str:
+    """Put a manifest into a store and pin it.
+
+    Returns:
+        Its SHA-256, 64 hexadecimal digits: what goes on chain.
+
+    Raises:
+        VerificationError: It is longer than a manifest may be.
+        LlamafundError: The store cannot keep it.
+    """
+    digest = store.put_bytes(manifest.to_bytes())
+    store.pin(digest.cid)
+    return digest.sha256
+
+
+def fetch_manifest(store: Store, sha256: str, kind: type[M]) -> M:
+    """Get a manifest by its hash.
+
+    Args:
+        store: Where it was published.
+        sha256: 64 hexadecimal digits, as on chain.
+        kind: The class that it must be of.
+
+    Raises:
+        UsageError: `sha256` is not a hash.
+        MissingContentError: The store does not have it.
+        VerificationError: The bytes are not what was published, or no valid manifest of that kind.
+    """
+    data = store.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)
+    return parse_as(kind, data, sha256=sha256)
+
+
+def publish_tree(
+    store: Store, root: Path, manifest: EvidenceManifest, *, progress: Progress | None = None
+) -> str:
+    """Put the files that a manifest names into a store and pin them, and the manifest after them.
+
+    Args:
+        store: Where to.
+        root: The directory that the manifest's paths are relative to.
+        manifest: What was computed from the files.
+        progress: Called with the number of bytes put since the call before.
+
+    Returns:
+        The manifest's SHA-256, 64 hexadecimal digits.
+
+    Raises:
+        UsageError: A file is missing or leads out of the directory.
+        VerificationError: A file is no longer what the manifest says.
+        LlamafundError: The store cannot keep it.
+    """
+    for entry in manifest.files:
+        digest = store.put_file(resolve_inside(root, entry.path))
+        if digest != FileDigest(size=entry.size, sha256=entry.sha256, cid=entry.cid):
+            raise VerificationError(
+                f"{entry.path!r} has the SHA-256 {digest.sha256}, but the manifest says {entry.sha256}",
+                "The file was changed after the manifest was made",
+                "Make the manifest again",
+            )
+        store.pin(digest.cid)
+        if progress is not None:
+            progress(digest.size)
+    return publish_manifest(store, manifest)
+
+
+def fetch_tree(
+    store: Store,
+    manifest: EvidenceManifest,
+    destination: Path,
+    paths: Sequence[str] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> None:
+    """Get the files that a manifest names. Each appears only after it was verified.
+
+    Args:
+        store: Where they were published.
+        manifest: What they must be.
+        destination: The directory for them, created when missing; files of the same names are replaced.
+        paths: Which ones; all when null.
+        progress: Called with the number of bytes fetched since the call before.
+
+    Raises:
+        VerificationError: The manifest names no such file, or a file is not what the manifest says; the
+            message names it.
+        MissingContentError: The store does not have a file; the message names it.
+        UsageError: A link below `destination` leads out of it.
+        LlamafundError: A file cannot be written.
+    """
+    entries = manifest.files if paths is None else [manifest.entry(path) for path in paths]
+    real_destination = destination.resolve()
+    for entry in entries:
+        target = real_destination / entry.path
+        if not target.parent.resolve().is_relative_to(real_destination):
+            raise UsageError(
+                f"{entry.path!r} would be written outside of {str(destination)!r}",
+                f"A link there leads to {str(target.parent.resolve())!r}",
+                "Remove the link, or fetch into an empty directory",
+            )
+        with _naming(entry):
+            fetch_verified(_checked(store, entry, progress), target)
+
+
+def verify_content(store: Store, manifest: EvidenceManifest, *, progress: Progress | None = None) -> None:
+    """Read every byte that a manifest names from a store and compare sizes, hashes and content root.
+
+    Nothing is written, so this needs no more space than one span of bytes.
+
+    Args:
+        store: Where they were published.
+        manifest: What they must be.
+        progress: Called with the number of bytes read since the call before.
+
+    Raises:
+        VerificationError: A file is not what the manifest says, and the message names it; or all are, but the
+            content root is not theirs.
+        MissingContentError: The store does not have a file; the message names it.
+    """
+    tree = MerkleHasher()
+    for entry in manifest.files:
+        with _naming(entry):
+            for span in _checked(store, entry, progress):
+                tree.update(span)
+    root = tree.root().hex()
+    if root != manifest.content.root:
+        raise VerificationError(
+            f"The content root of manifest {manifest.sha256} is {manifest.content.root}",
+            f"Its files give {root}; no possession challenge could be answered honestly",
+            "Do not sign or pay for it",
+        )
+
+
+def _checked(store: Store, entry: FileEntry, progress: Progress | None) -> Iterator[bytes]:
+    """The bytes of a file, which may be used only after the iterator ended without an error."""
+    # The address alone does not vouch for the SHA-256: above one block it is the hash of something else.
+    hasher = hashlib.sha256()
+    for span in store.stream(entry.cid, size=entry.size):
+        hasher.update(span)
+        if progress is not None:
+            progress(len(span))
+        yield span
+    if hasher.hexdigest() != entry.sha256:
+        raise VerificationError(
+            f"Its SHA-256 is {hasher.hexdigest()}, but the manifest says {entry.sha256}",
+            "The manifest's address and hash name different bytes",
+            "Do not sign or pay for it",
+        )
+
+
+@contextmanager
+def _naming(entry: FileEntry) -> Iterator[None]:
+    try:
+        yield
+    except MissingContentError as error:
+        raise MissingContentError(f"{entry.path!r}: {error.what}", error.why, error.remedy) from error
+    except VerificationError as error:
+        raise VerificationError(f"{entry.path!r}: {error.what}", error.why, error.remedy) from error

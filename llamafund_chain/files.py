@@ -1,0 +1,193 @@
+"""Reading files that must hold still, and writing files that appear complete or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from llamafund_chain.errors import LlamafundError, UsageError
+
+SPAN = 4 * 1024 * 1024
+"""Bytes read at a time; large enough that hashing, not the loop, sets the pace."""
+
+
+def storage_error(error: OSError, action: str) -> LlamafundError:
+    """A message for a person about an operating system error.
+
+    Args:
+        error: What the operating system said.
+        action: What was being done, for example `Writing /tmp/x`.
+    """
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return LlamafundError(f"{action} failed: the disk is full", reason, "Free some space and run it again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return LlamafundError(f"{action} was not permitted", reason, "Check the permissions of that place")
+    return LlamafundError(f"{action} failed", reason, "Check the path and the disk")
+
+
+class IrregularFileError(OSError):
+    """Something that is not a regular file; the message says what it is."""
+
+
+def open_regular(path: Path) -> FileIO:
+    """Open a regular file for reading, unbuffered, and nothing else, not even for a moment's wait.
+
+    Raises:
+        IrregularFileError: It is a symbolic link, a directory, a device, a pipe or a socket.
+        OSError: It does not exist or cannot be opened.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise IrregularFileError("a symbolic link") from error
+        if error.errno == errno.ENXIO:
+            raise IrregularFileError("a socket") from error
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return FileIO(descriptor, "rb")
+    os.close(descriptor)
+    raise IrregularFileError("a directory" if stat.S_ISDIR(mode) else "a device or pipe")
+
+
+def read_spans(path: Path) -> Iterator[bytes]:
+    """The bytes of a regular file, at most `SPAN` at a time. A path that ends in a symbolic link is refused.
+
+    Raises:
+        UsageError: It does not exist, or is not a regular file.
+        LlamafundError: It cannot be read, or changed while it was read.
+    """
+    try:
+        stream = open_regular(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no file {str(path)!r}", remedy="Check the path") from error
+    except IrregularFileError as error:
+        raise UsageError(
+            f"{str(path)!r} is {error}", "Only regular files have content to hash", "Replace it by a file"
+        ) from error
+    except OSError as error:
+        raise storage_error(error, f"Reading {str(path)!r}") from error
+    with stream:
+        before = os.fstat(stream.fileno())
+        total = 0
+        while True:
+            try:
+                span = stream.read(SPAN)
+            except OSError as error:
+                raise storage_error(error, f"Reading {str(path)!r}") from error
+            total += len(span)
+            # More than there was: a file that is appended to as fast as it is read would never end.
+            if not span or total > before.st_size:
+                break
+            yield span
+        after = os.fstat(stream.fileno())
+    if total != before.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise LlamafundError(
+            f"{str(path)!r} changed while it was read",
+            f"It had {before.st_size} bytes at the start; {total} were read and it has {after.st_size} now",
+            "Wait until whatever writes to it has finished, then run it again",
+        )
+
+
+class PendingFile:
+    """A file being written that has no name anybody looks for until it is complete.
+
+    Used as a context manager: what was not committed at the end of the block is removed.
+
+    Args:
+        directory: Where it is written; must be on the file system of its final name. Created when missing.
+        mode: Permission bits before the process's umask.
+    """
+
+    def __init__(self, directory: Path, *, mode: int = 0o666) -> None:
+        self._path = directory / f".{secrets.token_hex(12)}.part"
+        self._committed = False
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        except OSError as error:
+            raise storage_error(error, f"Writing into {str(directory)!r}") from error
+        self._stream = os.fdopen(descriptor, "wb", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stream.close()
+        if not self._committed:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def write(self, data: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            LlamafundError: The disk is full or fails.
+        """
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._stream.write(view) :]
+        except OSError as error:
+            raise storage_error(error, f"Writing into {str(self._path.parent)!r}") from error
+
+    def commit(self, final: Path, *, replace: bool = True) -> None:
+        """Make the bytes durable and give the file its name.
+
+        Args:
+            final: The name; its directory is created when missing.
+            replace: Whether a file of that name is replaced; else it is left as it is and this fails.
+
+        Raises:
+            UsageError: There is a file of that name and `replace` is false.
+            LlamafundError: The disk is full or fails, or `final` is a directory.
+        """
+        try:
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+            final.parent.mkdir(parents=True, exist_ok=True)
+            if replace:
+                self._path.replace(final)
+                self._committed = True
+            else:
+                # A hard link is the one way to create a name atomically that refuses an existing one.
+                final.hardlink_to(self._path)
+            _sync_directory(final.parent)
+        except FileExistsError as error:
+            raise UsageError(
+                f"{str(final)!r} exists already", "It is never overwritten", "Choose another name"
+            ) from error
+        except OSError as error:
+            raise storage_error(error, f"Writing {str(final)!r}") from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a whole file, replacing one of that name: it holds all of `data` or is as it was before.
+
+    Raises:
+        LlamafundError: The disk is full or fails, or `path` is a directory.
+    """
+    with PendingFile(path.parent) as pending:
+        pending.write(data)
+        pending.commit(path)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

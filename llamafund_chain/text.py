@@ -1,0 +1,45 @@
+"""Strangers' text, made safe to print.
+
+File names, token symbols, node messages and manifest fields are chosen by people who may want a report to
+look different from what it says: terminal control sequences, right-to-left overrides, invisible characters.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def printable(text: str, limit: int = 600) -> str:
+    r"""One line of `text` in which every character is visible.
+
+    Args:
+        text: Anything, from anybody.
+        limit: Characters kept; the rest is replaced by its count.
+
+    Returns:
+        The text with line breaks and tabs as spaces and other control, format, private and unassigned
+        characters written as `\u{…}`.
+    """
+    kept = text[:limit]
+    shown = "".join(_visible(character) for character in kept)
+    if len(text) > limit:
+        shown += f"… ({len(text) - limit} more characters)"
+    return shown
+
+
+def from_millionths(value: int) -> str:
+    """A metric in millionths as a decimal number, exact: 1234567 is `1.234567`."""
+    sign = "-" if value < 0 else ""
+    whole, fraction = divmod(abs(value), 1_000_000)
+    digits = f"{fraction:06}".rstrip("0")
+    return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
+
+
+def _visible(character: str) -> str:
+    if character in "\n\r\t":
+        return " "
+    if unicodedata.category(character) in _UNPRINTABLE:
+        return f"\\u{{{ord(character):x}}}"
+    return character

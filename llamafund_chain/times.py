@@ -1,0 +1,90 @@
+"""Points in time and lengths of time, as people write and read them. Inside they are integers of seconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+
+from llamafund_chain.errors import UsageError
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
+_DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
+_PART = re.compile(r"([0-9]+)([smhdw])")
+
+
+def when(timestamp: int) -> str:
+    """A point in time for people, in UTC.
+
+    Args:
+        timestamp: Unix seconds.
+    """
+    try:
+        return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, OSError, ValueError):
+        return f"second {timestamp} after 1970"
+
+
+def duration(seconds: int) -> str:
+    """A length of time in its two largest units, for example `2 days 3 hours`."""
+    parts: list[str] = []
+    rest = abs(seconds)
+    for name, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {name}{'s' if count > 1 else ''}")
+    return " ".join(parts[:2]) or "0 seconds"
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of a length of time such as `3d`, `36h` or `1d12h`.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    cleaned = text.strip()
+    if not _DURATION.fullmatch(cleaned):
+        raise UsageError(
+            f"{text[:60]!r} is not a length of time",
+            "It is written as numbers with the units s, m, h, d and w",
+            "Write it like 3d, 36h or 1d12h",
+        )
+    return sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(cleaned))
+
+
+def parse_time(value: str | datetime | date, now: int) -> int:
+    """Unix seconds of a point in time.
+
+    Args:
+        value: ISO 8601 with a time zone, or a length of time after now, such as `+30d`.
+        now: Unix seconds that a relative time counts from.
+
+    Raises:
+        UsageError: It is neither, or has no time zone.
+    """
+    if isinstance(value, str):
+        cleaned = value.strip()
+        if cleaned.startswith("+"):
+            return now + parse_duration(cleaned[1:])
+        try:
+            moment = datetime.fromisoformat(cleaned)
+        except ValueError as error:
+            raise UsageError(
+                f"{value[:60]!r} is not a point in time",
+                "It is ISO 8601 with a time zone, or counted from now",
+                "Write it like 2027-01-31T12:00:00Z or +30d",
+            ) from error
+    elif isinstance(value, datetime):
+        moment = value
+    else:
+        raise UsageError(
+            f"{value} has no time of day",
+            "A deadline is exact to the second",
+            f"Write it like {value}T12:00:00Z",
+        )
+    if moment.tzinfo is None:
+        raise UsageError(
+            f"{value} has no time zone",
+            "A deadline must mean the same everywhere",
+            "Add Z for UTC, or an offset such as +02:00",
+        )
+    return int(moment.timestamp())
