@@ -1,0 +1,1 @@
+"""Measurements, each with a reference from the same run: `python -m bench NAME [--json]`."""

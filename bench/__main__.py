@@ -1,0 +1,70 @@
+"""`python -m bench NAME [--json]`: exit code 1 when a bound does not hold."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import cast
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench.harness import Benchmark, Row
+from llamafund_chain.errors import LlamafundError
+
+BENCHMARKS = {"gas": "bench.gas"}
+"""Name → module that has a function `run`."""
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}".replace(",", " ") if value == int(value) else f"{value:.3f}"
+
+
+def _table(name: str, rows: list[Row]) -> Table:
+    table = Table(title=f"bench {name}")
+    for heading in ("measured", "value", "unit", "reference", "ratio", "bound", "holds"):
+        table.add_column(heading, justify="left" if heading in ("measured", "unit", "reference") else "right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            _number(row.value),
+            row.unit,
+            f"{row.reference.name} {_number(row.reference.value)}" if row.reference else "–",
+            f"{row.ratio:.2f}" if row.ratio is not None else "–",
+            _number(row.bound),
+            {True: "yes", False: "NO", None: "–"}[row.holds],
+        )
+    return table
+
+
+@click.command()
+@click.argument("name", type=click.Choice(sorted(BENCHMARKS)))
+@click.option("--json", "as_json", is_flag=True, help="Print the rows for machines.")
+def main(name: str, as_json: bool) -> None:
+    """Run one benchmark and compare it with its bounds.
+
+    Example: python -m bench gas --json
+    """
+    run = cast("Benchmark", importlib.import_module(BENCHMARKS[name]).run)
+    try:
+        rows = list(run())
+    except LlamafundError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"schema": "llamafund/bench/1", "bench": name, "rows": [row.to_json() for row in rows]}, indent=2
+            )
+        )
+    else:
+        Console(width=None if sys.stdout.isatty() else 130).print(_table(name, rows))
+    if any(row.holds is False for row in rows):
+        sys.exit(1)
+
+
+main()
