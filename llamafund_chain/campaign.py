@@ -556,6 +556,16 @@ class CampaignClient:
 
     def _check_pledge_token(self, payer: str, amount: int, backer: str) -> None:
         """Let the campaign refuse before anything is approved; only the missing allowance is expected."""
+        total = self.state().pledged + amount
+        if total > self.terms.cap:
+            # The contract can tell only after the transfer, how much arrives.
+            raise ContractRefusedError(
+                f"The pledge would bring the total to {self.asset.format(total)} (Campaign_CapExceeded)",
+                f"The campaign's cap is {self.asset.format(self.terms.cap)}",
+                "Pledge less",
+                name="Campaign_CapExceeded",
+                values={"cap": self.terms.cap, "wouldBe": total},
+            )
         call = Call(self.address, abi.contract(self._CONTRACT).encode("pledgeToken", backer, amount))
         try:
             self.connection.call(call, block="pending", sender=payer, money=self.asset.format)

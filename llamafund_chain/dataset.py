@@ -79,7 +79,9 @@ def build_dataset(
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(
-            f"The dataset's {first['loc'][-1]} cannot be used", first["msg"], "Give another one"
+            f"The dataset's {first['loc'][-1] if first['loc'] else 'manifest'} cannot be used",
+            first["msg"],
+            "Give another one",
         ) from error
     # Its length is checked before the store is given anything.
     manifest.to_bytes()
@@ -201,9 +203,7 @@ def _parse_line(line: bytes, place: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise _unreadable(
-            place, "Its text is not valid Unicode: it holds half of a surrogate pair"
-        ) from error
+        raise _unreadable(place, "Its text is not valid Unicode: it holds half of a surrogate pair") from error
     return text
 
 
@@ -212,6 +212,4 @@ def _unreadable(place: str, reason: str) -> UsageError:
 
 
 def _too_long(name: str) -> UsageError:
-    return UsageError(
-        f"{name!r} has a document longer than {MAX_DOCUMENT_BYTES} bytes", remedy="Split it into several"
-    )
+    return UsageError(f"{name!r} has a document longer than {MAX_DOCUMENT_BYTES} bytes", remedy="Split it into several")

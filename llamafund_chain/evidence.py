@@ -53,9 +53,7 @@ def fetch_manifest(store: Store, sha256: str, kind: type[M]) -> M:
     return parse_as(kind, data, sha256=sha256)
 
 
-def publish_tree(
-    store: Store, root: Path, manifest: EvidenceManifest, *, progress: Progress | None = None
-) -> str:
+def publish_tree(store: Store, root: Path, manifest: EvidenceManifest, *, progress: Progress | None = None) -> str:
     """Put the files that a manifest names into a store and pin them, and the manifest after them.
 
     Args:

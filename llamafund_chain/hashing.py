@@ -113,9 +113,7 @@ def hash_tree(
     except (OSError, RuntimeError) as error:
         raise UsageError(f"There is no directory {str(root)!r}", remedy="Check the path") from error
     if not real_root.is_dir():
-        raise UsageError(
-            f"{str(root)!r} is not a directory", remedy="Give the directory that holds the files"
-        )
+        raise UsageError(f"{str(root)!r} is not a directory", remedy="Give the directory that holds the files")
     names = sorted(_walk(real_root) if paths is None else paths, key=_utf8)
     if not names:
         raise UsageError(
@@ -150,9 +148,7 @@ def raw_cid(sha256: str) -> str:
         UsageError: It is not 64 lower-case hexadecimal digits.
     """
     if not _HEX_HASH.fullmatch(sha256):
-        raise UsageError(
-            f"{sha256[:80]!r} is not a SHA-256", "A hash is 64 lower-case hexadecimal digits without 0x"
-        )
+        raise UsageError(f"{sha256[:80]!r} is not a SHA-256", "A hash is 64 lower-case hexadecimal digits without 0x")
     encoded = base64.b32encode(_RAW_CID_PREFIX + bytes.fromhex(sha256)).decode("ascii")
     return "b" + encoded.rstrip("=").lower()
 

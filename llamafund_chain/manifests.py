@@ -26,7 +26,9 @@ MAX_SAFE_INTEGER = 2**53 - 1
 """Largest integer that RFC 8785 carries exactly."""
 
 _MAX_DEPTH = 32
-_JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_MAX_PATH_BYTES = 1024
+# The closing quote is optional, so that this never has to look back: text without one would take quadratic time.
+_JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
 M = TypeVar("M", bound="Manifest")
 
@@ -349,14 +351,16 @@ def check_relative_path(path: str) -> None:
     """Refuse a path that could leave the tree or that two systems would read differently.
 
     Raises:
-        ValueError: It is empty, absolute, not normalised, or has a component that is `.`, `..`, empty, longer
-            than 255 bytes, or contains NUL or a backslash.
+        ValueError: It is empty, absolute, not normalised, longer than 1024 bytes, or has a component that is
+            `.`, `..`, empty, longer than 255 bytes, or contains NUL or a backslash.
     """
     try:
-        components = path.encode("utf-8").split(b"/")
+        encoded = path.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(f"path {path!r} is not valid Unicode") from error
-    for component in components:
+        raise ValueError(f"path {path[:_MAX_PATH_BYTES]!r} is not valid Unicode") from error
+    if len(encoded) > _MAX_PATH_BYTES:
+        raise ValueError(f"path {path[:80]!r}… is {len(encoded)} bytes long; at most {_MAX_PATH_BYTES} are portable")
+    for component in encoded.split(b"/"):
         if component in (b"", b".", b"..") or len(component) > 255 or b"\x00" in component or b"\\" in component:
             raise ValueError(f"path {path!r} is not a normalised relative POSIX path")
 

@@ -204,22 +204,22 @@ class Terms:
         """
         head = b"".join(
             (
+                _address_bytes(self.researcher),
+                _address_bytes(self.asset),
                 self.goal.to_bytes(16, "big"),
                 self.cap.to_bytes(16, "big"),
-                _address_bytes(self.asset),
                 self.funding_deadline.to_bytes(5, "big"),
                 self.stop_bps.to_bytes(2, "big"),
-                self.quorum.to_bytes(1, "big"),
-                len(self.attestors).to_bytes(1, "big"),
-                len(self.payees).to_bytes(1, "big"),
-                len(self.milestones).to_bytes(1, "big"),
-                _address_bytes(self.researcher),
                 self.challenge_window.to_bytes(4, "big"),
                 self.response_window.to_bytes(4, "big"),
                 self.min_bond.to_bytes(12, "big"),
                 self.slack.to_bytes(4, "big"),
                 bytes.fromhex(self.proposal),
                 bytes.fromhex(self.dataset),
+                self.quorum.to_bytes(1, "big"),
+                len(self.attestors).to_bytes(1, "big"),
+                len(self.payees).to_bytes(1, "big"),
+                len(self.milestones).to_bytes(1, "big"),
             )
         )
         attestors = b"".join(_address_bytes(attestor) for attestor in self.attestors)
@@ -244,7 +244,7 @@ class Terms:
                 "These bytes are not the terms of a campaign",
                 f"{len(data)} bytes, at least {_FIXED_BYTES} are needed",
             )
-        quorum, attestors, payees, milestones = data[59:63]
+        quorum, attestors, payees, milestones = data[167:171]
         expected = _FIXED_BYTES + attestors * _ATTESTOR_BYTES + payees * _PAYEE_BYTES + milestones * _MILESTONE_BYTES
         if len(data) != expected:
             raise VerificationError(
@@ -253,18 +253,18 @@ class Terms:
         first_payee = _FIXED_BYTES + attestors * _ATTESTOR_BYTES
         first_milestone = first_payee + payees * _PAYEE_BYTES
         return cls(
-            researcher=_checksum(data[63:83]),
-            asset=_checksum(data[32:52]),
-            goal=int.from_bytes(data[0:16], "big"),
-            cap=int.from_bytes(data[16:32], "big"),
-            funding_deadline=int.from_bytes(data[52:57], "big"),
-            stop_bps=int.from_bytes(data[57:59], "big"),
-            challenge_window=int.from_bytes(data[83:87], "big"),
-            response_window=int.from_bytes(data[87:91], "big"),
-            min_bond=int.from_bytes(data[91:103], "big"),
-            slack=int.from_bytes(data[103:107], "big"),
-            proposal=data[107:139].hex(),
-            dataset=data[139:171].hex(),
+            researcher=_checksum(data[0:20]),
+            asset=_checksum(data[20:40]),
+            goal=int.from_bytes(data[40:56], "big"),
+            cap=int.from_bytes(data[56:72], "big"),
+            funding_deadline=int.from_bytes(data[72:77], "big"),
+            stop_bps=int.from_bytes(data[77:79], "big"),
+            challenge_window=int.from_bytes(data[79:83], "big"),
+            response_window=int.from_bytes(data[83:87], "big"),
+            min_bond=int.from_bytes(data[87:99], "big"),
+            slack=int.from_bytes(data[99:103], "big"),
+            proposal=data[103:135].hex(),
+            dataset=data[135:167].hex(),
             attestors=tuple(_checksum(part) for part in _parts(data[_FIXED_BYTES:first_payee], _ATTESTOR_BYTES)),
             quorum=quorum,
             payees=tuple(

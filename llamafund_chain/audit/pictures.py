@@ -12,6 +12,7 @@ _BACKERS = 8
 """More backers than this are drawn as one stream."""
 
 _CURVES = 4
+_BITS_PER_BYTE = "bits_per_byte"
 
 
 def money_flows(
@@ -92,13 +93,19 @@ def training_curves(checkpoints: Sequence[CheckpointManifest], metric: str) -> t
 def reference_levels(proposal: ProposalManifest, weights: WeightsManifest | None) -> tuple[Reference, ...]:
     """What to compare the promised metric with: the promise itself, and simple models of the same data."""
     levels = [Reference(name="promised", value=proposal.outcome.target)]
-    if weights is not None:
+    if weights is not None and proposal.outcome.metric.endswith(_BITS_PER_BYTE):
         levels.extend(
-            Reference(name=name.replace("_", " "), value=value)
+            Reference(name=_baseline(name), value=value)
             for name, value in sorted(weights.metrics.items())
-            if "unigram" in name and "bits_per" in name
+            if name.startswith("unigram_") and name.endswith(_BITS_PER_BYTE)
         )
     return tuple(levels)
+
+
+def _baseline(name: str) -> str:
+    """`unigram_tokens_bits_per_byte` in words."""
+    symbols = name.removeprefix("unigram_").removesuffix(_BITS_PER_BYTE).strip("_")
+    return f"best unigram model of {symbols}" if symbols else "best unigram model"
 
 
 def _short(address: str) -> str:

@@ -49,7 +49,7 @@ def audit(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Verify everything about the campaign at ADDRESS, trusting nobody.
+    """Verify everything about the campaign at ADDRESS, trusting nobody.
 
     Reads the contract, its events and its money at one settled block, fetches all evidence from the store,
     repeats random segments of the training, and prints the verdict check by check. The exit code is 3 when
@@ -57,7 +57,7 @@ def audit(
 
     \b
     Example:
-      llamafund audit 0x5FbDB2315678afecb367f032d93F642f64180aa3 \
+      llamafund audit 0x5FbDB2315678afecb367f032d93F642f64180aa3 \\
           --rpc https://node.example --store ./store --html audit.html
     """
     from llamafund_chain.audit import audit as run_audit

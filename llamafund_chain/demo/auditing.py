@@ -80,7 +80,7 @@ def run_audit(
 
     from llamafund_chain.audit import AuditReport
 
-    page = ["--html", html] if html is not None else []
+    page: list[str | Path] = ["--html", html] if html is not None else []
     outcome = stage.run(
         "audit",
         campaign,

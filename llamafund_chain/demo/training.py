@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.demo import cast
 from llamafund_chain.demo.facts import TrainingFact
@@ -19,14 +20,15 @@ if TYPE_CHECKING:
     from llamafund_chain.demo.stage import Stage
     from llamafund_chain.manifests import CheckpointManifest, WeightsManifest
 
-_PROMPT = "The class statement"
+_PROMPT = "The import statement"
 
 _GENERATE = """
-import sys
 from transformers import AutoModelForCausalLM, AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
-words = model.generate(**tokenizer(sys.argv[2], return_tensors="pt"), max_new_tokens=40, do_sample=False)
+
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder)
+begin = tokenizer(prompt, return_tensors="pt")
+words = model.generate(**begin, max_new_tokens=48, repetition_penalty=1.2)
 print(tokenizer.decode(words[0], skip_special_tokens=True))
 """
 
@@ -176,7 +178,7 @@ def load_checkpoints(stage: Stage, sha256: str) -> list[CheckpointManifest]:
     return [*(fetch_manifest(store, link, CheckpointManifest) for link in head.chain), head]
 
 
-def _release(stage: Stage, plot: Plot, files: list) -> None:
+def _release(stage: Stage, plot: Plot, files: list[Path]) -> None:
     submit(stage, plot.campaign, files)
     pass_window(stage, stage.client(plot.campaign))
     stage.narrator.say("Three days pass, nobody objects.")
@@ -318,7 +320,7 @@ def refuse(
     stage.expect(f"{must_name} caught it", bool(said) and not out.exists(), ", ".join(sorted(failed)), silent=True)
 
 
-def _expect_replay(stage: Stage, result: dict) -> None:
+def _expect_replay(stage: Stage, result: dict[str, Any]) -> None:
     replayed = [check for check in result["checks"] if check["name"].startswith("replay")]
     held = bool(replayed) and all(check["status"] == "pass" for check in replayed)
     stage.expect("Repeated bit for bit", held, "; ".join(check["detail"] for check in replayed))
@@ -332,7 +334,8 @@ def _use_model(stage: Stage, plot: Plot) -> None:
     from llamafund_chain.store import open_store
 
     fetch_tree(open_store(stage.folder.store), load_weights(stage, plot.weights), stage.folder.downloaded)
-    stage.narrator.code("\n".join(line for line in _GENERATE.strip().splitlines() if not line.startswith("import sys")))
+    given = f"folder = {stage.shown(stage.folder.downloaded)!r}\nprompt = {_PROMPT!r}\n"
+    stage.narrator.code(given + _GENERATE)
     home = stage.folder.root / "transformers-home"
     quiet = {
         "HF_HOME": str(home),
@@ -342,14 +345,12 @@ def _use_model(stage: Stage, plot: Plot) -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
     with stage.narrator.waiting("Loading transformers"):
-        finished = run_python(
-            ["-P", "-c", _GENERATE, str(stage.folder.downloaded), _PROMPT], show_stderr=False, environment=quiet
-        )
+        finished = run_python(["-P", "-c", given + _GENERATE], show_stderr=False, environment=quiet)
     shutil.rmtree(home, ignore_errors=True)
-    words = finished.stdout.strip()
+    words = finished.stdout.rstrip("\n")
     stage.expect(
         "The model loads in transformers and writes",
-        finished.exit_code == 0 and len(words) > len(_PROMPT),
+        finished.exit_code == 0 and words.startswith(_PROMPT) and len(words) > len(_PROMPT),
         "" if finished.exit_code == 0 else finished.stderr.strip()[-300:],
     )
     stage.narrator.quote(" ".join(words.split()))
