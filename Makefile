@@ -56,13 +56,14 @@ clean: ## Remove everything that was installed, built or produced here
 $(VENV)/.ready: pyproject.toml constraints.txt scripts/mend_brownie.py
 	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11 ($(PYTHON) was not found): install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt $(PIP_ARGS) --editable '.[trainer,contracts,dev]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt $(PIP_ARGS) --editable '.[trainer,contracts,dev]'
 	$(BIN)/python scripts/mend_brownie.py
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "This needs Node 20 with npm (npm was not found): install it first" >&2; exit 1; }
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@# Not `npm ci`: it insists on lock entries for other platforms' builds of anvil, which no registry need serve.
+	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(VENV)/.compiler: $(VENV)/.ready node_modules/.ready scripts/setup_compiler.py
