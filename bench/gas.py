@@ -45,7 +45,7 @@ class _Scenario:
 
         self.devnet = devnet
         self.w3 = Web3(Web3.HTTPProvider(devnet.rpc_url))
-        self.accounts = self.w3.eth.accounts
+        self.accounts = list(self.w3.eth.accounts)
         self.attestors = sorted((Account.create() for _ in range(3)), key=lambda account: int(account.address, 16))
         self.factory = self._contract("CampaignFactory", devnet.deployment.factory)
         self.unit = Reference("plain transfer", self._plain_transfer())

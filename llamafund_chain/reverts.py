@@ -15,7 +15,7 @@ from llamafund_chain.times import duration, when
 
 _STRING_ERROR = bytes.fromhex("08c379a0")
 _PANIC = bytes.fromhex("4e487b71")
-_LONGEST_DATA = 4096
+_LONGEST_DATA = 65_536
 
 
 class ContractRefusedError(TransactionRevertedError):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 
 
-@click.command()
+@click.command(short_help="Check a milestone's evidence and sign it.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.option("--milestone", type=click.IntRange(0, 255), help="Propose: number of the milestone, from 0.")
 @click.option("--evidence", type=HASH, metavar="SHA256", help="Propose: hash of the evidence manifest.")

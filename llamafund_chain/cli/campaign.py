@@ -33,7 +33,7 @@ def campaign() -> None:
     """Open, look at and activate campaigns."""
 
 
-@campaign.command()
+@campaign.command(short_help="Publish a proposal and open a campaign.")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--salt", type=HASH, default=None, help="Tells apart campaigns with equal terms; random by default.")
 @rpc_option
@@ -111,7 +111,7 @@ def create(
     emit("campaign create", facts, lines, as_json=as_json)
 
 
-@campaign.command()
+@campaign.command(short_help="Show what a campaign promises and where it stands.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @rpc_option
 @store_option
@@ -167,7 +167,7 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
     emit("campaign show", facts, lines, as_json=as_json)
 
 
-@campaign.command("list")
+@campaign.command("list", short_help="List the campaigns of a chain.")
 @rpc_option
 @json_option
 def list_(rpc: str, as_json: bool) -> None:
@@ -216,7 +216,7 @@ def list_(rpc: str, as_json: bool) -> None:
     emit("campaign list", facts, lines or ["There are no campaigns on this chain."], as_json=as_json)
 
 
-@campaign.command()
+@campaign.command(short_help="Close funding and start a campaign.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @rpc_option
 @wallet_options

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llamafund_chain.campaign import CampaignClient
 
 
-@click.command()
+@click.command(short_help="Collect what was released to a payee.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.option("--payee", type=click.IntRange(0, 255), help="Number of the payee; found by the wallet by default.")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another address.")

@@ -88,6 +88,6 @@ def _bits(text: str) -> Decimal:
         raise UsageError(
             f"{text!r} is not a number of bits per byte",
             "It is above 0, below 100 and has at most six decimals",
-            "Write it like 2.6",
+            "Write it like 2.3",
         )
     return value

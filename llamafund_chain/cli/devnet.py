@@ -17,7 +17,7 @@ _DEFAULT_PORT = 8545
 _GIFT = 100 * 10**18
 
 
-@click.command()
+@click.command(short_help="Run a development chain until Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULT_PORT, show_default=True, help="0: a free one.")
 @click.option("--fund", "funded", type=ADDRESS, multiple=True, help="Give 100 ETH to this address; repeatable.")
 @json_option

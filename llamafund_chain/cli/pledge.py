@@ -32,7 +32,7 @@ _MEANS = {
 }
 
 
-@click.command()
+@click.command(short_help="Put money into a campaign's escrow.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.argument("amount", metavar="AMOUNT")
 @click.option("--for", "backer", type=ADDRESS, metavar="BACKER", help="Credit the pledge to another address.")

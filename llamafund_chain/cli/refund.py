@@ -11,7 +11,7 @@ from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock
 from llamafund_chain.errors import UsageError
 
 
-@click.command()
+@click.command(short_help="Collect a failed campaign's refund.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.option("--backer", type=ADDRESS, help="Push this backer's refund to it; anyone may.")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send one's own refund elsewhere.")

@@ -94,7 +94,7 @@ def terms_lines(terms: Terms, asset: Asset) -> list[str]:
         ("funding until", when(terms.funding_deadline)),
         ("can be stopped by", stop),
         ("paid out", f"{duration(terms.challenge_window)} after each attestation"),
-        ("may be late by", duration(terms.slack)),
+        ("may be late by", duration(terms.slack) if terms.slack else "nothing"),
         ("proposal", terms.proposal),
         ("dataset", "only promised" if terms.dataset == NO_HASH else terms.dataset),
         ("attested by", f"{terms.quorum} of {len(terms.attestors)}"),
@@ -125,7 +125,7 @@ def warnings(terms: Terms, asset: Asset) -> list[str]:
         found.append("The dataset is not fixed yet; the terms only promise one")
     blocking = terms.goal - terms.goal * terms.stop_bps // 10_000
     found.append(
-        f"Whoever pledges {asset.format(blocking)} of the goal, the researcher included, can block a stop vote"
+        f"Whoever pledges more than {asset.format(blocking)} of the goal, even the researcher, can block a stop vote"
     )
     return found
 

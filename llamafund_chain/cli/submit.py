@@ -11,7 +11,7 @@ from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock
 from llamafund_chain.errors import VerificationError
 
 
-@click.command()
+@click.command(short_help="Put attestors' signatures on chain.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
 @rpc_option

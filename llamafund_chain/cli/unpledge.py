@@ -11,7 +11,7 @@ from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock
 from llamafund_chain.errors import LlamafundError, UsageError
 
 
-@click.command()
+@click.command(short_help="Take a pledge back while funding.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.argument("amount", metavar="AMOUNT|all")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another address.")

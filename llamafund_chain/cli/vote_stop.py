@@ -11,7 +11,7 @@ from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock
 from llamafund_chain.terms import BPS, Status
 
 
-@click.command("vote-stop")
+@click.command("vote-stop", short_help="Vote to stop a campaign.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.option("--retract", is_flag=True, help="Take an earlier vote back.")
 @rpc_option

@@ -55,7 +55,6 @@ def audit_campaign(stage: Stage, plot: Plot) -> None:
         == (money.state.pledged, money.state.claimed, money.state.refunded),
         silent=True,
     )
-    stage.narrator.gap()
     client = stage.client(plot.campaign)
     fact = close_books(
         stage, client, "honest", "A small Llama that has read the Python reference", "Delivered and paid in full"

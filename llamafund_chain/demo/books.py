@@ -76,10 +76,10 @@ def close_books(stage: Stage, client: CampaignClient, name: str, title: str, end
         ],
     )
     stage.facts.campaigns.append(fact)
-    rest = f" + {fact.dust} that division left over" if dust else ""
+    rest = f" + {fact.dust} left by rounding" if dust else ""
     stage.expect(
-        "Pledged = paid + refunded, to the last unit",
+        "To the last unit",
         balanced,
-        f"{fact.pledged} = {fact.paid} + {fact.refunded}{rest} {asset.symbol}",
+        f"{fact.pledged} {asset.symbol} pledged = {fact.paid} paid + {fact.refunded} refunded{rest}",
     )
     return fact

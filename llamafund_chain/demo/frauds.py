@@ -132,6 +132,7 @@ def _forge_a_run(stage: Stage, plot: Plot) -> None:
         "CHECKPOINT",
         name="Somebody else's run passed off as the funded one",
         must_name="seed-fresh",
+        skipped=("metric-re-evaluated",),
         outcome="Not signed, so nothing was paid for it",
     )
     stage.narrator.say(
@@ -148,6 +149,7 @@ def _forge_a_run(stage: Stage, plot: Plot) -> None:
         "FORGED",
         name="Other weights than were trained, with a forged chain of checkpoints",
         must_name="initial-weights-from-seed",
+        skipped=("metric-re-evaluated",),
         outcome="Not signed by the honest attestor",
     )
     stage.narrator.say(
@@ -191,7 +193,6 @@ def _forge_a_run(stage: Stage, plot: Plot) -> None:
             outcome="Stopped by the backers inside the window; everything not yet released went back to them",
         )
     )
-    stage.narrator.gap()
     stage.narrator.say(
         "Ada reads the audit and votes to stop. She holds more than half of the money, so the campaign ends there and "
         "then, inside the window, and that tranche is withheld for good."
@@ -220,15 +221,21 @@ def _forge_papers(stage: Stage, plot: Plot) -> str:
     Returns:
         SHA-256 of the forged last checkpoint.
     """
+    import hashlib
+
     from llamafund_chain.evidence import publish_manifest
     from llamafund_chain.store import open_store
 
     store = open_store(stage.folder.store)
     seed = stage.client(plot.forged_campaign).state().training_seed
+    # The forger knows the rules: the order of the data follows from the seed, so that number is forged, too.
+    order = int.from_bytes(hashlib.sha256(b"llamafund/data-order\x00" + bytes.fromhex(seed)).digest(), "big") >> 203
     chain: list[str] = []
     for link in load_checkpoints(stage, plot.checkpoint):
         parent = chain[-1] if chain else plot.dataset
-        forged = link.model_copy(update={"seed": seed, "parent": parent, "chain": tuple(chain)})
+        forged = link.model_copy(
+            update={"seed": seed, "data_order_seed": order, "parent": parent, "chain": tuple(chain)}
+        )
         chain.append(publish_manifest(store, forged))
         stage.keep(stage.folder.frauds / f"forged-checkpoint-{link.steps.last:06d}.json", forged.to_bytes())
     return chain[-1]

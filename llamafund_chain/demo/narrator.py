@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +23,7 @@ class Narrator:
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=False)
         self._console.width = min(self._console.width, _WIDEST)
+        self._after_gap = False
 
     @property
     def on_terminal(self) -> bool:
@@ -30,32 +32,40 @@ class Narrator:
 
     def title(self, text: str) -> None:
         """The first line of all."""
-        self._console.print()
-        self._console.print(Text(self._printable(text), style="bold"))
+        self.gap()
+        self._put(Text(self._printable(text), style="bold"))
 
     def chapter(self, title: str) -> None:
         """Head of an act, or of the summary."""
-        self._console.print()
-        self._console.rule(f"[bold]{escape(self._printable(title))}", align="left")
-        self._console.print()
-
-    def say(self, text: str) -> None:
-        """A paragraph of story; line breaks inside it are joined."""
-        self._console.print(self._printable(" ".join(text.split())), markup=False)
+        self.gap()
+        self._put(Rule(f"[bold]{escape(self._printable(title))}", align="left"))
 
     def scene(self, title: str) -> None:
         """A heading inside an act."""
-        self._console.print()
-        self._console.print(Text(self._printable(title), style="bold"))
+        self.gap()
+        self._put(Text(self._printable(title), style="bold"))
+
+    def say(self, text: str) -> None:
+        """A paragraph of story; line breaks inside it are joined."""
+        self.gap()
+        self._put(Text(self._printable(" ".join(text.split()))))
+
+    def gap(self) -> None:
+        """An empty line, unless there is one already."""
+        if not self._after_gap:
+            self._console.print()
+            self._after_gap = True
 
     def command(self, line: str) -> None:
         """A command as the reader would type it."""
-        self._console.print(Padding(Text(f"$ {self._printable(line)}", style="cyan"), (0, 0, 0, 2), expand=False))
+        for number, piece in enumerate(_typed(self._printable(line), self._console.width - 6)):
+            shown = f"    {piece}" if number else f"$ {piece}"
+            self._put(_indented(Text(shown, style="cyan", no_wrap=True, overflow="ignore"), 2))
 
     def code(self, text: str) -> None:
-        """Some lines of a program, as they are."""
+        """Some lines of a program or a shell, as they are."""
         for line in text.strip().splitlines():
-            self._console.print(Padding(Text(self._printable(line), style="cyan"), (0, 0, 0, 4), expand=False))
+            self._put(_indented(Text(self._printable(line), style="cyan"), 4))
 
     def held(self, text: str) -> None:
         """Something that was expected and is so."""
@@ -75,20 +85,17 @@ class Narrator:
 
     def quote(self, text: str) -> None:
         """Somebody else's words: an error message, or the model's text."""
-        self._console.print(Padding(Text(self._printable(text), style="italic"), (0, 4, 0, 6), expand=False))
-
-    def gap(self) -> None:
-        """An empty line."""
-        self._console.print()
+        self._put(Padding(Text(self._printable(text), style="italic"), (0, 4, 0, 6), expand=False))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> None:
         """A table whose columns from `numbers_from` on are right-aligned."""
+        self.gap()
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for index, heading in enumerate(headings):
             table.add_column(heading, justify="right" if index >= numbers_from else "left", overflow="fold")
         for row in rows:
             table.add_row(*(escape(self._printable(cell)) for cell in row))
-        self._console.print(Padding(table, (0, 0, 0, 2), expand=False))
+        self._put(_indented(table, 2))
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
@@ -105,7 +112,17 @@ class Narrator:
         grid.add_column(no_wrap=True)
         grid.add_column(overflow="fold")
         grid.add_row(Text(sign, style=style), Text(self._printable(text)))
-        self._console.print(Padding(grid, (0, 0, 0, 2), expand=False))
+        self._put(_indented(grid, 2))
+
+    def _put(self, renderable: RenderableType) -> None:
+        self._after_gap = False
+        if self.on_terminal:
+            self._console.print(renderable)
+            return
+        with self._console.capture() as captured:
+            self._console.print(renderable)
+        for line in captured.get().splitlines():
+            self._console.print(Text(line.rstrip(), no_wrap=True, overflow="ignore"))
 
     def _sign(self, sign: str, plain: str) -> str:
         return plain if self._console.options.ascii_only else sign
@@ -114,3 +131,24 @@ class Narrator:
         """`text` without control characters, and without what the stream's encoding cannot say."""
         shown = "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
         return shown.encode(self._console.encoding, "replace").decode(self._console.encoding)
+
+
+def _indented(renderable: RenderableType, columns: int) -> Padding:
+    return Padding(renderable, (0, 0, 0, columns), expand=False)
+
+
+def _typed(line: str, width: int) -> list[str]:
+    """A long command in several lines that a shell reads as one; an option stays with its value."""
+    units: list[str] = []
+    for word in line.split(" "):
+        if units and units[-1].startswith("--") and " " not in units[-1] and not word.startswith("--"):
+            units[-1] += f" {word}"
+        else:
+            units.append(word)
+    lines: list[str] = []
+    for unit in units:
+        if lines and len(lines[-1]) + len(unit) + 3 <= width:
+            lines[-1] += f" {unit}"
+        else:
+            lines.append(unit)
+    return [*(f"{piece} \\" for piece in lines[:-1]), lines[-1]]

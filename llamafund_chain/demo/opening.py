@@ -46,11 +46,9 @@ def make_wallets(stage: Stage) -> None:
 def propose(stage: Stage, plot: Plot) -> None:
     """Act 1: a researcher publishes a proposal and opens a campaign."""
     make_wallets(stage)
-    stage.narrator.gap()
     deployment = stage.devnet.deployment
     stage.facts.factory, stage.facts.implementation = deployment.factory, deployment.implementation
     stage.narrator.held(f"The contracts are deployed. Their factory: {deployment.factory}")
-    stage.narrator.gap()
     stage.narrator.say(
         "Rosa wants to train a small language model and give it away. She writes down what she promises, who checks "
         "it, and which share of the money each milestone releases. The file's hash goes on chain: nobody can change a "
@@ -73,7 +71,6 @@ def propose(stage: Stage, plot: Plot) -> None:
     plot.campaign = open_campaign(stage, plan, "honest", "CAMPAIGN")
     shown = stage.run("campaign", "show", plot.campaign).result
     stage.expect_equal("The campaign is", shown["status"].title(), "Funding")
-    stage.narrator.gap()
     stage.narrator.table(
         ["what", "agreed"],
         [

@@ -212,7 +212,7 @@ class Stage:
             if word == "--yes":
                 continue
             known = self.names.get(word)
-            if known is None and Path(word).is_relative_to(self.folder.root):
+            if known is None and word.startswith("/"):
                 known = shlex.quote(self.shown(Path(word)))
             shown.append(known or shlex.quote(word))
         if wallet is not None:

@@ -16,7 +16,7 @@ from llamafund_chain.demo.processes import interruptible
 from llamafund_chain.demo.stage import Stage, StoryError
 from llamafund_chain.errors import LlamafundError, UsageError
 
-PROMISED_BITS_PER_BYTE = Decimal("2.6")
+PROMISED_BITS_PER_BYTE = Decimal("2.3")
 """What the proposal promises for the recipe that comes with the trainer."""
 
 
@@ -98,8 +98,14 @@ def _summarise(folder: Folder, narrator: Narrator, facts: DemoFacts) -> None:
     if facts.held:
         narrator.chapter("Summary")
         narrator.table(
-            ["campaign", "pledged", "paid", "refunded", "left", ""],
-            [[fact.name, fact.pledged, fact.paid, fact.refunded, fact.dust, fact.asset] for fact in facts.campaigns],
+            ["", *(f"{fact.name} ({fact.asset})" for fact in facts.campaigns)],
+            [
+                ["status", *(fact.status for fact in facts.campaigns)],
+                ["pledged", *(fact.pledged for fact in facts.campaigns)],
+                ["paid", *(fact.paid for fact in facts.campaigns)],
+                ["refunded", *(fact.refunded for fact in facts.campaigns)],
+                ["left", *(fact.dust for fact in facts.campaigns)],
+            ],
         )
         narrator.gap()
         for fraud in facts.frauds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,6 @@ def train(stage: Stage, plot: Plot) -> None:
         "The run started from the campaign's seed", last.seed, stage.client(plot.campaign).state().training_seed
     )
 
-    stage.narrator.gap()
     say(
         "Vera does not take Tara's word. She fetches everything, and trains a piece of the run again, between two "
         "checkpoints that she picks at random. Same bytes in every file, or no signature."
@@ -128,10 +128,9 @@ def publish_weights(stage: Stage, plot: Plot) -> None:
     stage.name("WEIGHTS", plot.weights)
     _show_result(stage, plot)
 
-    stage.narrator.gap()
     say(
         "First a drill. Rosa hands Vera another model: the same files, but with a few numbers of the weights changed, "
-        "and a manifest that fits them. Every hash in it is right."
+        "and a manifest that fits them. Every hash in it is right. Vera begins with the checks that cost little."
     )
     _drill(stage, plot)
     say("Now the real ones.")
@@ -153,7 +152,6 @@ def publish_weights(stage: Stage, plot: Plot) -> None:
     expect_checks_passed(stage, cast.VERIFIER, signed.result)
     _release(stage, plot, [proposed, out])
 
-    stage.narrator.gap()
     say("Anyone can have the model now. A stranger fetches it from the store and uses plain transformers:")
     _use_model(stage, plot)
 
@@ -208,7 +206,7 @@ def _show_losses(stage: Stage, links: list[CheckpointManifest]) -> None:
                 link.sha256[:16],
             ]
         )
-    stage.narrator.table(["after step", "training loss", "held-out bits/byte", "manifest"], rows, numbers_from=0)
+    stage.narrator.table(["after step", "loss per token", "held-out bits/byte", "manifest"], rows, numbers_from=0)
 
 
 def _show_result(stage: Stage, plot: Plot) -> None:
@@ -264,6 +262,7 @@ def _drill(stage: Stage, plot: Plot) -> None:
         "CHANGED",
         name="Changed weights with a fitting manifest, handed to an honest attestor",
         must_name="weights-equal-checkpoint",
+        skipped=("metric-re-evaluated", "loads-in-transformers"),
         outcome="Not signed, so nothing was paid for it",
     )
 
@@ -277,6 +276,7 @@ def refuse(
     *,
     name: str,
     must_name: str,
+    skipped: Sequence[str],
     outcome: str,
 ) -> None:
     """Let Vera look at evidence that she must not sign, and expect that she says why.
@@ -289,6 +289,7 @@ def refuse(
         variable: What the reader sees in its place.
         name: The fraud, in words.
         must_name: The check that must have found it.
+        skipped: Costly checks that she leaves for when the others hold; one that fails is enough to refuse.
         outcome: What that means for the money.
     """
     from llamafund_chain.demo.facts import FraudFact
@@ -304,6 +305,7 @@ def refuse(
         evidence,
         "--replay-segments",
         "0",
+        *(word for check in skipped for word in ("--skip-check", check)),
         "--out",
         out,
         "--yes",

@@ -1,0 +1,210 @@
+"""`llamafund attest`: what is checked before a signature, and every reason to refuse one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from llamafund_chain.attestation import AttestationFile, propose
+
+NOBODY = "0x00000000000000000000000000000000000000bb"
+
+
+@pytest.fixture
+def attest(llamafund, stage, tmp_path: Path):
+    def run(*what: object, wallet: str | None = "attestor0", out: str = "out.json", yes: bool = True):
+        return llamafund(
+            "attest", stage.client.address, *what, "--out", tmp_path / out, "--rpc", stage.devnet.rpc_url,
+            "--store", stage.run.store.location, "--json", *(["--yes"] if yes else []), wallet=wallet,
+        )  # fmt: skip
+
+    return run
+
+
+def proposing(milestone: int, sha256: str) -> tuple[object, ...]:
+    return ("--milestone", milestone, "--evidence", sha256)
+
+
+def statuses(ran) -> dict[str, str]:
+    return {check["name"]: check["status"] for check in ran.json["checks"]}
+
+
+def test_an_attestor_proposes_another_co_signs_and_anyone_submits(attest, llamafund, stage, tmp_path: Path) -> None:
+    stage.open()
+    stage.fund()
+    first = attest(*proposing(0, stage.run.dataset.sha256))
+    assert first.code == 0, first.stderr
+    assert first.json["signed"] is True
+    assert statuses(first)["content-published"] == "pass"
+    second = attest("--attestation", tmp_path / "out.json", wallet="attestor2", out="both.json")
+    assert second.code == 0, second.stderr
+    file = AttestationFile.load(tmp_path / "both.json")
+    assert [entry.signer for entry in file.signatures] == [stage.attestors[0].address, stage.attestors[2].address]
+    ran = llamafund(
+        "submit",
+        stage.client.address,
+        tmp_path / "both.json",
+        "--rpc",
+        stage.devnet.rpc_url,
+        "--json",
+        wallet="backer0",
+    )
+    assert ran.code == 0, ran.stderr
+    assert stage.client.state().latest_evidence == stage.run.dataset.sha256
+
+
+def test_a_whole_run_is_checked_before_its_checkpoint_is_signed(attest, stage) -> None:
+    stage.honest_until(1)
+    last = stage.run.train(stage.seed)
+    ran = attest(*proposing(1, last.sha256), "--replay-segments", "0", *skip_training(attest, last))
+    assert ran.code == 0, ran.stderr
+    found = statuses(ran)
+    for name in ("content-published", "parent-links", "seed-fresh", "checkpoint-chain", "score-matches-manifest"):
+        assert found[name] == "pass"
+
+
+def skip_training(attest, manifest) -> list[str]:
+    """Options that leave out the checks that would need real training; the run here is hand-made."""
+    from llamafund_chain.checks import BUILT_IN, check_name, discover
+
+    ours = {check_name(check) for check in BUILT_IN}
+    names = [check_name(check) for check in discover()]
+    return [word for name in names if name not in ours for word in ("--skip-check", name)]
+
+
+def test_an_old_run_is_not_signed_and_the_reason_is_said(attest, stage, tmp_path: Path) -> None:
+    stage.honest_until(1)
+    old = stage.run.train("0f" * 32)
+    ran = attest(*proposing(1, old.sha256), *skip_training(attest, old))
+    ran.refused(3, "Not signed", "seed-fresh", "older run")
+    assert ran.json["signed"] is False
+    assert statuses(ran)["seed-fresh"] == "fail"
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_content_replaced_under_its_address_is_not_signed(attest, stage, tmp_path: Path) -> None:
+    stage.open()
+    stage.fund()
+    stage.run.replace_in_store(stage.run.dataset.files[0].cid, b"something else")
+    ran = attest(*proposing(0, stage.run.dataset.sha256))
+    ran.refused(3, "content-published")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_evidence_that_was_never_published_is_not_signed(attest, stage, tmp_path: Path) -> None:
+    stage.open()
+    stage.fund()
+    ran = attest(*proposing(0, "12" * 32))
+    assert ran.code in (1, 3)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_evidence_of_the_wrong_kind_is_not_signed(attest, stage) -> None:
+    stage.open()
+    stage.fund()
+    attest(*proposing(0, stage.run.proposal.sha256)).refused(3, "llamafund/proposal/1")
+
+
+def test_what_is_not_final_is_not_signed(attest, stage, tmp_path: Path) -> None:
+    client = stage.open()
+    client.pledge(stage.backers[0], 10 * 10**18)
+    client.activate(stage.researcher)
+    attest(*proposing(0, stage.run.dataset.sha256)).refused(6, "activation", "not finalized yet")
+    assert attest(*proposing(0, stage.run.dataset.sha256), "--finality", "latest").code == 0
+
+
+def test_a_campaign_that_is_not_final_is_not_signed_for(attest, stage) -> None:
+    stage.open(settled=False)
+    attest(*proposing(0, stage.run.dataset.sha256)).refused(6, "not finalized yet")
+
+
+def test_a_campaign_that_is_not_active_is_not_signed_for(attest, stage) -> None:
+    stage.open()
+    attest(*proposing(0, stage.run.dataset.sha256)).refused(1, "The campaign is funding")
+
+
+def test_milestones_are_signed_in_order(attest, stage) -> None:
+    stage.open()
+    stage.fund()
+    attest(*proposing(1, stage.run.dataset.sha256)).refused(2, "next one is milestone 0")
+    attest(*proposing(7, stage.run.dataset.sha256)).refused(2, "next one is milestone 0")
+
+
+def test_only_attestors_sign(attest, stage) -> None:
+    stage.open()
+    stage.fund()
+    attest(*proposing(0, stage.run.dataset.sha256), wallet="backer0").refused(2, "not an attestor")
+    attest(*proposing(0, stage.run.dataset.sha256), wallet=None).refused(2, "No wallet was named")
+
+
+def test_nothing_is_signed_unasked(attest, stage, tmp_path: Path) -> None:
+    stage.open()
+    stage.fund()
+    attest(*proposing(0, stage.run.dataset.sha256), yes=False).refused(2, "--yes")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_what_to_sign_must_be_clear(attest, stage, tmp_path: Path) -> None:
+    stage.open()
+    for what in (
+        (),
+        ("--milestone", "0"),
+        ("--evidence", "12" * 32),
+        (*proposing(0, "12" * 32), "--attestation", tmp_path / "x"),
+    ):
+        attest(*what).refused(2, "not clear what to sign")
+    attest(*proposing(0, "not a hash")).refused(2, "64 hexadecimal digits")
+    attest(*proposing(0, stage.run.dataset.sha256), "--skip-check", "nonsense").refused(2, "no check called")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parent": "00" * 32},
+        {"score": 5},
+        {"content_size": 5},
+        {"content_root": "00" * 32},
+        {"expiry": 5},
+    ],
+)
+def test_a_statement_that_one_would_not_make_oneself_is_not_co_signed(
+    attest, stage, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    stage.open()
+    stage.fund()
+    chain_id = stage.devnet.connection.chain_id
+    statement = replace(propose(stage.client, 0, stage.run.dataset), **changes)
+    signature = statement.sign(stage.attestors[1], chain_id, stage.client.address)
+    signatures = {stage.attestors[1].address: signature}
+    AttestationFile.create(statement, chain_id, stage.client.address, signatures).save(tmp_path / "theirs.json")
+    attest("--attestation", tmp_path / "theirs.json").refused(3)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_file_of_another_campaign_or_chain_or_with_a_bad_signature_is_not_co_signed(
+    attest, stage, tmp_path: Path
+) -> None:
+    stage.open()
+    stage.fund()
+    assert attest(*proposing(0, stage.run.dataset.sha256)).code == 0
+    good = json.loads((tmp_path / "out.json").read_text())
+    for change, words in (
+        ({"campaign": NOBODY}, "is for campaign"),
+        ({"chain": "eip155:1"}, "eip155:1"),
+        ({"signatures": [{**good["signatures"][0], "signer": stage.attestors[1].address}]}, "not valid"),
+        ({"signatures": [{**good["signatures"][0], "signer": NOBODY}]}, "not an attestor"),
+        ({"schema": "other"}, "not an attestation file"),
+    ):
+        (tmp_path / "bad.json").write_text(json.dumps({**good, **change}))
+        attest("--attestation", tmp_path / "bad.json", wallet="attestor1", out="second.json").refused(3, words)
+    attest("--attestation", tmp_path / "nothing.json").refused(2, "no file")
+    assert not (tmp_path / "second.json").exists()
+
+
+def test_what_is_no_campaign_is_not_signed_for(llamafund, stage, tmp_path: Path) -> None:
+    what = ("--milestone", "0", "--evidence", "12" * 32, "--out", tmp_path / "out.json", "--yes")
+    llamafund("attest", NOBODY, *what, "--rpc", stage.devnet.rpc_url, wallet="attestor0").refused(3)
+    llamafund("attest", NOBODY, *what, "--rpc", "http://127.0.0.1:9", wallet="attestor0").refused(4)

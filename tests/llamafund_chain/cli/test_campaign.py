@@ -1,0 +1,248 @@
+"""`llamafund campaign`: create, show, list, activate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from llamafund_chain import abi
+from llamafund_chain.campaign import CampaignClient
+from llamafund_chain.chain import Call
+from llamafund_chain.devnet import Devnet
+from llamafund_chain.evidence import fetch_manifest
+from llamafund_chain.manifests import ProposalManifest
+from llamafund_chain.store import LocalStore
+
+NO_NODE = "http://127.0.0.1:9"
+NOBODY = "0x00000000000000000000000000000000000000bb"
+ETHER = 10**18
+
+
+def create(llamafund, stage, file: Path, *more: object, wallet: str | None = "researcher", store: Path | None = None):
+    place = store or stage.run.store.location
+    return llamafund(
+        "campaign", "create", file, "--rpc", stage.devnet.rpc_url, "--store", place, "--json", *more, wallet=wallet
+    )
+
+
+# ------------------------------------------------------------------- create
+
+
+def test_a_campaign_is_opened_and_its_proposal_published(llamafund, stage, campaign_file, tmp_path: Path) -> None:
+    ran = create(llamafund, stage, campaign_file(), "--yes", "--salt", "ab" * 32, store=tmp_path / "store")
+    assert ran.code == 0, ran.stderr
+    made = ran.json
+    client = CampaignClient(stage.devnet.connection, made["campaign"])
+    assert client.verify_code().salt == made["salt"] == "ab" * 32
+    assert client.terms.proposal == made["proposal"]
+    proposal = fetch_manifest(LocalStore(tmp_path / "store"), made["proposal"], ProposalManifest)
+    assert proposal.outcome.target == 3_000_000
+    assert made["terms"]["cap"] == "20.5"
+    assert made["chain"] == "eip155:31337"
+
+
+def test_what_backers_will_agree_to_is_shown_before_anything_is_sent(llamafund, stage, campaign_file) -> None:
+    stderr = create(llamafund, stage, campaign_file(), "--yes").stderr
+    for words in ("10 ETH", "20.5 ETH", "2 of 3", stage.attestors[0].address, "50 %", "WEIGHTS"):
+        assert words in stderr
+
+
+def test_a_campaign_is_not_opened_unasked(llamafund, stage, campaign_file, untouched) -> None:
+    file = campaign_file()
+    with untouched():
+        create(llamafund, stage, file).refused(2, "--yes")
+
+
+def test_a_campaign_is_not_opened_in_anothers_name(llamafund, stage, campaign_file, untouched) -> None:
+    file = campaign_file()
+    with untouched():
+        create(llamafund, stage, file, "--yes", wallet="backer0").refused(2, "another's name")
+
+
+def test_a_campaign_that_breaks_a_rule_is_not_opened(llamafund, stage, campaign_file, untouched) -> None:
+    for changes, words in (
+        ({"goal": "1e-19"}, "1e-19"),
+        ({"stop": "90%"}, "stop_bps is 9000"),
+        ({"challenge_window": "1d"}, "challenge_window"),
+        ({"quorum": 4}, "quorum is 4"),
+        ({"asset": NOBODY}, "no token at"),
+        ({"golal": "1"}, "Did you mean goal?"),
+    ):
+        file = campaign_file(**changes)
+        with untouched():
+            ran = create(llamafund, stage, file, "--yes")
+        ran.refused(3 if "asset" in changes else 2, words)
+
+
+def test_a_file_that_is_not_there_or_no_campaign_file_opens_nothing(llamafund, stage, tmp_path: Path) -> None:
+    create(llamafund, stage, tmp_path / "nothing.yaml", "--yes").refused(2, "no file")
+    (tmp_path / "bad.yaml").write_text("just words")
+    create(llamafund, stage, tmp_path / "bad.yaml", "--yes").refused(2, "bad.yaml")
+
+
+def test_the_same_salt_and_terms_open_only_one_campaign(llamafund, stage, campaign_file) -> None:
+    now = stage.devnet.connection.timestamp()
+    later = [datetime.fromtimestamp(now + days * 86_400, UTC).isoformat() for days in (10, 20, 30, 40)]
+    file = campaign_file(
+        funding_deadline=later[0],
+        milestones=[
+            {"share": "20%", "deadline": later[1]},
+            {"share": "30%", "deadline": later[2]},
+            {"share": "50%", "deadline": later[3]},
+        ],
+    )
+    assert create(llamafund, stage, file, "--yes", "--salt", "cd" * 32).code == 0
+    create(llamafund, stage, file, "--yes", "--salt", "cd" * 32).refused(5, "already a campaign")
+
+
+def test_a_chain_without_the_contracts_opens_no_campaign(llamafund, campaign_file) -> None:
+    file = campaign_file()
+    with Devnet(deploy=False) as empty:
+        ran = llamafund("campaign", "create", file, "--rpc", empty.rpc_url, "--yes", wallet="researcher")
+    ran.refused(3, "not deployed on chain 31337")
+
+
+def test_no_node_opens_no_campaign(llamafund, campaign_file) -> None:
+    ran = llamafund("campaign", "create", campaign_file(), "--rpc", NO_NODE, "--yes", wallet="researcher")
+    ran.refused(4, "There is no node at http://127.0.0.1:9")
+
+
+def test_a_wrong_passphrase_opens_no_campaign(llamafund, stage, campaign_file, tmp_path: Path, untouched) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not the passphrase\n")
+    file = campaign_file()
+    with untouched():
+        ran = llamafund(
+            "campaign", "create", file, "--rpc", stage.devnet.rpc_url, "--store", stage.run.store.location, "--yes",
+            wallet="researcher", passphrase_file=wrong,
+        )  # fmt: skip
+    ran.refused(2, "passphrase does not open")
+    assert "not the passphrase" not in ran.stderr
+
+
+# --------------------------------------------------------------------- show
+
+
+def show(llamafund, stage, address: str, *more: object):
+    return llamafund(
+        "campaign", "show", address, "--rpc", stage.devnet.rpc_url, "--store", stage.run.store.location, *more
+    )
+
+
+def test_a_campaign_is_shown_with_terms_state_and_warnings(llamafund, stage) -> None:
+    stage.honest_until(1)
+    shown = show(llamafund, stage, stage.client.address, "--json").json
+    assert shown["status"] == "active"
+    assert shown["title"] == stage.run.proposal.title
+    assert shown["pledged"] == "12.000000000000000008"
+    assert shown["attested"] == 1
+    assert shown["training_seed"] == stage.seed
+    assert shown["terms"]["goal"] == "10"
+    assert shown["final"] is True
+    text = show(llamafund, stage, stage.client.address).stdout
+    for words in (stage.run.proposal.title, "12.000000000000000008 ETH", "attested and released", "Note: "):
+        assert words in text
+
+
+def test_what_is_not_final_is_shown_as_such(llamafund, stage) -> None:
+    client = stage.open()
+    client.pledge(stage.backers[0], 5)
+    shown = show(llamafund, stage, client.address, "--json").json
+    assert shown["final"] is False
+    assert shown["pledged"] == "0.000000000000000005"
+
+
+def test_a_proposal_that_cannot_be_read_hides_nothing_else(llamafund, stage, tmp_path: Path) -> None:
+    client = stage.open()
+    (tmp_path / "empty").mkdir()
+    ran = llamafund("campaign", "show", client.address, "--rpc", stage.devnet.rpc_url, "--store", tmp_path / "empty")
+    assert ran.code == 0, ran.stderr
+    assert "The proposal could not be read" in ran.stdout
+    assert "10 ETH" in ran.stdout
+
+
+def test_warnings_name_what_backers_should_think_about(llamafund, stage) -> None:
+    attestors = (stage.researcher.address, *(account.address for account in stage.attestors))
+    client = stage.open(attestors=attestors, quorum=1, dataset="00" * 32)
+    text = show(llamafund, stage, client.address).stdout
+    for words in ("researcher is an attestor", "single signature", "dataset is not fixed", "can block a stop vote"):
+        assert words in text
+
+
+def test_what_is_no_campaign_is_not_shown_as_one(llamafund, stage) -> None:
+    show(llamafund, stage, NOBODY).refused(3, "no campaign at")
+    show(llamafund, stage, stage.devnet.deployment.implementation).refused(3, "look-alike")
+
+
+# --------------------------------------------------------------------- list
+
+
+def test_the_campaigns_of_a_chain_are_listed(llamafund, stage) -> None:
+    empty = llamafund("campaign", "list", "--rpc", stage.devnet.rpc_url)
+    assert "no campaigns" in empty.stdout
+    client = stage.open()
+    client.pledge(stage.backers[0], ETHER // 10)
+    (entry,) = llamafund("campaign", "list", "--rpc", stage.devnet.rpc_url, "--json").json["campaigns"]
+    assert entry["campaign"] == client.address
+    assert (entry["status"], entry["pledged"], entry["goal"]) == ("funding", "0.1", "10")
+    text = llamafund("campaign", "list", "--rpc", stage.devnet.rpc_url).stdout
+    assert client.address in text
+    assert "0.1 of 10 ETH" in text
+
+
+def test_a_campaign_in_a_senseless_token_does_not_hide_the_others(llamafund, stage) -> None:
+    stage.open(asset=stage.devnet.deploy_token("ok", "OK", 6))
+    broken = stage.devnet.deploy_token("x", "x", 255)
+    # A client refuses to open such a campaign, a contract cannot.
+    terms = stage.client.terms
+    data = abi.contract("CampaignFactory").encode("createCampaign", replace(terms, asset=broken).to_abi(), bytes(32))
+    stage.devnet.connection.send(stage.researcher, Call(stage.devnet.deployment.factory, data))
+    ran = llamafund("campaign", "list", "--rpc", stage.devnet.rpc_url)
+    assert ran.code == 0
+    assert "cannot be read" in ran.stdout
+    assert " OK " in ran.stdout
+
+
+def test_no_node_lists_nothing(llamafund) -> None:
+    llamafund("campaign", "list", "--rpc", NO_NODE).refused(4)
+    llamafund("campaign", "list", "--rpc", "ipc:///x").refused(2, "http")
+
+
+# ----------------------------------------------------------------- activate
+
+
+def activate(llamafund, stage, wallet: str | None = "researcher"):
+    return llamafund(
+        "campaign", "activate", stage.client.address, "--rpc", stage.devnet.rpc_url, "--json", wallet=wallet
+    )
+
+
+def test_activation_publishes_the_training_seed(llamafund, stage) -> None:
+    client = stage.open()
+    client.pledge(stage.backers[0], 10 * ETHER)
+    ran = activate(llamafund, stage)
+    assert ran.code == 0, ran.stderr
+    assert ran.json["training_seed"] == stage.seed
+    assert ran.json["pledged"] == "10"
+
+
+def test_a_goal_that_is_not_met_activates_nothing(llamafund, stage, untouched) -> None:
+    client = stage.open()
+    client.pledge(stage.backers[0], 10 * ETHER - 1)
+    with untouched():
+        activate(llamafund, stage).refused(5, "Pledged are 9.999999999999999999 ETH", "goal is 10 ETH")
+
+
+def test_funding_that_is_open_is_closed_by_nobody_else(llamafund, stage, untouched) -> None:
+    client = stage.open()
+    client.pledge(stage.backers[0], 10 * ETHER)
+    stage.devnet.advance(1_800)
+    with untouched():
+        activate(llamafund, stage, wallet="backer1").refused(5, "Funding is open until", "in 9 days 23 hours")
+
+
+def test_without_a_wallet_nothing_is_activated(llamafund, stage) -> None:
+    stage.open()
+    activate(llamafund, stage, wallet=None).refused(2, "--wallet")
+    activate(llamafund, stage, wallet="nobody").refused(2, "There is no wallet 'nobody'")

@@ -1,0 +1,174 @@
+"""The program as a whole: help, errors, exit codes, plug-ins."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from llamafund_chain.cli import main
+from llamafund_chain.errors import LlamafundError
+
+WITHOUT_JSON = {"llamafund", "wallet", "dataset", "campaign"}
+
+
+def walk(command: click.Command, name: str, parent: click.Context | None) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(command, info_name=name, parent=parent)
+    yield context.command_path, command
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            found = command.get_command(context, child)
+            assert found is not None
+            yield from walk(found, child, context)
+
+
+def every_command() -> list[tuple[str, click.Command]]:
+    return list(walk(main.cli, "llamafund", None))
+
+
+def test_every_command_has_help_with_an_example_and_a_json_form(llamafund) -> None:
+    commands = every_command()
+    paths = {path for path, _ in commands}
+    for path in ("campaign create", "campaign show", "campaign list", "campaign activate", "pledge", "unpledge"):
+        assert f"llamafund {path}" in paths
+    for path in ("refund", "vote-stop", "dataset build", "attest", "submit", "claim", "audit", "wallet new", "devnet"):
+        assert f"llamafund {path}" in paths
+    for path, command in commands:
+        words = path.split()[1:]
+        ran = llamafund(*words, "--help")
+        assert ran.code == 0, path
+        assert command.help, path
+        assert command.get_short_help_str(), path
+        if isinstance(command, click.Group) or command.help.startswith("Not available"):
+            continue
+        assert "Example:" in ran.stdout, path
+        assert f"llamafund {' '.join(words)}" in ran.stdout.partition("Example:")[2], path
+        assert "--json" in ran.stdout, path
+
+
+def test_every_option_says_what_it_does() -> None:
+    for path, command in every_command():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, f"{path} {parameter.name}"
+
+
+def test_every_environment_variable_is_called_after_its_option() -> None:
+    for path, command in every_command():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.envvar:
+                assert parameter.envvar == f"LLAMAFUND_{str(parameter.name).upper()}", path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("pledge",),
+        ("pledge", "not-an-address", "1"),
+        ("pledge", "0x70997970C51812dc3A010C7d01b50e0d17dc79c8", "1"),
+        ("campaign", "show", "0x1234"),
+        ("campaign", "create"),
+        ("attest", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"),
+        ("pledge", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", "1", "--finality", "probably"),
+        ("audit", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", "--surprise"),
+    ],
+)
+def test_words_that_make_no_command_are_a_usage_error_in_one_line(llamafund, arguments: tuple[str, ...]) -> None:
+    llamafund(*arguments).refused(2)
+
+
+def test_no_words_at_all_show_the_help(llamafund) -> None:
+    ran = llamafund()
+    assert "Usage:" in ran.stdout + ran.stderr
+    assert "pledge" in ran.stdout + ran.stderr
+
+
+def raising(error: BaseException):
+    def command() -> None:
+        raise error
+
+    return click.Command("boom", callback=command)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (LlamafundError("It went wrong", "Of course", "Do better"), 1),
+        (KeyboardInterrupt(), 130),
+        (click.Abort(), 130),
+        (PermissionError(13, "Permission denied", "/some/file"), 1),
+        (ZeroDivisionError("division by zero"), 1),
+        (RecursionError("too deep"), 1),
+    ],
+)
+def test_every_error_is_one_line_and_a_code(llamafund, monkeypatch, error: BaseException, code: int) -> None:
+    monkeypatch.setattr(main.cli, "get_command", lambda *_: raising(error))
+    llamafund("boom").refused(code)
+
+
+def test_where_an_error_arose_is_shown_only_when_asked_for(llamafund, monkeypatch) -> None:
+    monkeypatch.setattr(main.cli, "get_command", lambda *_: raising(ZeroDivisionError("division by zero")))
+    assert "Traceback" not in llamafund("boom").stderr
+    assert "Traceback" in llamafund("-v", "boom").stderr
+    assert "Traceback" in llamafund("--verbose", "boom").stderr
+
+
+def test_a_message_cannot_steer_the_terminal(llamafund, monkeypatch) -> None:
+    monkeypatch.setattr(main.cli, "get_command", lambda *_: raising(LlamafundError("a\x1b[2Jb\nc\u202ed")))
+    ran = llamafund("boom")
+    ran.refused(1)
+    assert "\x1b" not in ran.stderr
+    assert "\u202e" not in ran.stderr
+
+
+def test_a_plug_in_that_cannot_be_loaded_says_why_and_hides_nothing_else(llamafund, monkeypatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    broken = EntryPoint("broken", "llamafund_no_such_package.commands:broken", main.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(main, "entry_points", lambda group: [broken])
+    assert "broken" in llamafund("--help").stdout
+    llamafund("broken", "--some", "thing").refused(1, "llamafund_no_such_package", "pip install")
+    assert llamafund("wallet", "list").code == 0
+
+
+def test_light_commands_load_no_heavy_library() -> None:
+    program = (
+        "import sys; from llamafund_chain.cli.main import run\n"
+        "code = run(['wallet', 'list', '--keystore', '/nowhere'])\n"
+        "heavy = {'web3', 'torch', 'transformers', 'jinja2', 'requests', 'eth_account'} & set(sys.modules)\n"
+        "print(code, sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "0 []"
+
+
+def test_a_reader_that_goes_away_is_no_crash() -> None:
+    program = "import sys; from llamafund_chain.cli.main import run; sys.exit(run(['--help']))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        done = subprocess.run([sys.executable, "-c", program], stdout=stdout, stderr=subprocess.PIPE, text=True)
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1, 120)
+
+
+def test_ctrl_c_ends_with_130() -> None:
+    program = (
+        "import os, signal, sys; import click; from llamafund_chain.cli import main\n"
+        "def wait():\n os.kill(os.getpid(), signal.SIGINT)\n signal.pause()\n"
+        "main.cli.get_command = lambda *_: click.Command('wait', callback=wait)\n"
+        "sys.exit(main.run(['wait']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.startswith("Error: Interrupted")
+
+
+def test_commands_that_need_no_result_document_are_only_groups() -> None:
+    groups = {path.rpartition(" ")[2] for path, command in every_command() if isinstance(command, click.Group)}
+    assert groups == WITHOUT_JSON

@@ -1,0 +1,316 @@
+"""Hand-made evidence: small trees that have the form of a training run, without any training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from llamafund_chain.attestation import Attestation, propose
+from llamafund_chain.campaign import CampaignClient, create_campaign
+from llamafund_chain.dataset import build_dataset
+from llamafund_chain.devnet import Devnet
+from llamafund_chain.evidence import publish_manifest, publish_tree
+from llamafund_chain.hashing import hash_tree
+from llamafund_chain.manifests import (
+    CheckpointManifest,
+    Content,
+    DatasetManifest,
+    DatasetPromise,
+    EvidenceManifest,
+    ExpectedOutcome,
+    FileEntry,
+    MilestonePromise,
+    Party,
+    ProposalManifest,
+    StepRange,
+    WeightsManifest,
+)
+from llamafund_chain.store import LocalStore
+from llamafund_chain.terms import NATIVE, Milestone, MilestoneKind, Payee, Terms
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+METRIC = "heldout_bits_per_byte"
+RECIPE = b"schema: llamafund/recipe/1\n# Hand-made: nothing was trained with it.\n"
+
+
+@dataclass
+class HandMadeRun:
+    """The researcher's side of a campaign whose training is made up.
+
+    Attributes:
+        proposal: Published by `propose`.
+        checkpoints: Published by `train`, oldest first; the last one is attested.
+        weights: Published by `export`.
+    """
+
+    folder: Path
+    store: LocalStore
+    dataset: DatasetManifest = field(init=False)
+    recipe: str = field(init=False)
+    proposal: ProposalManifest = field(init=False, repr=False)
+    checkpoints: list[CheckpointManifest] = field(default_factory=list)
+    weights: WeightsManifest = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        data = self.folder / "data"
+        for part, texts in {"train": ("one", "two", "three"), "heldout": ("four",)}.items():
+            (data / part).mkdir(parents=True)
+            for text in texts:
+                (data / part / f"{text}.txt").write_text(f"The number {text} as a document.\n" * 20)
+        self.dataset = build_dataset(
+            data,
+            title="Numbers in words",
+            source="written by hand",
+            licence="CC0-1.0",
+            preparation="none",
+            store=self.store,
+        )
+        self.recipe = self.store.put_bytes(RECIPE).sha256
+
+    def propose(self, researcher: str, attestors: Sequence[str], /, **changes: object) -> ProposalManifest:
+        values: dict[str, object] = {
+            "title": "A model of numbers",
+            "summary": "Four documents, one model, open weights.",
+            "objectives": ("show that the audit works",),
+            "outcome": ExpectedOutcome(
+                metric=METRIC, direction="lower", target=3_000_000, evaluation="mean over the held-out part"
+            ),
+            "dataset": DatasetPromise(
+                manifest=self.dataset.sha256,
+                description="numbers in words",
+                sources=("written by hand",),
+                licence="CC0-1.0",
+            ),
+            "model": "none: hand-made",
+            "recipe": self.recipe,
+            "compute": "one laptop",
+            "budget": "one coin",
+            "milestones": (
+                MilestonePromise(kind="DATASET", title="The data", description="collected"),
+                MilestonePromise(kind="CHECKPOINT", title="The run", description="trained"),
+                MilestonePromise(kind="WEIGHTS", title="The weights", description="published"),
+            ),
+            "licence": "Apache-2.0",
+            "researcher": Party(name="Rosalind", address=researcher),
+            "attestors": tuple(
+                Party(name=f"Attestor {index}", address=address, promise="re-hash everything")
+                for index, address in enumerate(attestors)
+            ),
+        }
+        self.proposal = ProposalManifest.model_validate({**values, **changes})
+        publish_manifest(self.store, self.proposal)
+        return self.proposal
+
+    def train(self, seed: str, *, parent: str | None = None, steps: Sequence[int] = (0, 20, 40)) -> CheckpointManifest:
+        """Publish one checkpoint for each step; returns the last."""
+        self.checkpoints = []
+        for before, step in zip((0, *steps[:-1]), steps, strict=True):
+            self.add_checkpoint(
+                seed=seed,
+                first=before,
+                last=step,
+                parent=self.checkpoints[-1].sha256 if self.checkpoints else (parent or self.dataset.sha256),
+                chain=tuple(checkpoint.sha256 for checkpoint in self.checkpoints),
+            )
+        return self.checkpoints[-1]
+
+    def add_checkpoint(
+        self, *, seed: str, first: int, last: int, parent: str, chain: tuple[str, ...], **changes: object
+    ) -> CheckpointManifest:
+        files, content, root = self._tree(f"checkpoint-{len(self.checkpoints)}-{last}", f"state {seed} {last}")
+        value = 8_000_000 - 137_000 * last
+        values: dict[str, object] = {
+            "files": files,
+            "content": content,
+            "parent": parent,
+            "steps": StepRange(first=first, last=last),
+            "recipe": self.recipe,
+            "dataset": self.dataset.sha256,
+            "seed": seed,
+            "data_order_seed": 7,
+            "metrics": {"train_loss": value - 500_000, METRIC: value},
+            "environment": {"torch": "none: hand-made"},
+            "chain": chain,
+            "outcome_score": -value,
+        }
+        manifest = CheckpointManifest.model_validate({**values, **changes})
+        publish_tree(self.store, root, manifest)
+        self.checkpoints.append(manifest)
+        return manifest
+
+    def export(self, **changes: object) -> WeightsManifest:
+        """Publish weights that grow out of the last checkpoint."""
+        files, content, root = self._tree("weights", "open weights")
+        last = self.checkpoints[-1]
+        values: dict[str, object] = {
+            "files": files,
+            "content": content,
+            "parent": last.sha256,
+            "recipe": self.recipe,
+            "dataset": self.dataset.sha256,
+            "licence": "Apache-2.0",
+            "model_card": "README.md",
+            "metrics": {METRIC: last.metrics[METRIC], "unigram_bits_per_byte": 4_600_000},
+            "measurement": "not measured: hand-made",
+            "parameters": 12,
+            "outcome_score": -last.metrics[METRIC],
+        }
+        manifest = WeightsManifest.model_validate({**values, **changes})
+        publish_tree(self.store, root, manifest)
+        self.weights = manifest
+        return manifest
+
+    def replace_in_store(self, cid: str, data: bytes) -> None:
+        """What a storage provider can do: other bytes under the same address."""
+        path = self.store.path_of(cid)
+        path.chmod(0o600)
+        path.write_bytes(data)
+
+    def remove_from_store(self, cid: str) -> None:
+        self.store.path_of(cid).unlink()
+
+    def _tree(self, name: str, text: str) -> tuple[tuple[FileEntry, ...], Content, Path]:
+        root = self.folder / "trees" / name
+        root.mkdir(parents=True, exist_ok=True)
+        (root / "README.md").write_text(f"# {name}\n")
+        (root / "model.safetensors").write_bytes(text.encode() * 1000)
+        tree = hash_tree(root)
+        return tree.files, tree.content, root
+
+
+@pytest.fixture
+def hand_made(tmp_path: Path) -> Callable[[], HandMadeRun]:
+    """Makes runs, each with folders of its own."""
+    count = 0
+
+    def make() -> HandMadeRun:
+        nonlocal count
+        count += 1
+        folder = tmp_path / f"run-{count}"
+        return HandMadeRun(folder=folder, store=LocalStore(folder / "store"))
+
+    return make
+
+
+ETHER = 10**18
+DAY = 86_400
+
+
+@dataclass
+class Stage:
+    """A campaign on a real chain with everybody who takes part, and the researcher's hand-made run."""
+
+    devnet: Devnet
+    run: HandMadeRun
+    researcher: LocalAccount = field(default_factory=lambda: _account(1))
+    compute: LocalAccount = field(default_factory=lambda: _account(2))
+    attestors: tuple[LocalAccount, ...] = field(default_factory=lambda: tuple(map(_account, (11, 12, 13))))
+    backers: tuple[LocalAccount, ...] = field(default_factory=lambda: tuple(map(_account, (21, 22, 23))))
+    client: CampaignClient = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for account in (self.researcher, self.compute, *self.backers):
+            self.devnet.fund(account.address, 100 * ETHER)
+
+    def open(
+        self, *, proposal: dict[str, object] | None = None, settled: bool = True, **changes: object
+    ) -> CampaignClient:
+        """Publish the proposal and open the campaign."""
+        attestors = tuple(account.address for account in self.attestors)
+        promised = self.run.propose(self.researcher.address, attestors, **(proposal or {}))
+        now = self.devnet.connection.timestamp()
+        values: dict[str, object] = {
+            "researcher": self.researcher.address,
+            "asset": NATIVE,
+            "goal": 10 * ETHER,
+            "cap": 20 * ETHER,
+            "funding_deadline": now + 10 * DAY,
+            "stop_bps": 5_000,
+            "challenge_window": 2 * DAY,
+            "response_window": DAY,
+            "min_bond": 0,
+            "slack": 0,
+            "proposal": promised.sha256,
+            "dataset": self.run.dataset.sha256,
+            "attestors": attestors,
+            "quorum": 2,
+            "payees": (
+                Payee(account=self.researcher.address, bps=6_667),
+                Payee(account=self.compute.address, bps=3_333),
+            ),
+            "milestones": (
+                Milestone(kind=MilestoneKind.DATASET, bps=1_111, deadline=now + 20 * DAY, min_score=0),
+                Milestone(kind=MilestoneKind.CHECKPOINT, bps=3_333, deadline=now + 30 * DAY, min_score=-(10**7)),
+                Milestone(kind=MilestoneKind.WEIGHTS, bps=5_556, deadline=now + 40 * DAY, min_score=-3_000_000),
+            ),
+        }
+        terms = Terms(**{**values, **changes})
+        salt = hashlib.sha256(promised.to_bytes()).hexdigest()
+        address, _ = create_campaign(self.devnet.connection, self.researcher, terms, salt)
+        if settled:
+            self.devnet.finalize()
+        self.client = CampaignClient(self.devnet.connection, address)
+        return self.client
+
+    def fund(self, *amounts: int) -> None:
+        """Let backers pledge (wei), and the researcher activate."""
+        for backer, amount in zip(self.backers, amounts or (7 * ETHER + 1, 3 * ETHER, 2 * ETHER + 7), strict=False):
+            self.client.pledge(backer, amount)
+        self.client.activate(self.researcher)
+        self.devnet.finalize()
+
+    @property
+    def seed(self) -> str:
+        return self.client.state().training_seed
+
+    def attest(self, milestone: int, manifest: EvidenceManifest, **changes: object) -> Attestation:
+        """Attestors 0 and 2 sign whatever they are given, and somebody submits it."""
+        attestation = replace(propose(self.client, milestone, manifest), **changes)
+        signatures = [
+            bytes.fromhex(self.attestors[place].unsafe_sign_hash(self._digest(attestation)).signature.hex())
+            for place in (0, 2)
+        ]
+        self.client.attest(self.backers[0], attestation, 0b101, signatures)
+        self.devnet.finalize()
+        return attestation
+
+    def release(self) -> None:
+        """Let the challenge window pass."""
+        self.devnet.advance(2 * DAY)
+
+    def honest_until(self, milestone: int) -> None:
+        """Attest and release all milestones before the given one, honestly."""
+        self.open()
+        self.fund()
+        if milestone > 0:
+            self.attest(0, self.run.dataset)
+            self.release()
+        if milestone > 1:
+            self.attest(1, self.run.train(self.seed))
+            self.release()
+        if milestone > 2:
+            self.attest(2, self.run.export())
+            self.release()
+
+    def _digest(self, attestation: Attestation) -> bytes:
+        return attestation.digest(self.devnet.connection.chain_id, self.client.address)
+
+
+def _account(number: int) -> LocalAccount:
+    from eth_account import Account
+
+    account: LocalAccount = Account.from_key(number.to_bytes(32, "big"))
+    return account
+
+
+@pytest.fixture
+def stage(devnet: Devnet, hand_made: Callable[[], HandMadeRun]) -> Stage:
+    """A chain, an honest run, and everybody with money; no campaign yet."""
+    return Stage(devnet=devnet, run=hand_made())

@@ -1,0 +1,262 @@
+"""A connection believes nothing of its node, and sends with care."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from llamafund_chain import chain
+from llamafund_chain.chain import Call, connect, require_final
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError, UsageError, VerificationError
+from llamafund_chain.reverts import ContractRefusedError
+
+ETHER = 10**18
+NOBODY = "0x00000000000000000000000000000000000000bb"
+
+Answer = Callable[[str], bytes]
+
+
+@pytest.fixture
+def node() -> Iterator[Callable[[Answer], str]]:
+    """Starts servers that answer each JSON-RPC method as they are told; gives their address."""
+    servers: list[HTTPServer] = []
+
+    def start(answer: Answer) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                body = answer(request["method"])
+                status = 500 if body == b"500" else 200
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://user:secret@127.0.0.1:{server.server_port}/key-in-path?token=hidden"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def result(value: object) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "result": value}).encode()
+
+
+def error(code: int, message: str, data: object = None) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": message, "data": data}}).encode()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_port_where_nobody_listens_is_no_node() -> None:
+    with pytest.raises(NodeUnreachableError, match="There is no node"):
+        connect(f"http://127.0.0.1:{free_port()}")
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x", "127.0.0.1:8545", "ws://127.0.0.1", "http://a b", "file:///etc/passwd"])
+def test_an_address_that_is_not_http_is_a_usage_error(url: str) -> None:
+    with pytest.raises(UsageError):
+        connect(url)
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[", "http://127.0.0.1:99999999", "http://\u202e"])
+def test_an_http_address_that_leads_nowhere_is_one_clear_error(url: str) -> None:
+    with pytest.raises(LlamafundError):
+        connect(url)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"500",
+        b"<html>hello</html>",
+        b"[]",
+        b"{}",
+        b"null",
+        b"[" * 100_000,
+        result(None),
+        result("31337"),
+        result(31337),
+        result({"a": 1}),
+        result("0x" + "f" * 100),
+        b'{"jsonrpc":"2.0","id":1,"result":"0x1","error":{"code":1}}',
+    ],
+)
+def test_a_server_that_makes_no_sense_is_no_node(node, body: bytes) -> None:
+    with pytest.raises(NodeUnreachableError):
+        connect(node(lambda _: body))
+
+
+def test_what_may_be_secret_in_an_address_is_never_shown(node) -> None:
+    url = node(lambda method: result("0x1") if method == "eth_chainId" else b"nonsense")
+    connection = connect(url)
+    with pytest.raises(NodeUnreachableError) as failure:
+        connection.block()
+    for text in (str(failure.value), repr(connection), connection.shown_url):
+        for secret in ("user", "secret", "key-in-path", "hidden"):
+            assert secret not in text
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred\x1b[0m", "line\nbreak", "\u202eright to left"])
+def test_a_nodes_words_cannot_steer_the_terminal(node, text: str) -> None:
+    connection = connect(node(lambda method: result("0x1") if method == "eth_chainId" else error(-32000, text)))
+    with pytest.raises(LlamafundError) as failure:
+        connection.balance(NOBODY)
+    assert not any(character in str(failure.value) for character in "\x1b\n\u202e")
+
+
+def test_a_node_without_finality_says_so(node) -> None:
+    connection = connect(node(lambda method: result("0x1") if method == "eth_chainId" else result(None)))
+    with pytest.raises(NotFinalError, match="finalized"):
+        connection.block("finalized")
+
+
+def test_the_finalized_block_trails_the_latest(devnet) -> None:
+    connection = devnet.connection
+    assert connection.block("finalized").number == connection.block("latest").number - 2
+    assert connection.caip2 == "eip155:31337"
+
+
+def test_only_what_is_settled_may_be_relied_on() -> None:
+    require_final(3, 3, "It", "finalized")
+    with pytest.raises(NotFinalError, match="not finalized yet"):
+        require_final(2, 3, "It", "finalized")
+
+
+def test_money_arrives_and_the_receipt_says_what_it_cost(devnet) -> None:
+    (account,) = accounts(5)
+    devnet.fund(account.address, ETHER)
+    receipt = devnet.connection.send(account, Call(NOBODY, b""), 7)
+    assert devnet.connection.balance(NOBODY) == 7
+    assert devnet.connection.balance(account.address) == ETHER - 7 - receipt.fee
+    assert receipt.gas_used == 21_000
+
+
+def test_an_account_that_cannot_pay_sends_nothing(devnet) -> None:
+    (account,) = accounts(6)
+    devnet.fund(account.address, 5)
+    with pytest.raises(LlamafundError, match="Nothing was sent"):
+        devnet.connection.send(account, Call(NOBODY, b""), 6)
+    with pytest.raises(LlamafundError, match="Nothing was sent"):
+        devnet.connection.send(account, Call(NOBODY, b""), 5)
+    assert nonce(devnet, account) == 0
+
+
+def test_a_call_that_would_revert_is_not_sent(devnet) -> None:
+    (account,) = accounts(5)
+    devnet.fund(account.address, ETHER)
+    token = devnet.deploy_token()
+    transfer = bytes.fromhex("a9059cbb") + bytes(12) + bytes.fromhex(NOBODY[2:]) + (5).to_bytes(32, "big")
+    with pytest.raises(ContractRefusedError) as refusal:
+        devnet.connection.send(account, Call(token, transfer))
+    assert refusal.value.name == "ERC20InsufficientBalance"
+    assert nonce(devnet, account) == 0
+
+
+def test_a_node_that_vanishes_while_sending_is_never_sent_to_again(devnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    (account,) = accounts(5)
+    devnet.fund(account.address, ETHER)
+    connection = connect(devnet.rpc_url)
+    asked: list[str] = []
+    request = connection.request
+
+    def vanish(method: str, *params: object) -> object:
+        asked.append(method)
+        if method == "eth_sendRawTransaction":
+            raise NodeUnreachableError("gone")
+        return request(method, *params)
+
+    monkeypatch.setattr(connection, "request", vanish)
+    with pytest.raises(NodeUnreachableError, match="may or may not have arrived") as failure:
+        connection.send(account, Call(NOBODY, b""), 1)
+    assert asked.count("eth_sendRawTransaction") == 1
+    assert "0x" in str(failure.value)
+
+
+def test_waiting_for_a_transaction_ends_with_its_hash(devnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    (account,) = accounts(5)
+    devnet.fund(account.address, ETHER)
+    connection = connect(devnet.rpc_url)
+    request = connection.request
+    monkeypatch.setattr(chain, "RECEIPT_TIMEOUT", 0.0)
+    monkeypatch.setattr(
+        connection,
+        "request",
+        lambda method, *params: None if method == "eth_getTransactionReceipt" else request(method, *params),
+    )
+    with pytest.raises(NotFinalError, match="not included yet"):
+        connection.send(account, Call(NOBODY, b""), 1)
+
+
+def test_a_chain_without_the_contracts_is_not_ours() -> None:
+    from llamafund_chain.devnet import Devnet
+
+    with Devnet(deploy=False) as empty, pytest.raises(VerificationError, match="not deployed on chain 31337"):
+        empty.connection.deployment()
+
+
+def test_logs_are_fetched_in_smaller_ranges_when_a_node_refuses_large_ones(devnet, monkeypatch) -> None:
+    connection = connect(devnet.rpc_url)
+    token = devnet.deploy_token()
+    for amount in (1, 2, 3):
+        devnet.mint_token(token, NOBODY, amount)
+        devnet.finalize()
+    whole = connection.logs(token)
+    request, spans = connection.request, []
+
+    def stingy(method: str, *params: dict[str, str]) -> object:
+        if method == "eth_getLogs":
+            span = int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1
+            spans.append(span)
+            if span > 2:
+                raise chain.RpcError(method, -32005, "block range too large", None)
+        return request(method, *params)
+
+    monkeypatch.setattr(connection, "request", stingy)
+    assert connection.logs(token) == whole
+    assert len(whole) == 3
+    assert max(spans) > 2 >= min(spans)
+
+
+def test_logs_of_another_contract_are_not_taken_for_this_ones(devnet, monkeypatch) -> None:
+    connection = connect(devnet.rpc_url)
+    token = devnet.deploy_token()
+    devnet.mint_token(token, NOBODY, 1)
+    request = connection.request
+
+    def liar(method: str, *params: dict[str, object]) -> object:
+        if method == "eth_getLogs":
+            return request(method, {**params[0], "address": token})
+        return request(method, *params)
+
+    monkeypatch.setattr(connection, "request", liar)
+    with pytest.raises(NodeUnreachableError, match="makes no sense"):
+        connection.logs(NOBODY)
+
+
+def accounts(*numbers: int):
+    from eth_account import Account
+
+    return [Account.from_key(number.to_bytes(32, "big")) for number in numbers]
+
+
+def nonce(devnet, account) -> int:
+    return int(devnet.connection.request("eth_getTransactionCount", account.address, "latest"), 16)

@@ -1,0 +1,129 @@
+"""Files that are read must hold still; files that are written appear complete or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.files import SPAN, PendingFile, read_spans, storage_error, write_file
+
+
+def test_a_long_file_is_read_in_spans(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(b"x" * (SPAN + 3))
+    assert [len(span) for span in read_spans(path)] == [SPAN, 3]
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * (SPAN + 1))
+    spans = read_spans(path)
+    next(spans)
+    with path.open("ab") as stream:
+        stream.write(b"more")
+    with pytest.raises(LlamafundError, match="changed while it was read"):
+        list(spans)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * (SPAN + 1))
+    spans = read_spans(path)
+    next(spans)
+    os.truncate(path, 5)
+    with pytest.raises(LlamafundError, match="changed while it was read"):
+        list(spans)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"There is no file .*absent"):
+        list(read_spans(tmp_path / "absent"))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="a device or pipe"):
+        list(read_spans(tmp_path / "pipe"))
+
+
+def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        with pytest.raises(UsageError, match="is a socket"):
+            list(read_spans(Path("socket")))
+
+
+def test_a_directory_and_a_link_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="is a directory"):
+        list(read_spans(tmp_path))
+    with pytest.raises(UsageError, match="is a symbolic link"):
+        list(read_spans(tmp_path / "link"))
+
+
+def test_a_pending_file_has_its_name_only_after_commit(tmp_path: Path) -> None:
+    final = tmp_path / "sub" / "final"
+    with PendingFile(tmp_path) as pending:
+        pending.write(b"one")
+        pending.write(b"two")
+        assert not final.exists()
+        pending.commit(final)
+    assert final.read_bytes() == b"onetwo"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["final", "sub"]
+
+
+def test_a_pending_file_that_is_abandoned_leaves_nothing(tmp_path: Path) -> None:
+    with PendingFile(tmp_path) as pending:
+        pending.write(b"half")
+        assert len(list(tmp_path.iterdir())) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_commit_that_must_not_replace_leaves_the_other_file_alone(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    final.write_bytes(b"precious")
+    with PendingFile(tmp_path) as pending:
+        pending.write(b"other")
+        with pytest.raises(UsageError, match="exists already"):
+            pending.commit(final, replace=False)
+    assert final.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_file_that_is_replaced_has_the_new_bytes_only(tmp_path: Path) -> None:
+    write_file(tmp_path / "file", b"a longer first version")
+    write_file(tmp_path / "file", b"second")
+    assert (tmp_path / "file").read_bytes() == b"second"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_writing_over_a_directory_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(LlamafundError, match="taken"):
+        write_file(tmp_path / "taken", b"data")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_writing_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LlamafundError, match="file"):
+        write_file(tmp_path / "file" / "below", b"data")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_called_a_full_disk() -> None:
+    with pytest.raises(OSError) as caught, Path("/dev/full").open("wb", buffering=0) as stream:
+        stream.write(b"x")
+    message = str(storage_error(caught.value, "Writing 'weights'"))
+    assert message.startswith("Writing 'weights' failed: the disk is full.")
+
+
+def test_a_place_that_may_not_be_written_is_called_so() -> None:
+    message = str(storage_error(PermissionError(errno.EACCES, "Permission denied"), "Writing '/x'"))
+    assert message == "Writing '/x' was not permitted. Permission denied. Check the permissions of that place."

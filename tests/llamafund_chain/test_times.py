@@ -1,0 +1,50 @@
+"""Times and lengths of time, as people write and read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+
+from llamafund_chain.errors import UsageError
+from llamafund_chain.times import duration, parse_duration, parse_time, when
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("3d", 259_200), ("36h", 129_600), ("1d12h", 129_600), ("2w", 1_209_600), (" 90s ", 90), ("5m", 300), ("0s", 0)],
+)
+def test_lengths_of_time_are_read_exactly(text: str, seconds: int) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "3", "d", "-3d", "3 d", "1.5d", "3D", "3d4", "9999999999d", "3y"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not a length of time"):
+        parse_duration(text)
+
+
+def test_points_in_time_are_read_exactly() -> None:
+    assert parse_time("+1d", 100) == 86_500
+    assert parse_time("2027-01-15T08:00:00Z", 0) == 1_800_000_000
+    assert parse_time("2027-01-15T10:00:00+02:00", 0) == 1_800_000_000
+    assert parse_time(datetime(2027, 1, 15, 8, tzinfo=UTC), 0) == 1_800_000_000
+    assert parse_time(datetime(2027, 1, 15, 9, tzinfo=timezone(timedelta(hours=1))), 0) == 1_800_000_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["tomorrow", "2027-01-15", "2027-01-15T08:00:00", "+soon", "", date(2027, 1, 15), datetime(2027, 1, 15)],  # noqa: DTZ001
+)
+def test_points_in_time_that_are_not_exact_are_refused(value: object) -> None:
+    with pytest.raises(UsageError):
+        parse_time(value, 0)
+
+
+def test_times_are_written_for_people() -> None:
+    assert when(1_800_000_000) == "2027-01-15 08:00:00 UTC"
+    assert "after 1970" in when(2**63)
+    assert duration(0) == "0 seconds"
+    assert duration(1) == "1 second"
+    assert duration(2 * 86_400 + 3 * 3_600 + 59) == "2 days 3 hours"
+    assert duration(-61) == "1 minute 1 second"

@@ -1,0 +1,155 @@
+"""Each check lets the honest run pass and catches the fraud that it is there for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from llamafund_chain.checks import CheckContext, CheckResult, check_name, discover
+from llamafund_trainer.checks import (
+    CHECKS,
+    initial_weights_from_seed,
+    loads_in_transformers,
+    metric_re_evaluated,
+    replay,
+    weights_equal_checkpoint,
+)
+
+MakeContext = Callable[..., CheckContext]
+
+
+def only(results: Iterator[CheckResult]) -> CheckResult:
+    found = list(results)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_the_checks_are_found_by_the_attestor() -> None:
+    assert set(CHECKS) <= set(discover())
+    assert [check_name(check) for check in CHECKS] == [
+        "initial-weights-from-seed",
+        "replay",
+        "metric-re-evaluated",
+        "weights-equal-checkpoint",
+        "loads-in-transformers",
+    ]
+
+
+def test_a_dataset_milestone_is_none_of_their_business(lab: object, context: MakeContext) -> None:
+    assert [result for check in CHECKS for result in check(context(lab.dataset, ancestry=()))] == []
+
+
+def test_an_honest_checkpoint_passes_every_check(lab: object, context: MakeContext) -> None:
+    made = context(lab.run[-1], replay_segments=2)
+    results = [result for check in CHECKS for result in check(made)]
+    assert [(result.name, result.status) for result in results] == [
+        ("initial-weights-from-seed", "pass"),
+        ("replay", "pass"),
+        ("replay", "pass"),
+        ("metric-re-evaluated", "pass"),
+    ]
+
+
+def test_honest_weights_pass_every_check(lab: object, context: MakeContext) -> None:
+    results = [result for check in CHECKS for result in check(context(lab.weights))]
+    assert [(result.name, result.status) for result in results] == [
+        ("metric-re-evaluated", "pass"),
+        ("weights-equal-checkpoint", "pass"),
+        ("loads-in-transformers", "pass"),
+    ]
+
+
+def test_no_replay_is_said_and_not_passed_over(lab: object, context: MakeContext) -> None:
+    assert only(replay(context(lab.run[-1]))).status == "skip"
+
+
+def test_fraud_a_run_that_starts_from_trained_weights(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    head_start = lab.forge(lab.run[0], tmp_path, {"model.safetensors": lab.file(lab.other[-1], "model.safetensors")})
+    chain = lab.relink([head_start, *lab.run[1:]], tmp_path)
+    result = only(initial_weights_from_seed(context(chain[-1])))
+    assert result.status == "fail"
+    assert "did not start fresh" in result.detail
+
+
+def test_fraud_an_old_run_with_the_campaigns_seed_written_over_its_own(
+    lab: object, context: MakeContext, tmp_path: Path
+) -> None:
+    forged = [lab.forge(link, tmp_path / link.sha256, seed=lab.run[0].seed) for link in lab.other]
+    chain = lab.relink(forged, tmp_path)
+    made = context(chain[-1], replay_segments=1)
+    assert only(initial_weights_from_seed(made)).status == "fail"
+    order = only(replay(made))
+    assert order.status == "fail"
+    assert "data order seed" in order.detail
+
+
+def test_fraud_a_segment_of_another_run(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    stranger = lab.forge(lab.other[2], tmp_path / "s", seed=lab.run[0].seed, data_order_seed=lab.run[0].data_order_seed)
+    chain = lab.relink([*lab.run[:2], stranger, *lab.run[3:]], tmp_path)
+    results = list(replay(context(chain[-1], replay_segments=4)))
+    assert [result.status for result in results] == ["pass", "fail", "fail", "pass"]
+    assert "model.safetensors after step 20" in results[1].detail
+
+
+def test_fraud_an_inflated_metric(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    metrics = {**lab.run[-1].metrics, "heldout_bits_per_byte": 1_000_000}
+    forged = lab.forge(lab.run[-1], tmp_path, metrics=metrics, outcome_score=-1_000_000)
+    result = only(metric_re_evaluated(context(forged)))
+    assert result.status == "fail"
+    assert "claims the score -1" in result.detail
+    assert result.data["score"] == lab.run[-1].score
+
+
+def test_fraud_a_tokenizer_that_makes_the_text_easy(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    tokenizer = json.loads(lab.file(lab.run[-1], "tokenizer.json"))
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"Regex": "."}, "content": "a"}
+    forged = lab.forge(lab.run[-1], tmp_path, {"tokenizer.json": json.dumps(tokenizer).encode()})
+    result = only(metric_re_evaluated(context(forged)))
+    assert result.status == "fail"
+    assert "tokenizer" in result.detail
+
+
+def test_fraud_other_weights_than_the_trained_ones(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    tensors = load(lab.file(lab.weights, "model.safetensors"))
+    name = sorted(tensors)[3]
+    tensors[name] = tensors[name].copy()
+    tensors[name].flat[0] = np.nextafter(tensors[name].flat[0], np.float32(1))
+    forged = lab.forge(lab.weights, tmp_path, {"model.safetensors": save(tensors, metadata={"format": "pt"})})
+    result = only(weights_equal_checkpoint(context(forged)))
+    assert result.status == "fail"
+    assert name in result.detail
+
+
+def test_fraud_a_configuration_that_makes_another_model_of_the_same_weights(
+    lab: object, context: MakeContext, tmp_path: Path
+) -> None:
+    config = json.loads(lab.file(lab.weights, "config.json"))
+    for index, change in enumerate(({"rms_norm_eps": 0.5}, {"auto_map": {"AutoModel": "evil.Model"}})):
+        forged = lab.forge(
+            lab.weights, tmp_path / str(index), {"config.json": json.dumps({**config, **change}).encode()}
+        )
+        result = only(weights_equal_checkpoint(context(forged)))
+        assert result.status == "fail"
+        assert next(iter(change)) in result.detail
+
+
+def test_fraud_a_file_that_runs_code_when_loaded(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    forged = lab.forge(lab.weights, tmp_path, {"pytorch_model.bin": b"cos\nsystem\n(S'true'\ntR."})
+    result = only(loads_in_transformers(context(forged)))
+    assert result.status == "fail"
+    assert "pytorch_model.bin" in result.detail
+
+
+def test_weights_that_transformers_cannot_load_are_said_to_be_so(
+    lab: object, context: MakeContext, tmp_path: Path
+) -> None:
+    forged = lab.forge(lab.weights, tmp_path, {"model.safetensors": b"no tensors"})
+    from llamafund_chain.checks import run_checks
+
+    results = run_checks(context(forged), (loads_in_transformers, weights_equal_checkpoint))
+    assert [result.status for result in results] == ["fail", "fail"]
+    assert "safetensors" in results[1].detail

@@ -1,0 +1,83 @@
+"""Recipes: what is read, what is refused and how it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from llamafund_chain.errors import UsageError
+from llamafund_trainer.recipe import MAX_RECIPE_BYTES, RecipeFile, load_recipe, parse_recipe
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def changed(recipe: RecipeFile, change: Change) -> bytes:
+    raw = yaml.safe_load(recipe.data)
+    change(raw)
+    return yaml.safe_dump(raw).encode()
+
+
+def test_the_demo_recipe_is_a_recipe() -> None:
+    recipe = parse_recipe(files("llamafund_trainer").joinpath("recipes/demo.yaml").read_bytes()).recipe
+    assert recipe.checkpoint_steps()[0] == 0
+    assert recipe.checkpoint_steps()[-1] == recipe.training.steps
+    assert recipe.milestone_steps(1) == (recipe.training.steps,)
+
+
+def test_the_hash_is_that_of_the_file(tmp_path: Path, recipe: RecipeFile) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_bytes(recipe.data)
+    assert load_recipe(file).sha256 == recipe.sha256
+    assert parse_recipe(recipe.data + b"# comment\n").sha256 != recipe.sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda raw: raw["model"].update(hiden_size=3), ("'model.hiden_size' is unknown", "'hidden_size'")),
+        (lambda raw: raw.update(trainning={}), ("'trainning' is unknown", "'training'")),
+        (lambda raw: raw["training"].pop("steps"), ("'training.steps' is missing",)),
+        (lambda raw: raw["training"].update(steps="40"), ("training.steps",)),
+        (lambda raw: raw["training"].update(steps=True), ("training.steps",)),
+        (lambda raw: raw["training"].update(steps=45), ("45", "checkpoint_every 10")),
+        (lambda raw: raw["training"].update(log_every=3), ("checkpoint_every 10", "log_every 3")),
+        (lambda raw: raw["model"].update(heads=3), ("hidden_size 32", "3 heads")),
+        (lambda raw: raw["model"].update(kv_heads=3), ("heads 2", "kv_heads 3")),
+        (lambda raw: raw["optimizer"].update(learning_rate=float("nan")), ("optimizer.learning_rate",)),
+        (lambda raw: raw["optimizer"].update(learning_rate=0), ("optimizer.learning_rate",)),
+        (lambda raw: raw["schedule"].update(warmup_steps=40), ("warmup_steps 40",)),
+        (lambda raw: raw.update(evaluation={"stride": 33}), ("stride 33", "context is 32")),
+        (lambda raw: raw["tokenizer"].update(vocab_size=256), ("tokenizer.vocab_size",)),
+        (lambda raw: raw.update(schema="llamafund/recipe/2"), ("schema",)),
+    ],
+)
+def test_a_mistake_is_named(recipe: RecipeFile, change: Change, words: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_recipe(changed(recipe, change))
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"- a list", b"", b"\xff\xfe", b"a: [", b"#" * (MAX_RECIPE_BYTES + 1), b"!!python/object/apply:os.getcwd []"],
+)
+def test_what_is_no_recipe_is_refused(data: bytes) -> None:
+    with pytest.raises(UsageError):
+        parse_recipe(data)
+
+
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nowhere"):
+        load_recipe(tmp_path / "nowhere.yaml")
+
+
+def test_each_milestone_falls_on_a_checkpoint_or_is_refused(recipe: RecipeFile) -> None:
+    assert recipe.recipe.milestone_steps(2) == (20, 40)
+    with pytest.raises(UsageError, match="after step 13"):
+        recipe.recipe.milestone_steps(3)

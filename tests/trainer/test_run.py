@@ -1,0 +1,131 @@
+"""Whole runs: the chain of evidence that they leave, and what happens when they are interrupted or mixed up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.evidence import verify_content
+from llamafund_chain.hashing import raw_cid
+from llamafund_chain.store import LocalStore
+from llamafund_trainer.inputs import prepare_inputs
+from llamafund_trainer.jobs import TrainJob
+from llamafund_trainer.process import run_job
+from llamafund_trainer.run import RunProgress, RunRecord, train_run
+from llamafund_trainer.seeds import data_order_seed
+
+NewRecord = Callable[..., RunRecord]
+
+
+def test_checkpoints_form_a_chain_from_the_dataset_to_the_last_step(lab: object) -> None:
+    run, dataset = lab.run, lab.dataset
+    assert [(link.steps.first, link.steps.last) for link in run] == [(0, 0), (0, 10), (10, 20), (20, 30), (30, 40)]
+    assert [link.parent for link in run] == [dataset.sha256, *(link.sha256 for link in run[:-1])]
+    for index, link in enumerate(run):
+        assert link.chain == tuple(before.sha256 for before in run[:index])
+        assert (link.recipe, link.dataset) == (lab.recipe.sha256, dataset.sha256)
+        assert link.data_order_seed == data_order_seed(link.seed)
+        assert link.outcome_score == -link.metrics["heldout_bits_per_byte"]
+
+
+def test_everything_is_published(lab: object) -> None:
+    for link in lab.run:
+        verify_content(lab.store, link)
+    assert lab.store.has(raw_cid(lab.recipe.sha256))
+
+
+def test_no_published_file_can_run_code_when_loaded(lab: object, tmp_path: Path) -> None:
+    for entry in lab.run[-1].files:
+        assert entry.path != "training_args.bin"
+        if entry.path.endswith((".pt", ".pth")):
+            lab.store.fetch(entry.cid, tmp_path / entry.path)
+    torch.load(tmp_path / "optimizer.pt", weights_only=True)
+    torch.load(tmp_path / "scheduler.pt", weights_only=True)
+
+
+def test_the_model_learns_and_beats_counting(lab: object) -> None:
+    values = [link.metrics["heldout_bits_per_byte"] for link in lab.run]
+    assert values[-1] < values[0]
+    metrics = lab.weights.metrics
+    assert values[-1] < metrics["unigram_tokens_bits_per_byte"] < metrics["unigram_bytes_bits_per_byte"]
+
+
+def test_what_decides_the_bits_is_recorded(lab: object) -> None:
+    environment = lab.run[-1].environment
+    assert environment["threads"] == environment["OMP_NUM_THREADS"] == "1"
+    assert environment["ATEN_CPU_CAPABILITY"] == "avx2"
+    assert {"torch", "torch_build", "transformers", "cpu_capability", "MKL_CBWR", "dtype"} <= set(environment)
+
+
+def test_only_the_latest_checkpoint_stays_on_disk_beside_the_store(lab: object) -> None:
+    assert [path.name for path in (lab.folder / "checkpoints").iterdir()] == ["checkpoint-40"]
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_evidence(
+    lab: object, new_record: NewRecord, tmp_path: Path
+) -> None:
+    class StopHereError(Exception):
+        pass
+
+    def interrupt(done: RunProgress) -> None:
+        if done.step == 23:
+            raise StopHereError
+
+    with pytest.raises(StopHereError):
+        train_run(lab.store, lab.recipe, new_record(), tmp_path / "run", progress=interrupt)
+    assert max(path.name for path in (tmp_path / "run" / "manifests").iterdir()) == "step-00000020.json"
+    seen: list[RunProgress] = []
+    again = train_run(lab.store, lab.recipe, new_record(), tmp_path / "run", progress=seen.append)
+    assert min(done.step for done in seen) == 21
+    assert [link.sha256 for link in again] == [link.sha256 for link in lab.run]
+
+
+def test_a_finished_run_is_not_repeated(lab: object, new_record: NewRecord) -> None:
+    seen: list[RunProgress] = []
+    again = train_run(lab.store, lab.recipe, new_record(), lab.folder, progress=seen.append)
+    assert (again, seen) == (lab.run, [])
+
+
+def test_a_directory_of_another_run_is_refused(lab: object, new_record: NewRecord) -> None:
+    with pytest.raises(UsageError, match=r"another training run.*differs in seed"):
+        train_run(lab.store, lab.recipe, new_record(seed="00" * 32), lab.folder)
+
+
+def test_a_directory_with_other_things_is_refused(lab: object, new_record: NewRecord, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(UsageError, match="not a training run"):
+        train_run(lab.store, lab.recipe, new_record(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_dataset_that_the_store_lacks_is_one_clear_error(lab: object, new_record: NewRecord, tmp_path: Path) -> None:
+    with pytest.raises(LlamafundError, match=str(tmp_path / "empty")):
+        train_run(LocalStore(tmp_path / "empty"), lab.recipe, new_record(), tmp_path / "run")
+
+
+def test_a_training_process_that_fails_says_why(lab: object, tmp_path: Path) -> None:
+    inputs = prepare_inputs(lab.store, lab.recipe, lab.dataset.sha256, tmp_path)
+    next((tmp_path / "data" / "train").iterdir()).unlink()
+    job = TrainJob(
+        recipe=inputs.recipe_path,
+        dataset=inputs.dataset_path,
+        data=inputs.data,
+        seed="00" * 32,
+        parent="00" * 32,
+        milestone_steps=(40,),
+        checkpoints=tmp_path / "checkpoints",
+        manifests=tmp_path,
+    )
+    with pytest.raises(LlamafundError, match="There is no file 'train/"):
+        list(run_job(job, lab.recipe.recipe))
+
+
+def test_the_bookkeeping_of_a_run_names_no_place_on_disk(lab: object) -> None:
+    state = lab.file(lab.run[-1], "trainer_state.json").decode()
+    assert json.loads(state)["global_step"] == 40
+    assert "/" not in state.replace("1e-", "")

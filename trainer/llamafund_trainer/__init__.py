@@ -1,0 +1,1 @@
+"""Deterministic training of Llama-architecture models, with evidence that others can replay."""

@@ -1,0 +1,270 @@
+"""What an attestor or auditor checks about a training run and the weights that came out of it.
+
+Everything is fetched from the store and computed again; nothing that a manifest says is believed. What needs
+torch runs in a fresh process.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from llamafund_chain.checks import Check, CheckContext, CheckResult
+from llamafund_chain.evidence import fetch_manifest, fetch_tree
+from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest, WeightsManifest
+from llamafund_chain.text import from_millionths
+from llamafund_trainer.evaluation import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
+from llamafund_trainer.initial import initial_tensors, parameter_count
+from llamafund_trainer.inputs import fetch_inputs, fetch_recipe, walk_run
+from llamafund_trainer.measuring import load_published, measure_weights, read_json, same_tokenizer
+from llamafund_trainer.model import config_values
+from llamafund_trainer.replay import catch_chance, choose, segments_of, weight_jumps
+from llamafund_trainer.replay import replay as replay_segments
+from llamafund_trainer.seeds import data_order_seed
+from llamafund_trainer.tensors import compare_files, compare_with
+
+if TYPE_CHECKING:
+    from llamafund_trainer.replay import Segment
+
+_RUNS_CODE = frozenset({".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack"})
+_MAX_CONFIG_BYTES = 1024 * 1024
+_PROMPT = "The"
+
+
+def initial_weights_from_seed(context: CheckContext) -> Iterator[CheckResult]:
+    """The run's first checkpoint holds the weights that follow from the campaign's seed, and nothing learned."""
+    name = "initial-weights-from-seed"
+    run = _run_of_milestone(context)
+    if not run or run[0].steps.last != 0:
+        return
+    first = run[0]
+    seed = context.training_seed or first.seed
+    workdir = _workdir(context, name)
+    fetch_tree(context.store, first, workdir, ["model.safetensors"])
+    recipe = fetch_recipe(context.store, first.recipe).recipe
+    difference = compare_with(workdir / "model.safetensors", dict(initial_tensors(recipe, seed)))
+    facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "seed": seed}
+    if difference is None:
+        detail = f"All {parameter_count(recipe)} parameters of step 0 follow from the seed {seed}"
+        yield CheckResult(name, "pass", detail, facts)
+    else:
+        detail = (
+            f"The weights of step 0 do not follow from the seed {seed}: {len(difference.tensors)} tensors differ, "
+            f"{difference.tensors[0]} among them. The run did not start fresh"
+        )
+        yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
+
+
+def replay(context: CheckContext) -> Iterator[CheckResult]:
+    """Random parts of the training, repeated from the evidence, give the same bytes."""
+    name = "replay"
+    run = _run_of_milestone(context)
+    if not run:
+        return
+    wrong = next((link for link in run if link.data_order_seed != data_order_seed(link.seed)), None)
+    if wrong is not None:
+        detail = (
+            f"The checkpoint after step {wrong.steps.last} says data order seed {wrong.data_order_seed}; "
+            f"from its training seed follows {data_order_seed(wrong.seed)}"
+        )
+        yield CheckResult(name, "fail", detail)
+        return
+    segments = segments_of(run)
+    if context.replay_segments == 0 or not segments:
+        yield CheckResult(name, "skip", "No part of the training was repeated")
+        return
+    workdir = _workdir(context, name)
+    picks = choose(
+        segments, context.replay_segments, context.entropy, lambda: weight_jumps(context.store, segments, workdir)
+    )
+    steps = sum(pick.segment.steps for pick in picks)
+    context.progress(f"Repeating {steps} of {_all_steps(segments)} training steps")
+    inputs = fetch_inputs(context.store, run[-1], workdir)
+    chance = catch_chance(0.5, picks, len(segments))
+    for result in replay_segments(context.store, inputs, picks, workdir):
+        segment = result.pick.segment
+        facts: dict[str, JsonValue] = {
+            "first_step": segment.start.steps.last,
+            "last_step": segment.end.steps.last,
+            "reason": result.pick.reason,
+            "share_of_compute": round(steps / _all_steps(segments), 6),
+            "chance_if_half_is_faked": round(chance, 6),
+            "seconds": round(result.seconds, 3),
+            "differing": [f"{file.path} after step {file.step}" for file in result.differing],
+            "settings": {key: [then, now] for key, (then, now) in result.settings.items()},
+            "largest_difference": str(result.difference.amount) if result.difference else None,
+        }
+        status = {"same": "pass", "close": "warn", "different": "fail"}[result.verdict]
+        yield CheckResult(name, status, result.describe(), facts)  # type: ignore[arg-type]
+
+
+def metric_re_evaluated(context: CheckContext) -> Iterator[CheckResult]:
+    """The promised metric, measured again on the published weights, is the integer that the evidence says."""
+    name = "metric-re-evaluated"
+    evidence = context.evidence
+    if not isinstance(evidence, (CheckpointManifest, WeightsManifest)):
+        return
+    if context.proposal.outcome.metric != METRIC:
+        detail = f"The promised metric is {context.proposal.outcome.metric!r}; this program measures {METRIC}"
+        yield CheckResult(name, "skip", detail)
+        return
+    workdir = _workdir(context, name)
+    fetch_tree(context.store, evidence, workdir, ["model.safetensors", "tokenizer.json"])
+    context.progress("Measuring the model on the held-out text again")
+    checkpoint = evidence if isinstance(evidence, CheckpointManifest) else _checkpoint_of(context, evidence)
+    measured = measure_weights(fetch_inputs(context.store, checkpoint, workdir), workdir / "model.safetensors")
+    value = measured.value
+    score = None if value is None else context.proposal.outcome.score(value)
+    stated = evidence.score if context.score is None else context.score
+    facts: dict[str, JsonValue] = {"measured": value, "score": score, "stated": stated}
+    if not same_tokenizer(workdir / "tokenizer.json", measured.tokenizer):
+        detail = "The published tokenizer is not the one that the training part gives: the metric means nothing with it"
+        yield CheckResult(name, "fail", detail, facts)
+        return
+    wrong = sorted(
+        key
+        for key, reported in evidence.metrics.items()
+        if key in measured.metrics and measured.metrics[key] != reported
+    )
+    if score is None or stated != score or wrong:
+        said = "nothing" if stated is None else from_millionths(stated)
+        found = "no finite number" if score is None else from_millionths(score)
+        detail = f"The evidence claims the score {said}; measured again it is {found}"
+        if wrong:
+            key = wrong[0]
+            detail += (
+                f". It reports {key} {from_millionths(evidence.metrics[key])}, "
+                f"measured is {from_millionths(measured.metrics[key])}"
+            )
+        yield CheckResult(name, "fail", detail, facts)
+        return
+    baseline = min(measured.metrics[UNIGRAM_TOKENS], measured.metrics[UNIGRAM_BYTES])
+    detail = (
+        f"Measured again: {from_millionths(value or 0)} bits per byte, exactly as claimed "
+        f"(the best model without context has {from_millionths(baseline)})"
+    )
+    yield CheckResult(name, "pass", detail, {**facts, "unigram": baseline})
+
+
+def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
+    """The open weights are the last checkpoint's, tensor by tensor, in the same architecture and tokenizer."""
+    name = "weights-equal-checkpoint"
+    evidence = context.evidence
+    if not isinstance(evidence, WeightsManifest):
+        return
+    checkpoint = _checkpoint_of(context, evidence)
+    published, original = _workdir(context, name), _workdir(context, f"{name}-checkpoint")
+    compared = ["config.json", "model.safetensors", "tokenizer.json"]
+    fetch_tree(context.store, evidence, published, compared)
+    fetch_tree(context.store, checkpoint, original, compared)
+    facts: dict[str, JsonValue] = {"checkpoint": checkpoint.sha256}
+    difference = compare_files(published / "model.safetensors", original / "model.safetensors")
+    if difference is not None:
+        detail = (
+            f"The published weights are not those of the last checkpoint: {len(difference.tensors)} tensors differ, "
+            f"{difference.tensors[0]} among them; largest difference {difference.amount:.3g}"
+        )
+        yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
+        return
+    recipe = fetch_recipe(context.store, checkpoint.recipe).recipe
+    problem = _config_problem(published / "config.json", original / "config.json", config_values(recipe))
+    if problem is None and _json(published / "tokenizer.json") != _json(original / "tokenizer.json"):
+        problem = "The published tokenizer.json is not the last checkpoint's"
+    if problem is None and evidence.parameters != parameter_count(recipe):
+        problem = f"The manifest counts {evidence.parameters} parameters; the model has {parameter_count(recipe)}"
+    if problem is not None:
+        yield CheckResult(name, "fail", problem, facts)
+        return
+    detail = f"All {evidence.parameters} parameters equal checkpoint {checkpoint.sha256} bit for bit"
+    yield CheckResult(name, "pass", f"{detail}; architecture and tokenizer are the same", facts)
+
+
+def loads_in_transformers(context: CheckContext) -> Iterator[CheckResult]:
+    """Plain transformers loads the published directory, offline and without running code from it."""
+    name = "loads-in-transformers"
+    evidence = context.evidence
+    if not isinstance(evidence, WeightsManifest):
+        return
+    odd = [entry.path for entry in evidence.files if Path(entry.path).suffix.lower() in _RUNS_CODE]
+    if odd:
+        detail = f"{odd[0]!r} is among the published files: loading such a file can run its author's program"
+        yield CheckResult(name, "fail", detail)
+        return
+    workdir = _workdir(context, name)
+    fetch_tree(context.store, evidence, workdir)
+    context.progress("Loading the model with transformers")
+    recipe = fetch_recipe(context.store, evidence.recipe).recipe
+    loaded = load_published(workdir, recipe, _PROMPT)
+    facts: dict[str, JsonValue] = {"model_class": loaded.model_class, "text": loaded.text}
+    if loaded.parameters != evidence.parameters:
+        detail = f"transformers finds {loaded.parameters} parameters; the manifest says {evidence.parameters}"
+        yield CheckResult(name, "fail", detail, facts)
+        return
+    written = json.dumps(loaded.text, ensure_ascii=False)
+    detail = f"transformers loads it as {loaded.model_class} with {loaded.parameters} parameters; it writes {written}"
+    yield CheckResult(name, "pass", detail, facts)
+
+
+CHECKS: tuple[Check, ...] = (
+    initial_weights_from_seed,
+    replay,
+    metric_re_evaluated,
+    weights_equal_checkpoint,
+    loads_in_transformers,
+)
+"""The checks that this package adds, cheapest first where the order is free."""
+
+
+def _run_of_milestone(context: CheckContext) -> tuple[CheckpointManifest, ...]:
+    """The checkpoints that this milestone answers for, oldest first, with the one that it continues from.
+
+    Weights whose last checkpoint was attested on its own answer for none.
+    """
+    evidence = context.evidence
+    before: EvidenceManifest | None = context.ancestry[-1] if context.ancestry else None
+    if isinstance(evidence, WeightsManifest) and not isinstance(before, CheckpointManifest):
+        evidence = _checkpoint_of(context, evidence)
+    if not isinstance(evidence, CheckpointManifest):
+        return ()
+    run = walk_run(context.store, evidence)
+    if isinstance(before, CheckpointManifest):
+        known = [link.sha256 for link in run]
+        if before.sha256 in known:
+            return run[known.index(before.sha256) :]
+    return run
+
+
+def _checkpoint_of(context: CheckContext, weights: WeightsManifest) -> CheckpointManifest:
+    return fetch_manifest(context.store, weights.parent, CheckpointManifest)
+
+
+def _all_steps(segments: tuple[Segment, ...]) -> int:
+    return sum(segment.steps for segment in segments)
+
+
+def _workdir(context: CheckContext, name: str) -> Path:
+    directory = context.workdir / name
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _json(path: Path) -> object:
+    return read_json(path, 64 * _MAX_CONFIG_BYTES)
+
+
+def _config_problem(published: Path, original: Path, expected: dict[str, object]) -> str | None:
+    config, before = read_json(published, _MAX_CONFIG_BYTES), read_json(original, _MAX_CONFIG_BYTES)
+    if not isinstance(config, dict) or not isinstance(before, dict):
+        return "The published config.json is not an object"
+    for key, value in expected.items():
+        if config.get(key) != value:
+            return f"The published config.json says {key} {config.get(key)!r}; the recipe's model has {value!r}"
+    ignored = {"transformers_version"}
+    for key in sorted({*config, *before} - ignored):
+        if config.get(key) != before.get(key):
+            return f"The published config.json differs from the last checkpoint's in {key}"
+    return None

@@ -1,0 +1,72 @@
+"""Samples and their order.
+
+The n-th sample of a run is a function of the data order seed and n alone. Within an epoch the blocks are
+sorted by a hash of seed, epoch and block number, so resuming at any step needs no state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from llamafund_chain.errors import LlamafundError
+from llamafund_trainer.tokenizer import encode_document
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+
+
+def token_blocks(tokenizer: Tokenizer, documents: Iterable[str], context_length: int) -> NDArray[np.int64]:
+    """All documents as one stream of tokens, cut into blocks; what is left over at the end is dropped.
+
+    Raises:
+        LlamafundError: There are fewer tokens than one block takes.
+    """
+    import numpy as np
+
+    stream: list[int] = []
+    for text in documents:
+        stream.extend(encode_document(tokenizer, text))
+    count = len(stream) // context_length
+    if count == 0:
+        raise LlamafundError(
+            f"The training part has {len(stream)} tokens",
+            f"One sample takes {context_length}",
+            "Choose a smaller data.context_length, or more data",
+        )
+    return np.array(stream[: count * context_length], dtype=np.int64).reshape(count, context_length)
+
+
+def epoch_order(order_seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The order in which one epoch visits `count` blocks."""
+    import numpy as np
+
+    prefix = order_seed.to_bytes(8, "big") + epoch.to_bytes(8, "big")
+    keys = np.frombuffer(
+        b"".join(hashlib.sha256(prefix + index.to_bytes(8, "big")).digest()[:8] for index in range(count)), dtype=">u8"
+    )
+    return np.argsort(keys, kind="stable").astype(np.int64)
+
+
+class SampleOrder:
+    """Finds the block that the n-th sample of a run is.
+
+    Args:
+        order_seed: Data order seed.
+        count: Number of blocks.
+    """
+
+    def __init__(self, order_seed: int, count: int) -> None:
+        self._seed = order_seed
+        self._count = count
+        self._epoch = -1
+        self._order: NDArray[np.int64] | None = None
+
+    def __getitem__(self, position: int) -> int:
+        epoch, index = divmod(position, self._count)
+        if self._order is None or epoch != self._epoch:
+            self._epoch, self._order = epoch, epoch_order(self._seed, epoch, self._count)
+        return int(self._order[index])

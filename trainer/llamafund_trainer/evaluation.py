@@ -1,0 +1,213 @@
+"""The promised metric: bits per byte on the held-out part, and the simple models it has to beat.
+
+Evaluation runs in float64 from end to end, norms and position embeddings included. Its rounding errors are
+some nine orders of magnitude below the millionth that is reported, so the number does not depend on batch
+size, thread count or processor: whoever measures the same weights again gets the same integer.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llamafund_chain.errors import LlamafundError
+from llamafund_trainer.tokenizer import encode_document
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import LlamaForCausalLM
+
+METRIC = "heldout_bits_per_byte"
+DIRECTION = "lower"
+UNIGRAM_TOKENS = "unigram_tokens_bits_per_byte"
+UNIGRAM_BYTES = "unigram_bytes_bits_per_byte"
+HELDOUT_BYTES = "heldout_bytes"
+HELDOUT_TOKENS = "heldout_tokens"
+TRAIN_LOSS = "train_loss"
+DIVERGED = "diverged"
+
+MEASUREMENT = (
+    "heldout_bits_per_byte: negative log2 likelihood of every held-out document, divided by its length in UTF-8 "
+    "bytes, over all held-out documents together. Each document starts with the end-of-text token and is read in "
+    "windows of the context length; computed in float64. The two unigram baselines are the best models of the "
+    "same documents that ignore context: frequencies of tokens (or bytes) in the training part, smoothed by the "
+    "add-k constant that suits the held-out part best."
+)
+
+_ADD_K = tuple(10.0 ** (exponent / 4) for exponent in range(-16, 9))
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Models without context, in millionths of a bit per byte of held-out text."""
+
+    unigram_tokens: int
+    unigram_bytes: int
+
+
+@dataclass(frozen=True)
+class Heldout:
+    """The held-out part, encoded.
+
+    Attributes:
+        documents: Token ids of each document, end-of-text token first.
+        size: UTF-8 bytes of all documents.
+    """
+
+    documents: tuple[tuple[int, ...], ...]
+    size: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are predicted: all but the leading ones."""
+        return sum(len(document) - 1 for document in self.documents)
+
+
+def encode_heldout(tokenizer: Tokenizer, documents: Iterable[str]) -> Heldout:
+    """Encode the held-out part.
+
+    Raises:
+        LlamafundError: It has no text.
+    """
+    encoded: list[tuple[int, ...]] = []
+    size = 0
+    for text in documents:
+        size += len(text.encode("utf-8"))
+        encoded.append(tuple(encode_document(tokenizer, text)))
+    if size == 0:
+        raise LlamafundError(
+            "The held-out part has no text", "There is nothing to measure on", "Add documents to heldout/"
+        )
+    return Heldout(tuple(encoded), size)
+
+
+def measure_baselines(
+    train_tokens: Iterable[int],
+    train_texts: Iterable[str],
+    heldout: Heldout,
+    heldout_texts: Iterable[str],
+    vocabulary: int,
+) -> Baselines:
+    """The best unigram models of the same data.
+
+    Args:
+        train_tokens: All tokens of the training part.
+        train_texts: All documents of the training part.
+        heldout: The held-out part, encoded.
+        heldout_texts: Its documents.
+        vocabulary: Number of token ids.
+    """
+    token_counts = Counter(token for document in heldout.documents for token in document[1:])
+    seen_bytes: Counter[int] = Counter()
+    for text in train_texts:
+        seen_bytes.update(text.encode("utf-8"))
+    byte_counts: Counter[int] = Counter()
+    for text in heldout_texts:
+        byte_counts.update(text.encode("utf-8"))
+    return Baselines(
+        unigram_tokens=_best_unigram(Counter(train_tokens), token_counts, vocabulary, heldout.size),
+        unigram_bytes=_best_unigram(seen_bytes, byte_counts, 256, heldout.size),
+    )
+
+
+def bits_per_byte(
+    model: LlamaForCausalLM, heldout: Heldout, *, context: int, stride: int, batch_size: int
+) -> int | None:
+    """Measure a model; it is left as it was.
+
+    Args:
+        model: On the CPU.
+        heldout: What it has to predict.
+        context: Tokens of one window.
+        stride: Tokens from one window's start to the next.
+        batch_size: Windows at a time.
+
+    Returns:
+        Millionths of a bit per byte, or null when the model's probabilities are not finite.
+    """
+    import torch
+
+    exact = _exact_copy(model)
+    losses: list[float] = []
+    with torch.inference_mode():
+        for inputs, targets, first_scored in _batches(heldout.documents, context, stride, batch_size):
+            logits = exact(input_ids=torch.tensor(inputs), use_cache=False).logits
+            log_probabilities = torch.log_softmax(logits, dim=-1)
+            picked = log_probabilities.gather(-1, torch.tensor(targets).unsqueeze(-1)).squeeze(-1)
+            for row, start in zip(picked.tolist(), first_scored, strict=True):
+                losses.extend(row[start:])
+    if not all(math.isfinite(loss) for loss in losses):
+        return None
+    return round(-math.fsum(losses) / math.log(2) / heldout.size * 1_000_000)
+
+
+def _batches(
+    documents: Sequence[Sequence[int]], context: int, stride: int, batch_size: int
+) -> Iterator[tuple[list[Sequence[int]], list[Sequence[int]], list[int]]]:
+    """Windows of equal length, so that nothing has to be padded: inputs, targets, first target that counts."""
+    by_length: dict[int, list[tuple[Sequence[int], Sequence[int], int]]] = {}
+    for document in documents:
+        scored = 0
+        for start in range(0, len(document) - 1, stride):
+            inputs = document[start : min(start + context, len(document) - 1)]
+            targets = document[start + 1 : start + 1 + len(inputs)]
+            if start + len(inputs) > scored:
+                by_length.setdefault(len(inputs), []).append((inputs, targets, scored - start))
+                scored = start + len(inputs)
+    for windows in by_length.values():
+        for index in range(0, len(windows), batch_size):
+            batch = windows[index : index + batch_size]
+            yield [row[0] for row in batch], [row[1] for row in batch], [row[2] for row in batch]
+
+
+def _exact_copy(model: LlamaForCausalLM) -> Any:
+    """The model in float64, including the parts that transformers always computes in float32."""
+    import torch
+    from transformers.models.llama.modeling_llama import LlamaRMSNorm, LlamaRotaryEmbedding
+
+    class ExactNorm(torch.nn.Module):
+        def __init__(self, norm: Any) -> None:
+            super().__init__()
+            self.weight: torch.Tensor = norm.weight
+            self.epsilon: float = norm.variance_epsilon
+
+        def forward(self, states: torch.Tensor) -> torch.Tensor:
+            scale = torch.rsqrt(states.pow(2).mean(-1, keepdim=True) + self.epsilon)
+            return self.weight * states * scale
+
+    class ExactRotary(torch.nn.Module):
+        def __init__(self, theta: float, size: int) -> None:
+            super().__init__()
+            exponents = torch.arange(0, size, 2, dtype=torch.float64) / size
+            self.frequencies = theta**-exponents
+
+        def forward(self, _states: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            angles = position_ids[..., None].to(torch.float64) * self.frequencies
+            angles = torch.cat((angles, angles), dim=-1)
+            return angles.cos(), angles.sin()
+
+    exact: Any = copy.deepcopy(model)
+    exact.double().eval()
+    exact.set_attn_implementation("sdpa")
+    for parent in list(exact.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, LlamaRMSNorm):
+                setattr(parent, name, ExactNorm(child))
+            elif isinstance(child, LlamaRotaryEmbedding):
+                config = exact.config
+                setattr(parent, name, ExactRotary(config.rope_parameters["rope_theta"], config.head_dim))
+    return exact
+
+
+def _best_unigram(seen: Counter[int], counts: Counter[int], symbols: int, size: int) -> int:
+    total = sum(seen.values())
+    best = math.inf
+    for k in _ADD_K:
+        denominator = math.log2(total + k * symbols)
+        bits = math.fsum(count * (denominator - math.log2(seen[symbol] + k)) for symbol, count in counts.items())
+        best = min(best, bits)
+    return round(best / size * 1_000_000)

@@ -1,0 +1,135 @@
+"""From the last checkpoint to what people use: config, weights, tokenizer and a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.evidence import fetch_tree, publish_tree
+from llamafund_chain.files import write_file
+from llamafund_chain.hashing import hash_tree
+from llamafund_chain.manifests import CheckpointManifest, WeightsManifest
+from llamafund_chain.text import from_millionths
+from llamafund_trainer.evaluation import (
+    HELDOUT_BYTES,
+    HELDOUT_TOKENS,
+    MEASUREMENT,
+    METRIC,
+    UNIGRAM_BYTES,
+    UNIGRAM_TOKENS,
+)
+from llamafund_trainer.initial import parameter_count
+from llamafund_trainer.inputs import Inputs, fetch_inputs
+from llamafund_trainer.measuring import Measurement, measure_weights
+
+if TYPE_CHECKING:
+    from llamafund_chain.store import Store
+
+COPIED = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+"""Files taken over from the checkpoint, byte for byte."""
+
+MODEL_CARD = "README.md"
+EXPORTED = frozenset({*COPIED, MODEL_CARD})
+
+
+def export_weights(
+    store: Store, checkpoint: CheckpointManifest, directory: Path, *, licence: str, workdir: Path, campaign: str = ""
+) -> WeightsManifest:
+    """Write the open weights to a directory, measure them and publish them.
+
+    Args:
+        store: Holds the checkpoint; takes the weights.
+        checkpoint: Where the weights come from.
+        directory: Empty or missing.
+        licence: SPDX identifier.
+        workdir: Existing directory for fetched files.
+        campaign: Address for the model card, if there is one.
+
+    Raises:
+        UsageError: The directory holds something.
+        VerificationError: The checkpoint is not what it claims to be, or has no finite probabilities.
+        LlamafundError: The store lacks something, or the measurement failed.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UsageError(
+            f"{str(directory)!r} holds something already",
+            "Published weights contain what was exported and nothing else",
+            "Name an empty or new directory with --out",
+        )
+    fetch_tree(store, checkpoint, directory, COPIED)
+    inputs = fetch_inputs(store, checkpoint, workdir)
+    measured = measure_weights(inputs, directory / "model.safetensors")
+    value = measured.value
+    if value is None:
+        raise VerificationError(
+            f"The checkpoint {checkpoint.sha256} has diverged",
+            "Its probabilities are not finite numbers",
+            "Change the recipe's learning rate; this model is of no use",
+        )
+    if checkpoint.metrics.get(METRIC, value) != value:
+        raise VerificationError(
+            f"The checkpoint says {METRIC} {from_millionths(checkpoint.metrics[METRIC])}",
+            f"Measured is {from_millionths(value)}",
+            "Do not publish these weights under that checkpoint",
+        )
+    card = _model_card(inputs, checkpoint, measured, licence=licence, campaign=campaign)
+    write_file(directory / MODEL_CARD, card.encode("utf-8"))
+    tree = hash_tree(directory, sorted(EXPORTED))
+    manifest = WeightsManifest(
+        files=tree.files,
+        content=tree.content,
+        parent=checkpoint.sha256,
+        recipe=checkpoint.recipe,
+        dataset=checkpoint.dataset,
+        licence=licence,
+        model_card=MODEL_CARD,
+        metrics=measured.metrics,
+        measurement=MEASUREMENT,
+        parameters=parameter_count(inputs.recipe),
+        outcome_score=-value,
+    )
+    publish_tree(store, directory, manifest)
+    return manifest
+
+
+def _model_card(
+    inputs: Inputs, checkpoint: CheckpointManifest, measured: Measurement, *, licence: str, campaign: str
+) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+
+    # The card is Markdown, where HTML's escapes would only garble the text.
+    environment = Environment(
+        loader=PackageLoader("llamafund_trainer"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701
+    )
+    metrics = measured.metrics
+    recipe = inputs.recipe
+    try:
+        return environment.get_template("model_card.md.j2").render(
+            title=recipe.title,
+            licence=licence,
+            parameters=parameter_count(recipe),
+            value=from_millionths(metrics[METRIC]),
+            unigram_tokens=from_millionths(metrics[UNIGRAM_TOKENS]),
+            unigram_bytes=from_millionths(metrics[UNIGRAM_BYTES]),
+            heldout_bytes=metrics[HELDOUT_BYTES],
+            heldout_tokens=metrics[HELDOUT_TOKENS],
+            measurement=MEASUREMENT,
+            dataset_title=inputs.dataset.title,
+            parts=inputs.dataset.parts,
+            preparation=inputs.dataset.preparation,
+            checkpoint=checkpoint.sha256,
+            recipe_hash=checkpoint.recipe,
+            dataset=checkpoint.dataset,
+            seed=checkpoint.seed,
+            campaign=campaign,
+            weights=checkpoint.entry("model.safetensors").sha256,
+            steps=checkpoint.steps.last,
+            samples=recipe.samples_per_step,
+            context=recipe.data.context_length,
+        )
+    except TemplateError as error:
+        raise LlamafundError("The model card cannot be written", str(error)) from error

@@ -1,0 +1,112 @@
+"""Measuring published weights again, in a fresh process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_trainer.evaluation import (
+    DIVERGED,
+    HELDOUT_BYTES,
+    HELDOUT_TOKENS,
+    METRIC,
+    UNIGRAM_BYTES,
+    UNIGRAM_TOKENS,
+)
+from llamafund_trainer.inputs import Inputs
+from llamafund_trainer.jobs import EvaluateJob, EvaluationEvent, LoadedEvent, LoadJob
+from llamafund_trainer.process import run_job
+from llamafund_trainer.recipe import Recipe
+
+MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured.
+
+    Attributes:
+        metrics: Millionths, or counts where the name says so.
+        tokenizer: The `tokenizer.json` that follows from the data.
+    """
+
+    metrics: dict[str, int]
+    tokenizer: str
+
+    @property
+    def value(self) -> int | None:
+        """The promised metric, or null when the model has diverged."""
+        return self.metrics.get(METRIC)
+
+
+def measure_weights(inputs: Inputs, weights: Path) -> Measurement:
+    """Measure the weights of a file on the held-out part.
+
+    The architecture comes from the recipe and the tokenizer from the training part; what else was published
+    with the weights has no influence.
+
+    Raises:
+        VerificationError: The file does not hold the recipe's model.
+        LlamafundError: The process failed.
+    """
+    job = EvaluateJob(
+        recipe=inputs.recipe_path, dataset=inputs.dataset_path, data=inputs.data, weights=weights.absolute()
+    )
+    for event in run_job(job, inputs.recipe):
+        if isinstance(event, EvaluationEvent):
+            outcome = {DIVERGED: 1} if event.value is None else {METRIC: event.value}
+            metrics = {
+                **outcome,
+                UNIGRAM_TOKENS: event.unigram_tokens,
+                UNIGRAM_BYTES: event.unigram_bytes,
+                HELDOUT_BYTES: event.heldout_bytes,
+                HELDOUT_TOKENS: event.heldout_tokens,
+            }
+            return Measurement(metrics, event.tokenizer)
+    raise LlamafundError("The measurement ended without a result")
+
+
+def load_published(directory: Path, recipe: Recipe, prompt: str, new_tokens: int = 24) -> LoadedEvent:
+    """Load a directory with `AutoModelForCausalLM` and `AutoTokenizer` and let it continue a text.
+
+    Raises:
+        VerificationError: transformers cannot load it.
+        LlamafundError: The process failed.
+    """
+    job = LoadJob(directory=directory.absolute(), prompt=prompt, new_tokens=new_tokens)
+    for event in run_job(job, recipe):
+        if isinstance(event, LoadedEvent):
+            return event
+    raise LlamafundError("Loading the model ended without a result")
+
+
+def same_tokenizer(path: Path, expected: str) -> bool:
+    """Whether a published `tokenizer.json` says the same as the one that follows from the data.
+
+    Raises:
+        VerificationError: It cannot be read.
+    """
+    return bool(read_json(path, MAX_TOKENIZER_BYTES) == json.loads(expected))
+
+
+def read_json(path: Path, limit: int) -> Any:
+    """A published JSON file.
+
+    Args:
+        path: The file.
+        limit: Bytes that it may have.
+
+    Raises:
+        VerificationError: It is longer, or not JSON.
+    """
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise VerificationError(f"{path.name} is longer than {limit} bytes")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise VerificationError(f"{path.name} cannot be read as JSON", str(error)[:200]) from error

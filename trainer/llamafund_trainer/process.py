@@ -1,0 +1,103 @@
+"""Starts the training process with the environment that a recipe asks for, and reads its events.
+
+Nothing here imports torch: the settings that decide the bits only work when they are in place before it is
+loaded, so what needs it always runs in a fresh process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import llamafund_chain
+import llamafund_trainer
+from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_trainer.environment import pinned_variables, quiet_variables
+from llamafund_trainer.jobs import EVENTS, DoneEvent, ErrorEvent, Event, Job
+from llamafund_trainer.recipe import Recipe
+
+NEEDED = ("torch", "transformers", "accelerate", "tokenizers", "safetensors")
+"""Packages that the training process imports."""
+
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "TZ")
+
+
+def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
+    """Do a job in a fresh process.
+
+    Args:
+        job: What to do.
+        recipe: Fixes the environment.
+
+    Yields:
+        The events, the last one of which is the job's result. Closing the iterator ends the process.
+
+    Raises:
+        ModuleNotFoundError: A package that the process needs is not installed.
+        LlamafundError: The job failed, or the process died.
+        VerificationError: The job found that something is not what it claims to be.
+    """
+    for package in NEEDED:
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    with tempfile.TemporaryDirectory(prefix="llamafund-") as scratch:
+        file = Path(scratch) / "job.json"
+        file.write_text(job.model_dump_json(), encoding="utf-8")
+        with (Path(scratch) / "log").open("w+b") as log, _process(file, recipe, log.fileno()) as process:
+            for line in process.stdout or ():
+                event = EVENTS.validate_json(line)
+                if isinstance(event, ErrorEvent):
+                    kind = VerificationError if event.kind == "verification" else LlamafundError
+                    raise kind(event.what, event.why, event.remedy)
+                if isinstance(event, DoneEvent):
+                    return
+                yield event
+            code = process.wait()
+            log.seek(0)
+            lines = log.read().decode("utf-8", "replace").strip().splitlines()
+            raise LlamafundError(
+                f"The training process ended with code {code} before it was done",
+                f"Its last words: {' / '.join(lines[-3:])}" if lines else "It said nothing",
+                "Check that there is enough memory, then try again" if code < 0 else "",
+            )
+
+
+@contextmanager
+def _process(file: Path, recipe: Recipe, log: int) -> Iterator[subprocess.Popen[bytes]]:
+    home = str(file.parent)
+    # Found by their places, so that the same code answers wherever the parent got it from.
+    sources = (str(Path(package.__path__[0]).parent) for package in (llamafund_chain, llamafund_trainer))
+    environment = {
+        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        **quiet_variables(home),
+        **pinned_variables(recipe),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(sources)),
+        "LLAMAFUND_PARENT": str(os.getpid()),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "llamafund_trainer.worker", str(file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+        cwd=home,
+    )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End it now: once its last event is out, everything that it writes is written."""
+    if process.stdout is not None:
+        process.stdout.close()
+    if process.poll() is None:
+        process.kill()
+    process.wait()

@@ -1,0 +1,262 @@
+"""Training recipes: everything that decides the weights except the data and the seed.
+
+A recipe is a YAML file. Its SHA-256 stands in the proposal and in every checkpoint manifest, so one file
+describes one run and nothing is left to defaults that a later version could change silently: the defaults
+below belong to the schema `llamafund/recipe/1` and stay as they are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from llamafund_chain.errors import UsageError
+
+MAX_RECIPE_BYTES = 64 * 1024
+
+Whole = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
+Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSection(_Section):
+    """A Llama architecture; the names are those of `transformers.LlamaConfig`, shortened."""
+
+    hidden_size: Whole
+    layers: Whole
+    heads: Whole
+    kv_heads: Whole
+    intermediate_size: Whole
+    rope_theta: Positive = 10_000.0
+    norm_epsilon: Positive = 1e-5
+    tie_embeddings: Annotated[bool, Field(strict=True)] = True
+    initializer_range: Positive = 0.02
+
+    @model_validator(mode="after")
+    def _shapes_fit(self) -> Self:
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not an even number of values for each of {self.heads} heads"
+            )
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
+        return self
+
+
+class TokenizerSection(_Section):
+    """A byte-level BPE trained on the training part only."""
+
+    vocab_size: Annotated[int, Field(strict=True, ge=257, le=1_000_000)]
+
+
+class DataSection(_Section):
+    """How documents become samples. `context_length` counts tokens."""
+
+    context_length: Annotated[int, Field(strict=True, ge=2, le=1_048_576)]
+
+
+class OptimizerSection(_Section):
+    """AdamW."""
+
+    learning_rate: Positive
+    beta1: Rate = 0.9
+    beta2: Rate = 0.95
+    epsilon: Positive = 1e-8
+    weight_decay: Rate = 0.1
+    max_gradient_norm: Positive = 1.0
+
+
+class ScheduleSection(_Section):
+    """Learning rate over the steps; `warmup_steps` rise linearly from 0."""
+
+    kind: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    warmup_steps: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)] = 0
+
+
+class TrainingSection(_Section):
+    """Steps are optimizer steps; a step sees `batch_size` × `gradient_accumulation` samples."""
+
+    steps: Whole
+    batch_size: Whole
+    gradient_accumulation: Whole = 1
+    checkpoint_every: Whole
+    log_every: Whole = 10
+
+    @model_validator(mode="after")
+    def _steps_divide(self) -> Self:
+        if self.steps % self.checkpoint_every:
+            raise ValueError(f"steps {self.steps} is not a multiple of checkpoint_every {self.checkpoint_every}")
+        if self.checkpoint_every % self.log_every:
+            raise ValueError(
+                f"checkpoint_every {self.checkpoint_every} is not a multiple of log_every {self.log_every}"
+            )
+        return self
+
+
+class EvaluationSection(_Section):
+    """Held-out documents are read in windows of the context length.
+
+    Attributes:
+        stride: Tokens from one window's start to the next; the context length when null. Smaller gives each
+            token more context and costs more.
+        batch_size: Windows evaluated together; does not change the result.
+    """
+
+    stride: Whole | None = None
+    batch_size: Whole = 16
+
+
+class DeterminismSection(_Section):
+    """What decides the bits of a floating point sum.
+
+    Attributes:
+        threads: Of one operation. Also fixes how sums are split.
+        instruction_set: The widest one that the numeric libraries may use.
+    """
+
+    threads: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
+    instruction_set: Literal["generic", "avx2", "avx512"] = "avx2"
+
+
+class Recipe(_Section):
+    """One training run, up to data and seed."""
+
+    schema_: Literal["llamafund/recipe/1"] = Field(alias="schema")
+    title: Annotated[str, Field(min_length=1, max_length=300)]
+    model: ModelSection
+    tokenizer: TokenizerSection
+    data: DataSection
+    optimizer: OptimizerSection
+    schedule: ScheduleSection = ScheduleSection()
+    training: TrainingSection
+    evaluation: EvaluationSection = EvaluationSection()
+    determinism: DeterminismSection = DeterminismSection()
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Self:
+        stride = self.evaluation.stride
+        if stride is not None and stride > self.data.context_length:
+            raise ValueError(f"evaluation.stride {stride} leaves out tokens: the context is {self.data.context_length}")
+        if self.schedule.warmup_steps >= self.training.steps:
+            raise ValueError(
+                f"schedule.warmup_steps {self.schedule.warmup_steps} does not end before step {self.training.steps}"
+            )
+        return self
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples that one optimizer step sees."""
+        return self.training.batch_size * self.training.gradient_accumulation
+
+    @property
+    def evaluation_stride(self) -> int:
+        """Tokens from one evaluation window's start to the next."""
+        return self.evaluation.stride or self.data.context_length
+
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """The steps after which a checkpoint is written, 0 (the initial weights) first."""
+        return tuple(range(0, self.training.steps + 1, self.training.checkpoint_every))
+
+    def milestone_steps(self, count: int) -> tuple[int, ...]:
+        """The steps of `count` CHECKPOINT milestones: the i-th is at `round(steps * (i + 1) / count)`.
+
+        Raises:
+            UsageError: One of them is not a step at which a checkpoint is written.
+        """
+        steps = tuple(round(self.training.steps * (index + 1) / count) for index in range(count))
+        for step in steps:
+            if step % self.training.checkpoint_every:
+                raise UsageError(
+                    f"With {count} CHECKPOINT milestones one of them is after step {step}",
+                    f"The recipe writes a checkpoint every {self.training.checkpoint_every} steps",
+                    "Choose training.steps and training.checkpoint_every so that each milestone falls on one",
+                )
+        return steps
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe with the bytes that it was read from.
+
+    Attributes:
+        sha256: Of the bytes, as the proposal names it.
+    """
+
+    recipe: Recipe
+    data: bytes
+    sha256: str
+
+
+def parse_recipe(data: bytes, *, name: str = "recipe") -> RecipeFile:
+    """Read a recipe.
+
+    Args:
+        data: The YAML file's bytes.
+        name: What to call it in error messages.
+
+    Raises:
+        UsageError: It is too long, not YAML, or not a recipe; says which key and, for an unknown one, which
+            known key is nearest.
+    """
+    if len(data) > MAX_RECIPE_BYTES:
+        raise UsageError(f"{name} is {len(data)} bytes long", f"Recipes are at most {MAX_RECIPE_BYTES} bytes")
+    try:
+        raw = yaml.safe_load(data.decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UsageError(f"{name} cannot be read as YAML", reason, "Correct the file") from error
+    if not isinstance(raw, dict):
+        raise UsageError(f"{name} is not a recipe", f"It is a {type(raw).__name__}, not a mapping of sections")
+    try:
+        recipe = Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise UsageError(f"{name} is not a valid recipe", _explain(error), "Correct the file") from error
+    return RecipeFile(recipe, data, hashlib.sha256(data).hexdigest())
+
+
+def load_recipe(path: Path) -> RecipeFile:
+    """Read a recipe file.
+
+    Raises:
+        UsageError: As `parse_recipe`, or the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_RECIPE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            f"The recipe {path} cannot be read", error.strerror or str(error), "Name a recipe file"
+        ) from error
+    return parse_recipe(data, name=f"The recipe {path}")
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = [part for part in first["loc"] if isinstance(part, str)]
+    dotted = ".".join(place)
+    more = f" ({error.error_count()} problems in all)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        known = _keys(place[:-1])
+        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0)
+        return f"The key {dotted!r} is unknown; the nearest known one is {near[0]!r}{more}"
+    if first["type"] == "missing":
+        return f"The key {dotted!r} is missing{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{dotted}: {message}{more}" if dotted else f"{message}{more}"
+
+
+def _keys(place: list[str]) -> list[str]:
+    section: Any = Recipe
+    for name in place:
+        section = section.model_fields[name].annotation
+    return [field.alias or name for name, field in section.model_fields.items()]

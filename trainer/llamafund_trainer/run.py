@@ -1,0 +1,179 @@
+"""A whole training run: started, continued where it was interrupted, published checkpoint by checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.evidence import fetch_tree, publish_tree
+from llamafund_chain.files import write_file
+from llamafund_chain.manifests import CheckpointManifest, parse_as
+from llamafund_trainer.inputs import Inputs, prepare_inputs
+from llamafund_trainer.jobs import CheckpointEvent, StepEvent, TrainJob
+from llamafund_trainer.process import run_job
+from llamafund_trainer.recipe import RecipeFile
+
+if TYPE_CHECKING:
+    from llamafund_chain.store import Store
+
+
+class RunRecord(BaseModel):
+    """What a run directory belongs to; kept in `run.json`.
+
+    Attributes:
+        recipe: SHA-256 of the recipe file.
+        dataset: SHA-256 of the dataset manifest.
+        seed: The training seed, 64 hexadecimal digits.
+        parent: Evidence that the run grows out of.
+        milestone_steps: Steps after which a milestone's evidence is due.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    recipe: str
+    dataset: str
+    seed: str
+    parent: str
+    milestone_steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is.
+
+    Attributes:
+        step: Optimizer steps done.
+        loss: Nats per token where it was just logged, else null.
+        checkpoint: The checkpoint that was just published, else null.
+    """
+
+    step: int
+    loss: float | None = None
+    checkpoint: CheckpointManifest | None = None
+
+
+def train_run(
+    store: Store,
+    recipe_file: RecipeFile,
+    record: RunRecord,
+    directory: Path,
+    *,
+    progress: Callable[[RunProgress], None] = lambda _: None,
+) -> tuple[CheckpointManifest, ...]:
+    """Train, and publish the recipe and every checkpoint.
+
+    A run that was interrupted goes on after its last published checkpoint.
+
+    Args:
+        store: Holds the dataset; takes everything else.
+        recipe_file: What to do.
+        record: What the run is made of.
+        directory: For inputs, the latest checkpoint and the manifests; empty, missing, or of the same run.
+        progress: Told about steps and checkpoints.
+
+    Returns:
+        All checkpoints, oldest first.
+
+    Raises:
+        UsageError: The directory holds something else.
+        LlamafundError: The store lacks something, or the training failed.
+    """
+    history = _claim(store, record, directory)
+    store.pin(store.put_bytes(recipe_file.data).cid)
+    inputs = prepare_inputs(store, recipe_file, record.dataset, directory / "inputs")
+    checkpoints = list(history)
+    if not checkpoints or checkpoints[-1].steps.last < recipe_file.recipe.training.steps:
+        for event in run_job(_job(store, inputs, record, history, directory), recipe_file.recipe):
+            if isinstance(event, StepEvent):
+                progress(RunProgress(event.step, event.loss))
+            elif isinstance(event, CheckpointEvent):
+                manifest = parse_as(CheckpointManifest, event.manifest.read_bytes())
+                publish_tree(store, event.directory, manifest)
+                _keep_only(event.directory)
+                checkpoints.append(manifest)
+                progress(RunProgress(manifest.steps.last, checkpoint=manifest))
+    last = checkpoints[-1].steps.last
+    if last != recipe_file.recipe.training.steps:
+        raise LlamafundError(
+            f"The training stopped after step {last}", f"The recipe has {recipe_file.recipe.training.steps} steps"
+        )
+    return tuple(checkpoints)
+
+
+def _claim(store: Store, record: RunRecord, directory: Path) -> tuple[CheckpointManifest, ...]:
+    """Take a directory for a run; what the run published so far, when it was begun there before."""
+    file = directory / "run.json"
+    manifests = directory / "manifests"
+    if not file.exists():
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise UsageError(
+                f"{str(directory)!r} holds something that is not a training run",
+                "Files of two runs would be mixed up",
+                "Name an empty or new directory with --out",
+            )
+        manifests.mkdir(parents=True)
+        write_file(file, (record.model_dump_json(indent=2) + "\n").encode())
+        return ()
+    try:
+        earlier = RunRecord.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise UsageError(f"{str(file)!r} does not describe a training run", remedy="Name a new directory") from error
+    if earlier != record:
+        changed = [name for name in RunRecord.model_fields if getattr(earlier, name) != getattr(record, name)]
+        raise UsageError(
+            f"{str(directory)!r} holds another training run",
+            f"It differs in {', '.join(changed)}",
+            "Name a new directory with --out",
+        )
+    return _published(store, record, manifests)
+
+
+def _published(store: Store, record: RunRecord, manifests: Path) -> tuple[CheckpointManifest, ...]:
+    from llamafund_chain.hashing import raw_cid
+
+    history: list[CheckpointManifest] = []
+    parent = record.parent
+    for path in sorted(manifests.glob("step-*.json")):
+        manifest = parse_as(CheckpointManifest, path.read_bytes())
+        # A manifest whose files were not all published yet belongs to a checkpoint that has to be made again.
+        if manifest.parent != parent or not store.has(raw_cid(manifest.sha256)):
+            break
+        history.append(manifest)
+        parent = manifest.sha256
+    return tuple(history)
+
+
+def _job(
+    store: Store, inputs: Inputs, record: RunRecord, history: tuple[CheckpointManifest, ...], directory: Path
+) -> TrainJob:
+    place = directory.absolute()
+    manifests = place / "manifests"
+    files = sorted(manifests.glob("step-*.json"))[: len(history)]
+    if history:
+        latest = place / "checkpoints" / f"checkpoint-{history[-1].steps.last}"
+        shutil.rmtree(latest, ignore_errors=True)
+        fetch_tree(store, history[-1], latest)
+    return TrainJob(
+        recipe=inputs.recipe_path,
+        dataset=inputs.dataset_path,
+        data=inputs.data,
+        seed=record.seed,
+        parent=record.parent,
+        milestone_steps=record.milestone_steps,
+        checkpoints=place / "checkpoints",
+        manifests=manifests,
+        history=tuple(files),
+    )
+
+
+def _keep_only(latest: Path) -> None:
+    """Remove the checkpoints before the latest one: they are in the store."""
+    for other in latest.parent.iterdir():
+        if other != latest and other.name.startswith("checkpoint-"):
+            shutil.rmtree(other, ignore_errors=True)

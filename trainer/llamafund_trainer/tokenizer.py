@@ -1,0 +1,73 @@
+"""The tokenizer: a byte-level BPE trained on the training part only.
+
+Byte-level means lossless: every text can be written with it, and bits per byte count every byte of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokenizers import Tokenizer
+
+    from llamafund_trainer.recipe import Recipe
+
+END_OF_TEXT = "<|endoftext|>"
+END_OF_TEXT_ID = 0
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def train_tokenizer(recipe: Recipe, documents: Iterable[str]) -> Tokenizer:
+    """Train on documents, in their order. The same documents give the same tokenizer.
+
+    The vocabulary is at most as large as the recipe says; a small corpus fills less of it.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=recipe.tokenizer.vocab_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(documents, trainer)
+    tokenizer.post_processor = processors.Sequence(
+        [
+            processors.ByteLevel(trim_offsets=False),
+            processors.TemplateProcessing(
+                single=f"{END_OF_TEXT} $A",
+                pair=f"{END_OF_TEXT} $A {END_OF_TEXT} $B",
+                special_tokens=[(END_OF_TEXT, END_OF_TEXT_ID)],
+            ),
+        ]
+    )
+    return tokenizer
+
+
+def encode_document(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The end-of-text token, then the text. A text that spells out a special token stays plain text."""
+    tokenizer.encode_special_tokens = True
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return [END_OF_TEXT_ID, *ids]
+
+
+def save_tokenizer(tokenizer: Tokenizer, context_length: int, directory: Path) -> None:
+    """Write the files that `transformers.AutoTokenizer` reads."""
+    from transformers import PreTrainedTokenizerFast
+
+    build: Any = PreTrainedTokenizerFast
+    wrapped = build(
+        tokenizer_object=tokenizer,
+        bos_token=END_OF_TEXT,
+        eos_token=END_OF_TEXT,
+        pad_token=END_OF_TEXT,
+        model_max_length=context_length,
+        clean_up_tokenization_spaces=False,
+    )
+    wrapped.save_pretrained(directory)
