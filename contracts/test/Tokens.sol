@@ -75,7 +75,9 @@ contract HookToken is ERC20("Hook", "HOOK") {
         if (_target != address(0) && from != address(0)) {
             (bool success, bytes memory answer) = _target.call(_data);
             if (!success) {
-                revert(string(answer));
+                assembly ("memory-safe") {
+                    revert(add(answer, 0x20), mload(answer))
+                }
             }
         }
     }

@@ -1,0 +1,160 @@
+"""Where the contracts are, putting them there, and noticing when something else is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from web3 import Web3
+from world import World
+
+from llamafund_chain import artifacts, deployment
+from llamafund_chain.devnet import Devnet
+from llamafund_chain.errors import LlamafundError, VerificationError
+
+
+class Sender:
+    """Sends from the node's first account and remembers what it sent."""
+
+    def __init__(self, w3: Web3) -> None:
+        self.w3 = w3
+        self.sent: list[dict[str, Any]] = []
+
+    def __call__(self, transaction: dict[str, Any]) -> Any:
+        self.sent.append(transaction)
+        digest = self.w3.eth.send_transaction({**transaction, "from": self.w3.eth.accounts[0]})  # type: ignore[typeddict-item]
+        return self.w3.eth.wait_for_transaction_receipt(digest, poll_latency=0.01)
+
+
+@pytest.fixture
+def bare() -> Any:
+    """A chain without the contracts."""
+    with Devnet(deploy=False) as chain:
+        yield chain
+
+
+def test_contracts_come_to_the_addresses_that_their_code_gives_them(bare: Devnet) -> None:
+    send = Sender(bare.w3)
+
+    done = deployment.deploy(bare.w3, send)
+
+    assert (done.implementation, done.factory) == dataclasses.astuple(deployment.addresses())
+    assert len(send.sent) == 2
+    assert done.block is not None
+    assert done.transactions.keys() == {"Campaign", "CampaignFactory"}
+    code = bytes(bare.w3.eth.get_code(Web3.to_checksum_address(done.factory)))
+    assert done.factory_code_hash == "0x" + Web3.keccak(code).hex()
+    factory = bare.w3.eth.contract(
+        address=Web3.to_checksum_address(done.factory), abi=artifacts.load("CampaignFactory").abi
+    )
+    assert factory.functions.implementation().call() == done.implementation
+
+
+def test_deploying_again_sends_nothing_and_keeps_what_was_recorded(bare: Devnet, tmp_path: Path) -> None:
+    first = deployment.deploy(bare.w3, Sender(bare.w3))
+    path = deployment.record(first, tmp_path)
+    send = Sender(bare.w3)
+
+    again = deployment.deploy(bare.w3, send, deployment.load(first.chain_id, tmp_path))
+
+    assert send.sent == []
+    assert again == first
+    assert json.loads(path.read_text(encoding="utf-8"))["factory"] == first.factory
+    assert path.name == f"{first.chain_id}.json"
+
+
+def test_a_deployment_that_stopped_halfway_is_finished(bare: Devnet) -> None:
+    class StoppedError(Exception):
+        pass
+
+    whole = Sender(bare.w3)
+
+    def once(transaction: dict[str, Any]) -> Any:
+        if whole.sent:
+            raise StoppedError
+        return whole(transaction)
+
+    with pytest.raises(StoppedError):
+        deployment.deploy(bare.w3, once)
+    send = Sender(bare.w3)
+    done = deployment.deploy(bare.w3, send)
+
+    assert len(send.sent) == 1
+    assert done.transactions.keys() == {"CampaignFactory"}
+
+
+def test_a_record_of_a_chain_that_was_reset_is_not_believed(bare: Devnet) -> None:
+    done = deployment.deploy(bare.w3, Sender(bare.w3))
+    stale = dataclasses.replace(done, block=7, transactions=dict.fromkeys(done.transactions, "0x" + "77" * 32))
+
+    again = deployment.deploy(bare.w3, Sender(bare.w3), stale)
+
+    assert (again.block, dict(again.transactions)) == (None, {})
+
+
+def test_a_chain_without_the_contracts_is_named(bare: Devnet) -> None:
+    with pytest.raises(VerificationError, match="not deployed on chain 31337"):
+        deployment.verify(bare.w3)
+
+
+def test_a_chain_without_the_deployer_is_named(world: World) -> None:
+    world.rpc("anvil_setCode", deployment.CREATE2_DEPLOYER, "0x")
+    with pytest.raises(LlamafundError, match="no CREATE2 deployer"):
+        deployment.deploy(world.w3, Sender(world.w3))
+
+
+@pytest.mark.parametrize("part", ["implementation", "factory"])
+def test_threat_a_look_alike_factory_or_implementation_is_noticed(world: World, part: str) -> None:
+    address = Web3.to_checksum_address(getattr(deployment.addresses(), part))
+    code = bytearray(world.w3.eth.get_code(address))
+    deployment.verify(world.w3)
+    code[-60] ^= 1
+    world.rpc("anvil_setCode", address, "0x" + bytes(code).hex())
+
+    for attempt in (
+        lambda: deployment.verify(world.w3),
+        lambda: deployment.deploy(world.w3, Sender(world.w3)),
+    ):
+        with pytest.raises(VerificationError, match=address):
+            attempt()
+
+
+def test_a_transaction_that_creates_nothing_is_noticed(bare: Devnet) -> None:
+    send = Sender(bare.w3)
+    with pytest.raises(VerificationError, match="not deployed"):
+        deployment.deploy(bare.w3, lambda transaction: send({**transaction, "to": bare.w3.eth.accounts[1]}))
+
+
+def test_a_chain_that_nobody_recorded_has_no_record(tmp_path: Path) -> None:
+    assert deployment.load(987_654_321, tmp_path) is None
+    assert deployment.load(987_654_321) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"chain_id": 1}'])
+def test_a_spoilt_record_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "1.json").write_text(text, encoding="utf-8")
+    with pytest.raises(VerificationError, match=r"1\.json"):
+        deployment.load(1, tmp_path)
+
+
+def test_a_record_of_other_contracts_is_refused(world: World, tmp_path: Path) -> None:
+    other = dataclasses.replace(deployment.verify(world.w3), factory="0x" + "12" * 20)
+    deployment.record(other, tmp_path)
+    with pytest.raises(VerificationError, match="other contracts"):
+        deployment.load(other.chain_id, tmp_path)
+
+
+def test_the_code_of_the_contracts_holds_no_address_but_the_implementations() -> None:
+    """One code hash is good for every chain."""
+    assert artifacts.load("Campaign").immutable_references.keys() == {"SELF"}
+    assert artifacts.load("CampaignFactory").immutable_references.keys() == {"implementation"}
+    with pytest.raises(ValueError, match="SELF"):
+        artifacts.load("Campaign").runtime({})
+
+
+def test_contracts_fit_into_the_size_that_chains_allow() -> None:
+    for name in ("Campaign", "CampaignFactory"):
+        assert len(artifacts.load(name).deployed_bytecode) < 24_576

@@ -1,0 +1,90 @@
+"""`scripts/deploy.py` under brownie, against a real chain."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+from filelock import FileLock
+
+from llamafund_chain import deployment
+from llamafund_chain.devnet import Devnet
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def bare() -> object:
+    with Devnet(deploy=False) as chain:
+        yield chain
+
+
+def _deploy(rpc_url: str, directory: Path, network: str = "custom", **environment: str) -> tuple[int, str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("LLAMAFUND_")}
+    script = [sys.executable, str(ROOT / "scripts" / "brownie_env.py")]
+    # brownie compiles what changed into build/: one process at a time.
+    with FileLock(ROOT / "build" / "brownie.lock"):
+        ran = subprocess.run(
+            [*script, "run", "deploy", "main", str(directory), "--network", network],
+            cwd=directory,
+            env={**clean, "LLAMAFUND_RPC_URL": rpc_url, "LLAMAFUND_CHAIN_ID": "31337", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+def test_deploying_twice_deploys_once_and_records_it(bare: Devnet, tmp_path: Path) -> None:
+    home = {path.name for path in Path.home().iterdir()}
+    code, output = _deploy(bare.rpc_url, tmp_path)
+
+    assert code == 0, output
+    record = deployment.load(31_337, tmp_path)
+    assert record is not None
+    assert record.factory in output
+    assert deployment.verify(bare.w3).factory_code_hash == record.factory_code_hash
+    height = bare.w3.eth.block_number
+    code, output = _deploy(bare.rpc_url, tmp_path)
+
+    assert code == 0, output
+    assert bare.w3.eth.block_number == height
+    assert deployment.load(31_337, tmp_path) == record
+    assert {path.name for path in Path.home().iterdir()} == home
+
+
+def test_a_key_file_pays_where_the_node_has_no_account(bare: Devnet, tmp_path: Path) -> None:
+    account = Account.from_key("0x" + "61" * 32)
+    bare.fund(account.address, 10**18)
+    key_file, passphrase = tmp_path / "deployer.json", tmp_path / "passphrase"
+    key_file.write_text(json.dumps(Account.encrypt(account.key, "secret words", iterations=2)), encoding="utf-8")
+    passphrase.write_text("secret words\n", encoding="utf-8")
+
+    code, output = _deploy(
+        bare.rpc_url, tmp_path, LLAMAFUND_DEPLOYER=str(key_file), LLAMAFUND_PASSPHRASE_FILE=str(passphrase)
+    )
+
+    assert code == 0, output
+    assert bare.w3.eth.get_transaction_count(account.address) == 2
+    assert "secret words" not in output
+
+
+def test_a_node_on_another_chain_than_the_network_is_refused(bare: Devnet, tmp_path: Path) -> None:
+    height = bare.w3.eth.block_number
+    code, output = _deploy(bare.rpc_url, tmp_path, network="sepolia")
+    assert code != 0
+    assert "chain 31337" in output
+    assert bare.w3.eth.block_number == height
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_a_node_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    code, output = _deploy("http://127.0.0.1:9", tmp_path)
+    assert code != 0
+    assert "No node answered" in output
