@@ -39,6 +39,8 @@ CheckStatus = Literal["pass", "fail", "warn", "skip"]
 
 ENTRY_POINT_GROUP = "llamafund.checks"
 
+_WITHHELD = "The attestation says that this content is withheld, so no possession challenge is possible"
+
 _TRAINER_PACKAGES = frozenset({"accelerate", "llamafund_trainer", "safetensors", "tokenizers", "torch", "transformers"})
 
 
@@ -124,15 +126,14 @@ def content_published(context: CheckContext) -> Iterator[CheckResult]:
         if not context.content_withheld:
             yield CheckResult(name, "fail", str(error), facts)
             return
-        yield CheckResult(
-            name,
-            "warn",
-            "The attestation says that this content is withheld, and the store does not have it: "
-            f"only the attestors vouch for it. {error}",
-            facts,
-        )
+        detail = f"{_WITHHELD}. Only the attestors vouch for it, as the store does not have it. {error}"
+        yield CheckResult(name, "warn", detail, facts)
         return
     detail = f"Every byte was read ({amount}): sizes, hashes and Merkle root agree"
+    if context.content_withheld:
+        detail = f"{_WITHHELD}: it may vanish unpunished. {detail} for now"
+        yield CheckResult(name, "warn", detail, facts)
+        return
     yield CheckResult(name, "pass", detail, facts)
 
 
@@ -202,22 +203,36 @@ def dataset_fixed(context: CheckContext) -> Iterator[CheckResult]:
         yield CheckResult(name, "pass", f"The dataset is {used}, as fixed before", facts)
 
 
+def dataset_published(context: CheckContext) -> Iterator[CheckResult]:
+    """Data that no milestone attests by itself can be had from the store, every byte of it."""
+    dataset = _dataset(context)
+    if dataset is None or dataset is context.evidence:
+        return
+    amount = f"{len(dataset.files)} files, {dataset.content.size} bytes"
+    facts: dict[str, JsonValue] = {"dataset": dataset.sha256, "bytes": dataset.content.size}
+    context.progress(f"Reading the dataset, {amount}")
+    verify_content(context.store, dataset)
+    detail = f"No milestone attests the dataset, so every byte of it was read ({amount}): it is what its manifest says"
+    yield CheckResult("dataset-published", "pass", detail, facts)
+
+
 def heldout_separate(context: CheckContext) -> Iterator[CheckResult]:
     """No document that the model is measured with stands among those that it is trained on."""
     name = "heldout-separate"
-    evidence = context.evidence
-    if not isinstance(evidence, DatasetManifest):
+    dataset = _dataset(context)
+    if dataset is None:
         return
-    heldout, train = evidence.part("heldout"), evidence.part("train")
+    heldout, train = dataset.part("heldout"), dataset.part("train")
     if not heldout:
         detail = "The dataset has no held-out part: nothing in it shows how the model does on unseen text"
         yield CheckResult(name, "warn", detail)
         return
     root = context.workdir / name
     try:
-        fetch_tree(context.store, evidence, root)
+        fetch_tree(context.store, dataset, root)
     except LlamafundError as error:
-        status: CheckStatus = "skip" if context.content_withheld else "fail"
+        # Only the attested content may be withheld, not the data behind it.
+        status: CheckStatus = "skip" if context.content_withheld and dataset is context.evidence else "fail"
         yield CheckResult(name, status, f"The documents cannot be compared. {error}")
         return
     seen = {_document_hash(document) for document in read_documents(root, train)}
@@ -289,6 +304,29 @@ def checkpoint_chain(context: CheckContext) -> Iterator[CheckResult]:
     yield _chain_published(context, links[:-1] if head is evidence else links)
 
 
+def weights_match_run(context: CheckContext) -> Iterator[CheckResult]:
+    """The weights name the data and the recipe of the run that they were exported from."""
+    name = "weights-match-run"
+    evidence = context.evidence
+    if not isinstance(evidence, WeightsManifest):
+        return
+    heads = [_head(context)]
+    if context.ancestry and isinstance(context.ancestry[-1], CheckpointManifest):
+        heads.append(context.ancestry[-1])
+    for head in heads:
+        facts: dict[str, JsonValue] = {"checkpoint": head.sha256, "recipe": head.recipe, "dataset": head.dataset}
+        for what, said, used in (
+            ("dataset", evidence.dataset, head.dataset),
+            ("recipe", evidence.recipe, head.recipe),
+        ):
+            if said != used:
+                detail = f"The weights name the {what} {said}, but checkpoint {head.sha256} was trained with {used}"
+                yield CheckResult(name, "fail", detail, facts)
+                return
+    detail = f"Weights and run name one dataset, {evidence.dataset}, and one recipe, {evidence.recipe}"
+    yield CheckResult(name, "pass", detail, facts)
+
+
 def recipe_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
     """The recipe is the proposal's, and published."""
     name = "recipe-matches-proposal"
@@ -315,28 +353,36 @@ def recipe_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
 
 
 def licence_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
-    """The weights' licence is the promised one; for a dataset, each part's licence is the promised one."""
+    """The weights' licence is the promised one."""
     name = "licence-matches-proposal"
     evidence = context.evidence
-    if isinstance(evidence, WeightsManifest):
-        promised = context.proposal.licence
-        facts: dict[str, JsonValue] = {"licence": evidence.licence, "proposal": promised}
-        if evidence.licence == promised:
-            yield CheckResult(name, "pass", f"The weights are under {promised}, as promised", facts)
-        else:
-            detail = f"The weights are under {evidence.licence!r}, but the proposal promises {promised!r}"
-            yield CheckResult(name, "fail", detail, facts)
-    elif isinstance(evidence, DatasetManifest):
-        promised = context.proposal.dataset.licence
-        other = sorted({part.licence for part in evidence.parts} - {promised})
-        listed: list[JsonValue] = [*other]
-        facts = {"other_licences": listed, "proposal": promised}
-        if other:
-            found = ", ".join(map(repr, other))
-            detail = f"Parts of the dataset are under {found}; the proposal says {promised!r}"
-            yield CheckResult(name, "warn", detail, facts)
-        else:
-            yield CheckResult(name, "pass", f"The dataset is under {promised!r}, as promised", facts)
+    if not isinstance(evidence, WeightsManifest):
+        return
+    promised = context.proposal.licence
+    facts: dict[str, JsonValue] = {"licence": evidence.licence, "proposal": promised}
+    if evidence.licence == promised:
+        yield CheckResult(name, "pass", f"The weights are under {promised}, as promised", facts)
+    else:
+        detail = f"The weights are under {evidence.licence!r}, but the proposal promises {promised!r}"
+        yield CheckResult(name, "fail", detail, facts)
+
+
+def dataset_licence_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
+    """The licence of each part of the dataset is the promised one."""
+    name = "dataset-licence-matches-proposal"
+    dataset = _dataset(context)
+    if dataset is None:
+        return
+    promised = context.proposal.dataset.licence
+    other = sorted({part.licence for part in dataset.parts} - {promised})
+    listed: list[JsonValue] = [*other]
+    facts: dict[str, JsonValue] = {"other_licences": listed, "proposal": promised}
+    if other:
+        found = ", ".join(map(repr, other))
+        detail = f"Parts of the dataset are under {found}; the proposal says {promised!r}"
+        yield CheckResult(name, "warn", detail, facts)
+    else:
+        yield CheckResult(name, "pass", f"The dataset is under {promised!r}, as promised", facts)
 
 
 def score_matches_manifest(context: CheckContext) -> Iterator[CheckResult]:
@@ -399,9 +445,12 @@ BUILT_IN: tuple[Check, ...] = (
     kind_matches,
     parent_links,
     dataset_fixed,
+    dataset_published,
+    dataset_licence_matches_proposal,
     heldout_separate,
     seed_fresh,
     checkpoint_chain,
+    weights_match_run,
     recipe_matches_proposal,
     licence_matches_proposal,
     score_matches_manifest,
@@ -504,6 +553,15 @@ def _head(context: CheckContext) -> CheckpointManifest:
 def _document_hash(document: str) -> bytes:
     """What two documents have in common that differ in nothing but white space."""
     return hashlib.sha256(" ".join(document.split()).encode()).digest()
+
+
+def _dataset(context: CheckContext) -> DatasetManifest | None:
+    """The dataset that this milestone answers for; null when an earlier milestone answered for it."""
+    if isinstance(context.evidence, DatasetManifest):
+        return context.evidence
+    if any(isinstance(ancestor, DatasetManifest) for ancestor in context.ancestry):
+        return None
+    return fetch_manifest(context.store, _dataset_of(context.evidence), DatasetManifest)
 
 
 def _dataset_of(evidence: EvidenceManifest) -> str:

@@ -21,6 +21,8 @@ from llamafund_chain.chain import connect
 from llamafund_chain.checks import BUILT_IN
 from llamafund_chain.errors import NodeUnreachableError
 from llamafund_chain.hashing import raw_cid
+from llamafund_chain.manifests import CheckpointManifest, DatasetPromise, MilestonePromise
+from llamafund_chain.terms import Milestone, MilestoneKind
 
 DAY = 86_400
 ETHER = 10**18
@@ -89,6 +91,32 @@ def failed(report: AuditReport, group: str | None = None) -> set[str]:
 def status_of(report: AuditReport, name: str) -> str:
     (check,) = [check for check in report.checks if check.name == name]
     return check.status
+
+
+def two_milestones(stage, first: MilestoneKind, **proposal: object) -> dict[str, Any]:
+    """What `stage.open` needs for a campaign of one milestone and the weights."""
+    now = stage.devnet.connection.timestamp()
+    kinds = (first, MilestoneKind.WEIGHTS)
+    promises = tuple(MilestonePromise(kind=kind.name, title=kind.name, description="") for kind in kinds)
+    return {
+        "proposal": {"milestones": promises, **proposal},
+        "milestones": (
+            Milestone(kind=first, bps=2_000, deadline=now + 20 * DAY, min_score=-(10**7)),
+            Milestone(kind=MilestoneKind.WEIGHTS, bps=8_000, deadline=now + 30 * DAY, min_score=-3_000_000),
+        ),
+    }
+
+
+def train_on(stage, parent: str, **changes: object) -> CheckpointManifest:
+    """A run like an honest one that differs from it as told."""
+    stage.run.checkpoints = []
+    chain: tuple[str, ...] = ()
+    for first, last in ((0, 0), (0, 20), (20, 40)):
+        link = stage.run.add_checkpoint(
+            seed=stage.seed, first=first, last=last, parent=chain[-1] if chain else parent, chain=chain, **changes
+        )
+        chain += (link.sha256,)
+    return link
 
 
 def test_an_honest_campaign_holds_from_beginning_to_end(stage, look) -> None:
@@ -261,6 +289,37 @@ def test_other_weights_than_the_trained_ones_are_called_fraud_and_the_audit_admi
     assert not any("vote-stop" in choice for choice in alarm.choices)
 
 
+def test_weights_of_another_run_that_claim_the_promised_data_and_recipe_are_called_fraud(stage, look) -> None:
+    stage.open(**two_milestones(stage, MilestoneKind.DATASET))
+    stage.fund()
+    stage.attest(0, stage.run.dataset)
+    stage.release()
+    cheap = stage.run.store.put_bytes(b"schema: llamafund/recipe/1\n# One step.\n").sha256
+    train_on(stage, stage.run.dataset.sha256, dataset="0d" * 32, recipe=cheap)
+    stage.attest(1, stage.run.export())
+
+    report = look()
+
+    assert not report.verdict.holds
+    assert failed(report) == {"weights-match-run"}
+
+
+def test_a_promised_dataset_that_does_not_exist_is_called_fraud(stage, look) -> None:
+    missing = "ab" * 32
+    promise = DatasetPromise(manifest=missing, description="unseen", sources=("nowhere",), licence="CC0-1.0")
+    stage.open(dataset=missing, **two_milestones(stage, MilestoneKind.CHECKPOINT, dataset=promise))
+    stage.fund()
+    stage.attest(0, train_on(stage, stage.run.proposal.sha256, dataset=missing))
+    stage.release()
+    stage.attest(1, stage.run.export(dataset=missing))
+
+    report = look()
+
+    assert not report.verdict.holds
+    for group in ("milestone 0", "milestone 1"):
+        assert "dataset-published" in failed(report, group)
+
+
 def test_a_fraud_seen_too_late_is_not_sold_as_in_time(stage, look) -> None:
     stage.honest_until(1)
     stage.attest(1, stage.run.train("01d0" * 16))
@@ -303,6 +362,7 @@ def test_withheld_content_is_a_remark(stage, look) -> None:
 
     assert report.verdict.holds
     assert status_of(report, "content-open") == "warn"
+    assert status_of(report, "content-published") == "warn"
 
 
 def test_evidence_that_was_never_published_is_caught(stage, look) -> None:

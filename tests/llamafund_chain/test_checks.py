@@ -89,6 +89,40 @@ def context_for(run: Run, milestone: int, tmp_path: Path, **changes: object) -> 
     return CheckContext(**{**values, **changes})
 
 
+def context_without_dataset_milestone(
+    run: Run, milestone: int, tmp_path: Path, dataset: str, **changes: object
+) -> CheckContext:
+    """The dataset is fixed from the beginning: milestone 0 is the run, 1 the weights."""
+    promise = run.proposal.dataset.model_copy(update={"manifest": dataset})
+    proposal = run.propose(RESEARCHER, ATTESTORS, milestones=run.proposal.milestones[1:], dataset=promise)
+    run.checkpoints.clear()
+    start = {"seed": SEED, "first": 0, "last": 0, "parent": proposal.sha256, "chain": (), "dataset": dataset}
+    head = run.add_checkpoint(**start, metrics=run.weights.metrics, outcome_score=run.weights.score)
+    evidence: tuple[EvidenceManifest, ...] = (head, run.export(dataset=dataset))
+    values: dict[str, object] = {
+        "terms": terms_for(run, dataset=dataset, milestones=terms_for(run).milestones[1:]),
+        "evidence": evidence[milestone],
+        "ancestry": evidence[:milestone],
+        "score": evidence[milestone].score,
+    }
+    return context_for(run, milestone, tmp_path, **{**values, **changes})
+
+
+def leaky_dataset(run: Run, root: Path, licence: str = "CC0-1.0") -> DatasetManifest:
+    """A published dataset whose held-out document is its training document, but for white space."""
+    for part in ("train", "heldout"):
+        (root / part).mkdir(parents=True)
+        (root / part / "same.txt").write_text("The same words, " + (" " if part == "train" else "\n") + "twice.")
+    tree = hash_tree(root)
+    parts = tuple(
+        part.model_copy(update={"paths": (f"{part.name}/same.txt",), "samples": 1, "licence": licence})
+        for part in run.dataset.parts
+    )
+    leaky = run.dataset.model_copy(update={"files": tree.files, "content": tree.content, "parts": parts})
+    publish_tree(run.store, root, leaky)
+    return leaky
+
+
 def status_of(results: tuple[CheckResult, ...], name: str) -> str:
     found = [result.status for result in results if result.name == name]
     assert len(found) == 1, f"{name} reported {found}"
@@ -150,6 +184,16 @@ def test_withheld_content_is_left_to_a_persons_judgement(run: Run, tmp_path: Pat
 
     assert failed(results) == set()
     assert status_of(results, "content-published") == "warn"
+
+
+def test_content_that_is_shown_now_but_withheld_from_challenges_is_left_to_a_persons_judgement(
+    run: Run, tmp_path: Path
+) -> None:
+    results = run_checks(context_for(run, 1, tmp_path, content_withheld=True), BUILT_IN)
+
+    assert failed(results) == set()
+    assert status_of(results, "content-published") == "warn"
+    assert "no possession challenge is possible" in detail_of(results, "content-published")
 
 
 def test_a_missing_checkpoint_in_between_is_caught(run: Run, tmp_path: Path) -> None:
@@ -305,6 +349,24 @@ def test_weights_without_a_checkpoint_milestone_from_an_old_run_are_caught(run: 
     assert "seed-fresh" in failed(results)
 
 
+@pytest.mark.parametrize("forged", ["dataset", "recipe"])
+@pytest.mark.parametrize("on_chain", [False, True], ids=["run off chain", "run on chain"])
+def test_weights_of_another_run_that_claim_the_promised_data_and_recipe_are_caught(
+    run: Run, tmp_path: Path, forged: str, on_chain: bool
+) -> None:
+    other = run.store.put_bytes(b"what the run really used").sha256
+    values = {"seed": SEED, "first": 0, "last": 0, "parent": run.dataset.sha256, "chain": ()}
+    head = run.add_checkpoint(**{**values, "metrics": run.weights.metrics, forged: other})
+    run.export()
+
+    results = run_checks(
+        context_for(run, 2, tmp_path, ancestry=(run.dataset, head) if on_chain else (run.dataset,)), BUILT_IN
+    )
+
+    assert failed(results) == {"weights-match-run"}
+    assert other in detail_of(results, "weights-match-run")
+
+
 def test_a_second_checkpoint_milestone_continues_the_first(run: Run, tmp_path: Path) -> None:
     earlier = run.train(SEED)
     later = run.add_checkpoint(seed=SEED, first=40, last=60, parent=earlier.sha256, chain=())
@@ -326,16 +388,7 @@ def test_a_dataset_swapped_after_the_funding_is_caught(hand_made: Callable[[], R
 
 
 def test_a_held_out_document_that_is_trained_on_is_caught(run: Run, tmp_path: Path) -> None:
-    root = tmp_path / "leaky"
-    for part in ("train", "heldout"):
-        (root / part).mkdir(parents=True)
-        (root / part / "same.txt").write_text("The same words, " + (" " if part == "train" else "\n") + "twice.")
-    tree = hash_tree(root)
-    parts = tuple(
-        part.model_copy(update={"paths": (f"{part.name}/same.txt",), "samples": 1}) for part in run.dataset.parts
-    )
-    leaky = run.dataset.model_copy(update={"files": tree.files, "content": tree.content, "parts": parts})
-    publish_tree(run.store, root, leaky)
+    leaky = leaky_dataset(run, tmp_path / "leaky")
 
     results = run_checks(context_for(run, 0, tmp_path, evidence=leaky), BUILT_IN)
 
@@ -343,10 +396,51 @@ def test_a_held_out_document_that_is_trained_on_is_caught(run: Run, tmp_path: Pa
     assert "heldout/same.txt" in detail_of(results, "heldout-separate")
 
 
+@pytest.mark.parametrize("milestone", [0, 1])
+def test_data_that_no_milestone_attests_is_looked_at_with_every_milestone(
+    run: Run, tmp_path: Path, milestone: int
+) -> None:
+    results = run_checks(context_without_dataset_milestone(run, milestone, tmp_path, run.dataset.sha256), BUILT_IN)
+
+    assert {result.status for result in results} == {"pass"}
+    assert {"dataset-published", "dataset-licence-matches-proposal", "heldout-separate"} <= {
+        result.name for result in results
+    }
+
+
+@pytest.mark.parametrize("milestone", [0, 1])
+def test_a_promised_dataset_that_does_not_exist_is_caught(run: Run, tmp_path: Path, milestone: int) -> None:
+    results = run_checks(context_without_dataset_milestone(run, milestone, tmp_path, "ab" * 32), BUILT_IN)
+
+    assert failed(results) == {"dataset-published", "dataset-licence-matches-proposal", "heldout-separate"}
+
+
+@pytest.mark.parametrize("withheld", [False, True], ids=["open", "evidence withheld"])
+def test_a_promised_dataset_whose_documents_were_never_published_is_caught(
+    run: Run, tmp_path: Path, withheld: bool
+) -> None:
+    run.remove_from_store(run.dataset.files[0].cid)
+    context = context_without_dataset_milestone(run, 1, tmp_path, run.dataset.sha256, content_withheld=withheld)
+
+    assert failed(run_checks(context, BUILT_IN)) == {"dataset-published", "heldout-separate"}
+
+
+@pytest.mark.parametrize("milestone", [0, 1])
+def test_a_promised_dataset_that_is_held_out_and_trained_on_under_another_licence_is_caught(
+    run: Run, tmp_path: Path, milestone: int
+) -> None:
+    leaky = leaky_dataset(run, tmp_path / "leaky", licence="LicenseRef-Proprietary")
+
+    results = run_checks(context_without_dataset_milestone(run, milestone, tmp_path, leaky.sha256), BUILT_IN)
+
+    assert failed(results) == {"heldout-separate"}
+    assert status_of(results, "dataset-licence-matches-proposal") == "warn"
+
+
 def test_training_on_other_data_than_the_attested_is_caught(run: Run, tmp_path: Path) -> None:
     run.export(dataset="0d" * 32)
 
-    assert failed(run_checks(context_for(run, 2, tmp_path), BUILT_IN)) == {"dataset-fixed"}
+    assert failed(run_checks(context_for(run, 2, tmp_path), BUILT_IN)) == {"dataset-fixed", "weights-match-run"}
 
 
 def test_a_dataset_that_was_only_promised_in_words_is_left_to_a_persons_judgement(run: Run, tmp_path: Path) -> None:
@@ -363,7 +457,9 @@ def test_a_dataset_that_was_only_promised_in_words_is_left_to_a_persons_judgemen
 def test_another_recipe_than_the_promised_one_is_caught(run: Run, tmp_path: Path) -> None:
     run.export(recipe=run.store.put_bytes(b"another").sha256)
 
-    assert failed(run_checks(context_for(run, 2, tmp_path), BUILT_IN)) == {"recipe-matches-proposal"}
+    results = run_checks(context_for(run, 2, tmp_path), BUILT_IN)
+
+    assert failed(results) == {"recipe-matches-proposal", "weights-match-run"}
 
 
 def test_a_recipe_that_nobody_can_read_is_caught(run: Run, tmp_path: Path) -> None:
