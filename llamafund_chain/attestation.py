@@ -6,7 +6,7 @@ Attestors need no gas and no node to sign; they pass a small file around until t
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -316,22 +316,31 @@ def recover_digest(digest: bytes, signature: bytes) -> str | None:
 
 
 def merge(
-    files: Sequence[AttestationFile], attestors: Sequence[str], *, contracts: Collection[str] = ()
+    files: Sequence[AttestationFile],
+    attestors: Sequence[str],
+    *,
+    contracts: Collection[str] = (),
+    judge: Callable[[str, bytes, bytes], bool] | None = None,
 ) -> tuple[Attestation, int, tuple[bytes, ...]]:
     """Put attestors' signatures together the way `attest` takes them.
+
+    Of several signatures under one name the one that is proven counts, so that junk in one file cannot shadow what
+    the attestor signed in another.
 
     Args:
         files: All of one attestation.
         attestors: The terms' attestors in their order.
-        contracts: Those of them that are contracts, whose signatures only they can judge.
+        contracts: Those of them that have code, so that a signature that is not their key's may still be theirs.
+        judge: Asks one of the contracts whether it accepts a digest's signature, see
+            `CampaignClient.accepts_signature`. Without it a contract's signature is taken as it is.
 
     Returns:
         The attestation; the signers as a bit set; their signatures, lowest bit first.
 
     Raises:
         UsageError: There is no file.
-        VerificationError: The files differ in chain, campaign or attestation, a signer is not an attestor, or a
-            signature is not the signer's.
+        VerificationError: The files differ in chain, campaign or attestation, a signer is not an attestor, no
+            signature given for a signer is the signer's, or it cannot be told which of several is.
     """
     if not files:
         raise UsageError("No attestation file was given", remedy="Name at least one")
@@ -345,29 +354,24 @@ def merge(
                 "Let everyone sign the same file: `llamafund attest --attestation FILE`",
             )
     places = {attestor.lower(): place for place, attestor in enumerate(attestors)}
-    judged_on_chain = {address.lower() for address in contracts}
-    digest = statement.digest(head.chain_id, head.campaign)
-    collected: dict[int, bytes] = {}
-    for entry in (entry for file in files for entry in file.signatures):
-        place = places.get(entry.signer.lower())
-        if place is None:
-            raise VerificationError(
-                f"{entry.signer} signed, but is not an attestor of this campaign",
-                f"Its attestors are {', '.join(attestors)}",
-                "Leave that signature out",
-            )
-        signature = bytes.fromhex(entry.signature[2:])
-        if entry.signer.lower() not in judged_on_chain:
-            actual = recover_digest(digest, signature)
-            if actual is None or actual.lower() != entry.signer.lower():
+    with_code = {address.lower() for address in contracts}
+    given: dict[int, dict[bytes, int]] = {}
+    for number, file in enumerate(files, 1):
+        for entry in file.signatures:
+            place = places.get(entry.signer.lower())
+            if place is None:
                 raise VerificationError(
-                    f"The signature given for {entry.signer} is not valid",
-                    f"It was made by {actual or 'no key at all'}, or for another attestation",
-                    "Ask that attestor to sign again",
+                    f"{entry.signer} signed, but is not an attestor of this campaign",
+                    f"Its attestors are {', '.join(attestors)}",
+                    "Leave that signature out",
                 )
-        collected.setdefault(place, signature)
-    signers = sum(1 << place for place in collected)
-    return statement, signers, tuple(collected[place] for place in sorted(collected))
+            given.setdefault(place, {}).setdefault(bytes.fromhex(entry.signature[2:]), number)
+    digest = statement.digest(head.chain_id, head.campaign)
+    collected = {
+        place: _choose(attestors[place], digest, given[place], attestors[place].lower() in with_code, judge)
+        for place in sorted(given)
+    }
+    return statement, sum(1 << place for place in collected), tuple(collected.values())
 
 
 def propose(
@@ -409,6 +413,40 @@ def propose(
         content_size=0 if withhold_content else manifest.content.size,
         score=manifest.score or 0,
         expiry=state.timestamp + DEFAULT_VALIDITY if expiry is None else expiry,
+    )
+
+
+def _choose(
+    signer: str,
+    digest: bytes,
+    given: Mapping[bytes, int],
+    has_code: bool,
+    judge: Callable[[str, bytes, bytes], bool] | None,
+) -> bytes:
+    """The one of the signatures given for a signer that counts; each comes with its file's number, from 1."""
+    recovered = {signature: recover_digest(digest, signature) for signature in given}
+    for signature, actual in recovered.items():
+        if actual is not None and actual.lower() == signer.lower():
+            return signature
+    if has_code and judge is not None:
+        for signature in given:
+            if judge(signer, digest, signature):
+                return signature
+    elif has_code and len(given) == 1:
+        return next(iter(given))
+    elif has_code:
+        raise VerificationError(
+            f"The files hold {len(given)} different signatures for {signer}",
+            f"They are in files {', '.join(str(number) for number in given.values())} in the order given, and only "
+            "that attestor's contract can tell which one is good",
+            "Leave out the files with the others",
+        )
+    by = ", ".join(dict.fromkeys(actual or "no key at all" for actual in recovered.values()))
+    refused = "; that attestor's wallet contract does not accept it either" if has_code else ""
+    raise VerificationError(
+        f"The signature given for {signer} is not valid",
+        f"It was made by {by}, or for another attestation{refused}",
+        "Ask that attestor to sign again",
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from llamafund_chain import abi
 from llamafund_chain.attestation import Attestation
-from llamafund_chain.chain import Block, BlockId, Call, Connection, Log, Receipt, check_code
+from llamafund_chain.chain import Block, BlockId, Call, Connection, Log, Receipt, RpcError, check_code
 from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_chain.reverts import ContractRefusedError
 from llamafund_chain.terms import NO_HASH, Status, Terms
@@ -22,6 +22,9 @@ _CLONE_HEAD = bytes.fromhex("363d3d373d3d3d363d73")
 _CLONE_TAIL = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
 _CLONE_BYTES = len(_CLONE_HEAD) + 20 + len(_CLONE_TAIL)
 _CREATION_HEAD = bytes.fromhex("3d81600a3d39f3")
+
+# ERC-1271's isValidSignature(bytes32,bytes): called by these bytes, and answered with them for yes.
+_IS_VALID_SIGNATURE = bytes.fromhex("1626ba7e")
 
 
 @dataclass(frozen=True)
@@ -326,19 +329,60 @@ class CampaignClient:
         """The digest that the contract checks signatures against."""
         return bytes(self._ask("attestationDigest", attestation.to_abi())[0])
 
-    def events(self, first: int | None = None, last: BlockId = "latest") -> tuple[CampaignEvent, ...]:
-        """What happened to the campaign, in order.
+    def accepts_signature(self, wallet: str, digest: bytes, signature: bytes) -> bool:
+        """Whether a wallet contract accepts a signature now (ERC-1271); the campaign will ask it again.
+
+        Args:
+            wallet: Address of the contract.
+            digest: The 32 bytes that were signed.
+            signature: In whatever form the wallet has agreed with its owners.
+        """
+        from eth_abi.abi import encode
+
+        data = _IS_VALID_SIGNATURE + encode(["bytes32", "bytes"], [digest, signature])
+        try:
+            answer = self.connection.call(Call(wallet, data), sender=self.address)
+        except (ContractRefusedError, RpcError):
+            return False
+        return answer[:32] == _IS_VALID_SIGNATURE + bytes(28)
+
+    def events(
+        self, first: int | None = None, last: BlockId = "latest", *, only: Collection[type[Event]] = ()
+    ) -> tuple[CampaignEvent, ...]:
+        """What happened to the campaign, in order; all of it in memory, see `each_event`.
 
         Args:
             first: First block; the one that opened the campaign when null.
             last: Last block.
+            only: Kinds of events to ask the node for; all when empty.
+
+        Raises:
+            VerificationError: A log of the campaign does not fit its event.
+        """
+        return tuple(self.each_event(first, last, only=only))
+
+    def each_event(
+        self, first: int | None = None, last: BlockId = "latest", *, only: Collection[type[Event]] = ()
+    ) -> Iterator[CampaignEvent]:
+        """What happened to the campaign, in order, read as it is asked for.
+
+        Anyone may add events to a campaign: tell in `only` which ones matter, so that the others cost nothing.
+
+        Args:
+            first: First block; the one that opened the campaign when null.
+            last: Last block.
+            only: Kinds of events to ask the node for; all when empty.
 
         Raises:
             VerificationError: A log of the campaign does not fit its event.
         """
         start = (self.verify_code().created or 0) if first is None else first
-        logs = self.connection.logs(self.address, first=start, last=last)
-        return tuple(event for event in map(_campaign_event, logs) if event is not None)
+        interface = abi.contract(self._CONTRACT)
+        topics = [sorted(interface.topic(kind.__name__) for kind in only)] if only else []
+        for log in self.connection.logs(self.address, topics=topics, first=start, last=last):
+            event = _campaign_event(log)
+            if event is not None:
+                yield event
 
     # ------------------------------------------------------------------ write
 

@@ -5,7 +5,7 @@ Nothing that a node says is believed to be well formed; nothing is ever sent twi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,7 +34,6 @@ RECEIPT_TIMEOUT = 300.0
 MAX_ANSWER_BYTES = 1 << 20
 """Longest answer of a contract call that is looked at."""
 
-_MAX_LOGS = 100_000
 _GWEI = 10**9
 _NATIVE_DECIMALS = 18
 
@@ -269,23 +268,26 @@ class Connection:
         self,
         address: str,
         *,
-        topics: Sequence[str | None] = (),
+        topics: Sequence[str | Sequence[str] | None] = (),
         first: int = 0,
         last: BlockId = "latest",
-    ) -> tuple[Log, ...]:
-        """All logs of one contract, in order; asks for smaller ranges when a node refuses large ones.
+    ) -> Iterator[Log]:
+        """All logs of one contract, in order and however many, with one answer's worth of them in memory.
+
+        Anyone can make a contract write logs, so their number is no reason to give up. Smaller ranges are asked for
+        when a node refuses large ones, and when an answer is too long or takes too long.
 
         Args:
             address: The contract.
-            topics: Wanted topics by position, null for any.
+            topics: Wanted topics by position: one, several of which any will do, or null for any.
             first: First block.
             last: Last block.
 
         Raises:
+            NodeUnreachableError: An answer does not make sense, or there is none even for a single block.
             RpcError: The node refuses even single blocks.
         """
         end = last if isinstance(last, int) else self.block(last).number
-        found: list[Log] = []
         start, span = first, max(end - first + 1, 1)
         while start <= end:
             stop = min(start + span - 1, end)
@@ -297,14 +299,14 @@ class Connection:
                     raise
                 span = max((stop - start + 1) // 4, 1)
                 continue
-            if not isinstance(raw, list) or len(raw) + len(found) > _MAX_LOGS:
+            if not isinstance(raw, list):
                 raise self._nonsense("eth_getLogs")
-            found.extend(self._log(item) for item in raw if isinstance(item, Mapping) and not item.get("removed"))
-            start = stop + 1
-        wanted = address.lower()
-        if any(log.address.lower() != wanted or not first <= log.block <= end for log in found):
-            raise self._nonsense("eth_getLogs")
-        return tuple(sorted(found, key=lambda log: (log.block, log.index)))
+            found = [self._log(item) for item in raw if isinstance(item, Mapping) and not item.get("removed")]
+            if not all(_wanted(log, address, topics, start, stop) for log in found):
+                raise self._nonsense("eth_getLogs")
+            yield from sorted(found, key=lambda log: (log.block, log.index))
+            # A crowded stretch must not make everything after it a crawl.
+            start, span = stop + 1, 2 * span
 
     def transaction_input(self, tx_hash: str) -> tuple[str | None, bytes]:
         """Where a transaction went and its call data.
@@ -579,3 +581,14 @@ def check_code(code: bytes, what: str, address: str) -> None:
 
 def _block_param(block: BlockId) -> str:
     return hex(block) if isinstance(block, int) else block
+
+
+def _wanted(log: Log, address: str, topics: Sequence[str | Sequence[str] | None], first: int, last: int) -> bool:
+    """Whether a log is one that was asked for; a node may answer anything."""
+    if log.address.lower() != address.lower() or not first <= log.block <= last or len(log.topics) < len(topics):
+        return False
+    for topic, accepted in zip(log.topics, topics, strict=False):
+        choices = [accepted] if isinstance(accepted, str) else accepted
+        if choices is not None and f"0x{topic.hex()}" not in [choice.lower() for choice in choices]:
+            return False
+    return True

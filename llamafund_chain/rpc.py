@@ -5,10 +5,12 @@ Imports web3, so it is imported only where a connection is made.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from web3 import HTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
@@ -17,7 +19,15 @@ from llamafund_chain.text import printable
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
-"""Seconds; simulations and log searches of a remote node take a while."""
+"""Seconds of silence; simulations and log searches of a remote node take a while."""
+
+ANSWER_TIMEOUT = 120.0
+"""Seconds that a whole answer may take, however steadily it drips in."""
+
+MAX_ANSWER_BYTES = 32 << 20
+"""Longest answer that is read: several times the logs that fit into one block."""
+
+_BLOCK_BYTES = 1 << 16
 
 
 def shown_url(url: str) -> str:
@@ -33,26 +43,29 @@ def shown_url(url: str) -> str:
     return printable(f"{parts.scheme}://{host}{port}", 200)
 
 
+class AnswerTooLongError(NodeUnreachableError):
+    """The answer is longer than `MAX_ANSWER_BYTES`; asking for less may help."""
+
+
 class NodeProvider(HTTPProvider):
     """Sends each request once; a request that fails is never repeated behind the caller's back."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(
-            url,
-            request_kwargs={"timeout": (CONNECT_TIMEOUT, READ_TIMEOUT)},
-            exception_retry_configuration=None,
-        )
+        super().__init__(url, exception_retry_configuration=None)
+        self._url = url
         self._shown = shown_url(url)
+        self._session = _Session()
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """One JSON-RPC request.
 
         Raises:
+            AnswerTooLongError: The answer is longer than what is read.
             NodeUnreachableError: There was no answer, or it is not JSON-RPC.
         """
         try:
-            response = super().make_request(method, params)
-        except requests.exceptions.Timeout as error:
+            response = self.decode_rpc_response(self._post(method, self.encode_rpc_request(method, params)))
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise NodeUnreachableError(
                 f"The node at {self._shown} did not answer in time",
                 f"The request was {method}",
@@ -65,7 +78,7 @@ class NodeProvider(HTTPProvider):
                 "It is no JSON-RPC node, or refuses this client",
                 "Check the address given with --rpc",
             ) from error
-        except (requests.exceptions.RequestException, OSError) as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise NodeUnreachableError(
                 f"There is no node at {self._shown}",
                 _reason(error),
@@ -77,12 +90,93 @@ class NodeProvider(HTTPProvider):
             raise self._nonsense(method)
         return response
 
+    def _post(self, method: RPCEndpoint, data: bytes) -> bytes:
+        """The answer's bytes, all of them within `ANSWER_TIMEOUT`.
+
+        A socket's timeout counts from byte to byte, also while headers arrive, so only another thread can say that
+        the whole has taken too long. The one that still waits then is left behind and ends with the process.
+        """
+        errand = _Errand(self._session, self._url, data)
+        errand.start()
+        errand.join(ANSWER_TIMEOUT)
+        if errand.is_alive():
+            errand.abandoned.set()
+            self._session = _Session()
+            raise requests.exceptions.ReadTimeout(f"No whole answer within {ANSWER_TIMEOUT:.0f} seconds")
+        if errand.too_long:
+            raise AnswerTooLongError(
+                f"The answer of {self._shown} to {method} is longer than {MAX_ANSWER_BYTES >> 20} MiB",
+                "No more than that is read at once",
+                "Name another node with --rpc if this happens again",
+            )
+        if errand.failure is not None:
+            raise errand.failure
+        return bytes(errand.answer)
+
     def _nonsense(self, method: str) -> NodeUnreachableError:
         return NodeUnreachableError(
             f"The server at {self._shown} answered {method} with something that is not JSON-RPC",
             "It is not a node of an Ethereum chain",
             "Check the address given with --rpc",
         )
+
+
+class _Session(requests.Session):
+    """Sees no redirection in any answer: even to refuse one, the library would read and unpack its whole body."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - the name is the library's
+        return None
+
+
+class _Errand(threading.Thread):
+    """One HTTP request on a thread of its own.
+
+    Attributes:
+        answer: The body so far.
+        failure: What ended the request early.
+        too_long: Whether the body is longer than `MAX_ANSWER_BYTES`.
+        abandoned: Set by whoever no longer waits for it.
+    """
+
+    def __init__(self, session: requests.Session, url: str, data: bytes) -> None:
+        super().__init__(name="llamafund-rpc", daemon=True)
+        self._session = session
+        self._url = url
+        self._data = data
+        self.answer = bytearray()
+        self.failure: BaseException | None = None
+        self.too_long = False
+        self.abandoned = threading.Event()
+
+    def run(self) -> None:
+        """Send the request and read the answer."""
+        try:
+            self._run()
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
+            self.failure = error
+
+    def _run(self) -> None:
+        # Packed bytes could unpack to a thousand times their length; what is packed unasked is refused unread.
+        with self._session.post(
+            self._url,
+            data=self._data,
+            headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
+            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            if not 200 <= response.status_code < 300:
+                raise requests.exceptions.HTTPError(response=response)
+            encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+            if encoding not in ("", "identity"):
+                raise ValueError("It is packed, though that was not asked for")
+            while block := response.raw.read(_BLOCK_BYTES, decode_content=False):
+                self.answer += block
+                if len(self.answer) > MAX_ANSWER_BYTES:
+                    self.too_long = True
+                    return
+                if self.abandoned.is_set():
+                    return
 
 
 def _reason(error: BaseException) -> str:

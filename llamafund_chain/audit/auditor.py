@@ -33,7 +33,19 @@ from llamafund_chain.audit.model import Asset, AuditReport, CampaignFacts, Signe
 from llamafund_chain.audit.money import Statement, columns, compare, money_report
 from llamafund_chain.audit.pictures import money_flows, reference_levels, training_curves
 from llamafund_chain.audit.verdict import conclude
-from llamafund_chain.campaign import CampaignClient, CampaignState
+from llamafund_chain.campaign import (
+    Activated,
+    CampaignClient,
+    CampaignState,
+    Claimed,
+    DeadlinesExtended,
+    MilestoneAttested,
+    Pledged,
+    Refunded,
+    Stopped,
+    StopVoted,
+    Unpledged,
+)
 from llamafund_chain.chain import Block, Connection, Finality
 from llamafund_chain.checks import Check, discover
 from llamafund_chain.errors import LlamafundError, NotFinalError
@@ -55,6 +67,19 @@ LIMITS = (
     "What the payees spent the money on.",
     "Who the people behind the addresses are; the names are the proposal's.",
     "Whether the store will still have the files tomorrow.",
+)
+
+# An update costs its sender a fee and moves nothing: however many there are, the audit does not read them.
+_TOLD = (
+    Pledged,
+    Unpledged,
+    Activated,
+    MilestoneAttested,
+    Claimed,
+    Refunded,
+    StopVoted,
+    Stopped,
+    DeadlinesExtended,
 )
 
 
@@ -212,7 +237,8 @@ class _Draft:
 
     def _story(self) -> Story:
         connection = self._client.connection
-        events = self._client.events(None, self._block.number)
+        self._shop.progress("Reading the campaign's events")
+        events = self._client.each_event(None, self._block.number, only=_TOLD)
         return tell(self._client.terms, events, connection.timestamp)
 
     def _timeline(self, story: Story, state: CampaignState) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -64,7 +64,7 @@ class Story:
     stop_support: int
 
 
-def tell(terms: Terms, events: Sequence[CampaignEvent], time_of: Callable[[int], int]) -> Story:
+def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int], int]) -> Story:
     """Add the events up.
 
     Args:

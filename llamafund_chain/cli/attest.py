@@ -24,6 +24,7 @@ from llamafund_chain.cli.options import (
 )
 from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.terms import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from llamafund_chain.checks import CheckResult
     from llamafund_chain.manifests import EvidenceManifest
     from llamafund_chain.store import Store
+
+_MOST_DAYS = 30
+"""A signature that counts for long counts for a campaign that has changed meanwhile."""
 
 _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 
@@ -59,6 +63,17 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
     show_default=True,
     help="Random training segments to repeat bit for bit.",
 )
+@click.option(
+    "--withhold-content",
+    is_flag=True,
+    help="State that the content itself is not published; without it no such attestation is signed.",
+)
+@click.option(
+    "--expiry-days",
+    type=click.IntRange(1, 3650),
+    metavar="DAYS",
+    help=f"Propose: how long the signatures count [7]. Co-sign: the longest that is accepted [{_MOST_DAYS}].",
+)
 @click.option("--skip-check", "skipped", multiple=True, metavar="NAME", help="Leave a check out; repeatable.")
 @rpc_option
 @finality_option
@@ -73,6 +88,8 @@ def attest(
     attestation_file: Path | None,
     out: Path,
     replay_segments: int,
+    withhold_content: bool,
+    expiry_days: int | None,
     skipped: tuple[str, ...],
     rpc: str,
     finality: Finality,
@@ -87,8 +104,8 @@ def attest(
 
     Fetches and hashes everything from the store, runs every check that is installed, and signs only when none
     fails; the signature needs no gas. With --milestone and --evidence it proposes the attestation, with
-    --attestation it adds a signature to somebody else's. A signature says that you checked: what a check left out
-    would have found is on your name.
+    --attestation it adds a signature to somebody else's, unless that withholds the content or counts for longer
+    than you agree to. A signature says that you checked: what a check left out would have found is on your name.
 
     \b
     Example:
@@ -100,6 +117,7 @@ def attest(
     from llamafund_chain.cli.shared import open_campaign
     from llamafund_chain.store import open_store
     from llamafund_chain.text import from_millionths
+    from llamafund_chain.times import duration, when
 
     if (attestation_file is None) == (milestone is None and evidence is None) or (milestone is None) != (
         evidence is None
@@ -123,7 +141,10 @@ def attest(
             "Use an attestor's wallet",
         )
     source = open_store(store)
-    statement, manifest = _statement(client, state, source, given, milestone, evidence)
+    if given is not None:
+        _check_expiry(given.statement, state, _MOST_DAYS if expiry_days is None else expiry_days)
+    expiry = None if expiry_days is None else state.timestamp + expiry_days * DAY
+    statement, manifest = _statement(client, state, source, given, milestone, evidence, expiry, withhold_content)
     results = _check(client, state, source, statement, manifest, replay_segments, skipped)
     failed = [result for result in results if result.status == "fail"]
     facts: dict[str, JsonValue] = {
@@ -132,7 +153,11 @@ def attest(
         "milestone": statement.milestone,
         "kind": statement.kind.name,
         "evidence": statement.evidence,
+        "content_root": statement.content_root,
+        "content_size": statement.content_size,
+        "content_withheld": _withheld(statement),
         "score": statement.score,
+        "expiry": statement.expiry,
         "attestor": account.address,
         "checks": [{"name": r.name, "status": r.status, "detail": r.detail, "data": dict(r.data)} for r in results],
     }
@@ -144,23 +169,40 @@ def attest(
             "; ".join(f"{result.name}: {result.detail.rstrip('.')}" for result in failed),
             "Tell the researcher, and the backers if it looks like fraud",
         )
+    content = (
+        "withheld: the attestation names no bytes, and nobody can hold you to any"
+        if _withheld(statement)
+        else f"{statement.content_size} bytes with the root {statement.content_root}"
+    )
+    expires = f"{when(statement.expiry)}, in {duration(statement.expiry - state.timestamp)}"
+    said = (
+        ("milestone", f"{statement.milestone} ({statement.kind.name})"),
+        ("evidence", statement.evidence),
+        ("content", content),
+        ("score", from_millionths(statement.score)),
+        ("expires", expires),
+    )
     if not as_json:
         note("\n".join(listed))
-    ask(f"All checks done. Sign milestone {statement.milestone} as {account.address}?", yes=yes)
+    ask(
+        f"All checks done. The evidence is {statement.evidence}, the score {from_millionths(statement.score)}, "
+        f"the content {content}; the signature expires {expires}. "
+        f"Sign milestone {statement.milestone} as {account.address}?",
+        yes=yes,
+    )
     chain_id = client.connection.chain_id
     signatures: dict[str, str] = {}
     if given is not None:
         contracts = {attestor for attestor in attestors if client.connection.code(attestor)}
-        merge([given], attestors, contracts=contracts)
-        signatures = {entry.signer: entry.signature for entry in given.signatures}
+        _, signers, collected = merge([given], attestors, contracts=contracts, judge=client.accepts_signature)
+        names = [attestor for place, attestor in enumerate(attestors) if signers >> place & 1]
+        signatures = {name: f"0x{signature.hex()}" for name, signature in zip(names, collected, strict=True)}
     signatures[account.address] = statement.sign(account, chain_id, address)
     AttestationFile.create(statement, chain_id, address, signatures).save(out)
     lines = rows(
         (
             ("attestation", str(out)),
-            ("milestone", f"{statement.milestone} ({statement.kind.name})"),
-            ("evidence", statement.evidence),
-            ("score", from_millionths(statement.score)),
+            *said,
             ("signatures", f"{len(signatures)}; {client.terms.quorum} are needed"),
         )
     )
@@ -213,6 +255,8 @@ def _statement(
     given: AttestationFile | None,
     milestone: int | None,
     evidence: str | None,
+    expiry: int | None,
+    withhold_content: bool,
 ) -> tuple[Attestation, EvidenceManifest]:
     """What would be signed, and the evidence that it names."""
     from llamafund_chain.attestation import propose
@@ -237,24 +281,49 @@ def _statement(
     progress("Fetching the evidence")
     manifest: EvidenceManifest = fetch_manifest(store, sha256, kinds[client.terms.milestones[number].kind])
     if given is None:
-        return propose(client, number, manifest), manifest
+        return propose(client, number, manifest, expiry, withhold_content=withhold_content), manifest
     statement = given.statement
-    _compare(statement, propose(client, number, manifest, statement.expiry), state)
+    _compare(statement, propose(client, number, manifest, statement.expiry, withhold_content=withhold_content))
     return statement, manifest
 
 
-def _compare(statement: Attestation, own: Attestation, state: CampaignState) -> None:
-    """Refuse to co-sign what one would not have proposed oneself."""
+def _withheld(statement: Attestation) -> bool:
+    return statement.content_size == 0 and int(statement.content_root, 16) == 0
+
+
+def _check_expiry(statement: Attestation, state: CampaignState, most_days: int) -> None:
+    """Refuse to co-sign what has expired, or would count for longer than one agreed to."""
     from llamafund_chain.times import when
 
     if statement.expiry <= state.timestamp:
         raise VerificationError(
             f"The attestation expired at {when(statement.expiry)}", remedy="Propose it again with --milestone"
         )
-    withheld = statement.content_size == 0 and int(statement.content_root, 16) == 0
+    if statement.expiry > state.timestamp + most_days * DAY:
+        raise VerificationError(
+            f"The attestation would count until {when(statement.expiry)}",
+            f"That is more than {most_days} days from the chain's now",
+            "Ask for one that expires sooner, or say with --expiry-days how many days you accept",
+        )
+
+
+def _compare(statement: Attestation, own: Attestation) -> None:
+    """Refuse to co-sign what one would not have proposed oneself."""
+    if _withheld(statement) and not _withheld(own):
+        raise VerificationError(
+            "The attestation says that the content is withheld",
+            "It names no root and no size, so that nobody could ever prove which bytes you vouched for",
+            "Do not sign it, unless the campaign was meant so and you say --withhold-content",
+        )
+    if _withheld(own) and not _withheld(statement):
+        raise VerificationError(
+            "The attestation names the content by its root and size",
+            "With --withhold-content you would not have proposed that",
+            "Leave --withhold-content out to sign it as it is",
+        )
     for name in ("kind", "evidence", "parent", "content_root", "content_size", "score"):
         theirs, ours = getattr(statement, name), getattr(own, name)
-        if theirs != ours and not (withheld and name.startswith("content_")):
+        if theirs != ours:
             raise VerificationError(
                 f"The attestation says {name} {theirs}", f"Chain and evidence say {ours}", "Do not sign it"
             )
@@ -276,8 +345,13 @@ def _check(
 
     progress("Fetching what came before")
     proposal = fetch_manifest(store, client.terms.proposal, ProposalManifest)
-    earlier = [event for event in client.events(last=state.block) if isinstance(event, MilestoneAttested)]
-    ancestry = tuple(fetch_manifest(store, event.evidence, EvidenceManifest) for event in earlier)
+    # Anyone may fill the campaign's log with votes and updates; of these there is at most one for each milestone.
+    earlier = client.each_event(last=state.block, only=[MilestoneAttested])
+    ancestry = tuple(
+        fetch_manifest(store, event.evidence, EvidenceManifest)
+        for event in earlier
+        if isinstance(event, MilestoneAttested)
+    )
     with tempfile.TemporaryDirectory(prefix="llamafund-attest-") as workdir:
         context = CheckContext(
             store=store,

@@ -49,7 +49,7 @@ def submit(
             )
     attestors = client.terms.attestors
     contracts = {attestor for attestor in attestors if client.connection.code(attestor)}
-    attestation, signers, signatures = merge(loaded, attestors, contracts=contracts)
+    attestation, signers, signatures = merge(loaded, attestors, contracts=contracts, judge=client.accepts_signature)
     account = unlock(wallet, keystore, passphrase_file)
     receipt = client.attest(account, attestation, signers, signatures)
     state = client.state(receipt.block)

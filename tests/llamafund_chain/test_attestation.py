@@ -175,6 +175,41 @@ def test_a_contracts_signature_is_left_to_the_contract() -> None:
     assert merge([file], (one.address,), contracts=[one.address])[2] == (b"\x12\x34",)
 
 
+@pytest.mark.parametrize("with_code", [False, True])
+@pytest.mark.parametrize("junk_first", [False, True])
+def test_a_junk_signature_does_not_shadow_a_good_one(with_code: bool, junk_first: bool) -> None:
+    (one,) = accounts(7)
+    junk = AttestationFile.create(STATEMENT, 31337, CAMPAIGN, {one.address: "0x" + "11" * 65})
+    files = [junk, signed(one)] if junk_first else [signed(one), junk]
+    _, signers, signatures = merge(files, (one.address,), contracts=[one.address] if with_code else [])
+    assert signers == 1
+    assert [signature.hex() for signature in signatures] == [STATEMENT.sign(one, 31337, CAMPAIGN)[2:]]
+
+
+def test_of_a_contracts_signatures_the_one_that_it_accepts_counts() -> None:
+    (one,) = accounts(7)
+    files = [
+        AttestationFile.create(STATEMENT, 31337, CAMPAIGN, {one.address: text}) for text in ("0x11", "0x22", "0x11")
+    ]
+    asked: list[tuple[str, bytes]] = []
+
+    def judge(signer: str, digest: bytes, signature: bytes) -> bool:
+        asked.append((signer, digest))
+        return signature == b"\x22"
+
+    assert merge(files, (one.address,), contracts=[one.address], judge=judge)[2] == (b"\x22",)
+    assert set(asked) == {(one.address, STATEMENT.digest(31337, CAMPAIGN))}
+    with pytest.raises(VerificationError, match="does not accept it"):
+        merge(files, (one.address,), contracts=[one.address], judge=lambda *_: False)
+
+
+def test_different_signatures_that_nobody_can_judge_are_refused_by_name() -> None:
+    (one,) = accounts(7)
+    files = [AttestationFile.create(STATEMENT, 31337, CAMPAIGN, {one.address: text}) for text in ("0x11", "0x22")]
+    with pytest.raises(VerificationError, match=rf"different signatures for {one.address}.*files 1, 2"):
+        merge(files, (one.address,), contracts=[one.address])
+
+
 def test_nothing_cannot_be_merged() -> None:
     with pytest.raises(UsageError):
         merge([], ())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import pytest
 
-from llamafund_chain import chain
+from llamafund_chain import chain, rpc
 from llamafund_chain.chain import Call, connect, require_final
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError, UsageError, VerificationError
 from llamafund_chain.reverts import ContractRefusedError
@@ -219,7 +221,7 @@ def test_logs_are_fetched_in_smaller_ranges_when_a_node_refuses_large_ones(devne
     for amount in (1, 2, 3):
         devnet.mint_token(token, NOBODY, amount)
         devnet.finalize()
-    whole = connection.logs(token)
+    whole = list(connection.logs(token))
     request, spans = connection.request, []
 
     def stingy(method: str, *params: dict[str, str]) -> object:
@@ -231,7 +233,7 @@ def test_logs_are_fetched_in_smaller_ranges_when_a_node_refuses_large_ones(devne
         return request(method, *params)
 
     monkeypatch.setattr(connection, "request", stingy)
-    assert connection.logs(token) == whole
+    assert list(connection.logs(token)) == whole
     assert len(whole) == 3
     assert max(spans) > 2 >= min(spans)
 
@@ -249,7 +251,139 @@ def test_logs_of_another_contract_are_not_taken_for_this_ones(devnet, monkeypatc
 
     monkeypatch.setattr(connection, "request", liar)
     with pytest.raises(NodeUnreachableError, match="makes no sense"):
-        connection.logs(NOBODY)
+        list(connection.logs(NOBODY))
+
+
+def test_logs_of_another_kind_than_asked_for_are_not_taken(devnet, monkeypatch) -> None:
+    connection = connect(devnet.rpc_url)
+    token = devnet.deploy_token()
+    devnet.mint_token(token, NOBODY, 1)
+    (minted,) = connection.logs(token)
+    topic, other = f"0x{minted.topics[0].hex()}", "0x" + "12" * 32
+    assert list(connection.logs(token, topics=[[other, topic]])) == [minted]
+    assert list(connection.logs(token, topics=[None, None, f"0x{minted.topics[2].hex()}"])) == [minted]
+    assert list(connection.logs(token, topics=[other])) == []
+    request = connection.request
+    monkeypatch.setattr(
+        connection,
+        "request",
+        lambda method, *params: request(
+            method, *({**params[0], "topics": []} if method == "eth_getLogs" else one for one in params)
+        ),
+    )
+    with pytest.raises(NodeUnreachableError, match="makes no sense"):
+        list(connection.logs(token, topics=[other]))
+
+
+def test_a_crowded_stretch_does_not_make_the_rest_of_the_search_a_crawl(node) -> None:
+    asked: list[int] = []
+
+    def refuse_early(method: str) -> bytes:
+        return result("0x1") if method == "eth_chainId" else result([])
+
+    connection = connect(node(refuse_early))
+    request = connection.request
+
+    def crowded(method: str, *params: dict[str, str]) -> object:
+        first, last = int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16)
+        asked.append(last - first + 1)
+        if first <= 1_000 <= last and last > first:
+            raise rpc.AnswerTooLongError("too many")
+        return request(method, *params)
+
+    connection.request = crowded  # type: ignore[method-assign]
+    assert list(connection.logs(NOBODY, last=1_000_000)) == []
+    assert len(asked) < 100
+
+
+Respond = Callable[[BaseHTTPRequestHandler, threading.Event], None]
+
+
+@pytest.fixture
+def hostile() -> Iterator[Callable[[Respond], str]]:
+    """Starts servers that answer byte by byte as they are told, until the test ends; gives their address."""
+    over = threading.Event()
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(respond: Respond) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                with contextlib.suppress(OSError):
+                    respond(self, over)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    over.set()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_answer_that_would_unpack_to_a_bomb_is_never_unpacked(hostile) -> None:
+    honest = result("0x1")
+    accepted: list[str | None] = []
+
+    def respond(handler: BaseHTTPRequestHandler, _: threading.Event) -> None:
+        accepted.append(handler.headers["Accept-Encoding"])
+        body = gzip.compress(honest)
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    with pytest.raises(NodeUnreachableError):
+        connect(hostile(respond))
+    assert accepted == ["identity"]
+
+
+@pytest.mark.parametrize("redirect", [False, True])
+def test_an_answer_without_end_is_read_only_so_far(hostile, monkeypatch: pytest.MonkeyPatch, redirect: bool) -> None:
+    monkeypatch.setattr(rpc, "MAX_ANSWER_BYTES", 1 << 20)
+
+    def respond(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+        handler.send_response(302 if redirect else 200)
+        if redirect:
+            handler.send_header("Location", "/elsewhere")
+        handler.end_headers()
+        while not over.is_set():
+            handler.wfile.write(b"0" * 65_536)
+
+    with pytest.raises(NodeUnreachableError, match="HTTP status 302" if redirect else "longer than 1 MiB"):
+        connect(hostile(respond))
+
+
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_an_answer_that_drips_forever_ends_at_the_deadline(hostile, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    monkeypatch.setattr(rpc, "ANSWER_TIMEOUT", 0.5)
+
+    def respond(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\n" + (b"\r\n" if part == "body" else b"X: "))
+        while not over.wait(0.01):
+            handler.wfile.write(b"0")
+
+    with pytest.raises(NodeUnreachableError, match="did not answer in time"):
+        connect(hostile(respond))
+
+
+def test_a_body_that_ends_too_early_is_no_answer(hostile) -> None:
+    def respond(handler: BaseHTTPRequestHandler, _: threading.Event) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        handler.wfile.write(result("0x1"))
+
+    with pytest.raises(NodeUnreachableError):
+        connect(hostile(respond))
 
 
 def accounts(*numbers: int):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from llamafund_chain.attestation import AttestationFile, propose
+from llamafund_chain.attestation import Attestation, AttestationFile, propose
 
+DAY = 86_400
 NOBODY = "0x00000000000000000000000000000000000000bb"
 
 
@@ -182,6 +183,73 @@ def test_a_statement_that_one_would_not_make_oneself_is_not_co_signed(
     AttestationFile.create(statement, chain_id, stage.client.address, signatures).save(tmp_path / "theirs.json")
     attest("--attestation", tmp_path / "theirs.json").refused(3)
     assert not (tmp_path / "out.json").exists()
+
+
+@pytest.fixture
+def theirs(stage, tmp_path: Path):
+    """Writes another attestor's file; its path."""
+
+    def write(statement: Attestation) -> Path:
+        chain_id = stage.devnet.connection.chain_id
+        signatures = {stage.attestors[1].address: statement.sign(stage.attestors[1], chain_id, stage.client.address)}
+        AttestationFile.create(statement, chain_id, stage.client.address, signatures).save(tmp_path / "theirs.json")
+        return tmp_path / "theirs.json"
+
+    return write
+
+
+def test_a_file_that_withholds_the_content_is_not_co_signed_unasked(attest, stage, theirs, tmp_path: Path) -> None:
+    stage.open()
+    stage.fund()
+    path = theirs(propose(stage.client, 0, stage.run.dataset, withhold_content=True))
+    attest("--attestation", path).refused(3, "content is withheld", "--withhold-content")
+    assert not (tmp_path / "out.json").exists()
+    ran = attest("--attestation", path, "--withhold-content")
+    assert ran.code == 0, ran.stderr
+    assert (ran.json["content_withheld"], ran.json["content_size"], ran.json["content_root"]) == (True, 0, "00" * 32)
+
+
+def test_who_means_to_withhold_the_content_does_not_co_sign_a_file_that_names_it(attest, stage, theirs) -> None:
+    stage.open()
+    stage.fund()
+    path = theirs(propose(stage.client, 0, stage.run.dataset))
+    attest("--attestation", path, "--withhold-content").refused(3, "by its root and size")
+
+
+def test_a_signature_that_never_expires_is_not_co_signed(attest, stage, theirs, tmp_path: Path) -> None:
+    stage.open()
+    stage.fund()
+    path = theirs(propose(stage.client, 0, stage.run.dataset, 2**64 - 1))
+    attest("--attestation", path).refused(3, "more than 30 days", "--expiry-days")
+    attest("--attestation", path, "--expiry-days", 3650).refused(3, "more than 3650 days")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_how_long_a_co_signature_counts_is_bounded_to_the_second(attest, stage, theirs) -> None:
+    stage.open()
+    stage.fund()
+    now = stage.devnet.connection.timestamp()
+    last = theirs(propose(stage.client, 0, stage.run.dataset, now + 30 * DAY))
+    assert attest("--attestation", last).code == 0
+    attest("--attestation", last, "--expiry-days", 29).refused(3, "more than 29 days")
+    beyond = theirs(propose(stage.client, 0, stage.run.dataset, now + 30 * DAY + 1))
+    attest("--attestation", beyond).refused(3, "more than 30 days")
+    assert attest("--attestation", beyond, "--expiry-days", 31).code == 0
+
+
+def test_who_signs_is_shown_the_content_and_the_expiry(attest, llamafund, stage, tmp_path: Path) -> None:
+    stage.open()
+    stage.fund()
+    content = stage.run.dataset.content
+    asked = attest(*proposing(0, stage.run.dataset.sha256), "--expiry-days", 3, yes=False)
+    asked.refused(2, content.root, f"{content.size} bytes", "expires", "3 days")
+    hidden = attest(*proposing(0, stage.run.dataset.sha256), "--withhold-content", yes=False)
+    hidden.refused(2, "withheld")
+    ran = attest(*proposing(0, stage.run.dataset.sha256), "--expiry-days", 3)
+    assert (ran.json["content_root"], ran.json["content_size"]) == (content.root, content.size)
+    assert ran.json["content_withheld"] is False
+    signed = AttestationFile.load(tmp_path / "out.json").statement
+    assert ran.json["expiry"] == signed.expiry == stage.devnet.connection.timestamp() + 3 * DAY
 
 
 def test_a_file_of_another_campaign_or_chain_or_with_a_bad_signature_is_not_co_signed(

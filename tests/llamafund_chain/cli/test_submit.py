@@ -6,10 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from eth_utils import to_checksum_address
 
 from llamafund_chain.attestation import Attestation, AttestationFile, propose
+from llamafund_chain.chain import Call
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
+WALLET = bytes.fromhex("60218060093d393df3631626ba7e60e01b60005260643560f81c602214601b57600080fd5b60206000f3")
+"""A contract that accepts (ERC-1271) whatever signature begins with the byte 0x22, and reverts at any other."""
 
 
 @pytest.fixture
@@ -111,3 +115,22 @@ def test_what_is_no_campaign_takes_no_attestation(llamafund, stage, write) -> No
     path = write("one.json", 0)
     llamafund("submit", NOBODY, path, "--rpc", stage.devnet.rpc_url, wallet="backer0").refused(3)
     llamafund("submit", NOBODY, path, "--rpc", "http://127.0.0.1:9", wallet="backer0").refused(4)
+
+
+def test_a_junk_signature_for_a_wallet_contract_does_not_shadow_the_one_it_accepts(
+    llamafund, stage, tmp_path: Path, untouched
+) -> None:
+    wallet = stage.devnet.connection.send(stage.researcher, Call(None, WALLET)).contract_address
+    wallet = to_checksum_address(wallet)
+    client = stage.open(attestors=(wallet, stage.attestors[0].address), quorum=1)
+    stage.fund()
+    statement, chain_id = propose(client, 0, stage.run.dataset), stage.devnet.connection.chain_id
+    files = [tmp_path / "junk.json", tmp_path / "good.json"]
+    for path, signature in zip(files, ("0x11", "0x2233"), strict=True):
+        AttestationFile.create(statement, chain_id, client.address, {wallet: signature}).save(path)
+    with untouched():
+        submit(llamafund, stage, files[0]).refused(3, wallet, "does not accept it")
+    ran = submit(llamafund, stage, *files)
+    assert ran.code == 0, ran.stderr
+    assert ran.json["signers"] == [wallet]
+    assert client.state().attested == 1
