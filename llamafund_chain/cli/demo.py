@@ -61,7 +61,7 @@ def demo(out: Path, json_file: Path | None, recipe: Path | None, promise: str | 
 
         write_file(json_file, facts.to_json().encode())
     if not facts.held:
-        raise LlamafundError("The story did not hold", facts.broken, f"Everything up to there lies in {facts.folder}")
+        raise LlamafundError("The story did not hold", facts.broken)
 
 
 def _own_recipe() -> Path:
@@ -88,6 +88,6 @@ def _bits(text: str) -> Decimal:
         raise UsageError(
             f"{text!r} is not a number of bits per byte",
             "It is above 0, below 100 and has at most six decimals",
-            "Write it like 2.3",
+            "Write it like 2.35",
         )
     return value

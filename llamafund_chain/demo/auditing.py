@@ -47,20 +47,28 @@ def audit_campaign(stage: Stage, plot: Plot) -> None:
     )
     replayed = [check for check in report.checks if check.name.startswith("replay") and check.status == "pass"]
     stage.expect("The auditor repeated a part of the training, too", bool(replayed), silent=True)
-    money = report.money
-    stage.expect(
-        "Events and contract state tell the same story about the money",
-        money is not None
-        and (money.events.pledged, money.events.claimed, money.events.refunded)
-        == (money.state.pledged, money.state.claimed, money.state.refunded),
-        silent=True,
-    )
+    expect_books_agree(stage, report)
     client = stage.client(plot.campaign)
     fact = close_books(
         stage, client, "honest", "A small Llama that has read the Python reference", "Delivered and paid in full"
     )
     stage.expect_equal("The campaign is", fact.status, "Completed")
     stage.expect_equal("Left in the contract", client.asset.format(client.state().balance), "0 ETH")
+
+
+def expect_books_agree(stage: Stage, report: AuditReport) -> None:
+    """Expect that an audit found the same money in the events and in the contract's state, and none missing."""
+    money = report.money
+    checks = [check for check in report.checks if check.group == "money"]
+    agree = money is not None and all(
+        getattr(money.events, name) == getattr(money.state, name)
+        for name in ("pledged", "released", "claimed", "refunded", "refundable", "locked")
+    )
+    stage.expect(
+        "The audit finds the same money in the events and in the contract",
+        agree and bool(checks) and all(check.status == "pass" for check in checks),
+        "" if money is None else f"{money.state.claimed} paid, {money.state.refunded} refunded",
+    )
 
 
 def run_audit(

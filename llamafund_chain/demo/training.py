@@ -13,6 +13,7 @@ from llamafund_chain.demo import cast
 from llamafund_chain.demo.facts import TrainingFact
 from llamafund_chain.demo.milestones import claim_share, expect_checks_passed, pass_window, submit
 from llamafund_chain.demo.processes import run_python
+from llamafund_chain.demo.stage import StoryError
 from llamafund_chain.errors import ExitCode
 from llamafund_chain.text import from_millionths
 
@@ -21,15 +22,16 @@ if TYPE_CHECKING:
     from llamafund_chain.demo.stage import Stage
     from llamafund_chain.manifests import CheckpointManifest, WeightsManifest
 
-_PROMPT = "The import statement"
+_PROMPT = "A class definition is"
 
 _GENERATE = """
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
+set_seed(0)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder)
 begin = tokenizer(prompt, return_tensors="pt")
-words = model.generate(**begin, max_new_tokens=48, repetition_penalty=1.2)
+words = model.generate(**begin, do_sample=True, top_k=20, min_new_tokens=24, max_new_tokens=40)
 print(tokenizer.decode(words[0], skip_special_tokens=True))
 """
 
@@ -213,8 +215,7 @@ def _show_result(stage: Stage, plot: Plot) -> None:
     weights = load_weights(stage, plot.weights)
     stage.keep(stage.folder.manifests / "weights.json", weights.to_bytes())
     stage.facts.manifests["weights"] = plot.weights
-    training = stage.facts.training
-    assert training is not None, "act 4 records the training"
+    training = _training(stage)
     reached = weights.metrics[cast.METRIC]
     unigram = min(value for name, value in weights.metrics.items() if name.startswith("unigram") and "bits" in name)
     training.heldout_bits_per_byte = reached
@@ -322,13 +323,17 @@ def refuse(
     stage.expect(f"{must_name} caught it", bool(said) and not out.exists(), ", ".join(sorted(failed)), silent=True)
 
 
+def _training(stage: Stage) -> TrainingFact:
+    if stage.facts.training is None:
+        raise StoryError("Act 5 comes after act 4")
+    return stage.facts.training
+
+
 def _expect_replay(stage: Stage, result: dict[str, Any]) -> None:
     replayed = [check for check in result["checks"] if check["name"].startswith("replay")]
     held = bool(replayed) and all(check["status"] == "pass" for check in replayed)
     stage.expect("Repeated bit for bit", held, "; ".join(check["detail"] for check in replayed))
-    training = stage.facts.training
-    assert training is not None, "act 4 records the training"
-    training.replayed = [check["detail"] for check in replayed]
+    _training(stage).replayed = [check["detail"] for check in replayed]
 
 
 def _use_model(stage: Stage, plot: Plot) -> None:
@@ -356,6 +361,9 @@ def _use_model(stage: Stage, plot: Plot) -> None:
         "" if finished.exit_code == 0 else finished.stderr.strip()[-300:],
     )
     stage.narrator.quote(" ".join(words.split()))
-    training = stage.facts.training
-    assert training is not None, "act 4 records the training"
+    stage.narrator.say(
+        f"{_training(stage).parameters:,} parameters and {_training(stage).steps} steps make no scholar. But everybody "
+        "can check how it came about."
+    )
+    training = _training(stage)
     training.sample_prompt, training.sample = _PROMPT, words

@@ -85,7 +85,7 @@ def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) ->
         require_final(min(state.attested, first), min(latest.attested, first), "The dataset's attestation", finality)
         evidence = {
             event.milestone: event.evidence
-            for event in client.events(last=block)
+            for event in client.each_event(last=block, only=[MilestoneAttested])
             if isinstance(event, MilestoneAttested)
         }
         if first - 1 not in evidence:
