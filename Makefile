@@ -26,7 +26,7 @@ demo: setup ## The whole story, for real: fund, train, attest, pay, audit; then 
 test: setup lint unit ## All checks and all tests (no network needed after setup)
 
 unit: setup ## The tests alone; TEST_ARGS="-k words" selects
-	$(BIN)/python -m pytest -n $(JOBS) $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TEST_ARGS)
 
 lint: setup ## Style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -50,6 +50,12 @@ def demo(out: Path, json_file: Path | None, recipe: Path | None, promise: str | 
     """
     from llamafund_chain.demo.story import PROMISED_BITS_PER_BYTE, tell
 
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise UsageError(
+            f"The facts cannot be written to {json_file}",
+            f"The folder {json_file.absolute().parent} does not exist",
+            "Create it, or name another file with --json",
+        )
     facts = tell(
         out,
         recipe or _own_recipe(),

@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ set_seed(0)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder)
 begin = tokenizer(prompt, return_tensors="pt")
-words = model.generate(**begin, do_sample=True, top_k=20, min_new_tokens=24, max_new_tokens=40)
+length = {"min_new_tokens": 24, "max_new_tokens": 40}
+words = model.generate(**begin, **length, do_sample=True, top_k=20)
 print(tokenizer.decode(words[0], skip_special_tokens=True))
 """
 
@@ -203,8 +205,8 @@ def _show_losses(stage: Stage, links: list[CheckpointManifest]) -> None:
         rows.append(
             [
                 str(link.steps.last),
-                "" if trained is None else from_millionths(trained),
-                "" if heldout is None else from_millionths(heldout),
+                "" if trained is None else _six_digits(trained),
+                "" if heldout is None else _six_digits(heldout),
                 link.sha256[:16],
             ]
         )
@@ -224,14 +226,14 @@ def _show_result(stage: Stage, plot: Plot) -> None:
     stage.narrator.table(
         ["bits per byte of held-out text (lower is better)", ""],
         [
-            ["best model that only counts how often each token occurs", from_millionths(unigram)],
-            ["promised in the proposal", str(plot.bits_per_byte)],
-            ["this model", from_millionths(reached)],
+            ["best model that only counts how often each token occurs", _six_digits(unigram)],
+            ["promised in the proposal", _six_digits(training.promised_bits_per_byte)],
+            ["this model", _six_digits(reached)],
         ],
     )
     stage.expect("The model keeps the promise", reached <= training.promised_bits_per_byte, silent=True)
     stage.expect(
-        "The model is clearly better than counting",
+        "The model is better than counting",
         reached < unigram,
         f"{from_millionths(reached)} against {from_millionths(unigram)} bits per byte",
     )
@@ -323,6 +325,10 @@ def refuse(
     stage.expect(f"{must_name} caught it", bool(said) and not out.exists(), ", ".join(sorted(failed)), silent=True)
 
 
+def _six_digits(millionths: int) -> str:
+    return f"{Decimal(millionths).scaleb(-6):.6f}"
+
+
 def _training(stage: Stage) -> TrainingFact:
     if stage.facts.training is None:
         raise StoryError("Act 5 comes after act 4")
@@ -332,7 +338,7 @@ def _training(stage: Stage) -> TrainingFact:
 def _expect_replay(stage: Stage, result: dict[str, Any]) -> None:
     replayed = [check for check in result["checks"] if check["name"].startswith("replay")]
     held = bool(replayed) and all(check["status"] == "pass" for check in replayed)
-    stage.expect("Repeated bit for bit", held, "; ".join(check["detail"] for check in replayed))
+    stage.expect("Vera repeated a part of the training", held, "; ".join(check["detail"] for check in replayed))
     _training(stage).replayed = [check["detail"] for check in replayed]
 
 

@@ -38,6 +38,16 @@ def test_a_missing_recipe_is_refused_before_an_older_demo_is_removed(
     assert older.facts.is_file()
 
 
+def test_a_place_where_the_facts_cannot_be_written_is_refused_before_the_story_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(["demo", "--out", str(tmp_path / "out"), "--json", str(tmp_path / "nowhere" / "facts.json")])
+
+    assert code == ExitCode.USAGE
+    assert "facts cannot be written" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("promise", ["0", "-1", "NaN", "inf", "1e3", "2.1234567", "two", ""])
 def test_a_promise_that_is_no_number_of_bits_is_refused(
     tmp_path: Path, promise: str, capsys: pytest.CaptureFixture[str]
