@@ -109,14 +109,12 @@ def test_each_rug_pull_was_caught_by_the_check_that_is_meant_for_it(facts: dict[
 
 
 def test_the_audits_verdicts_are_what_the_files_say(facts: dict[str, Any], out: Path) -> None:
-    honest, forged, forged_end, token_end = facts["audits"]
+    honest, forged = facts["audits"]
     report = json.loads((out / honest["report"]).read_text())
 
     assert honest["failed"] == 0
     assert report["verdict"]["holds"] is True
     assert forged["failed"] > 0
-    assert forged_end["failed"] > 0
-    assert token_end["failed"] == 0
     assert json.loads((out / forged["report"]).read_text())["verdict"]["alarms"][0]["in_time"] is True
     assert report["money"]["events"]["claimed"] == report["money"]["state"]["claimed"]
     page = (out / "audit.html").read_text()
