@@ -48,6 +48,8 @@ class Terminal:
             for name, value in re.findall(r"(\w+)=(\S+)", line):
                 self.env[name] = value
         self.env["LLAMAFUND_RPC"] = devnet.rpc_url
+        # A person is asked for it; here is no terminal.
+        self.env["LLAMAFUND_PASSPHRASE_FILE"] = "passphrase"
 
     def type(self, line: str) -> str:
         """Run a line; whatever it prints comes back. It must succeed."""
