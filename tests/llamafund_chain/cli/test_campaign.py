@@ -14,7 +14,6 @@ from llamafund_chain.evidence import fetch_manifest
 from llamafund_chain.manifests import ProposalManifest
 from llamafund_chain.store import LocalStore
 
-NO_NODE = "http://127.0.0.1:9"
 NOBODY = "0x00000000000000000000000000000000000000bb"
 ETHER = 10**18
 
@@ -103,8 +102,8 @@ def test_a_chain_without_the_contracts_opens_no_campaign(llamafund, campaign_fil
     ran.refused(3, "not deployed on chain 31337")
 
 
-def test_no_node_opens_no_campaign(llamafund, campaign_file) -> None:
-    ran = llamafund("campaign", "create", campaign_file(), "--rpc", NO_NODE, "--yes", wallet="researcher")
+def test_no_node_opens_no_campaign(llamafund, campaign_file, no_node: str) -> None:
+    ran = llamafund("campaign", "create", campaign_file(), "--rpc", no_node, "--yes", wallet="researcher")
     ran.refused(4, "There is no node at http://127.0.0.1:9")
 
 
@@ -204,8 +203,8 @@ def test_a_campaign_in_a_senseless_token_does_not_hide_the_others(llamafund, sta
     assert " OK " in ran.stdout
 
 
-def test_no_node_lists_nothing(llamafund) -> None:
-    llamafund("campaign", "list", "--rpc", NO_NODE).refused(4)
+def test_no_node_lists_nothing(llamafund, no_node: str) -> None:
+    llamafund("campaign", "list", "--rpc", no_node).refused(4)
     llamafund("campaign", "list", "--rpc", "ipc:///x").refused(2, "http")
 
 

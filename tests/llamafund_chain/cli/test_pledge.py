@@ -7,7 +7,6 @@ import pytest
 from llamafund_chain.devnet import Devnet
 from llamafund_chain.tokens import Token
 
-NO_NODE = "http://127.0.0.1:9"
 NOBODY = "0x00000000000000000000000000000000000000bb"
 ETHER = 10**18
 
@@ -107,8 +106,8 @@ def test_the_wrong_network_gets_nothing(llamafund, stage) -> None:
     ran.refused(3, "not deployed on chain")
 
 
-def test_no_node_gets_nothing(llamafund) -> None:
-    llamafund("pledge", NOBODY, "1", "--rpc", NO_NODE, "--yes", wallet="backer0").refused(4, "no node")
+def test_no_node_gets_nothing(llamafund, no_node: str) -> None:
+    llamafund("pledge", NOBODY, "1", "--rpc", no_node, "--yes", wallet="backer0").refused(4, "no node")
 
 
 def test_more_than_the_cap_or_the_wallet_holds_is_refused(llamafund, stage, untouched) -> None:
