@@ -41,7 +41,7 @@ format: setup ## Format the Python code
 types: setup ## Type-check the Python code
 	$(BIN)/mypy
 
-contracts: setup ## Compile the contracts with brownie
+contracts: setup ## Compile the contracts with brownie and compare with the exported artifacts
 	$(BIN)/python scripts/export_artifacts.py --check
 
 artifacts: setup ## Compile the contracts and export the artifacts into the Python package

@@ -252,6 +252,14 @@ def test_who_signs_is_shown_the_content_and_the_expiry(attest, llamafund, stage,
     assert ran.json["expiry"] == signed.expiry == stage.devnet.connection.timestamp() + 3 * DAY
 
 
+def test_who_signs_is_told_which_checks_nobody_ran(attest, stage) -> None:
+    stage.open()
+    stage.fund()
+    proposed = proposing(0, stage.run.dataset.sha256)
+    attest(*proposed, yes=False).refused(2, "checks were run and none failed")
+    attest(*proposed, "--skip-check", "heldout-separate", yes=False).refused(2, "were not run: heldout-separate")
+
+
 def test_a_file_of_another_campaign_or_chain_or_with_a_bad_signature_is_not_co_signed(
     attest, stage, tmp_path: Path
 ) -> None:
