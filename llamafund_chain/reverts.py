@@ -129,7 +129,7 @@ class _Value:
         if style == "score":
             return from_millionths(value)
         if style == "status":
-            return Status(value).name.capitalize() if value < len(Status) else str(value)
+            return Status(value).label if value < len(Status) else str(value)
         if style == "kind":
             return MilestoneKind(value).name if value < len(MilestoneKind) else str(value)
         if style == "percent":

@@ -62,6 +62,11 @@ class Status(IntEnum):
     COMPLETED = 2
     FAILED = 3
 
+    @property
+    def label(self) -> str:
+        """Its name in the contract, and everywhere that people or machines read it, for example `Funding`."""
+        return self.name.capitalize()
+
 
 @dataclass(frozen=True)
 class Payee:
@@ -289,6 +294,14 @@ class Terms:
         self._validate_attestors()
         self._validate_payees()
         self._validate_milestones(now)
+
+    def stop_threshold(self, pledged: int) -> int:
+        """Units of a pool whose backers must support a stop for it to succeed."""
+        return -(-pledged * self.stop_bps // BPS)
+
+    def blocking_stake(self, pledged: int) -> int:
+        """Units of a pool that make every stop vote fail when their backer does not join it."""
+        return pledged - self.stop_threshold(pledged) + 1
 
     def tranches(self, pledged: int) -> tuple[int, ...]:
         """What each milestone releases out of a pool.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamafund_chain.audit.comparisons import proposal_against_terms, risks, stop_threshold
+from llamafund_chain.audit.comparisons import cost_of_blocking, proposal_against_terms
 from llamafund_chain.audit.course import (
     Story,
     attested_by_the_rules,
@@ -56,6 +56,7 @@ from llamafund_chain.manifests import (
     ProposalManifest,
     WeightsManifest,
 )
+from llamafund_chain.risks import term_risks
 from llamafund_chain.terms import NO_HASH
 
 if TYPE_CHECKING:
@@ -194,15 +195,18 @@ class _Draft:
         payees = names_of(proposal, [payee.account for payee in terms.payees])
         findings.add(
             "risks",
-            risks(
-                terms,
-                decimals=asset.decimals,
-                symbol=asset.symbol,
-                pledged=state.pledged,
-                researcher_pledge=client.pledge_of(terms.researcher, self._block.number),
-            ),
+            [
+                *term_risks(terms),
+                cost_of_blocking(
+                    terms,
+                    decimals=asset.decimals,
+                    symbol=asset.symbol,
+                    pledged=state.pledged,
+                    researcher_pledge=client.pledge_of(terms.researcher, self._block.number),
+                ),
+                withheld_content(story.attested),
+            ],
         )
-        findings.add("risks", [withheld_content(story.attested)])
         facts = self._facts(state, proposal, asset, amount)
         weights = next((one for one in evidence if isinstance(one, WeightsManifest)), None)
         return self._report(
@@ -211,7 +215,7 @@ class _Draft:
                 facts,
                 milestones,
                 campaign=client.address,
-                stop_missing=amount(max(0, stop_threshold(terms, state.pledged) - state.stop_support)),
+                stop_missing=amount(max(0, terms.stop_threshold(state.pledged) - state.stop_support)),
                 unreleased=amount(state.pledged - state.released),
             )
         ).model_copy(

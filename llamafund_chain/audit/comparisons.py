@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from llamafund_chain.amounts import format_amount
-from llamafund_chain.audit.books import WHOLE
 from llamafund_chain.checks import CheckResult
 from llamafund_chain.manifests import ProposalManifest
 from llamafund_chain.terms import NO_HASH, NO_MINIMUM, Terms
@@ -39,8 +38,8 @@ def proposal_against_terms(proposal: ProposalManifest, terms: Terms) -> Iterator
     yield _promise_backed(proposal, terms)
 
 
-def risks(terms: Terms, *, decimals: int, symbol: str, pledged: int, researcher_pledge: int) -> Iterator[CheckResult]:
-    """What no rule forbids and every backer should know.
+def cost_of_blocking(terms: Terms, *, decimals: int, symbol: str, pledged: int, researcher_pledge: int) -> CheckResult:
+    """What somebody must have pledged so that no stop vote succeeds against it, and whether the researcher has.
 
     Args:
         terms: What the contract enforces.
@@ -49,24 +48,22 @@ def risks(terms: Terms, *, decimals: int, symbol: str, pledged: int, researcher_
         pledged: The pool in the asset's smallest unit.
         researcher_pledge: The researcher's own part of it.
     """
-    attestors = [address.lower() for address in terms.attestors]
-    if terms.researcher.lower() in attestors:
-        detail = "The researcher is one of the attestors: of the quorum, one signature is its own"
-        yield CheckResult("researcher-attests", "warn", detail)
-    else:
-        yield CheckResult("researcher-attests", "pass", "The researcher's key is not among the attestors")
-    if terms.quorum == 1:
-        detail = f"One signature of {len(attestors)} attestors releases money: one stolen key is enough"
-        yield CheckResult("quorum-of-one", "warn", detail)
-    else:
-        detail = f"{terms.quorum} of {len(attestors)} attestors must sign"
-        yield CheckResult("quorum-of-one", "pass", detail)
-    yield _cost_of_blocking(terms, decimals, symbol, pledged, researcher_pledge)
-
-
-def stop_threshold(terms: Terms, pledged: int) -> int:
-    """Units whose backers must support a stop for it to succeed."""
-    return -(-pledged * terms.stop_bps // WHOLE)
+    blocking = terms.blocking_stake(pledged)
+    money = f"{format_amount(blocking, decimals)} {symbol}"
+    facts: dict[str, JsonValue] = {
+        "blocking": format_amount(blocking, decimals),
+        "researcher": format_amount(researcher_pledge, decimals),
+    }
+    if pledged == 0:
+        return CheckResult("cost-of-blocking", "pass", "Nothing is pledged, so there is nothing to stop", facts)
+    if researcher_pledge >= blocking:
+        detail = (
+            f"Whoever pledged {money} can block a stop vote, and the researcher alone pledged "
+            f"{format_amount(researcher_pledge, decimals)} {symbol}"
+        )
+        return CheckResult("cost-of-blocking", "warn", detail, facts)
+    detail = f"To block a stop vote somebody must have put {money} of its own into the pool"
+    return CheckResult("cost-of-blocking", "pass", detail, facts)
 
 
 def _same(name: str, words: str, proposed: JsonValue, agreed: JsonValue) -> CheckResult:
@@ -86,23 +83,3 @@ def _promise_backed(proposal: ProposalManifest, terms: Terms) -> CheckResult:
     least = "any score" if floor == NO_MINIMUM else from_millionths(floor)
     detail = f"The proposal promises a score of {from_millionths(target)}; the terms already pay for {least}"
     return CheckResult("promise-is-binding", "warn", detail, facts)
-
-
-def _cost_of_blocking(terms: Terms, decimals: int, symbol: str, pledged: int, researcher_pledge: int) -> CheckResult:
-    needed = stop_threshold(terms, pledged)
-    blocking = pledged - needed + 1
-    money = f"{format_amount(blocking, decimals)} {symbol}"
-    facts: dict[str, JsonValue] = {
-        "blocking": format_amount(blocking, decimals),
-        "researcher": format_amount(researcher_pledge, decimals),
-    }
-    if pledged == 0:
-        return CheckResult("cost-of-blocking", "pass", "Nothing is pledged, so there is nothing to stop", facts)
-    if researcher_pledge >= blocking:
-        detail = (
-            f"Whoever pledged {money} can block a stop vote, and the researcher alone pledged "
-            f"{format_amount(researcher_pledge, decimals)} {symbol}"
-        )
-        return CheckResult("cost-of-blocking", "warn", detail, facts)
-    detail = f"To block a stop vote somebody must have put {money} of its own into the pool"
-    return CheckResult("cost-of-blocking", "pass", detail, facts)

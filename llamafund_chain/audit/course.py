@@ -151,7 +151,7 @@ def same_story(terms: Terms, story: Story, state: CampaignState) -> CheckResult:
 
 def status_name(status: Status) -> str:
     """A status as it is written in reports."""
-    return status.name.capitalize()
+    return status.label
 
 
 def attested_by_the_rules(terms: Terms, attested: Sequence[AttestedMilestone]) -> Iterator[CheckResult]:

@@ -249,7 +249,7 @@ def _settled_state(client: CampaignClient, finality: Finality) -> CampaignState:
     require_final(settled.attested, latest.attested, "The latest attestation", finality)
     if latest.status is not Status.ACTIVE:
         raise LlamafundError(
-            f"The campaign is {latest.status.name.lower()}",
+            f"The campaign is {latest.status.label}",
             "Milestones are attested while it is active",
             "`llamafund campaign show` tells what it waits for",
         )

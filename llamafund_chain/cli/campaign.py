@@ -204,13 +204,13 @@ def list_(rpc: str, as_json: bool) -> None:
             lines.append(f"{event.campaign}  cannot be read: {error}")
         else:
             entry |= {
-                "status": state.status.name.lower(),
+                "status": state.status.label,
                 "pledged": asset.plain(state.pledged),
                 "goal": asset.plain(client.terms.goal),
                 "asset": asset.symbol,
             }
             amounts = f"{asset.plain(state.pledged)} of {asset.format(client.terms.goal)}"
-            lines.append(f"{event.campaign}  {state.status.name.lower():<9}  {amounts}  by {event.researcher}")
+            lines.append(f"{event.campaign}  {state.status.label:<9}  {amounts}  by {event.researcher}")
         entries.append(entry)
     facts: dict[str, JsonValue] = {"chain": connection.caip2, "campaigns": entries}
     emit("campaign list", facts, lines or ["There are no campaigns on this chain."], as_json=as_json)

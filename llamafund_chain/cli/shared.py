@@ -10,6 +10,7 @@ from llamafund_chain.campaign import CampaignClient, CampaignState
 from llamafund_chain.chain import Connection, Finality, Receipt, connect
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.errors import NotFinalError
+from llamafund_chain.risks import term_risks
 from llamafund_chain.terms import NO_HASH, NO_MINIMUM, Status, Terms
 from llamafund_chain.text import from_millionths
 from llamafund_chain.times import duration, when
@@ -113,19 +114,12 @@ def terms_lines(terms: Terms, asset: Asset) -> list[str]:
 
 def warnings(terms: Terms, asset: Asset) -> list[str]:
     """What a backer should think about twice."""
-    found: list[str] = []
-    if terms.researcher in terms.attestors:
-        found.append("The researcher is an attestor, so one of the signatures is its own")
-    overlap = [payee.account for payee in terms.payees if payee.account in terms.attestors]
-    if overlap:
-        found.append(f"Attestors are paid by what they sign: {', '.join(dict.fromkeys(overlap))}")
-    if terms.quorum == 1:
-        found.append("A single signature releases money")
+    found = [risk.detail for risk in term_risks(terms) if risk.status == "warn"]
     if terms.dataset == NO_HASH:
         found.append("The dataset is not fixed yet; the terms only promise one")
-    blocking = terms.goal - terms.goal * terms.stop_bps // 10_000
     found.append(
-        f"Whoever pledges more than {asset.format(blocking)} of the goal, even the researcher, can block a stop vote"
+        f"Whoever pledges {asset.format(terms.blocking_stake(terms.goal))} of the goal, even the researcher, "
+        "can block a stop vote"
     )
     return found
 
@@ -133,7 +127,7 @@ def warnings(terms: Terms, asset: Asset) -> list[str]:
 def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, JsonValue]:
     """A state for machines."""
     return {
-        "status": state.status.name.lower(),
+        "status": state.status.label,
         "block": state.block,
         "timestamp": state.timestamp,
         "pledged": asset.plain(state.pledged),
@@ -156,7 +150,7 @@ def state_lines(terms: Terms, asset: Asset, state: CampaignState) -> list[str]:
     """A state for people."""
     share = f" ({state.pledged * 100 // terms.goal} % of the goal)"
     pairs = [
-        ("status", f"{state.status.name.lower()}{_explain_status(terms, state)}"),
+        ("status", f"{state.status.label}{_explain_status(terms, state)}"),
         ("as of", f"block {state.block}, {when(state.timestamp)}"),
         ("pledged", asset.format(state.pledged) + share),
         ("released", asset.format(state.released)),

@@ -53,7 +53,7 @@ def close_books(stage: Stage, client: CampaignClient, name: str, title: str, end
         address=client.address,
         asset=asset.symbol,
         decimals=asset.decimals,
-        status=state.status.name.title(),
+        status=state.status.label,
         ending=ending,
         pledged=asset.plain(state.pledged),
         taken_back=asset.plain(taken_back),

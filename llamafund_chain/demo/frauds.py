@@ -200,7 +200,7 @@ def _forge_a_run(stage: Stage, plot: Plot) -> None:
     )
     stage.run("vote-stop", plot.forged_campaign, wallet="ada")
     stage.settle()
-    stage.expect_equal("The campaign is", client.state().status.name.title(), "Failed")
+    stage.expect_equal("The campaign is", client.state().status.label, "Failed")
     _refund(stage, plot.forged_campaign, cast.BACKERS)
     close_books(
         stage,
@@ -287,7 +287,7 @@ def _disappear(stage: Stage, plot: Plot) -> None:
         show=False,
     )
     stage.advance(deadline - now + 1)
-    stage.expect_equal("Dan's campaign is", client.state().status.name.title(), "Failed")
+    stage.expect_equal("Dan's campaign is", client.state().status.label, "Failed")
     _refund(stage, plot.token_campaign, (cast.PERMIT_BACKER,))
     close_books(
         stage,

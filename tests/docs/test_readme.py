@@ -123,7 +123,7 @@ def test_every_role_s_lines_work_as_they_stand_in_the_readme(terminal: Terminal)
     terminal.devnet.finalize()
     terminal.follow("Backer", "refund")
     terminal.devnet.finalize()
-    assert terminal.ask("campaign show $CAMPAIGN")["status"] == "failed"
+    assert terminal.ask("campaign show $CAMPAIGN")["status"] == "Failed"
 
     # A researcher and an attestor, from the data to the first trained milestone's payout.
     write_corpus(terminal.folder / "data")

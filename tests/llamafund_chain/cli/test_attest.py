@@ -124,7 +124,7 @@ def test_a_campaign_that_is_not_final_is_not_signed_for(attest, stage) -> None:
 
 def test_a_campaign_that_is_not_active_is_not_signed_for(attest, stage) -> None:
     stage.open()
-    attest(*proposing(0, stage.run.dataset.sha256)).refused(1, "The campaign is funding")
+    attest(*proposing(0, stage.run.dataset.sha256)).refused(1, "The campaign is Funding")
 
 
 def test_milestones_are_signed_in_order(attest, stage) -> None:

@@ -132,7 +132,7 @@ def show(llamafund, stage, address: str, *more: object):
 def test_a_campaign_is_shown_with_terms_state_and_warnings(llamafund, stage) -> None:
     stage.honest_until(1)
     shown = show(llamafund, stage, stage.client.address, "--json").json
-    assert shown["status"] == "active"
+    assert shown["status"] == "Active"
     assert shown["title"] == stage.run.proposal.title
     assert shown["pledged"] == "12.000000000000000008"
     assert shown["attested"] == 1
@@ -184,7 +184,7 @@ def test_the_campaigns_of_a_chain_are_listed(llamafund, stage) -> None:
     client.pledge(stage.backers[0], ETHER // 10)
     (entry,) = llamafund("campaign", "list", "--rpc", stage.devnet.rpc_url, "--json").json["campaigns"]
     assert entry["campaign"] == client.address
-    assert (entry["status"], entry["pledged"], entry["goal"]) == ("funding", "0.1", "10")
+    assert (entry["status"], entry["pledged"], entry["goal"]) == ("Funding", "0.1", "10")
     text = llamafund("campaign", "list", "--rpc", stage.devnet.rpc_url).stdout
     assert client.address in text
     assert "0.1 of 10 ETH" in text
