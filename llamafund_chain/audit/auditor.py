@@ -29,7 +29,7 @@ from llamafund_chain.audit.milestones import (
     signed_by,
     withheld_content,
 )
-from llamafund_chain.audit.model import Asset, AuditReport, CampaignFacts, Signer, Verdict, when
+from llamafund_chain.audit.model import Asset, AuditReport, CampaignFacts, Signer, Verdict, moment
 from llamafund_chain.audit.money import Statement, columns, compare, money_report
 from llamafund_chain.audit.pictures import money_flows, reference_levels, training_curves
 from llamafund_chain.audit.verdict import conclude
@@ -295,7 +295,7 @@ class _Draft:
                 "asset": asset,
                 "goal": amount(terms.goal),
                 "cap": amount(terms.cap),
-                "funding_deadline": when(terms.funding_deadline),
+                "funding_deadline": moment(terms.funding_deadline),
                 "stop_bps": terms.stop_bps,
                 "stop_support": amount(state.stop_support),
                 "challenge_window": terms.challenge_window,
@@ -329,7 +329,7 @@ class _Draft:
             campaign=self._client.address,
             block=self._block.number,
             block_hash=self._block.hash,
-            time=when(self._block.timestamp),
+            time=moment(self._block.timestamp),
             finality=self._finality,
             verdict=verdict,
             checks=self._findings.checks,

@@ -13,7 +13,7 @@ from llamafund_chain import abi
 from llamafund_chain.attestation import recover_digest
 from llamafund_chain.audit.course import AttestedMilestone, Story
 from llamafund_chain.audit.findings import Findings
-from llamafund_chain.audit.model import Attested, MilestoneReport, MilestoneState, Person, Signer, when
+from llamafund_chain.audit.model import Attested, MilestoneReport, MilestoneState, Person, Signer, moment
 from llamafund_chain.campaign import CampaignClient, CampaignState
 from llamafund_chain.checks import Check, CheckContext, CheckResult, run_checks
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError
@@ -187,8 +187,8 @@ def describe(
             one = story.attested[index]
             attested = Attested(
                 evidence=one.attestation.evidence,
-                at=when(one.at),
-                window_ends=when(one.at + terms.challenge_window),
+                at=moment(one.at),
+                window_ends=moment(one.at + terms.challenge_window),
                 score=one.attestation.score,
                 content_size=one.attestation.content_size,
                 signers=signers[index],
@@ -202,7 +202,7 @@ def describe(
                 "title": titles[index] if index < len(titles) else milestone.kind.name.capitalize(),
                 "share_bps": milestone.bps,
                 "tranche": amount(story.books.tranche(story.rules, index)),
-                "deadline": when(story.books.deadline(story.rules, index)),
+                "deadline": moment(story.books.deadline(story.rules, index)),
                 "min_score": milestone.min_score,
                 "state": _state(index, len(story.attested), released, failed=failed),
                 "attested": attested,

@@ -300,6 +300,6 @@ class AuditReport(_Record):
         return groups
 
 
-def when(seconds: int) -> datetime:
+def moment(seconds: int) -> datetime:
     """Unix seconds as an aware UTC datetime; far-off values of a hostile node end at the calendar's edge."""
     return datetime.fromtimestamp(min(max(seconds, 0), 253_402_300_799), tz=UTC)
