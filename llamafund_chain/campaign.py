@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from llamafund_chain import abi
 from llamafund_chain.attestation import Attestation
-from llamafund_chain.chain import Block, BlockId, Call, Connection, Log, Receipt, RpcError, check_code
-from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.chain import Block, BlockId, Call, Connection, Finality, Log, Receipt, RpcError, check_code
+from llamafund_chain.errors import LlamafundError, NotFinalError, VerificationError
 from llamafund_chain.reverts import ContractRefusedError
 from llamafund_chain.terms import NO_HASH, Status, Terms
 from llamafund_chain.times import duration, when
@@ -312,6 +312,24 @@ class CampaignClient:
     def exists_at(self, block: BlockId) -> bool:
         """Whether the campaign was there at a block."""
         return bool(self.connection.code(self.address, block))
+
+    def settled_block(self, finality: Finality) -> int:
+        """Number of the block to rely on.
+
+        Args:
+            finality: How settled it must be.
+
+        Raises:
+            NotFinalError: The campaign is not there yet.
+        """
+        block = self.connection.block(finality).number
+        if not self.exists_at(block):
+            raise NotFinalError(
+                f"The campaign {self.address} is on chain, but not {finality} yet",
+                "A reorganisation could still undo it, and money sent there would be lost",
+                "Wait some blocks and repeat the command, or say --finality latest if you accept that",
+            )
+        return block
 
     def pledge_of(self, backer: str, block: BlockId = "latest") -> int:
         """Smallest units that a backer has pledged."""

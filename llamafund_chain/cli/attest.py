@@ -240,10 +240,9 @@ def _check_place(file: AttestationFile, client: CampaignClient) -> None:
 def _settled_state(client: CampaignClient, finality: Finality) -> CampaignState:
     """The state that a signature relies on; what differs from the latest could still be undone."""
     from llamafund_chain.chain import require_final
-    from llamafund_chain.cli.shared import require_settled
     from llamafund_chain.terms import Status
 
-    settled = client.state(require_settled(client, finality))
+    settled = client.state(client.settled_block(finality))
     latest = client.state()
     require_final(settled.active, latest.active, "The campaign's activation", finality)
     require_final(settled.attested, latest.attested, "The latest attestation", finality)

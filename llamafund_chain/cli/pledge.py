@@ -63,10 +63,10 @@ def pledge(
     Example:
       llamafund pledge 0x5FbDB2315678afecb367f032d93F642f64180aa3 0.5 --wallet ada
     """
-    from llamafund_chain.cli.shared import open_campaign, report, require_settled, terms_lines, warnings
+    from llamafund_chain.cli.shared import open_campaign, report, terms_lines, warnings
 
     client = open_campaign(rpc, address)
-    require_settled(client, finality)
+    client.settled_block(finality)
     asset = client.asset
     units = asset.parse(amount)
     if units == 0:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from llamafund_chain.campaign import CampaignClient, CampaignState
-from llamafund_chain.chain import Connection, Finality, Receipt, connect
+from llamafund_chain.chain import Connection, Receipt, connect
 from llamafund_chain.cli.output import emit, rows
-from llamafund_chain.errors import NotFinalError
 from llamafund_chain.risks import term_risks
 from llamafund_chain.terms import NO_HASH, NO_MINIMUM, Status, Terms
 from llamafund_chain.text import from_millionths
@@ -27,22 +26,6 @@ def open_campaign(rpc: str, address: str) -> CampaignClient:
     client = CampaignClient(connect(rpc), address)
     client.verify_code()
     return client
-
-
-def require_settled(client: CampaignClient, finality: Finality) -> int:
-    """The number of the block to rely on; the campaign must be there already.
-
-    Raises:
-        NotFinalError: It is not yet.
-    """
-    block = client.connection.block(finality).number
-    if not client.exists_at(block):
-        raise NotFinalError(
-            f"The campaign {client.address} is on chain, but not {finality} yet",
-            "A reorganisation could still undo it, and money sent there would be lost",
-            "Wait some blocks and repeat the command, or say --finality latest if you accept that",
-        )
-    return block
 
 
 def asset_facts(asset: Asset) -> dict[str, JsonValue]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from llamafund_chain.attestation import AttestationFile, propose
 from llamafund_chain.campaign import CampaignClient, MilestoneAttested
 from llamafund_chain.chain import Finality, connect, require_final
-from llamafund_chain.errors import LlamafundError, NotFinalError, UsageError
+from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.evidence import fetch_manifest
 from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest, ProposalManifest, WeightsManifest
 from llamafund_chain.terms import NO_HASH, MilestoneKind
@@ -56,13 +56,7 @@ def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) ->
     """
     client = CampaignClient(connect(rpc), address)
     client.verify_code()
-    block = client.connection.block(finality).number
-    if not client.exists_at(block):
-        raise NotFinalError(
-            f"The campaign {address} is on chain, but not {finality} yet",
-            "A reorganisation could still undo it",
-            "Wait some blocks and repeat the command",
-        )
+    block = client.settled_block(finality)
     state, latest = client.state(block), client.state()
     require_final(state.training_seed, latest.training_seed, "The campaign's activation", finality)
     if not state.training_seed:
