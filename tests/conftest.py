@@ -79,6 +79,9 @@ def devnet(_worker_devnet: Devnet) -> Iterator[Devnet]:
     before = _worker_devnet.snapshot()
     yield _worker_devnet
     _worker_devnet.revert(before)
+    # Undoing a patch of an object leaves the method on it, where it hides every later patch of the class.
+    left = {"call", "request", "send", "logs"} & vars(_worker_devnet.connection).keys()
+    assert not left, f"the test patched the chain that all tests share: {left}. Take a connection of its own"
 
 
 @pytest.fixture(scope="session")

@@ -391,11 +391,12 @@ def test_a_token_with_senseless_decimals_or_none_is_refused(stage) -> None:
 
 
 def test_the_symbol_of_an_old_token_is_32_bytes(stage, monkeypatch) -> None:
-    token = Token(stage.devnet.connection, stage.devnet.deploy_token("x", "x", 6))
-    call = stage.devnet.connection.call
+    connection = connect(stage.devnet.rpc_url)
+    token = Token(connection, stage.devnet.deploy_token("x", "x", 6))
+    call = connection.call
     selector = bytes.fromhex("95d89b41")
     monkeypatch.setattr(
-        stage.devnet.connection,
+        connection,
         "call",
         lambda asked, **options: b"MKR".ljust(32, b"\0") if asked.data == selector else call(asked, **options),
     )
@@ -410,12 +411,14 @@ def test_a_campaign_in_the_chains_coin_has_18_decimals(stage) -> None:
 
 
 def test_a_hostile_answer_for_the_state_is_refused(stage, monkeypatch) -> None:
-    client = stage.open()
-    request = stage.devnet.connection.request
+    connection = connect(stage.devnet.rpc_url)
+    client = CampaignClient(connection, stage.open().address)
+    assert client.state().pledged == 0
+    request = connection.request
     for answer in ("0x", "0x01", "zz", None, 5):
         with monkeypatch.context() as patch:
             patch.setattr(
-                stage.devnet.connection,
+                connection,
                 "request",
                 lambda method, *params, answer=answer: answer if method == "eth_call" else request(method, *params),
             )
