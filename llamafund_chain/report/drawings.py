@@ -198,11 +198,11 @@ def _chart(curve: Curve, references: Sequence[Reference]) -> Chart:
 
 
 def _levels(lines: list[tuple[float, str]], top: float) -> tuple[Level, ...]:
-    """Reference lines whose labels do not lie on one another."""
+    """Reference lines whose labels lie on no label and no line: below their own where there is no room above."""
     levels = []
     free = top + 4
     for line_y, label in sorted(lines):
-        text_y = max(line_y - 5, free)
+        text_y = line_y - 5 if line_y - 5 >= free else max(line_y + 14, free)
         levels.append(Level(round(line_y, 1), round(text_y, 1), label))
         free = text_y + 15
     return tuple(levels)

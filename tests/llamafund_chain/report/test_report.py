@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from llamafund_chain.audit import (
     Signer,
     Verdict,
 )
-from llamafund_chain.audit.model import when
+from llamafund_chain.audit.model import moment
 from llamafund_chain.report import render_html
 from llamafund_chain.report.drawings import draw_curves, draw_money
 
@@ -82,8 +83,8 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
     person = Person(address="0x" + "ab" * 20, name=text)
     attested = Attested(
         evidence="cd" * 32,
-        at=when(1_800_000_000),
-        window_ends=when(1_800_172_800),
+        at=moment(1_800_000_000),
+        window_ends=moment(1_800_172_800),
         score=-2_345_678,
         content_size=10,
         signers=(Signer(index=0, person=person, proof="signature"),),
@@ -95,7 +96,7 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
         "campaign": "0x" + "12" * 20,
         "block": 9,
         "block_hash": "34" * 32,
-        "time": when(1_800_000_100),
+        "time": moment(1_800_000_100),
         "finality": "finalized",
         "verdict": Verdict(
             holds=False,
@@ -108,7 +109,7 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
                 Alarm(
                     milestone=0,
                     in_time=True,
-                    until=when(1_800_172_800),
+                    until=moment(1_800_172_800),
                     headline=text,
                     reasons=(text,),
                     choices=(text,),
@@ -129,7 +130,7 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
             asset=Asset(address="0x" + "56" * 20, symbol=text, decimals=18),
             goal="10",
             cap="20",
-            funding_deadline=when(1_790_000_000),
+            funding_deadline=moment(1_790_000_000),
             stop_bps=5_000,
             stop_support="0",
             challenge_window=172_800,
@@ -147,7 +148,7 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
                 title=text,
                 share_bps=10_000,
                 tranche="12",
-                deadline=when(1_800_500_000),
+                deadline=moment(1_800_500_000),
                 min_score=-3_000_000,
                 state="window-open",
                 attested=attested,
@@ -256,3 +257,12 @@ def test_the_template_ships_with_the_package() -> None:
     import llamafund_chain.report
 
     assert (Path(llamafund_chain.report.__file__).parent / "audit.html.j2").is_file()
+
+
+def test_labels_of_close_levels_lie_neither_on_one_another_nor_on_a_line() -> None:
+    curve = Curve(name="loss", points=((0, 3_000_000), (10, 2_200_000)))
+    values = {"bytes": 4_650_000, "tokens": 2_516_000, "promised": 2_400_000}
+    (chart,) = draw_curves([curve], [Reference(name=name, value=value) for name, value in values.items()])
+    texts = sorted(level.text_y for level in chart.levels)
+    assert all(later - earlier >= 14 for earlier, later in pairwise(texts))
+    assert not [text for text in texts for level in chart.levels if text - 10 <= level.y <= text + 3]
