@@ -12,14 +12,16 @@ Addresses do not depend on the sender. The deployment goes to `llamafund_chain/d
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
-from getpass import getpass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from brownie import accounts, network, web3
 
 from llamafund_chain import deployment
+from llamafund_chain.cli.options import unlock
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError
 
 DIRECTORY = Path(deployment.__file__).parent / "deployments"
@@ -31,6 +33,14 @@ def main(directory: str | None = None) -> None:
     Args:
         directory: Where the record goes, if not into the package.
     """
+    try:
+        _deploy(DIRECTORY if directory is None else Path(directory))
+    except LlamafundError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _deploy(target: Path) -> None:
     wanted = network.main.CONFIG.active_network.get("chainid")
     if not network.is_connected():
         raise NodeUnreachableError(
@@ -43,7 +53,6 @@ def main(directory: str | None = None) -> None:
             "A deployment on another chain than the one meant costs money for nothing",
             "Choose the network that fits, or another node",
         )
-    target = DIRECTORY if directory is None else Path(directory)
     known = _recorded(chain_id, target)
     done = deployment.deploy(web3, _send, known)
     path = deployment.record(done, target)
@@ -61,6 +70,7 @@ def _recorded(chain_id: int, directory: Path) -> deployment.Deployment | None:
         return None
 
 
+@cache
 def _sender() -> Any:
     key_file = os.environ.get("LLAMAFUND_DEPLOYER")
     if key_file is None:
@@ -72,12 +82,7 @@ def _sender() -> Any:
             )
         return accounts[0]
     secret = os.environ.get("LLAMAFUND_PASSPHRASE_FILE")
-    passphrase = (
-        getpass(f"Passphrase of {key_file}: ")
-        if secret is None
-        else Path(secret).read_text(encoding="utf-8").removesuffix("\n")
-    )
-    return accounts.load(key_file, passphrase)
+    return accounts.add(unlock(key_file, Path(), None if secret is None else Path(secret)).key)
 
 
 def _send(transaction: dict[str, Any]) -> Mapping[str, Any]:

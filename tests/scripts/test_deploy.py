@@ -75,16 +75,35 @@ def test_a_key_file_pays_where_the_node_has_no_account(bare: Devnet, tmp_path: P
     assert "secret words" not in output
 
 
+def test_a_wrong_passphrase_is_one_line_and_deploys_nothing(bare: Devnet, tmp_path: Path) -> None:
+    account = Account.from_key("0x" + "61" * 32)
+    key_file, passphrase = tmp_path / "deployer.json", tmp_path / "passphrase"
+    key_file.write_text(json.dumps(Account.encrypt(account.key, "secret words", iterations=2)), encoding="utf-8")
+    passphrase.write_text("other words\n", encoding="utf-8")
+    height = bare.w3.eth.block_number
+
+    code, output = _deploy(
+        bare.rpc_url, tmp_path, LLAMAFUND_DEPLOYER=str(key_file), LLAMAFUND_PASSPHRASE_FILE=str(passphrase)
+    )
+
+    assert code == 2, output
+    assert "Error: The passphrase does not open" in output
+    assert "Traceback" not in output
+    assert "words" not in output
+    assert bare.w3.eth.block_number == height
+    assert deployment.load(31_337, tmp_path) is None
+
+
 def test_a_node_on_another_chain_than_the_network_is_refused(bare: Devnet, tmp_path: Path) -> None:
     height = bare.w3.eth.block_number
     code, output = _deploy(bare.rpc_url, tmp_path, network="sepolia")
-    assert code != 0
-    assert "chain 31337" in output
+    assert code == 2, output
+    assert "Error: The node is on chain 31337" in output
     assert bare.w3.eth.block_number == height
     assert not list(tmp_path.glob("*.json"))
 
 
 def test_a_node_that_does_not_answer_is_named(tmp_path: Path) -> None:
     code, output = _deploy("http://127.0.0.1:9", tmp_path)
-    assert code != 0
-    assert "No node answered" in output
+    assert code == 4, output
+    assert "Error: No node answered" in output
