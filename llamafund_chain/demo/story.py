@@ -51,8 +51,10 @@ def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO) -> Dem
         facts.broken = str(error)
     except KeyboardInterrupt:
         facts.broken = "Interrupted"
-        narrator.gap()
-        narrator.say(f"Interrupted. The chain and everything else that was started is gone. Files: {folder.root}")
+        # A new narrator: the interrupted one may have been stopped in the middle of a line, which would swallow this.
+        Narrator(stream).say(
+            f"Interrupted. The chain and everything else that was started is gone. Files: {folder.root}"
+        )
         raise
     except LlamafundError as error:
         facts.broken = str(error)

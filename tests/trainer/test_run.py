@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import select
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +85,21 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_evidence(
     again = train_run(lab.store, lab.recipe, new_record(), tmp_path / "run", progress=seen.append)
     assert min(done.step for done in seen) == 21
     assert [link.sha256 for link in again] == [link.sha256 for link in lab.run]
+
+
+def test_a_training_process_may_be_several_checkpoints_ahead(
+    lab: object, new_record: NewRecord, tmp_path: Path
+) -> None:
+    ahead = tmp_path / "run" / "manifests" / "step-00000040.json"
+
+    def wait(done: RunProgress) -> None:
+        until = time.monotonic() + 120
+        while not ahead.exists():
+            assert time.monotonic() < until, f"the training process waits for us after step {done.step}"
+            select.select([], [], [], 0.05)
+
+    run = train_run(lab.store, lab.recipe, new_record(), tmp_path / "run", progress=wait)
+    assert [link.sha256 for link in run] == [link.sha256 for link in lab.run]
 
 
 def test_a_finished_run_is_not_repeated(lab: object, new_record: NewRecord) -> None:

@@ -95,7 +95,7 @@ def train_run(
             elif isinstance(event, CheckpointEvent):
                 manifest = parse_as(CheckpointManifest, event.manifest.read_bytes())
                 publish_tree(store, event.directory, manifest)
-                _keep_only(event.directory)
+                _remove_older(event.directory, manifest.steps.last)
                 checkpoints.append(manifest)
                 progress(RunProgress(manifest.steps.last, checkpoint=manifest))
     last = checkpoints[-1].steps.last
@@ -155,10 +155,11 @@ def _job(
     place = directory.absolute()
     manifests = place / "manifests"
     files = sorted(manifests.glob("step-*.json"))[: len(history)]
+    checkpoints = place / "checkpoints"
+    # What an interrupted run left half-written must not mix with what is written now.
+    shutil.rmtree(checkpoints, ignore_errors=True)
     if history:
-        latest = place / "checkpoints" / f"checkpoint-{history[-1].steps.last}"
-        shutil.rmtree(latest, ignore_errors=True)
-        fetch_tree(store, history[-1], latest)
+        fetch_tree(store, history[-1], checkpoints / f"checkpoint-{history[-1].steps.last}")
     return TrainJob(
         recipe=inputs.recipe_path,
         dataset=inputs.dataset_path,
@@ -166,14 +167,18 @@ def _job(
         seed=record.seed,
         parent=record.parent,
         milestone_steps=record.milestone_steps,
-        checkpoints=place / "checkpoints",
+        checkpoints=checkpoints,
         manifests=manifests,
         history=tuple(files),
     )
 
 
-def _keep_only(latest: Path) -> None:
-    """Remove the checkpoints before the latest one: they are in the store."""
-    for other in latest.parent.iterdir():
-        if other != latest and other.name.startswith("checkpoint-"):
+def _remove_older(directory: Path, step: int) -> None:
+    """Remove the checkpoints before this one: they are in the store.
+
+    Later ones belong to the training process, which may be ahead.
+    """
+    for other in directory.parent.iterdir():
+        kind, _, number = other.name.partition("-")
+        if kind == "checkpoint" and number.isdecimal() and int(number) < step:
             shutil.rmtree(other, ignore_errors=True)

@@ -186,6 +186,8 @@ def _take_standard_output() -> Emit:
     sys.stdout.flush()
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
+    # Line by line, so that what is printed last stands last: an error's message, not an older log line.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
     def emit(event: BaseModel) -> None:
         events.write(event.model_dump_json() + "\n")

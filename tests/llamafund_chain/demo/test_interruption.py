@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import signal
@@ -10,9 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
+from llamafund_chain.demo import story
+from llamafund_chain.demo.narrator import Narrator
 
 _RECIPE = Path(__file__).parents[2] / "e2e" / "recipes" / "tiny.yaml"
 _PATIENCE = 120.0
@@ -129,3 +134,15 @@ def test_an_interrupted_demo_leaves_no_process_and_says_where_things_are(
         assert str(out) in "".join(rest.split("\n")).replace(" ", "")
         assert "Traceback" not in rest
         assert (out / "facts.json").is_file()
+
+
+def test_the_last_words_come_through_whatever_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted_while_it_prints(_: object, narrator: Narrator, *__: object) -> None:
+        narrator._console.begin_capture()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(story, "_play", interrupted_while_it_prints)
+    stream = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        story.tell(tmp_path / "out", _RECIPE, Decimal(8), stream)
+    assert "Interrupted. The chain" in stream.getvalue()
