@@ -54,9 +54,9 @@ class _Scenario:
         researcher, backer, other, payee = (self.accounts[index] for index in range(4))
         campaign, gas = self._create(researcher, payee, salt=1)
         yield self._row("create a campaign", gas)
-        pledge = campaign.functions.pledge(backer)
+        pledge = campaign.functions.pledgeCoin(backer)
         yield self._row("first pledge of a campaign, native coin", self._send(pledge, backer, ETHER))
-        first = self._send(campaign.functions.pledge(other), other, ETHER)
+        first = self._send(campaign.functions.pledgeCoin(other), other, ETHER)
         yield self._row("first pledge, native coin", first)
         yield self._row("pledge again", self._send(pledge, backer, 8 * ETHER))
         yield self._row("activate", self._send(campaign.functions.activate(), researcher))
@@ -74,9 +74,9 @@ class _Scenario:
                 yield self._row(f"attest and one payee's claim, {label}", attest + claim)
         failing, _ = self._create(researcher, payee, salt=2)
         for account in (backer, other):
-            self._send(failing.functions.pledge(account), account, ETHER)
+            self._send(failing.functions.pledgeCoin(account), account, ETHER)
         self.devnet.advance(31 * DAY)
-        yield self._row("refund", self._send(failing.functions.refund(backer), backer))
+        yield self._row("refund", self._send(failing.functions.collectRefund(backer), backer))
 
     def _row(self, name: str, gas: int) -> Row:
         return Row(name=name, value=gas, unit="gas", reference=self.unit, bound=BOUNDS.get(name))

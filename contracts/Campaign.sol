@@ -15,6 +15,7 @@ import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/Messa
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {
+    Challenge,
     ICampaign,
     Ledger,
     Milestone,
@@ -23,6 +24,7 @@ import {
     Status,
     Terms
 } from "./interfaces/ICampaign.sol";
+import {ContentProof} from "./libraries/ContentProof.sol";
 import {PackedLedger} from "./libraries/PackedLedger.sol";
 import {PackedTerms} from "./libraries/PackedTerms.sol";
 
@@ -53,12 +55,34 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     uint256 private constant VOTED_STOP = 1 << 128;
     /// @dev Bounds what a contract wallet can burn, and with it what it can return.
     uint256 private constant WALLET_GAS = 500_000;
+    /// @dev Most gas that an answer can cost: EIP-7623 charges 40 for each of the 18 212 bytes of a call with a whole
+    /// chunk and the 50 hashes of the deepest path that 64 bits of size allow, and the transaction 21 000. Execution
+    /// stays below that floor.
+    uint256 private constant ANSWER_GAS = 750_000;
 
     /// @dev The only immutable, so that the code differs between chains in nothing but this address.
     address private immutable SELF = address(this);
 
+    struct Bond {
+        address challenger;
+        uint96 amount;
+    }
+
+    /// @dev What was demanded, in the order of the demands. `next` is the oldest without an answer.
+    struct Queue {
+        uint128 next;
+        uint128 end;
+    }
+
+    struct Demand {
+        uint64 chunk;
+        uint40 openedAt;
+    }
+
     PackedLedger private _ledger;
     bytes32 private _latestEvidence;
+    /// @inheritdoc ICampaign
+    bytes32 public latestContent;
     /// @dev A pledge in the lower 128 bits, `VOTED_STOP` above: one slot a backer.
     mapping(address backer => uint256) private _backers;
     /// @inheritdoc ICampaign
@@ -67,12 +91,16 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     uint256 public stopSupport;
     /// @inheritdoc ICampaign
     mapping(uint256 payee => uint256) public claimed;
+    Queue private _queue;
+    mapping(uint256 number => Demand) private _demands;
+    /// @dev Stays when it was paid out, so that nobody demands the same chunk of a milestone twice.
+    mapping(uint256 milestone => mapping(uint256 chunk => Bond)) private _bonds;
 
     // =============================================================== backers
 
     /// @inheritdoc ICampaign
     /// @dev Needs no guard: it calls nobody, and money that arrives in the middle of another call is money all the same.
-    function pledge(address backer) external payable {
+    function pledgeCoin(address backer) external payable {
         Memory.Slice t = _terms();
         PackedLedger l = _ledger;
 
@@ -161,13 +189,13 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         _backers[msg.sender] = support ? own | VOTED_STOP : own;
         emit StopVoted({backer: msg.sender, support: support, weight: own, totalSupport: total});
         if (support && total * BPS >= l.pledged() * t.stopBps()) {
-            _ledger = l.withStop();
+            _ledger = l.withStop({withholding: _withholds(t, l)});
             emit Stopped(total);
         }
     }
 
     /// @inheritdoc ICampaign
-    function refund(address backer) external nonReentrant {
+    function collectRefund(address backer) external nonReentrant {
         _refund(backer, backer);
     }
 
@@ -175,6 +203,122 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     function refundTo(address recipient) external nonReentrant {
         _checkRecipient(recipient);
         _refund(msg.sender, recipient);
+    }
+
+    // ============================================================ possession
+
+    /// @inheritdoc ICampaign
+    /// @dev Needs no guard: it calls nobody.
+    function challenge(bytes32 contentRoot, uint64 contentSize, uint64 chunk) external payable {
+        Memory.Slice t = _terms();
+        PackedLedger l = _ledger;
+
+        // Check
+        _requireStatus(t, l, Status.Active);
+        if (pledgeOf(msg.sender) == 0) {
+            revert Campaign_NotBacker(msg.sender);
+        }
+        uint256 windowEnd = l.attested() == 0 ? 0 : _windowEnd(t, l);
+        if (block.timestamp >= windowEnd) {
+            revert Campaign_WindowOver(windowEnd);
+        }
+        _checkContent(contentRoot, contentSize);
+        uint256 chunks = ContentProof.chunkCount(contentSize);
+        if (chunk >= chunks) {
+            revert Campaign_ChunkOutOfRange({chunks: chunks, actual: chunk});
+        }
+        uint256 milestone = l.attested() - 1;
+        Bond storage bond = _bonds[milestone][chunk];
+        if (bond.challenger != address(0)) {
+            revert Campaign_AlreadyChallenged(chunk);
+        }
+        uint256 min = _requiredBond(t);
+        if (msg.value < min) {
+            revert Campaign_BondTooSmall({min: min, actual: msg.value});
+        }
+        if (msg.value > type(uint96).max) {
+            revert Campaign_BondTooLarge({max: type(uint96).max, actual: msg.value});
+        }
+
+        // Effect
+        if (l.challengedAt() == 0) {
+            _ledger = l.withChallengedAt(block.timestamp);
+        }
+        (bond.challenger, bond.amount) = (msg.sender, uint96(msg.value));
+        _demands[_queue.end++] = Demand({chunk: chunk, openedAt: uint40(block.timestamp)});
+        emit Challenged({
+            milestone: uint8(milestone),
+            chunk: chunk,
+            challenger: msg.sender,
+            bond: msg.value,
+            answerBy: block.timestamp + t.responseWindow()
+        });
+    }
+
+    /// @inheritdoc ICampaign
+    function answer(
+        bytes32 contentRoot,
+        uint64 contentSize,
+        uint64 chunk,
+        bytes calldata data,
+        bytes32[] calldata path
+    ) external nonReentrant {
+        PackedLedger l = _ledger;
+
+        // Check
+        _requireStatus(_terms(), l, Status.Active);
+        if (l.challengedAt() == 0) {
+            revert Campaign_NoChallengeOpen();
+        }
+        uint256 number = _queue.next;
+        if (chunk != _demands[number].chunk) {
+            revert Campaign_NotNextChallenge({expected: _demands[number].chunk, actual: chunk});
+        }
+        _checkContent(contentRoot, contentSize);
+        if (!ContentProof.verify(contentRoot, contentSize, chunk, data, path)) {
+            revert Campaign_WrongChunk(chunk);
+        }
+
+        // Effect
+        uint256 milestone = l.attested() - 1;
+        uint256 amount = _bonds[milestone][chunk].amount;
+        _bonds[milestone][chunk].amount = 0;
+        _queue.next = uint128(number + 1);
+        // Zero where nobody has demanded anything yet: then no challenge is open.
+        _ledger = l.withChallengedAt(_demands[number + 1].openedAt);
+        emit ChallengeAnswered({milestone: uint8(milestone), chunk: chunk, answerer: msg.sender, bond: amount});
+
+        // Interaction
+        Address.sendValue(payable(msg.sender), amount);
+    }
+
+    /// @inheritdoc ICampaign
+    function returnBond(uint64 chunk, address recipient) external nonReentrant {
+        PackedLedger l = _ledger;
+
+        // Check
+        _requireStatus(_terms(), l, Status.Failed);
+        _checkRecipient(recipient);
+        // Only the latest attestation can have open challenges. Without any attestation there is no such bond either.
+        uint256 milestone = l.attested() == 0 ? 0 : l.attested() - 1;
+        Bond storage bond = _bonds[milestone][chunk];
+        uint256 amount = bond.amount;
+        if (amount == 0 || bond.challenger != msg.sender) {
+            revert Campaign_NotChallenger({caller: msg.sender, chunk: chunk});
+        }
+
+        // Effect
+        bond.amount = 0;
+        emit BondReturned({
+            milestone: uint8(milestone),
+            chunk: chunk,
+            challenger: msg.sender,
+            recipient: recipient,
+            bond: amount
+        });
+
+        // Interaction
+        Address.sendValue(payable(recipient), amount);
     }
 
     // ============================================================ researcher
@@ -246,6 +390,9 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
             revert Campaign_WrongMilestone({expected: l.attested(), actual: attestation.milestone});
         }
         // Once all milestones are attested, an active campaign's window is open: the index below is in range.
+        if (l.challengedAt() != 0) {
+            revert Campaign_ChallengeOpen(l.challengedAt() + t.responseWindow());
+        }
         if (l.attested() != 0 && block.timestamp < _windowEnd(t, l)) {
             revert Campaign_WindowOpen(_windowEnd(t, l));
         }
@@ -255,6 +402,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         // Effect
         _ledger = l.withAttestation();
         _latestEvidence = attestation.evidence;
+        latestContent = _commitment(attestation.contentRoot, attestation.contentSize);
         emit MilestoneAttested({
             milestone: attestation.milestone,
             evidence: attestation.evidence,
@@ -347,6 +495,31 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ICampaign
+    function openChallenges() external view returns (uint256) {
+        return _queue.end - _queue.next;
+    }
+
+    /// @inheritdoc ICampaign
+    function openChallenge(uint256 position) external view returns (Challenge memory) {
+        if (position >= _queue.end - _queue.next) {
+            revert Campaign_NoChallengeOpen();
+        }
+        Demand memory demand = _demands[_queue.next + position];
+        Bond memory bond = _bonds[_ledger.attested() - 1][demand.chunk];
+        return Challenge({
+            chunk: demand.chunk,
+            openedAt: demand.openedAt,
+            challenger: bond.challenger,
+            bond: bond.amount
+        });
+    }
+
+    /// @inheritdoc ICampaign
+    function requiredBond() external view returns (uint256) {
+        return _requiredBond(_terms());
+    }
+
+    /// @inheritdoc ICampaign
     function attestationDigest(MilestoneAttestation calldata attestation) external view returns (bytes32) {
         return _digest(attestation);
     }
@@ -379,15 +552,19 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     }
 
     function _status(Memory.Slice t, PackedLedger l) private view returns (Status) {
-        if (l.stoppedAt() != 0) {
-            return Status.Failed;
-        }
         if (!l.active()) {
             // The first milestone's deadline lies behind the funding deadline.
             if (block.timestamp < t.fundingDeadline()) {
                 return Status.Funding;
             }
             return l.pledged() < t.goal() || block.timestamp >= t.milestoneDeadline(0) ? Status.Failed : Status.Funding;
+        }
+        if (l.stopped()) {
+            return Status.Failed;
+        }
+        if (l.challengedAt() != 0) {
+            // Milestones lie far enough apart for the last answer to come before the next deadline.
+            return block.timestamp >= l.challengedAt() + t.responseWindow() ? Status.Failed : Status.Active;
         }
         if (l.attested() == t.milestoneCount()) {
             return block.timestamp >= _windowEnd(t, l) ? Status.Completed : Status.Active;
@@ -400,15 +577,19 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         return l.attestedAt() + t.challengeWindow();
     }
 
+    /// @dev Whether the latest attestation's tranche still waits: for its window, or for an answer.
+    function _withholds(Memory.Slice t, PackedLedger l) private view returns (bool) {
+        return l.challengedAt() != 0 || block.timestamp < _windowEnd(t, l);
+    }
+
     /// @dev Number of milestones whose tranche is released. Once the campaign has failed this never changes: a stop
-    /// inside a window withholds that tranche for good, and deadlines lie further apart than the window is long.
+    /// that came first withholds the tranche for good, a challenge that was not answered stays open, and deadlines lie
+    /// further apart than window and answer take.
     function _releasedCount(Memory.Slice t, PackedLedger l) private view returns (uint256) {
         if (l.attested() == 0) {
             return 0;
         }
-        uint256 windowEnd = _windowEnd(t, l);
-        bool withheld = block.timestamp < windowEnd || (l.stoppedAt() != 0 && l.stoppedAt() < windowEnd);
-        return withheld ? l.attested() - 1 : l.attested();
+        return l.withheld() || _withholds(t, l) ? l.attested() - 1 : l.attested();
     }
 
     function _released(Memory.Slice t, PackedLedger l) private view returns (uint256) {
@@ -569,6 +750,20 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         if (a.score < milestone.minScore) {
             revert Campaign_ScoreTooLow({minScore: milestone.minScore, actual: a.score});
         }
+    }
+
+    function _checkContent(bytes32 contentRoot, uint256 contentSize) private view {
+        if (_commitment(contentRoot, contentSize) != latestContent) {
+            revert Campaign_WrongContent({contentRoot: contentRoot, contentSize: contentSize});
+        }
+    }
+
+    function _commitment(bytes32 contentRoot, uint256 contentSize) private pure returns (bytes32) {
+        return keccak256(abi.encode(contentRoot, contentSize));
+    }
+
+    function _requiredBond(Memory.Slice t) private view returns (uint256) {
+        return Math.max(t.minBond(), ANSWER_GAS * block.basefee);
     }
 
     function _parent(Memory.Slice t) private view returns (bytes32) {

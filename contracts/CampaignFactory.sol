@@ -55,13 +55,14 @@ contract CampaignFactory is ICampaignFactory {
         _checkMilestones(terms);
 
         // Effect: the address commits to the checked terms, and the same terms with the same salt fit there only once.
-        campaign = Clones.cloneDeterministicWithImmutableArgs(implementation, PackedTerms.pack(terms), salt);
+        bytes memory packed = PackedTerms.pack(terms);
+        campaign = Clones.cloneDeterministicWithImmutableArgs(implementation, packed, salt);
 
         emit CampaignCreated({
             campaign: campaign,
             researcher: terms.researcher,
             proposal: terms.proposal,
-            terms: terms,
+            terms: packed,
             salt: salt
         });
     }

@@ -59,10 +59,12 @@ class CampaignState:
         status: At that time.
         pledged: Pledged and not taken back.
         attested_at: Of the latest attestation; 0 when there is none.
-        stopped_at: Of the successful stop vote; 0 when there is none.
+        challenged_at: When the oldest open challenge was made; 0 when none is open.
         slack_used: Seconds by which deadlines were pushed back.
         attested: Number of milestones attested.
         active: Whether the campaign was activated.
+        stopped: Whether a stop vote succeeded.
+        withheld: Whether it came before the latest attestation's tranche was released.
         released: Released to payees so far.
         stop_support: Pledges whose backers vote to stop.
         training_seed: 64 hexadecimal digits; empty before activation.
@@ -78,10 +80,12 @@ class CampaignState:
     status: Status
     pledged: int
     attested_at: int
-    stopped_at: int
+    challenged_at: int
     slack_used: int
     attested: int
     active: bool
+    stopped: bool
+    withheld: bool
     released: int
     stop_support: int
     training_seed: str
@@ -412,7 +416,7 @@ class CampaignClient:
             amount: Wei.
             backer: Who is credited; the payer when null.
         """
-        return self._send(account, "pledge", backer or account.address, value=amount)
+        return self._send(account, "pledgeCoin", backer or account.address, value=amount)
 
     def pledge_token(self, account: BaseAccount, amount: int, backer: str | None = None) -> Receipt:
         """Pledge tokens that the campaign may already take from the payer.
@@ -509,7 +513,7 @@ class CampaignClient:
 
     def refund(self, account: BaseAccount, backer: str) -> Receipt:
         """Send a failed campaign's refund to the backer it belongs to; anyone may."""
-        return self._send(account, "refund", backer)
+        return self._send(account, "collectRefund", backer)
 
     def refund_to(self, account: BaseAccount, recipient: str) -> Receipt:
         """Send the account's own refund to another address."""
@@ -578,7 +582,7 @@ class CampaignClient:
         ask: Callable[..., tuple[Any, ...]] = lambda *args: self._ask(*args, block=at.number)  # noqa: E731
         terms = self.terms
         payees = range(len(terms.payees))
-        pledged, attested_at, stopped_at, slack_used, attested, active = ask("ledger")[0]
+        pledged, attested_at, challenged_at, slack_used, attested, active, stopped, withheld = ask("ledger")[0]
         status = ask("status")[0]
         if status >= len(Status):
             raise VerificationError(f"The campaign says that its status is {status}", "There is no such status")
@@ -594,10 +598,12 @@ class CampaignClient:
             status=Status(status),
             pledged=pledged,
             attested_at=attested_at,
-            stopped_at=stopped_at,
+            challenged_at=challenged_at,
             slack_used=slack_used,
             attested=attested,
             active=active,
+            stopped=stopped,
+            withheld=withheld,
             released=ask("released")[0],
             stop_support=ask("stopSupport")[0],
             training_seed="" if seed == NO_HASH else seed,
@@ -754,7 +760,7 @@ def _creations(
                 _checksum(values["campaign"]),
                 _checksum(values["researcher"]),
                 values["proposal"].hex(),
-                Terms.from_abi(values["terms"]),
+                Terms.unpack(values["terms"]),
                 values["salt"].hex(),
             )
         )

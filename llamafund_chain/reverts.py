@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from llamafund_chain.amounts import format_amount
 from llamafund_chain.errors import TransactionRevertedError
 from llamafund_chain.terms import MilestoneKind, Status
 from llamafund_chain.text import from_millionths, printable
@@ -119,6 +120,9 @@ class _Value:
         value = self._value
         if style == "money":
             return self._reading.money(value)
+        if style == "coin":
+            # Bonds are in the chain's own coin, whatever the campaign's asset is.
+            return f"{format_amount(value, 18)} ETH"
         if style == "time":
             return when(value)
         if style == "from_now":
@@ -286,6 +290,61 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Voting is closed",
         "The weights were attested: the product is public by now",
         "From here only an overdue or challenged milestone fails the campaign",
+    ),
+    "Campaign_WrongContent": (
+        "This is not the content that was attested last",
+        "Root {contentRoot} with {contentSize} bytes is of another milestone or campaign",
+        "Take both from the latest attestation; `llamafund campaign show` tells them",
+    ),
+    "Campaign_WindowOver": (
+        "No challenge can be made now",
+        "Only what was attested is challenged, until its challenge window is over",
+        _SHOW,
+    ),
+    "Campaign_ChunkOutOfRange": (
+        "The content has no chunk {actual}",
+        "It has {chunks} chunks of 16 KiB, counted from 0",
+        "Name a smaller number",
+    ),
+    "Campaign_AlreadyChallenged": (
+        "Chunk {chunk} has been challenged before",
+        "Each chunk of a milestone can be demanded once",
+        "Watch for the answer, or name another chunk",
+    ),
+    "Campaign_BondTooSmall": (
+        "The bond of {actual:coin} is too small",
+        "It has to cover an answer at this block's base fee: at least {min:coin}",
+        "Offer more, with some room for a rising base fee",
+    ),
+    "Campaign_BondTooLarge": (
+        "The bond of {actual:coin} is too large",
+        "The record holds at most {max:coin}",
+        "Offer less: whoever answers takes all of it",
+    ),
+    "Campaign_ChallengeOpen": (
+        "A chunk of the milestone before has been demanded and not been shown",
+        "It is released once every challenge is answered, at the latest before {answerBy:time} ({answerBy:from_now})",
+        "Answer with `llamafund answer`, then submit again",
+    ),
+    "Campaign_NoChallengeOpen": (
+        "No challenge waits for an answer",
+        "All of them have been answered, or nobody made one",
+        _SHOW,
+    ),
+    "Campaign_NotNextChallenge": (
+        "Chunk {expected} has to be answered first, not chunk {actual}",
+        "Challenges are answered in the order in which they were made",
+        "`llamafund answer` answers all that are open, in order",
+    ),
+    "Campaign_WrongChunk": (
+        "These bytes are not chunk {chunk} of the attested content",
+        "Their length, or their path to the content root, is not right",
+        "Check the store: `llamafund answer` finds the right bytes where they are",
+    ),
+    "Campaign_NotChallenger": (
+        "{caller} has no bond to take back for chunk {chunk}",
+        "A bond belongs to whoever made the challenge, as long as it is open",
+        _SHOW,
     ),
     "Campaign_NothingToClaim": (
         "There is nothing to claim now",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 
 from llamafund_chain.devnet import Devnet
+
+# A shell starts background jobs deaf to Ctrl-C, and they would hand that down to the programs under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PASSPHRASE = "correct horse battery staple"
 PEOPLE = {

@@ -94,17 +94,33 @@ struct MilestoneAttestation {
 /// @dev The campaign's mutable record, one storage slot.
 /// @param pledged units pledged and not taken back; frozen once the campaign leaves Funding
 /// @param attestedAt unix seconds of the latest attestation, 0 when there is none
-/// @param stoppedAt unix seconds of the successful stop vote, 0 when there is none
+/// @param challengedAt unix seconds at which the oldest open challenge was made, 0 when none is open
 /// @param slackUsed seconds by which deadlines were pushed back
 /// @param attested number of milestones attested
 /// @param active whether the campaign was activated
+/// @param stopped whether a stop vote succeeded
+/// @param withheld whether it came before the latest attestation's tranche was released
 struct Ledger {
     uint128 pledged;
     uint40 attestedAt;
-    uint40 stoppedAt;
+    uint40 challengedAt;
     uint32 slackUsed;
     uint8 attested;
     bool active;
+    bool stopped;
+    bool withheld;
+}
+
+/// @dev A demand to show one chunk of the content that was attested last.
+/// @param chunk its number, from 0
+/// @param openedAt unix seconds
+/// @param challenger who gets the bond back when nobody answers
+/// @param bond wei, for whoever answers
+struct Challenge {
+    uint64 chunk;
+    uint40 openedAt;
+    address challenger;
+    uint96 bond;
 }
 
 /// @title An escrow for one open model: pledges in, milestone tranches or refunds out
@@ -124,6 +140,14 @@ interface ICampaign {
     event Refunded(address indexed backer, address indexed recipient, uint256 amount);
     event StopVoted(address indexed backer, bool support, uint256 weight, uint256 totalSupport);
     event Stopped(uint256 totalSupport);
+    /// @param answerBy unix seconds; answered strictly before it, or the campaign has failed
+    event Challenged(
+        uint8 indexed milestone, uint64 indexed chunk, address indexed challenger, uint256 bond, uint256 answerBy
+    );
+    event ChallengeAnswered(uint8 indexed milestone, uint64 indexed chunk, address indexed answerer, uint256 bond);
+    event BondReturned(
+        uint8 indexed milestone, uint64 indexed chunk, address indexed challenger, address recipient, uint256 bond
+    );
     event DeadlinesExtended(uint32 bySeconds, uint32 slackUsed);
     event UpdatePosted(bytes32 indexed manifest);
 
@@ -158,13 +182,24 @@ interface ICampaign {
     error Campaign_SlackExceeded(uint256 slack, uint256 wouldBe);
     error Campaign_VoteUnchanged(bool support);
     error Campaign_VotingClosed();
+    error Campaign_WrongContent(bytes32 contentRoot, uint256 contentSize);
+    error Campaign_WindowOver(uint256 endedAt);
+    error Campaign_ChunkOutOfRange(uint256 chunks, uint256 actual);
+    error Campaign_AlreadyChallenged(uint256 chunk);
+    error Campaign_BondTooSmall(uint256 min, uint256 actual);
+    error Campaign_BondTooLarge(uint256 max, uint256 actual);
+    error Campaign_ChallengeOpen(uint256 answerBy);
+    error Campaign_NoChallengeOpen();
+    error Campaign_NotNextChallenge(uint256 expected, uint256 actual);
+    error Campaign_WrongChunk(uint256 chunk);
+    error Campaign_NotChallenger(address caller, uint256 chunk);
     error Campaign_NothingToClaim();
     error Campaign_NothingToRefund(address backer);
 
     // -------------------------------------------------------------- backers
 
     /// @notice Pledge `msg.value` of the native coin, credited to `backer`.
-    function pledge(address backer) external payable;
+    function pledgeCoin(address backer) external payable;
 
     /// @notice Pledge up to `amount` of the campaign's ERC-20, credited to `backer` as far as it arrives.
     function pledgeToken(address backer, uint256 amount) external;
@@ -181,10 +216,35 @@ interface ICampaign {
     function voteStop(bool support) external;
 
     /// @notice Send a failed campaign's refund to the backer it belongs to. Anyone may call.
-    function refund(address backer) external;
+    function collectRefund(address backer) external;
 
     /// @notice Send the caller's refund to another address.
     function refundTo(address recipient) external;
+
+    // ----------------------------------------------------------- possession
+
+    /// @notice Demand one 16 KiB chunk of the content that was attested last. Any backer may, until the attestation's
+    /// window is over, once for each chunk. `msg.value` is the bond, in the native coin whatever the asset is: it goes to
+    /// whoever answers. Without an answer for the response window the campaign fails and the bond comes back.
+    /// @param contentRoot as attested
+    /// @param contentSize as attested, bytes
+    /// @param chunk number of the chunk, from 0
+    function challenge(bytes32 contentRoot, uint64 contentSize, uint64 chunk) external payable;
+
+    /// @notice Show the chunk that the oldest open challenge demands, and take the bond. Anyone may.
+    /// @dev Challenges are answered in the order in which they were made, which is the order of their deadlines.
+    /// @param data the chunk's bytes
+    /// @param path its RFC 9162 inclusion proof, from the chunk's sibling upwards
+    function answer(
+        bytes32 contentRoot,
+        uint64 contentSize,
+        uint64 chunk,
+        bytes calldata data,
+        bytes32[] calldata path
+    ) external;
+
+    /// @notice Take back the bond of the caller's open challenge once the campaign has failed.
+    function returnBond(uint64 chunk, address recipient) external;
 
     // ----------------------------------------------------------- researcher
 
@@ -225,7 +285,16 @@ interface ICampaign {
     function hasVotedStop(address backer) external view returns (bool);
     /// @notice Units whose backers vote to stop.
     function stopSupport() external view returns (uint256);
-    /// @notice What `refund` would send now; zero unless the campaign has failed.
+    /// @notice keccak256(abi.encode(contentRoot, contentSize)) of the latest attestation, zero when there is none.
+    function latestContent() external view returns (bytes32);
+    /// @notice Number of challenges that wait for an answer.
+    function openChallenges() external view returns (uint256);
+    /// @notice One of them.
+    /// @param position 0 is the one that is to be answered next
+    function openChallenge(uint256 position) external view returns (Challenge memory);
+    /// @notice Wei that a challenge must bring in a block with this one's base fee.
+    function requiredBond() external view returns (uint256);
+    /// @notice What `collectRefund` would send now; zero unless the campaign has failed.
     function refundable(address backer) external view returns (uint256);
     /// @notice What payee number `payee` could claim now.
     function claimable(uint256 payee) external view returns (uint256);

@@ -7,7 +7,10 @@ import {MilestoneKind, Terms} from "./ICampaign.sol";
 /// @notice No owner and no storage. A campaign is a minimal clone of one implementation that carries its terms as
 /// immutable arguments; its address follows from implementation, terms and salt.
 interface ICampaignFactory {
-    event CampaignCreated(address indexed campaign, address indexed researcher, bytes32 indexed proposal, Terms terms, bytes32 salt);
+    /// @param terms packed as in the campaign's code, see `PackedTerms`; `ICampaign.terms` gives them unpacked
+    event CampaignCreated(
+        address indexed campaign, address indexed researcher, bytes32 indexed proposal, bytes terms, bytes32 salt
+    );
 
     error CampaignFactory_NotResearcher(address caller, address researcher);
     error CampaignFactory_AssetWithoutCode(address asset);

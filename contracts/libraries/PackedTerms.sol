@@ -82,8 +82,8 @@ library PackedTerms {
         t.fundingDeadline = uint40(fundingDeadline(self));
         t.stopBps = uint16(stopBps(self));
         t.challengeWindow = uint32(challengeWindow(self));
-        t.responseWindow = uint32(bytes4(self.load(83)));
-        t.minBond = uint96(bytes12(self.load(87)));
+        t.responseWindow = uint32(responseWindow(self));
+        t.minBond = uint96(minBond(self));
         t.slack = uint32(slack(self));
         t.proposal = proposal(self);
         t.dataset = dataset(self);
@@ -137,6 +137,14 @@ library PackedTerms {
 
     function challengeWindow(Memory.Slice self) internal pure returns (uint256) {
         return uint32(bytes4(self.load(79)));
+    }
+
+    function responseWindow(Memory.Slice self) internal pure returns (uint256) {
+        return uint32(bytes4(self.load(83)));
+    }
+
+    function minBond(Memory.Slice self) internal pure returns (uint256) {
+        return uint96(bytes12(self.load(87)));
     }
 
     function slack(Memory.Slice self) internal pure returns (uint256) {

@@ -131,7 +131,7 @@ def same_story(terms: Terms, story: Story, state: CampaignState) -> CheckResult:
         "attested": len(story.attested),
         "attested_at": last.at if last else 0,
         "latest_evidence": last.attestation.evidence if last else terms.proposal,
-        "stopped_at": books.stopped_at or 0,
+        "stopped": books.stopped_at is not None,
         "stop_support": story.stop_support,
         "slack_used": books.slack_used,
     }
@@ -142,7 +142,7 @@ def same_story(terms: Terms, story: Story, state: CampaignState) -> CheckResult:
         "attested": state.attested,
         "attested_at": state.attested_at if state.attested else 0,
         "latest_evidence": state.latest_evidence,
-        "stopped_at": state.stopped_at,
+        "stopped": state.stopped,
         "stop_support": state.stop_support,
         "slack_used": state.slack_used,
     }

@@ -122,7 +122,8 @@ def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, J
         "attested": state.attested,
         "attested_at": state.attested_at or None,
         "window_end": state.window_end(terms) or None,
-        "stopped_at": state.stopped_at or None,
+        "challenged_at": state.challenged_at or None,
+        "stopped": state.stopped,
         "slack_used": state.slack_used,
         "training_seed": state.training_seed or None,
         "latest_evidence": state.latest_evidence,
@@ -209,9 +210,7 @@ def _explain_status(terms: Terms, state: CampaignState) -> str:
         return ", the goal is met" if missing <= 0 else ""
     if state.status is Status.FAILED:
         return (
-            ", stopped by its backers: they can take the rest back"
-            if state.stopped_at
-            else ": pledges can be taken back"
+            ", stopped by its backers: they can take the rest back" if state.stopped else ": pledges can be taken back"
         )
     return ""
 

@@ -9,6 +9,8 @@ import pytest
 from eth_account import Account
 from world import CHECKPOINT, DATASET, DAY, ETHER, NO_MINIMUM, WEIGHTS, ZERO, Campaign, World, refused
 
+from llamafund_chain.terms import Terms
+
 BAD_SALT = bytes(31) + b"\xff"
 
 
@@ -27,7 +29,7 @@ def test_terms_are_read_back_as_they_were_given_and_emitted(world: World) -> Non
     assert event["args"]["researcher"] == world.researcher
     assert event["args"]["proposal"] == terms["proposal"]
     assert event["args"]["salt"] == salt
-    assert tuple(dict(event["args"]["terms"]).values())[:12] == tuple(terms.values())[:12]
+    assert Terms.unpack(event["args"]["terms"]).to_abi() == tuple(campaign.functions.terms().call())
     assert tuple(campaign.functions.terms().call()) == tuple(terms.values())
 
 
@@ -347,9 +349,13 @@ def test_threat_a_clone_cannot_be_initialised_by_somebody_else(world: World, cam
         ("postUpdate", (b"\1" * 32,)),
         ("extendDeadlines", (1,)),
         ("claim", (0, "0x" + "01" * 20)),
-        ("refund", ("0x" + "01" * 20,)),
+        ("collectRefund", ("0x" + "01" * 20,)),
         ("refundTo", ("0x" + "01" * 20,)),
         ("unpledge", (1, "0x" + "01" * 20)),
+        ("challenge", (bytes(32), 1, 0)),
+        ("answer", (bytes(32), 1, 0, b"x", [])),
+        ("returnBond", (0, "0x" + "01" * 20)),
+        ("requiredBond", ()),
         ("pledgeToken", ("0x" + "01" * 20, 1)),
         ("pledgeTokenWithPermit", ("0x" + "01" * 20, 1, 1, 27, bytes(32), bytes(32))),
         ("attest", ((0, 0, bytes(32), bytes(32), bytes(32), 0, 0, 0), 0, [])),
@@ -362,4 +368,4 @@ def test_the_implementation_itself_is_inert(world: World, name: str, arguments: 
 
 def test_the_implementation_itself_takes_no_money(world: World) -> None:
     with refused("Campaign_NotAClone"):
-        world.send(world.implementation.functions.pledge(world.backer0), world.backer0, value=ETHER)
+        world.send(world.implementation.functions.pledgeCoin(world.backer0), world.backer0, value=ETHER)

@@ -195,7 +195,7 @@ def _reentries(campaign: Campaign, world: World) -> list[Any]:
         functions.pledgeToken(backer, 1),
         functions.pledgeTokenWithPermit(backer, 1, YEARS, 27, b"\1" * 32, b"\1" * 32),
         functions.unpledge(1, world.elsewhere),
-        functions.refund(backer),
+        functions.collectRefund(backer),
         functions.refundTo(world.elsewhere),
         functions.claim(0, world.elsewhere),
         functions.activate(),

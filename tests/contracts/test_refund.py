@@ -76,7 +76,7 @@ def test_refunds_open_when_a_milestone_is_overdue(world: World, active: Campaign
 def test_a_refund_is_paid_once(world: World, active: Campaign) -> None:
     active.overdue()
     active.refund(world.backer0)
-    for attempt in (active.functions.refund(world.backer0), active.functions.refundTo(world.elsewhere)):
+    for attempt in (active.functions.collectRefund(world.backer0), active.functions.refundTo(world.elsewhere)):
         with refused("Campaign_NothingToRefund", world.backer0):
             world.send(attempt, world.backer0)
 
@@ -170,7 +170,7 @@ def test_threat_a_backer_that_cannot_be_paid_holds_up_nobody(world: World, mood:
 
     # Whatever the receiver does, the push fails as a whole and its money stays where it was.
     with pytest.raises(RevertedError):
-        world.send(campaign.functions.refund(puppet.address), world.stranger, gas=2_000_000)
+        world.send(campaign.functions.collectRefund(puppet.address), world.stranger, gas=2_000_000)
     assert campaign.read("refundable", puppet.address) == 6 * ETHER
 
     campaign.refund(world.backer1, by=world.stranger)
@@ -183,7 +183,7 @@ def test_threat_a_backer_that_cannot_be_paid_holds_up_nobody(world: World, mood:
 
 def test_threat_a_backer_that_reenters_gets_its_refund_once(world: World) -> None:
     campaign, puppet = _puppet_backer(world)
-    for attempt in (campaign.functions.refund(puppet.address), campaign.functions.refundTo(puppet.address)):
+    for attempt in (campaign.functions.collectRefund(puppet.address), campaign.functions.refundTo(puppet.address)):
         data = data_of(attempt)
         before = world.devnet.snapshot()
         world.send(puppet.functions.setReentry(campaign.address, data), world.stranger)
@@ -198,7 +198,7 @@ def test_threat_a_backer_that_reenters_gets_its_refund_once(world: World) -> Non
 def test_a_pledge_in_the_middle_of_a_payout_counts_like_any_other(world: World, campaign: Campaign) -> None:
     puppet = world.deploy("Puppet")
     campaign.pledge(world.backer0, 6 * ETHER)
-    data = data_of(campaign.functions.pledge(puppet.address))
+    data = data_of(campaign.functions.pledgeCoin(puppet.address))
     world.send(puppet.functions.setReentry(campaign.address, data), world.stranger)
 
     campaign.unpledge(world.backer0, ETHER, puppet.address)

@@ -20,7 +20,7 @@ def test_half_of_the_pledges_stop_the_campaign(world: World) -> None:
     receipt = campaign.vote(world.backer1)
 
     assert campaign.status == FAILED
-    assert campaign.ledger["stoppedAt"] == world.now()
+    assert campaign.ledger["stopped"]
     assert campaign.events("StopVoted", receipt) == [
         {"backer": world.backer1, "support": True, "weight": ETHER, "totalSupport": 5 * ETHER}
     ]

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import pytest
+from content import Content
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
@@ -246,7 +247,7 @@ class Campaign:
     # ------------------------------------------------------------------ backers
 
     def pledge(self, backer: str, amount: int, *, payer: str | None = None, at: int | None = None) -> Any:
-        return self.world.send(self.functions.pledge(backer), payer or backer, value=amount, at=at)
+        return self.world.send(self.functions.pledgeCoin(backer), payer or backer, value=amount, at=at)
 
     def pledge_token(self, token: Any, backer: str, amount: int, *, at: int | None = None) -> Any:
         """Approve and pledge."""
@@ -260,7 +261,7 @@ class Campaign:
         return self.world.send(self.functions.voteStop(support), backer, at=at)
 
     def refund(self, backer: str, *, by: str | None = None, at: int | None = None) -> Any:
-        return self.world.send(self.functions.refund(backer), by or backer, at=at)
+        return self.world.send(self.functions.collectRefund(backer), by or backer, at=at)
 
     def refund_to(self, backer: str, recipient: str, *, at: int | None = None) -> Any:
         return self.world.send(self.functions.refundTo(recipient), backer, at=at)
@@ -328,6 +329,45 @@ class Campaign:
         account = self.terms["payees"][payee][0] if payee < len(self.terms["payees"]) else self.world.stranger
         return self.world.send(self.functions.claim(payee, recipient or account), by or account, at=at)
 
+    # ----------------------------------------------------------------- possession
+
+    def attest_content(self, content: Content, *, at: int | None = None, **overrides: Any) -> Any:
+        """Attest the next milestone with this content."""
+        return self.attest(at=at, contentRoot=content.root, contentSize=content.size, **overrides)
+
+    def challenge(
+        self, content: Content, chunk: int, *, by: str | None = None, bond: int | None = None, at: int | None = None
+    ) -> Any:
+        """Demand a chunk; backer 0 does, with the least bond."""
+        call = self.functions.challenge(content.root, content.size, chunk)
+        value = self.read("requiredBond") if bond is None else bond
+        return self.world.send(call, by or self.world.backer0, value=value, at=at)
+
+    def answer(
+        self,
+        content: Content,
+        chunk: int,
+        *,
+        data: bytes | None = None,
+        path: Sequence[bytes] | None = None,
+        by: str | None = None,
+        at: int | None = None,
+    ) -> Any:
+        """Show a chunk with its path; a stranger does."""
+        shown = content.chunk(chunk) if data is None else data
+        proof = content.path(chunk) if path is None else path
+        call = self.functions.answer(content.root, content.size, chunk, shown, list(proof))
+        return self.world.send(call, by or self.world.stranger, at=at)
+
+    def return_bond(self, chunk: int, recipient: str | None = None, *, by: str | None = None) -> Any:
+        challenger = by or self.world.backer0
+        return self.world.send(self.functions.returnBond(chunk, recipient or challenger), challenger)
+
+    @property
+    def answer_by(self) -> int:
+        """The second from which the oldest open challenge counts as unanswered."""
+        return int(self.ledger["challengedAt"] + self.terms["responseWindow"])
+
     # ------------------------------------------------------------------ stories
 
     def funded(self) -> Campaign:
@@ -372,7 +412,7 @@ class Campaign:
 
     @property
     def ledger(self) -> dict[str, Any]:
-        names = ("pledged", "attestedAt", "stoppedAt", "slackUsed", "attested", "active")
+        names = ("pledged", "attestedAt", "challengedAt", "slackUsed", "attested", "active", "stopped", "withheld")
         return dict(zip(names, self.read("ledger"), strict=True))
 
     @property
