@@ -8,12 +8,13 @@ JOBS    ?= 2
 PIP_ARGS ?=
 DEMO_ARGS ?=
 TEST_ARGS ?=
+ASSURE_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint format types contracts artifacts bench clean
+.PHONY: help setup demo test unit assure lint format types contracts artifacts bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,8 +26,11 @@ demo: setup ## The whole story, for real: fund, train, attest, pay, audit; then 
 
 test: setup lint unit ## All checks and all tests (no network needed after setup)
 
-unit: setup ## The tests alone; TEST_ARGS="-k words" selects
+unit: setup $(VENV)/assurance/.ready ## The tests alone; TEST_ARGS="-k words" selects
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TEST_ARGS)
+
+assure: setup $(VENV)/assurance/.ready $(VENV)/standards/.ready ## Try to break the contracts, one line a property; ASSURE_ARGS="proofs" selects
+	$(BIN)/python -m assurance $(ASSURE_ARGS)
 
 lint: setup ## Style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -44,11 +48,13 @@ types: setup ## Type-check the Python code
 contracts: setup ## Compile the contracts with brownie and compare with the exported artifacts
 	$(BIN)/python scripts/export_artifacts.py --check
 
-artifacts: setup ## Compile the contracts and export the artifacts into the Python package
+artifacts: setup ## Compile the contracts; export the artifacts into the package, and the wallets' descriptors
 	$(BIN)/python scripts/export_artifacts.py
+	$(BIN)/python scripts/export_descriptors.py
 
 bench: setup ## Measure; each row against its reference (python -m bench NAME for one)
 	$(BIN)/python -m bench gas
+	$(BIN)/python -m bench evidence
 
 clean: ## Remove everything that was installed, built or produced here
 	rm -rf $(VENV) node_modules build demo-out llamafund.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -58,6 +64,19 @@ $(VENV)/.ready: pyproject.toml constraints.txt scripts/mend_brownie.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt $(PIP_ARGS) --editable '.[trainer,contracts,dev]'
 	$(BIN)/python scripts/mend_brownie.py
+	@touch $@
+
+# An environment of its own: these tools and the project want different versions of the same libraries.
+$(VENV)/assurance/.ready: $(VENV)/.ready constraints-assurance.txt scripts/mend_halmos.py
+	test -x $(VENV)/assurance/bin/python || $(PYTHON) -m venv $(VENV)/assurance
+	$(VENV)/assurance/bin/pip install --quiet --no-compile $(PIP_ARGS) --requirement constraints-assurance.txt
+	$(VENV)/assurance/bin/python scripts/mend_halmos.py
+	@touch $@
+
+# The validators of the standards that manifests are exported to: large, and in each other's way.
+$(VENV)/standards/.ready: $(VENV)/.ready constraints-standards.txt
+	test -x $(VENV)/standards/bin/python || $(PYTHON) -m venv $(VENV)/standards
+	$(VENV)/standards/bin/pip install --quiet --no-compile $(PIP_ARGS) --requirement constraints-standards.txt
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json

@@ -5,16 +5,25 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from inspect import signature
 from typing import cast
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from bench import snapshot
 from bench.harness import Benchmark, Row
 from llamafund_chain.errors import LlamafundError
 
-BENCHMARKS = {"gas": "bench.gas"}
+BENCHMARKS = {
+    "evidence": "bench.evidence",
+    "gas": "bench.gas",
+    "tolerance": "bench.tolerance",
+    "trainer": "bench.trainer",
+}
 """Name → module that has a function `run`."""
 
 
@@ -44,12 +53,18 @@ def _table(name: str, rows: list[Row]) -> Table:
 @click.command()
 @click.argument("name", type=click.Choice(sorted(BENCHMARKS)))
 @click.option("--json", "as_json", is_flag=True, help="Print the rows for machines.")
-def main(name: str, as_json: bool) -> None:
+@click.option("--size", metavar="SIZES", default=None, help="Bytes to measure with, for example 1GiB,8GiB (evidence).")
+@click.option("--update", is_flag=True, help="Make the figures the committed snapshot.")
+def main(name: str, as_json: bool, size: str | None, update: bool) -> None:
     """Run one benchmark and compare it with its bounds.
 
     Example: python -m bench gas --json
     """
     run = cast("Benchmark", importlib.import_module(BENCHMARKS[name]).run)
+    if size is not None:
+        if "size" not in signature(run).parameters:
+            raise click.UsageError(f"{name} takes no --size")
+        run = cast("Benchmark", partial(cast("Callable[..., Iterable[Row]]", run), size=size))
     try:
         rows = list(run())
     except LlamafundError as error:
@@ -63,6 +78,8 @@ def main(name: str, as_json: bool) -> None:
         )
     else:
         Console(width=None if sys.stdout.isatty() else 130).print(_table(name, rows))
+    if update:
+        click.echo(f"{snapshot.write(name, rows)} updated", err=True)
     if any(row.holds is False for row in rows):
         sys.exit(1)
 

@@ -1,16 +1,20 @@
 """Gas of whole transactions, intrinsic cost included, from receipts of a real chain.
 
-Three attestors, quorum two, three milestones, two payees; the artifacts that ship in the package.
+Three attestors, quorum two, three milestones, two payees; the artifacts that ship in the package. The chain's rules
+are those of Ethereum since Osaka, where calldata has a floor price (EIP-7623), and its clock is set: each run gives the
+same figures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 from bench.harness import Reference, Row
 from llamafund_chain import artifacts
 from llamafund_chain.devnet import Devnet
+from llamafund_chain.merkle import CHUNK_SIZE, leaf_hash, node_hash
 
 DAY = 86_400
 ETHER = 10**18
@@ -23,7 +27,20 @@ BOUNDS = {
     "attest with 2 signatures, later milestone": 70_000,
     "attest and one payee's claim, later milestone": 115_000,
     "refund": 37_800,
+    "answer a challenge (16 KiB, 20-level path)": 760_000,
 }
+FIRST_BLOCK = 2_000_000_000
+"""Unix seconds of the first transaction: fixed, so that every digest and every byte of a signature is."""
+
+
+LEVELS = 20
+CONTENT_BYTES = CHUNK_SIZE << LEVELS
+"""Of the attested content: 16 GiB, whose chunks have paths of 20 hashes."""
+CHUNK = bytes(1 + n % 255 for n in range(CHUNK_SIZE))
+"""Without a zero byte: those would cost less."""
+PATH = [bytes([n + 1]) * 32 for n in range(LEVELS)]
+CONTENT_ROOT = reduce(node_hash, PATH, leaf_hash(CHUNK))
+"""Of a tree whose chunk 0 is CHUNK and has this path: each of the hashes is a sibling on the right."""
 
 
 def run() -> Iterator[Row]:
@@ -32,7 +49,7 @@ def run() -> Iterator[Row]:
     Raises:
         LlamafundError: No anvil was found, or it did not start.
     """
-    with Devnet() as devnet:
+    with Devnet(hardfork="osaka") as devnet:
         yield from _Scenario(devnet).rows()
 
 
@@ -46,8 +63,10 @@ class _Scenario:
         self.devnet = devnet
         self.w3 = Web3(Web3.HTTPProvider(devnet.rpc_url))
         self.accounts = list(self.w3.eth.accounts)
-        self.attestors = sorted((Account.create() for _ in range(3)), key=lambda account: int(account.address, 16))
+        self.attestors = [Account.from_key(key.to_bytes(32, "big")) for key in (101, 102, 103)]
         self.factory = self._contract("CampaignFactory", devnet.deployment.factory)
+        devnet.connection.request("anvil_setBlockTimestampInterval", 1)
+        self._warp(FIRST_BLOCK)
         self.unit = Reference("plain transfer", self._plain_transfer())
 
     def rows(self) -> Iterator[Row]:
@@ -65,7 +84,9 @@ class _Scenario:
             evidence = bytes([milestone + 1]) * 32
             attest = self._attest(campaign, milestone, evidence, parent)
             parent = evidence
-            self.devnet.advance(2 * DAY)
+            if milestone == 0:
+                yield from self._possession(campaign, backer)
+            self._pass(2 * DAY)
             claim = self._send(campaign.functions.claim(1, payee), payee)
             label = "first milestone" if milestone == 0 else "later milestone"
             if milestone < 2:
@@ -75,8 +96,33 @@ class _Scenario:
         failing, _ = self._create(researcher, payee, salt=2)
         for account in (backer, other):
             self._send(failing.functions.pledgeCoin(account), account, ETHER)
-        self.devnet.advance(31 * DAY)
+        self._pass(31 * DAY)
         yield self._row("refund", self._send(failing.functions.collectRefund(backer), backer))
+        yield self._row("return a bond", self._returned_bond(researcher, backer, payee))
+
+    def _possession(self, campaign: Any, backer: str) -> Iterator[Row]:
+        """A challenge and its answer; another challenge and answer each cost the same."""
+        challenge = campaign.functions.challenge(CONTENT_ROOT, CONTENT_BYTES, 0)
+        yield self._row("challenge a chunk", self._send(challenge, backer, ETHER))
+        answer = campaign.functions.answer(CONTENT_ROOT, CONTENT_BYTES, 0, CHUNK, PATH)
+        yield self._row("answer a challenge (16 KiB, 20-level path)", self._send(answer, self.accounts[5]))
+
+    def _returned_bond(self, researcher: str, backer: str, payee: str) -> int:
+        """What taking a bond back costs in a campaign that failed because nobody answered."""
+        campaign, _ = self._create(researcher, payee, salt=3)
+        self._send(campaign.functions.pledgeCoin(backer), backer, 10 * ETHER)
+        self._send(campaign.functions.activate(), researcher)
+        self._attest(campaign, 0, bytes([1]) * 32, campaign.functions.terms().call()[10])
+        self._send(campaign.functions.challenge(CONTENT_ROOT, CONTENT_BYTES, 0), backer, ETHER)
+        self._pass(DAY)
+        return self._send(campaign.functions.returnBond(0, backer), backer)
+
+    def _pass(self, seconds: int) -> None:
+        self._warp(int(self.w3.eth.get_block("latest")["timestamp"]) + seconds)
+
+    def _warp(self, moment: int) -> None:
+        self.devnet.connection.request("evm_setNextBlockTimestamp", moment)
+        self.devnet.connection.request("evm_mine")
 
     def _row(self, name: str, gas: int) -> Row:
         return Row(name=name, value=gas, unit="gas", reference=self.unit, bound=BOUNDS.get(name))
@@ -131,8 +177,7 @@ class _Scenario:
 
     def _attest(self, campaign: Any, milestone: int, evidence: bytes, parent: bytes) -> int:
         expiry = int(self.w3.eth.get_block("latest")["timestamp"]) + 7 * DAY
-        root = bytes([0xAA]) * 32
-        attestation = (milestone, milestone, evidence, parent, root, 5_000_000_000, -2_400_000, expiry)
+        attestation = (milestone, milestone, evidence, parent, CONTENT_ROOT, CONTENT_BYTES, -2_400_000, expiry)
         digest = campaign.functions.attestationDigest(attestation).call()
         signatures = [account.unsafe_sign_hash(digest).signature for account in self.attestors[:2]]
         return self._send(campaign.functions.attest(attestation, 0b011, signatures), self.accounts[0])

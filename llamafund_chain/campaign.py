@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from llamafund_chain import abi
 from llamafund_chain.attestation import Attestation
 from llamafund_chain.chain import Block, BlockId, Call, Connection, Finality, Log, Receipt, RpcError, check_code
+from llamafund_chain.clones import CLONE_BYTES, clone_code, creation_code
 from llamafund_chain.errors import LlamafundError, NotFinalError, VerificationError
+from llamafund_chain.merkle import ChunkProof
 from llamafund_chain.reverts import ContractRefusedError
 from llamafund_chain.terms import NO_HASH, Status, Terms
 from llamafund_chain.times import duration, when
@@ -18,10 +20,11 @@ from llamafund_chain.tokens import Asset, Permit, Token, asset_at
 if TYPE_CHECKING:
     from eth_account.signers.base import BaseAccount
 
-_CLONE_HEAD = bytes.fromhex("363d3d373d3d3d363d73")
-_CLONE_TAIL = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
-_CLONE_BYTES = len(_CLONE_HEAD) + 20 + len(_CLONE_TAIL)
-_CREATION_HEAD = bytes.fromhex("3d81600a3d39f3")
+ANSWER_GAS = 1_250_000
+"""Most gas that an answer to a challenge can cost; `Campaign.sol` derives it."""
+
+QUEUE_HEAD = 16
+"""Open challenges that are read each time, whatever was known of them before."""
 
 # ERC-1271's isValidSignature(bytes32,bytes): called by these bytes, and answered with them for yes.
 _IS_VALID_SIGNATURE = bytes.fromhex("1626ba7e")
@@ -195,6 +198,59 @@ class UpdatePosted(Event):
 
 
 @dataclass(frozen=True)
+class Challenged(Event):
+    """Attributes: bond: wei; answer_by: unix seconds."""
+
+    milestone: int
+    chunk: int
+    challenger: str
+    bond: int
+    answer_by: int
+
+
+@dataclass(frozen=True)
+class ChallengeAnswered(Event):
+    """Attributes: bond: wei."""
+
+    milestone: int
+    chunk: int
+    answerer: str
+    bond: int
+
+
+@dataclass(frozen=True)
+class BondReturned(Event):
+    """Attributes: bond: wei."""
+
+    milestone: int
+    chunk: int
+    challenger: str
+    recipient: str
+    bond: int
+
+
+@dataclass(frozen=True)
+class OpenChallenge:
+    """A challenge that waits for an answer, or in a failed campaign had none.
+
+    Attributes:
+        chunk: Number of the 16 KiB chunk of the latest attestation's content, from 0.
+        opened_at: Unix seconds.
+        challenger: Whose bond it is.
+        bond: Wei; zero once it was returned.
+    """
+
+    chunk: int
+    opened_at: int
+    challenger: str
+    bond: int
+
+    def answer_by(self, terms: Terms) -> int:
+        """Unix seconds from which it counts as unanswered."""
+        return self.opened_at + terms.response_window
+
+
+@dataclass(frozen=True)
 class CampaignCreated(Event):
     """Attributes: salt: 64 hexadecimal digits."""
 
@@ -217,6 +273,9 @@ CampaignEvent = (
     | Refunded
     | StopVoted
     | Stopped
+    | Challenged
+    | ChallengeAnswered
+    | BondReturned
     | DeadlinesExtended
     | UpdatePosted
 )
@@ -281,11 +340,10 @@ class CampaignClient:
             deployment = self.connection.deployment()
             code = self.connection.code(self.address)
             check_code(code, "campaign", self.address)
-            head = _CLONE_HEAD + bytes.fromhex(deployment.implementation[2:]) + _CLONE_TAIL
-            if not code.startswith(head):
+            if not code.startswith(clone_code(deployment.implementation)):
                 raise self._look_alike("Its code is not that of a campaign")
             try:
-                self._terms = Terms.unpack(code[_CLONE_BYTES:])
+                self._terms = Terms.unpack(code[CLONE_BYTES:])
             except VerificationError as error:
                 raise self._look_alike(str(error)) from error
         return self._terms
@@ -347,6 +405,85 @@ class CampaignClient:
         """Smallest units that a refund would send; zero unless the campaign has failed."""
         return int(self._ask("refundable", backer, block=block)[0])
 
+    def required_bond(self) -> int:
+        """Wei that a challenge must bring at the latest block's base fee.
+
+        Computed here: many nodes run calls, and with them the contract's own view, as if the base fee were zero.
+        """
+        return max(self.terms.min_bond, ANSWER_GAS * self.connection.base_fee())
+
+    def status(self, block: BlockId = "latest") -> Status:
+        """Where the campaign stands at a block.
+
+        Raises:
+            VerificationError: The node names a status that does not exist.
+        """
+        status = self._ask("status", block=block)[0]
+        if status >= len(Status):
+            raise VerificationError(f"The campaign says that its status is {status}", "There is no such status")
+        return Status(status)
+
+    def open_challenges(
+        self, block: BlockId = "latest", *, known: Sequence[OpenChallenge] = ()
+    ) -> tuple[OpenChallenge, ...]:
+        """The challenges that wait for an answer, in the order in which they must be answered.
+
+        Args:
+            block: Which block.
+            known: Those at an earlier block. Challenges leave at the front and come at the end, so that most are not
+                read again; the first `QUEUE_HEAD` always are.
+        """
+        at = self.connection.block(block).number
+
+        def read(position: int) -> OpenChallenge:
+            chunk, opened_at, challenger, bond = self._ask("openChallenge", position, block=at)[0]
+            return OpenChallenge(chunk, opened_at, _checksum(challenger), bond)
+
+        count = int(self._ask("openChallenges", block=at)[0])
+        found = [read(position) for position in range(min(count, QUEUE_HEAD))]
+        if found and found[0] in known:
+            start = known.index(found[0])
+            kept = [*known[start : start + count]]
+            # A reorganisation may have changed what comes after the head.
+            if kept[: len(found)] == found[: len(kept)] and kept[-1] == read(len(kept) - 1):
+                found = [*found, *kept[len(found) :]]
+        return (*found, *(read(position) for position in range(len(found), count)))
+
+    def latest_attestation(self, block: BlockId = "latest", *, known: Attestation | None = None) -> Attestation | None:
+        """The attestation whose content can be challenged, null when there is none.
+
+        Args:
+            block: Which block.
+            known: The one at an earlier block; nothing is searched while the campaign still records it.
+
+        Raises:
+            VerificationError: The node shows another one than the campaign has recorded.
+        """
+        from eth_utils import keccak
+
+        if known is not None:
+            content = keccak(bytes.fromhex(known.content_root) + known.content_size.to_bytes(32, "big"))
+            shown = [bytes(self._ask(name, block=block)[0]) for name in ("latestContent", "latestEvidence")]
+            if shown == [content, bytes.fromhex(known.evidence)]:
+                return known
+        latest: Attestation | None = None
+        for event in self.each_event(last=block, only=(MilestoneAttested,)):
+            if isinstance(event, MilestoneAttested):
+                latest = event.attestation
+        recorded = bytes(self._ask("latestContent", block=block)[0])
+        expected = (
+            bytes(32)
+            if latest is None
+            else keccak(bytes.fromhex(latest.content_root) + latest.content_size.to_bytes(32, "big"))
+        )
+        if recorded != expected:
+            raise VerificationError(
+                "The node does not show the campaign's latest attestation",
+                "Its events and the campaign's record differ",
+                "Ask another node",
+            )
+        return latest
+
     def attestation_digest(self, attestation: Attestation) -> bytes:
         """The digest that the contract checks signatures against."""
         return bytes(self._ask("attestationDigest", attestation.to_abi())[0])
@@ -405,6 +542,15 @@ class CampaignClient:
             event = _campaign_event(log)
             if event is not None:
                 yield event
+
+    def events_in(self, receipt: Receipt) -> tuple[CampaignEvent, ...]:
+        """What a transaction did to the campaign, from its receipt alone.
+
+        Raises:
+            VerificationError: A log of the campaign does not fit its event.
+        """
+        ours = [log for log in receipt.logs if log.address.lower() == self.address.lower()]
+        return tuple(event for log in ours if (event := _campaign_event(log)) is not None)
 
     # ------------------------------------------------------------------ write
 
@@ -576,6 +722,57 @@ class CampaignClient:
                 raise
             raise self._nothing_to_claim(refusal) from refusal
 
+    def challenge(self, account: BaseAccount, attestation: Attestation, chunk: int, bond: int) -> Receipt:
+        """Demand a chunk of the content that was attested last.
+
+        Args:
+            account: A backer.
+            attestation: The latest.
+            chunk: From 0.
+            bond: Wei, all of it for whoever answers.
+        """
+        return self._send(account, "challenge", *_content_of(attestation), chunk, value=bond)
+
+    def check_challenge(self, challenger: str, attestation: Attestation, chunk: int, bond: int) -> None:
+        """Let the campaign refuse a challenge without sending it.
+
+        Raises:
+            ContractRefusedError: It would be refused.
+        """
+        if self.connection.balance(challenger) < bond:
+            return  # Some nodes then name no other reason; sending it says what is missing.
+        call = self._call("challenge", *_content_of(attestation), chunk)
+        self.connection.call(call, block="pending", sender=challenger, value=bond, money=self.asset.format)
+
+    def answer(self, account: BaseAccount, attestation: Attestation, proof: ChunkProof) -> Receipt:
+        """Show the chunk that the oldest open challenge demands, and take its bond; anyone may.
+
+        Args:
+            account: Who gets the bond.
+            attestation: The latest.
+            proof: Of the demanded chunk.
+        """
+        return self.connection.send(account, self.answer_call(attestation, proof), money=self.asset.format)
+
+    def answer_call(self, attestation: Attestation, proof: ChunkProof) -> Call:
+        """The call that shows a chunk, for whoever sends it with others.
+
+        Args:
+            attestation: The latest.
+            proof: Of the demanded chunk.
+        """
+        return self._call("answer", *_content_of(attestation), proof.index, proof.data, list(proof.path))
+
+    def return_bond(self, account: BaseAccount, chunk: int, recipient: str | None = None) -> Receipt:
+        """Take back the bond of a challenge that was never answered, once the campaign has failed.
+
+        Args:
+            account: The challenger.
+            chunk: From 0.
+            recipient: Who receives it; the challenger when null.
+        """
+        return self._send(account, "returnBond", chunk, recipient or account.address)
+
     # ---------------------------------------------------------------- helpers
 
     def _state_at(self, at: Block) -> CampaignState:
@@ -583,9 +780,6 @@ class CampaignClient:
         terms = self.terms
         payees = range(len(terms.payees))
         pledged, attested_at, challenged_at, slack_used, attested, active, stopped, withheld = ask("ledger")[0]
-        status = ask("status")[0]
-        if status >= len(Status):
-            raise VerificationError(f"The campaign says that its status is {status}", "There is no such status")
         seed = bytes(ask("trainingSeed")[0]).hex()
         if terms.is_native:
             balance = self.connection.balance(self.address, at.number)
@@ -595,7 +789,7 @@ class CampaignClient:
             block=at.number,
             block_hash=at.hash,
             timestamp=at.timestamp,
-            status=Status(status),
+            status=self.status(at.number),
             pledged=pledged,
             attested_at=attested_at,
             challenged_at=challenged_at,
@@ -619,8 +813,10 @@ class CampaignClient:
         return interface.decode_output(function, data)
 
     def _send(self, account: BaseAccount, function: str, *arguments: Any, value: int = 0) -> Receipt:
-        call = Call(self.address, abi.contract(self._CONTRACT).encode(function, *arguments))
-        return self.connection.send(account, call, value, money=self.asset.format)
+        return self.connection.send(account, self._call(function, *arguments), value, money=self.asset.format)
+
+    def _call(self, function: str, *arguments: Any) -> Call:
+        return Call(self.address, abi.contract(self._CONTRACT).encode(function, *arguments))
 
     def _check_pledge_token(self, payer: str, amount: int, backer: str) -> None:
         """Let the campaign refuse before anything is approved; only the missing allowance is expected."""
@@ -723,16 +919,7 @@ def predict_address(factory: str, implementation: str, terms: Terms, salt: str) 
     """
     from eth_utils import keccak, to_checksum_address
 
-    packed = terms.pack()
-    creation = (
-        b"\x61"
-        + (len(packed) + _CLONE_BYTES).to_bytes(2, "big")
-        + _CREATION_HEAD
-        + _CLONE_HEAD
-        + bytes.fromhex(implementation[2:])
-        + _CLONE_TAIL
-        + packed
-    )
+    creation = creation_code(implementation, terms.pack())
     digest = keccak(b"\xff" + bytes.fromhex(factory[2:]) + bytes.fromhex(salt) + keccak(creation))
     return str(to_checksum_address(digest[12:]))
 
@@ -767,6 +954,10 @@ def _creations(
     return found
 
 
+def _content_of(attestation: Attestation) -> tuple[bytes, int]:
+    return bytes.fromhex(attestation.content_root), attestation.content_size
+
+
 def _campaign_event(log: Log) -> CampaignEvent | None:
     decoded = abi.contract("Campaign").decode_log(log.topics, log.data)
     if decoded is None:
@@ -789,6 +980,15 @@ _EVENTS: Mapping[str, Callable[[_Where, _Values], CampaignEvent]] = {
     "Refunded": lambda at, v: Refunded(*at, _checksum(v["backer"]), _checksum(v["recipient"]), v["amount"]),
     "StopVoted": lambda at, v: StopVoted(*at, _checksum(v["backer"]), v["support"], v["weight"], v["totalSupport"]),
     "Stopped": lambda at, v: Stopped(*at, v["totalSupport"]),
+    "Challenged": lambda at, v: Challenged(
+        *at, v["milestone"], v["chunk"], _checksum(v["challenger"]), v["bond"], v["answerBy"]
+    ),
+    "ChallengeAnswered": lambda at, v: ChallengeAnswered(
+        *at, v["milestone"], v["chunk"], _checksum(v["answerer"]), v["bond"]
+    ),
+    "BondReturned": lambda at, v: BondReturned(
+        *at, v["milestone"], v["chunk"], _checksum(v["challenger"]), _checksum(v["recipient"]), v["bond"]
+    ),
     "DeadlinesExtended": lambda at, v: DeadlinesExtended(*at, v["bySeconds"], v["slackUsed"]),
     "UpdatePosted": lambda at, v: UpdatePosted(*at, v["manifest"].hex()),
 }

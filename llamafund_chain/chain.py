@@ -1,12 +1,12 @@
-"""A connection to one chain: reading at a chosen finality, and sending one transaction at a time with care.
+"""A connection to one chain: reading at a chosen finality, and sending transactions with care.
 
-Nothing that a node says is believed to be well formed; nothing is ever sent twice.
+Nothing that a node says is believed to be well formed; nothing is ever sent twice, but to replace it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from llamafund_chain.errors import (
@@ -35,6 +35,11 @@ MAX_ANSWER_BYTES = 1 << 20
 """Longest answer of a contract call that is looked at."""
 
 _GWEI = 10**9
+
+# What geth, reth, erigon, nethermind, besu and anvil answer to eth_sendRawTransaction; there is no standard code.
+_KNOWN = ("already known", "alreadyknown", "known transaction", "already imported")
+_UNDERPRICED = ("underpriced", "replacementnotallowed", "replacement not allowed", "feetoolow")
+_NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce too distant in past")
 _NATIVE_DECIMALS = 18
 
 
@@ -93,6 +98,68 @@ class Receipt:
     contract_address: str | None
 
 
+@dataclass(frozen=True)
+class Fees:
+    """What a transaction offers for each unit of gas.
+
+    Attributes:
+        highest: Wei in all: `maxFeePerGas` of EIP-1559, or `gasPrice` before it.
+        tip: Wei of it for whoever includes the transaction, `maxPriorityFeePerGas`; null before EIP-1559.
+    """
+
+    highest: int
+    tip: int | None
+
+    def fields(self) -> dict[str, int]:
+        """The same as a transaction's fields."""
+        if self.tip is None:
+            return {"gasPrice": self.highest}
+        return {"maxFeePerGas": self.highest, "maxPriorityFeePerGas": self.tip}
+
+    def raised(self) -> Fees:
+        """An eighth more of both, which every node takes for a replacement; most ask for a tenth."""
+        return Fees(_eighth_more(self.highest), None if self.tip is None else _eighth_more(self.tip))
+
+    def at_least(self, other: Fees) -> Fees:
+        """The higher of both, part by part."""
+        tip = self.tip if other.tip is None or self.tip is None else max(self.tip, other.tip)
+        return Fees(max(self.highest, other.highest), tip)
+
+    def at_most(self, highest: int) -> Fees:
+        """The same, cut to a highest price (wei)."""
+        return Fees(min(self.highest, highest), None if self.tip is None else min(self.tip, highest))
+
+
+@dataclass(frozen=True)
+class SignedTransaction:
+    """A transaction that can be sent, and what is needed to tell what became of it.
+
+    Attributes:
+        tx_hash: 64 hexadecimal digits.
+        raw: As it is sent.
+        sender: Checksummed address.
+        transaction: What it calls.
+        value: Wei that it sends.
+        nonce: Its number among the sender's.
+        gas: Limit.
+        fees: Wei for each unit of gas.
+    """
+
+    tx_hash: str
+    raw: bytes = field(repr=False)
+    sender: str
+    transaction: Call = field(repr=False)
+    value: int
+    nonce: int
+    gas: int
+    fees: Fees
+
+    @property
+    def highest_cost(self) -> int:
+        """Wei that it takes from its sender at most."""
+        return self.value + self.gas * self.fees.highest
+
+
 class RpcError(LlamafundError):
     """The node answered with an error.
 
@@ -110,6 +177,14 @@ class RpcError(LlamafundError):
         self.code = code
         self.message = message
         self.data = data
+
+
+class UnderpricedError(RpcError):
+    """Another transaction with this nonce waits, and this one does not pay enough more to replace it."""
+
+
+class NonceUsedError(RpcError):
+    """Another transaction with this nonce was included."""
 
 
 def connect(rpc_url: str) -> Connection:
@@ -364,58 +439,155 @@ class Connection:
         """
         sender = str(account.address)
         held = self.balance(sender, "latest")
-        if held < value:
-            raise self._poor(sender, held, value)
+        self.check_funds(sender, held, value)
         self.call(transaction, block="pending", sender=sender, value=value, money=money)
-        gas = self._estimate(sender, transaction, value, money)
-        fees = self._fees()
-        price = fees.get("maxFeePerGas", fees.get("gasPrice", 0))
-        if held < value + gas * price:
-            raise self._poor(sender, held, value + gas * price)
-        nonce = self._quantity(self.request("eth_getTransactionCount", sender, "pending"), "eth_getTransactionCount")
+        gas = self.estimate(sender, transaction, value, block="pending", money=money)
+        gas += gas // 4
+        fees = self.fees()
+        self.check_funds(sender, held, value + gas * fees.highest)
+        signed = self.sign(account, transaction, value, nonce=self.nonce(sender, "pending"), gas=gas, fees=fees)
+        self.transmit(signed)
+        return self._checked(self._await_receipt(signed.tx_hash), signed, money)
+
+    def sign(
+        self, account: BaseAccount, transaction: Call, value: int = 0, *, nonce: int, gas: int, fees: Fees
+    ) -> SignedTransaction:
+        """Sign a transaction without sending it.
+
+        Args:
+            account: Who signs and pays.
+            transaction: What to call or deploy.
+            value: Wei to send with it.
+            nonce: Number of the account's transaction, from 0.
+            gas: Limit.
+            fees: Wei for each unit of gas.
+        """
         fields: dict[str, Any] = {
             "chainId": self.chain_id,
             "nonce": nonce,
             "gas": gas,
             "value": value,
             "data": transaction.data,
-            **fees,
+            **fees.fields(),
         }
         if transaction.to is not None:
             fields["to"] = transaction.to
         signed = account.sign_transaction(fields)
-        tx_hash = bytes(signed.hash).hex()
+        return SignedTransaction(
+            bytes(signed.hash).hex(),
+            bytes(signed.raw_transaction),
+            str(account.address),
+            transaction,
+            value,
+            nonce,
+            gas,
+            fees,
+        )
+
+    def transmit(self, signed: SignedTransaction) -> None:
+        """Hand a signed transaction to the node, once; a node that has it already is content.
+
+        Raises:
+            UnderpricedError: Another one with its nonce waits, and this one does not pay enough more to replace it.
+            NonceUsedError: Another one with its nonce was included.
+            RpcError: The node refused it for another reason.
+            NodeUnreachableError: The node went away; the transaction may have arrived.
+        """
         try:
-            self.request("eth_sendRawTransaction", f"0x{bytes(signed.raw_transaction).hex()}")
+            self.request("eth_sendRawTransaction", f"0x{signed.raw.hex()}")
         except NodeUnreachableError as error:
             raise NodeUnreachableError(
-                f"The node went away while transaction 0x{tx_hash} was being sent",
+                f"The node went away while transaction 0x{signed.tx_hash} was being sent",
                 "It may or may not have arrived; it was not sent again",
                 "Look that transaction up before repeating the command",
             ) from error
-        receipt = self._await_receipt(tx_hash)
-        return self._checked(receipt, tx_hash, sender, transaction, value, money)
+        except RpcError as error:
+            words = error.message.lower().replace("_", " ")
+            if any(phrase in words for phrase in _KNOWN):
+                return
+            if any(phrase in words for phrase in _UNDERPRICED):
+                raise UnderpricedError("eth_sendRawTransaction", error.code, error.message, error.data) from error
+            if any(phrase in words for phrase in _NONCE_USED):
+                raise NonceUsedError("eth_sendRawTransaction", error.code, error.message, error.data) from error
+            raise
 
-    def _estimate(self, sender: str, transaction: Call, value: int, money: Callable[[int], str]) -> int:
+    def outcome(self, signed: SignedTransaction, *, money: Callable[[int], str] = smallest_units) -> Receipt | None:
+        """What became of a transaction; null while it is not included.
+
+        Raises:
+            ContractRefusedError: It was included and reverted.
+        """
+        raw = self.request("eth_getTransactionReceipt", f"0x{signed.tx_hash}")
+        if not isinstance(raw, Mapping) or raw.get("blockNumber") is None:
+            return None
+        return self._checked(raw, signed, money)
+
+    def nonce(self, address: str, block: BlockId = "latest") -> int:
+        """Number of the transactions that an account has sent; at `pending` with those that wait."""
+        answer = self.request("eth_getTransactionCount", address, _block_param(block))
+        return self._quantity(answer, "eth_getTransactionCount")
+
+    def estimate(
+        self,
+        sender: str,
+        transaction: Call,
+        value: int = 0,
+        *,
+        block: BlockId = "latest",
+        money: Callable[[int], str] = smallest_units,
+    ) -> int:
+        """Gas that a transaction would take at a block, with no margin.
+
+        Raises:
+            ContractRefusedError: It would revert.
+        """
         fields: dict[str, Any] = {"from": sender, "data": f"0x{transaction.data.hex()}", "value": hex(value)}
         if transaction.to is not None:
             fields["to"] = transaction.to
         try:
-            estimate = self._quantity(self.request("eth_estimateGas", fields, "pending"), "eth_estimateGas")
+            return self._quantity(self.request("eth_estimateGas", fields, _block_param(block)), "eth_estimateGas")
         except RpcError as error:
             raise self._refusal(error, money) from error
-        return estimate + estimate // 4
 
-    def _fees(self) -> dict[str, int]:
+    def base_fee(self) -> int:
+        """Wei for each unit of gas that the latest block burned (EIP-1559); 0 on chains without one."""
+        return self._base_fee() or 0
+
+    def _base_fee(self) -> int | None:
         raw = self.request("eth_getBlockByNumber", "latest", False)
         base = raw.get("baseFeePerGas") if isinstance(raw, Mapping) else None
+        return None if base is None else self._quantity(base, "the base fee")
+
+    def fees(self) -> Fees:
+        """What the node advises to pay now, with room for a base fee that doubles."""
+        base = self._base_fee()
         if base is None:
-            return {"gasPrice": self._quantity(self.request("eth_gasPrice"), "eth_gasPrice")}
+            return Fees(self._quantity(self.request("eth_gasPrice"), "eth_gasPrice"), None)
         try:
             tip = self._quantity(self.request("eth_maxPriorityFeePerGas"), "eth_maxPriorityFeePerGas")
         except RpcError:
             tip = _GWEI
-        return {"maxFeePerGas": 2 * self._quantity(base, "the base fee") + tip, "maxPriorityFeePerGas": tip}
+        return Fees(2 * base + tip, tip)
+
+    def check_funds(self, address: str, held: int, needed: int) -> None:
+        """Refuse to send what an account cannot pay for.
+
+        Args:
+            address: The account.
+            held: Wei that it has.
+            needed: Wei for the amount and the highest possible fee.
+
+        Raises:
+            LlamafundError: It holds too little.
+        """
+        from llamafund_chain.amounts import format_amount
+
+        if held < needed:
+            raise LlamafundError(
+                f"{address} holds {format_amount(held, _NATIVE_DECIMALS)} of the chain's coin",
+                f"Amount and highest possible fee come to {format_amount(needed, _NATIVE_DECIMALS)}",
+                "Nothing was sent. Fund that address, or use another wallet",
+            )
 
     def _await_receipt(self, tx_hash: str) -> Mapping[str, Any]:
         import time
@@ -434,39 +606,28 @@ class Connection:
             if isinstance(raw, Mapping) and raw.get("blockNumber") is not None:
                 return raw
             if time.monotonic() > until:
-                raise NotFinalError(
-                    f"Transaction 0x{tx_hash} was sent {RECEIPT_TIMEOUT:.0f} seconds ago and is not included yet",
-                    "The chain may be busy, or the node has lost touch with it",
-                    "Look that transaction up before repeating the command",
-                )
+                raise not_included([tx_hash])
             time.sleep(pause)
             pause = min(pause * 1.5, 2.0)
 
-    def _checked(
-        self,
-        raw: Mapping[str, Any],
-        tx_hash: str,
-        sender: str,
-        transaction: Call,
-        value: int,
-        money: Callable[[int], str],
-    ) -> Receipt:
+    def _checked(self, raw: Mapping[str, Any], signed: SignedTransaction, money: Callable[[int], str]) -> Receipt:
         block = self._quantity(raw.get("blockNumber"), "a receipt's block")
         gas_used = self._quantity(raw.get("gasUsed"), "gas used")
         price = self._quantity(raw.get("effectiveGasPrice", "0x0"), "the gas price")
         if self._quantity(raw.get("status"), "a receipt's status") != 1:
             reason = "Something else was included before it and changed the outcome"
             try:
-                self.call(transaction, block=block, sender=sender, value=value, money=money)
+                self.call(signed.transaction, block=block, sender=signed.sender, value=signed.value, money=money)
             except ContractRefusedError as refusal:
                 reason = str(refusal)
             raise ContractRefusedError(
-                f"Transaction 0x{tx_hash} was included in block {block} and reverted; only its fee was spent", reason
+                f"Transaction 0x{signed.tx_hash} was included in block {block} and reverted; only its fee was spent",
+                reason,
             )
         logs = raw.get("logs")
         created = raw.get("contractAddress")
         return Receipt(
-            tx_hash,
+            signed.tx_hash,
             block,
             gas_used,
             gas_used * price,
@@ -492,15 +653,6 @@ class Connection:
         if not revert and error.code != 3 and "revert" not in text:
             return error
         return explain(revert, Reading(self.timestamp(), money), message=error.message)
-
-    def _poor(self, address: str, held: int, needed: int) -> LlamafundError:
-        from llamafund_chain.amounts import format_amount
-
-        return LlamafundError(
-            f"{address} holds {format_amount(held, _NATIVE_DECIMALS)} of the chain's coin",
-            f"Amount and highest possible fee come to {format_amount(needed, _NATIVE_DECIMALS)}",
-            "Nothing was sent. Fund that address, or use another wallet",
-        )
 
     def _no_finality(self, which: BlockId) -> NotFinalError:
         return NotFinalError(
@@ -545,6 +697,20 @@ class Connection:
         )
 
 
+def not_included(hashes: Sequence[str]) -> NotFinalError:
+    """The error for transactions that were sent and are in no block after `RECEIPT_TIMEOUT` seconds.
+
+    Args:
+        hashes: 64 hexadecimal digits each; none when they were sent by another process.
+    """
+    listed = ", ".join(f"0x{tx_hash}" for tx_hash in hashes) or "of another process"
+    return NotFinalError(
+        f"Transaction {listed} was sent {RECEIPT_TIMEOUT:.0f} seconds ago and is not included yet",
+        "The chain may be busy, or the node has lost touch with it",
+        "Look that transaction up before repeating the command",
+    )
+
+
 def require_final(final: Any, latest: Any, what: str, finality: Finality) -> None:
     """Refuse to rely on something that is on chain, but not yet settled enough.
 
@@ -577,6 +743,10 @@ def check_code(code: bytes, what: str, address: str) -> None:
             "The address has no code on this chain",
             "Check the address, and with --rpc the chain",
         )
+
+
+def _eighth_more(price: int) -> int:
+    return price + price // 8 + 1
 
 
 def _block_param(block: BlockId) -> str:

@@ -6,14 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import ValidationError
 
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence import publish_tree
 from llamafund_chain.files import read_spans
-from llamafund_chain.hashing import hash_tree, resolve_inside
+from llamafund_chain.hashing import HashCache, hash_listing, list_tree, resolve_inside
 from llamafund_chain.manifests import DatasetManifest, DatasetPart, FileEntry
 from llamafund_chain.store import Store
 
@@ -36,8 +36,13 @@ def build_dataset(
     preparation: str,
     store: Store,
     progress: Callable[[int], None] | None = None,
+    total: Callable[[int], None] | None = None,
+    jobs: int | None = None,
+    cache: HashCache | None = None,
 ) -> DatasetManifest:
     """Describe a directory of documents in a manifest and publish both.
+
+    The documents are counted and compared while the files are hashed, from the same read.
 
     Args:
         root: Holds `train/` and `heldout/`, with `.txt` files of one document each or `.jsonl` files of one
@@ -47,7 +52,10 @@ def build_dataset(
         licence: Their licence, an SPDX identifier where there is one.
         preparation: What was done to them.
         store: Where they are published.
-        progress: Called with the number of bytes hashed since the call before.
+        progress: Called with the number of bytes hashed since the call before, from any thread, one call at a time.
+        total: Called once, before the first byte is read, with the number of bytes that will be.
+        jobs: Cores to use; all that this process may use when null.
+        cache: Digests known from earlier times. The documents are read all the same.
 
     Raises:
         UsageError: A part is missing, a file does not belong or cannot be read as documents, a held-out
@@ -55,10 +63,13 @@ def build_dataset(
         VerificationError: The files do not fit into one manifest, or changed while they were published.
         LlamafundError: A file cannot be read, or the store cannot keep it.
     """
-    tree = hash_tree(root, progress=progress)
-    members = {name: _members(root, tree.files, name) for name in PARTS}
-    _refuse_strays(root, tree.files)
-    counts = _count_documents(root, members)
+    listing = list_tree(root)
+    names = [listing.name(number) for number in range(len(listing))]
+    members = {part: _members(root, names, part) for part in PARTS}
+    _refuse_strays(root, names)
+    census = _Census()
+    tree = hash_listing(listing, progress=progress, total=total, jobs=jobs, cache=cache, inspect=census.inspect)
+    census.refuse_leaks(members)
     try:
         manifest = DatasetManifest(
             title=title,
@@ -68,10 +79,10 @@ def build_dataset(
             parts=tuple(
                 DatasetPart(
                     name=name,
-                    paths=tuple(entry.path for entry in members[name]),
+                    paths=(f"{name}/",),
                     source=source,
                     licence=licence,
-                    samples=counts[name],
+                    samples=census.count(members[name]),
                 )
                 for name in PARTS
             ),
@@ -101,15 +112,14 @@ def read_documents(root: Path, entries: Iterable[FileEntry]) -> Iterator[str]:
         LlamafundError: A file cannot be read.
     """
     for entry in entries:
-        path = resolve_inside(root, entry.path)
-        if entry.path.endswith(".jsonl"):
-            yield from _read_lines(path, entry.path)
-        else:
-            yield _read_whole(path, entry.path)
+        parser = _parser(entry.path)
+        for span in read_spans(resolve_inside(root, entry.path)):
+            yield from parser.update(span)
+        yield from parser.finish()
 
 
-def _members(root: Path, files: Sequence[FileEntry], part: PartName) -> tuple[FileEntry, ...]:
-    members = tuple(entry for entry in files if entry.path.startswith(f"{part}/"))
+def _members(root: Path, names: Sequence[str], part: PartName) -> tuple[str, ...]:
+    members = tuple(name for name in names if name.startswith(f"{part}/"))
     if not members:
         raise UsageError(
             f"{str(root)!r} has no files in {part}/",
@@ -119,34 +129,58 @@ def _members(root: Path, files: Sequence[FileEntry], part: PartName) -> tuple[Fi
     return members
 
 
-def _refuse_strays(root: Path, files: Sequence[FileEntry]) -> None:
-    for entry in files:
-        if entry.path.split("/")[0] not in PARTS or not entry.path.endswith(_SUFFIXES):
+def _refuse_strays(root: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if name.split("/")[0] not in PARTS or not name.endswith(_SUFFIXES):
             raise UsageError(
-                f"{entry.path!r} in {str(root)!r} belongs to no part of the dataset",
+                f"{name!r} in {str(root)!r} belongs to no part of the dataset",
                 "Expected are only .txt and .jsonl files in train/ and heldout/",
                 "Move it out of the directory",
             )
 
 
-def _count_documents(root: Path, members: Mapping[PartName, tuple[FileEntry, ...]]) -> dict[PartName, int]:
-    seen: dict[bytes, str] = {}
-    counts: dict[PartName, int] = dict.fromkeys(PARTS, 0)
-    for entry in members["train"]:
-        for document in read_documents(root, (entry,)):
-            seen.setdefault(_fingerprint(document), entry.path)
-            counts["train"] += 1
-    for entry in members["heldout"]:
-        for document in read_documents(root, (entry,)):
-            original = seen.get(_fingerprint(document))
-            if original is not None:
-                raise UsageError(
-                    f"A document of {entry.path!r} stands in {original!r} too",
-                    "A model that was trained on the text it is measured with looks better than it is",
-                    "Remove it from one of them",
-                )
-            counts["heldout"] += 1
-    return counts
+class _Census:
+    """The fingerprints of all documents, by file."""
+
+    def __init__(self) -> None:
+        self._fingerprints: dict[str, list[bytes]] = {}
+
+    def inspect(self, name: str) -> _Inspector:
+        """What counts a file's documents while it is hashed."""
+        found: list[bytes] = []
+        self._fingerprints[name] = found
+        return _Inspector(_parser(name), found)
+
+    def count(self, names: Iterable[str]) -> int:
+        """Documents in files."""
+        return sum(len(self._fingerprints[name]) for name in names)
+
+    def refuse_leaks(self, members: Mapping[PartName, Sequence[str]]) -> None:
+        """Refuse a held-out document that is also a training document."""
+        seen: dict[bytes, str] = {}
+        for name in members["train"]:
+            for fingerprint in self._fingerprints[name]:
+                seen.setdefault(fingerprint, name)
+        for name in members["heldout"]:
+            for fingerprint in self._fingerprints[name]:
+                if (original := seen.get(fingerprint)) is not None:
+                    raise UsageError(
+                        f"A document of {name!r} stands in {original!r} too",
+                        "A model that was trained on the text it is measured with looks better than it is",
+                        "Remove it from one of them",
+                    )
+
+
+class _Inspector:
+    def __init__(self, parser: _Parser, found: list[bytes]) -> None:
+        self._parser = parser
+        self._found = found
+
+    def update(self, data: bytes, /) -> None:
+        self._found.extend(map(_fingerprint, self._parser.update(data)))
+
+    def finish(self) -> None:
+        self._found.extend(map(_fingerprint, self._parser.finish()))
 
 
 def _fingerprint(document: str) -> bytes:
@@ -154,42 +188,71 @@ def _fingerprint(document: str) -> bytes:
     return hashlib.sha256(" ".join(document.split()).encode("utf-8")).digest()
 
 
-def _read_whole(path: Path, name: str) -> str:
-    data = bytearray()
-    for span in read_spans(path):
-        data += span
-        if len(data) > MAX_DOCUMENT_BYTES:
-            raise _too_long(name)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _unreadable(name, f"It is not UTF-8: {error}") from error
-    if not text.strip():
-        raise _unreadable(name, "It holds no text")
-    return text
+class _Parser(Protocol):
+    """Finds the documents in a file's bytes, however they are cut."""
+
+    def update(self, data: bytes) -> Iterator[str]: ...
+
+    def finish(self) -> Iterator[str]: ...
 
 
-def _read_lines(path: Path, name: str) -> Iterator[str]:
-    found = False
-    for number, line in enumerate(_lines(path, name), start=1):
-        if line.strip():
-            found = True
-            yield _parse_line(line, f"{name}, line {number}")
-    if not found:
-        raise _unreadable(name, "It holds no documents")
+def _parser(name: str) -> _Parser:
+    return _Lines(name) if name.endswith(".jsonl") else _Whole(name)
 
 
-def _lines(path: Path, name: str) -> Iterator[bytes]:
-    rest = bytearray()
-    for span in read_spans(path):
-        head, *tail = span.split(b"\n")
-        rest += head
+class _Whole:
+    """A file that is one document."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._data = bytearray()
+
+    def update(self, data: bytes) -> Iterator[str]:
+        self._data += data
+        if len(self._data) > MAX_DOCUMENT_BYTES:
+            raise _too_long(self._name)
+        return iter(())
+
+    def finish(self) -> Iterator[str]:
+        try:
+            text = self._data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise _unreadable(self._name, f"It is not UTF-8: {error}") from error
+        if not text.strip():
+            raise _unreadable(self._name, "It holds no text")
+        yield text
+
+
+class _Lines:
+    """A file with one JSON object on each line."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._rest = bytearray()
+        self._number = 0
+        self._found = False
+
+    def update(self, data: bytes) -> Iterator[str]:
+        head, *tail = data.split(b"\n")
+        self._rest += head
         for piece in tail:
-            yield bytes(rest)
-            rest = bytearray(piece)
-        if len(rest) > MAX_DOCUMENT_BYTES:
-            raise _too_long(name)
-    yield bytes(rest)
+            yield from self._line()
+            self._rest = bytearray(piece)
+        if len(self._rest) > MAX_DOCUMENT_BYTES:
+            raise _too_long(self._name)
+
+    def finish(self) -> Iterator[str]:
+        yield from self._line()
+        if not self._found:
+            raise _unreadable(self._name, "It holds no documents")
+
+    def _line(self) -> Iterator[str]:
+        self._number += 1
+        if len(self._rest) > MAX_DOCUMENT_BYTES:
+            raise _too_long(self._name)
+        if self._rest.strip():
+            self._found = True
+            yield _parse_line(bytes(self._rest), f"{self._name}, line {self._number}")
 
 
 def _parse_line(line: bytes, place: str) -> str:

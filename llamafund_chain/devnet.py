@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import platform
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.errors import LlamafundError
+from llamafund_chain.foundry import find_program
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -54,10 +52,12 @@ class Devnet:
     Args:
         port: TCP port on 127.0.0.1; 0 for a free one.
         deploy: Put the contracts on it.
+        hardfork: Rules of which upgrade of Ethereum; the contracts need cancun or a later one.
     """
 
-    def __init__(self, *, port: int = 0, deploy: bool = True) -> None:
+    def __init__(self, *, port: int = 0, deploy: bool = True, hardfork: str = "cancun") -> None:
         self._port = port
+        self._hardfork = hardfork
         self._deploy = deploy
         self._process: subprocess.Popen[str] | None = None
         self._home: tempfile.TemporaryDirectory[str] | None = None
@@ -207,11 +207,11 @@ class Devnet:
         from llamafund_chain import deployment
         from llamafund_chain.chain import connect
 
-        binary = find_anvil()
+        binary = find_program("anvil")
         # Anvil keeps caches in the home directory; they go away with the chain.
         self._home = tempfile.TemporaryDirectory(prefix="llamafund-devnet-")
         arguments = ["--host", "127.0.0.1", "--port", str(self._port), "--chain-id", str(CHAIN_ID)]
-        arguments += ["--hardfork", "cancun", "--slots-in-an-epoch", "1"]
+        arguments += ["--hardfork", self._hardfork, "--slots-in-an-epoch", "1"]
         try:
             process = subprocess.Popen(
                 [str(binary), *arguments],
@@ -227,7 +227,7 @@ class Devnet:
             )
         except OSError as error:
             raise LlamafundError(
-                f"{binary} cannot be started", error.strerror or str(error), "Install it again: npm ci"
+                f"{binary} cannot be started", error.strerror or str(error), "Install it again: make setup"
             ) from error
         self._process = process
         self._port = _wait_for_port(process)
@@ -253,44 +253,6 @@ class Devnet:
         if self._process is None:
             raise LlamafundError("The development chain is not running")
         return self._process
-
-
-def find_anvil() -> Path:
-    """The anvil program: where LLAMAFUND_ANVIL says, on PATH, or among this checkout's Node packages.
-
-    Raises:
-        UsageError: LLAMAFUND_ANVIL names no program.
-        LlamafundError: There is none.
-    """
-    named = os.environ.get("LLAMAFUND_ANVIL")
-    if named:
-        if not os.access(named, os.X_OK) or not Path(named).is_file():
-            raise UsageError(f"LLAMAFUND_ANVIL is {named!r}", "There is no program of that name", "Correct or unset it")
-        return Path(named)
-    on_path = shutil.which("anvil")
-    # Beside the package in a checkout; below the working directory when the package is installed elsewhere.
-    for root in (Path(__file__).resolve().parent.parent, Path.cwd()):
-        for package in _platform_packages():
-            binary = root / "node_modules" / "@foundry-rs" / package / "bin" / "anvil"
-            if binary.is_file():
-                return binary
-    if on_path is not None:
-        return Path(on_path)
-    raise LlamafundError(
-        "There is no anvil",
-        "A development chain needs this program of the Foundry tools",
-        "Run `npm ci` in the checkout, put anvil on PATH, or name it in LLAMAFUND_ANVIL",
-    )
-
-
-def _platform_packages() -> tuple[str, ...]:
-    system = {"Linux": "linux", "Darwin": "darwin"}.get(platform.system(), platform.system().lower())
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine().lower())
-    return (
-        (f"anvil-{system}-{machine}", f"anvil-alpine-{machine}")
-        if system == "linux"
-        else (f"anvil-{system}-{machine}",)
-    )
 
 
 def _parent_death_signal() -> Callable[[], None] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +11,7 @@ from typing import TypeVar
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.hashing import FileDigest, raw_cid, resolve_inside
 from llamafund_chain.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, FileEntry, Manifest, parse_as
-from llamafund_chain.merkle import MerkleHasher
+from llamafund_chain.merkle import BLOCK_SIZE, ChunkProof, MerkleHasher, Outline, prove_chunks
 from llamafund_chain.store import MissingContentError, Store
 from llamafund_chain.store.base import fetch_verified
 
@@ -22,7 +22,7 @@ Progress = Callable[[int], None]
 
 
 def publish_manifest(store: Store, manifest: Manifest) -> str:
-    """Put a manifest into a store and pin it.
+    """Put a manifest into a store and pin it, after the listings of files that do not fit into it.
 
     Returns:
         Its SHA-256, 64 hexadecimal digits: what goes on chain.
@@ -31,13 +31,16 @@ def publish_manifest(store: Store, manifest: Manifest) -> str:
         VerificationError: It is longer than a manifest may be.
         LlamafundError: The store cannot keep it.
     """
+    if isinstance(manifest, EvidenceManifest):
+        for listing in manifest.further_manifests():
+            store.pin(store.put_bytes(listing.to_bytes()).cid)
     digest = store.put_bytes(manifest.to_bytes())
     store.pin(digest.cid)
     return digest.sha256
 
 
 def fetch_manifest(store: Store, sha256: str, kind: type[M]) -> M:
-    """Get a manifest by its hash.
+    """Get a manifest by its hash, with all its files.
 
     Args:
         store: Where it was published.
@@ -46,11 +49,14 @@ def fetch_manifest(store: Store, sha256: str, kind: type[M]) -> M:
 
     Raises:
         UsageError: `sha256` is not a hash.
-        MissingContentError: The store does not have it.
+        MissingContentError: The store does not have it, or one of its listings.
         VerificationError: The bytes are not what was published, or no valid manifest of that kind.
     """
-    data = store.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)
-    return parse_as(kind, data, sha256=sha256)
+
+    def read(wanted: str) -> bytes:
+        return store.read(raw_cid(wanted), limit=MAX_MANIFEST_BYTES)
+
+    return parse_as(kind, read(sha256), sha256=sha256, read=read)
 
 
 def publish_tree(store: Store, root: Path, manifest: EvidenceManifest, *, progress: Progress | None = None) -> str:
@@ -138,11 +144,71 @@ def verify_content(store: Store, manifest: EvidenceManifest, *, progress: Progre
         MissingContentError: The store does not have a file; the message names it.
     """
     tree = MerkleHasher()
+    for span in _content(store, manifest, progress):
+        tree.update(span)
+    _check_root(manifest, tree.root().hex())
+
+
+def prove_content(
+    store: Store,
+    manifest: EvidenceManifest,
+    chunks: Collection[int],
+    *,
+    outline: Outline | None = None,
+    progress: Progress | None = None,
+) -> tuple[Outline, dict[int, ChunkProof]]:
+    """Read a manifest's content from a store and make the proofs that answer possession challenges.
+
+    Args:
+        store: Where it was published.
+        manifest: What it must be.
+        chunks: Numbers of the wanted chunks, from 0.
+        outline: From an earlier call for the same content; with it only files that the chunks' blocks touch are read.
+        progress: Called with the number of bytes read since the call before.
+
+    Returns:
+        The content's outline, and the proofs by chunk, each of which leads to the manifest's content root.
+
+    Raises:
+        IndexError: There is no such chunk.
+        VerificationError: A file is not what the manifest says, and the message names it; or all are, but the
+            content root is not theirs.
+        MissingContentError: The store does not have a file; the message names it.
+    """
+    try:
+        if outline is not None:
+            _check_root(manifest, outline.root().hex())
+            return outline, outline.prove(_content_of(store, manifest, outline.blocks_of(chunks), progress), chunks)
+        outline, proofs = prove_chunks(_content(store, manifest, progress), manifest.content.size, chunks)
+    except ValueError as error:
+        raise VerificationError(f"The content of manifest {manifest.sha256} is not whole: {error}") from error
+    _check_root(manifest, outline.root().hex())
+    return outline, proofs
+
+
+def _content(store: Store, manifest: EvidenceManifest, progress: Progress | None) -> Iterator[bytes]:
     for entry in manifest.files:
         with _naming(entry):
-            for span in _checked(store, entry, progress):
-                tree.update(span)
-    root = tree.root().hex()
+            yield from _checked(store, entry, progress)
+
+
+def _content_of(
+    store: Store, manifest: EvidenceManifest, blocks: Collection[int], progress: Progress | None
+) -> Iterator[tuple[int, bytes]]:
+    """The files that touch blocks of the content, span by span, each with its place in the content."""
+    place = 0
+    for entry in manifest.files:
+        touched = range(place // BLOCK_SIZE, -(-(place + entry.size) // BLOCK_SIZE))
+        if any(block in touched for block in blocks):
+            start = place
+            with _naming(entry):
+                for span in _checked(store, entry, progress):
+                    yield start, span
+                    start += len(span)
+        place += entry.size
+
+
+def _check_root(manifest: EvidenceManifest, root: str) -> None:
     if root != manifest.content.root:
         raise VerificationError(
             f"The content root of manifest {manifest.sha256} is {manifest.content.root}",

@@ -38,8 +38,20 @@ class IrregularFileError(OSError):
     """Something that is not a regular file; the message says what it is."""
 
 
-def open_regular(path: Path) -> FileIO:
-    """Open a regular file for reading, unbuffered, and nothing else, not even for a moment's wait.
+def kind_of(mode: int) -> str:
+    """What something that is not a regular file is, with its article, from its `st_mode`."""
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device or pipe"
+
+
+def open_descriptor(path: str | Path) -> tuple[int, os.stat_result]:
+    """Open a regular file for reading and nothing else, not even for a moment's wait.
+
+    Returns:
+        The descriptor, which the caller closes, and the file's status.
 
     Raises:
         IrregularFileError: It is a symbolic link, a directory, a device, a pipe or a socket.
@@ -54,11 +66,48 @@ def open_regular(path: Path) -> FileIO:
         if error.errno == errno.ENXIO:
             raise IrregularFileError("a socket") from error
         raise
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return FileIO(descriptor, "rb")
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        return descriptor, status
     os.close(descriptor)
-    raise IrregularFileError("a directory" if stat.S_ISDIR(mode) else "a device or pipe")
+    raise IrregularFileError(kind_of(status.st_mode))
+
+
+def open_regular(path: Path) -> FileIO:
+    """Open a regular file for reading, unbuffered; otherwise as `open_descriptor`.
+
+    Raises:
+        IrregularFileError: It is a symbolic link, a directory, a device, a pipe or a socket.
+        OSError: It does not exist or cannot be opened.
+    """
+    return FileIO(open_descriptor(path)[0], "rb")
+
+
+def read_error(path: str | Path, error: OSError) -> LlamafundError:
+    """A message for a person about a file that cannot be opened or read."""
+    if isinstance(error, FileNotFoundError):
+        return UsageError(f"There is no file {str(path)!r}", remedy="Check the path")
+    if isinstance(error, IrregularFileError):
+        return UsageError(
+            f"{str(path)!r} is {error}", "Only regular files have content to hash", "Replace it by a file"
+        )
+    return storage_error(error, f"Reading {str(path)!r}")
+
+
+def changed_error(path: str | Path, before: int, read: int, after: int) -> LlamafundError:
+    """A message for a person about a file that did not hold still.
+
+    Args:
+        path: The file.
+        before: Its bytes at the start.
+        read: Bytes that were read.
+        after: Its bytes at the end.
+    """
+    return LlamafundError(
+        f"{str(path)!r} changed while it was read",
+        f"It had {before} bytes at the start; {read} were read and it has {after} now",
+        "Wait until whatever writes to it has finished, then run it again",
+    )
 
 
 def read_spans(path: Path) -> Iterator[bytes]:
@@ -70,14 +119,8 @@ def read_spans(path: Path) -> Iterator[bytes]:
     """
     try:
         stream = open_regular(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"There is no file {str(path)!r}", remedy="Check the path") from error
-    except IrregularFileError as error:
-        raise UsageError(
-            f"{str(path)!r} is {error}", "Only regular files have content to hash", "Replace it by a file"
-        ) from error
     except OSError as error:
-        raise storage_error(error, f"Reading {str(path)!r}") from error
+        raise read_error(path, error) from error
     with stream:
         before = os.fstat(stream.fileno())
         total = 0
@@ -85,7 +128,7 @@ def read_spans(path: Path) -> Iterator[bytes]:
             try:
                 span = stream.read(SPAN)
             except OSError as error:
-                raise storage_error(error, f"Reading {str(path)!r}") from error
+                raise read_error(path, error) from error
             total += len(span)
             # More than there was: a file that is appended to as fast as it is read would never end.
             if not span or total > before.st_size:
@@ -93,11 +136,7 @@ def read_spans(path: Path) -> Iterator[bytes]:
             yield span
         after = os.fstat(stream.fileno())
     if total != before.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise LlamafundError(
-            f"{str(path)!r} changed while it was read",
-            f"It had {before.st_size} bytes at the start; {total} were read and it has {after.st_size} now",
-            "Wait until whatever writes to it has finished, then run it again",
-        )
+        raise changed_error(path, before.st_size, total, after.st_size)
 
 
 class PendingFile:
@@ -160,6 +199,11 @@ class PendingFile:
             self._stream.close()
             final.parent.mkdir(parents=True, exist_ok=True)
             if replace:
+                # Renaming would take a device or a pipe away from whoever uses it.
+                if final.exists() and not (final.is_file() or final.is_dir()):
+                    raise UsageError(
+                        f"{str(final)!r} is not a regular file", "It would be replaced by one", "Choose another name"
+                    )
                 self._path.replace(final)
                 self._committed = True
             else:

@@ -168,7 +168,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "Campaign_NotBacker": (
         "{caller} has no pledge in this campaign",
-        "Only backers have a vote",
+        "Only backers may vote or challenge",
         "Use the wallet that pledged",
     ),
     "Campaign_BadRecipient": (
@@ -500,7 +500,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "FailedCall": (
         "The recipient did not take the money",
         "Its contract refused or ran out of gas",
-        "Name another recipient with --to",
+        "Name another recipient where the command takes one (--to), or use another wallet",
     ),
     "InsufficientBalance": (
         "The campaign holds {balance:money}",

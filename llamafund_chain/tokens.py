@@ -105,13 +105,17 @@ class Permit:
     s: bytes
 
 
+COIN = Asset(NATIVE, "ETH", 18)
+"""The chain's own coin, in which bonds are paid whatever a campaign's asset is."""
+
+
 def asset_at(connection: Connection, address: str) -> Asset:
     """The asset that campaign terms name.
 
     Raises:
         VerificationError: There is no token at that address.
     """
-    return Asset(NATIVE, "ETH", 18) if int(address, 16) == 0 else Token(connection, address).asset
+    return COIN if int(address, 16) == 0 else Token(connection, address).asset
 
 
 class Token:

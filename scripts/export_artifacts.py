@@ -29,6 +29,9 @@ EXPORTED = {
     "CampaignFactory": "contracts/CampaignFactory.sol",
     "DevToken": "contracts/test/DevToken.sol",
 }
+EXPECTED_WARNINGS = {
+    "2394": "OpenZeppelin's guard uses transient storage, and clears it at the end of each call",
+}
 IMPORT = re.compile(r'^\s*(?:import|\}\s*from)\b[^"\';]*["\']([^"\']+)["\']', re.MULTILINE)
 
 
@@ -99,6 +102,11 @@ def build() -> dict[str, str]:
     compiler.set_solc_version(solc["version"])
     answer = compiler.compile_from_input_json(request, silent=True, allow_paths=str(ROOT))
     names = dict(_declarations(answer["sources"]))
+    complaints = [
+        entry["formattedMessage"] for entry in answer.get("errors", []) if entry["errorCode"] not in EXPECTED_WARNINGS
+    ]
+    if complaints:
+        raise SystemExit("The compiler warns, and a warning is an error here:\n\n" + "\n".join(complaints))
     files = {INPUT_NAME: _text(request)}
     for name, path in EXPORTED.items():
         files[f"{name}.json"] = _text(_artifact(name, path, answer["contracts"][path][name], names))

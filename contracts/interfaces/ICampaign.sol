@@ -292,7 +292,9 @@ interface ICampaign {
     /// @notice One of them.
     /// @param position 0 is the one that is to be answered next
     function openChallenge(uint256 position) external view returns (Challenge memory);
-    /// @notice Wei that a challenge must bring in a block with this one's base fee.
+    /// @notice Wei that a challenge must bring in a block with this one's base fee: the larger of the terms' `minBond`
+    /// and 1 250 000 gas at that fee. Many nodes run calls with a base fee of 0 and then answer `minBond`: a client
+    /// computes it from the latest block's header, with room for the fee to rise.
     function requiredBond() external view returns (uint256);
     /// @notice What `collectRefund` would send now; zero unless the campaign has failed.
     function refundable(address backer) external view returns (uint256);

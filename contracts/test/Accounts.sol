@@ -58,7 +58,7 @@ contract Puppet {
     }
 }
 
-/// @dev An ERC-1271 wallet whose answers were set beforehand.
+/// @dev An ERC-1271 wallet that acts when its owner says so, and whose answers about signatures were set beforehand.
 contract Wallet is IERC1271 {
     enum Mood {
         Honest,
@@ -71,11 +71,28 @@ contract Wallet is IERC1271 {
         Revert
     }
 
+    error NotTheOwner(address caller);
+
     address private immutable OWNER;
     Mood private _mood;
 
     constructor(address owner) {
         OWNER = owner;
+    }
+
+    receive() external payable {}
+
+    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory) {
+        if (msg.sender != OWNER) {
+            revert NotTheOwner(msg.sender);
+        }
+        (bool success, bytes memory result) = target.call{value: value}(data);
+        if (!success) {
+            assembly ("memory-safe") {
+                revert(add(result, 0x20), mload(result))
+            }
+        }
+        return result;
     }
 
     function setMood(Mood mood) external {

@@ -142,3 +142,52 @@ contract FalseToken {
         return true;
     }
 }
+
+/// @dev Keeps shares and multiplies every balance at once, as staking derivatives do: up, or down after a loss.
+contract RebasingToken {
+    error BalanceTooSmall(address account, uint256 balance, uint256 amount);
+
+    uint256 private constant ONE = 1e18;
+
+    uint256 public units = ONE;
+    mapping(address account => uint256) public sharesOf;
+    mapping(address owner => mapping(address spender => uint256)) public allowance;
+
+    function mint(address account, uint256 amount) external {
+        sharesOf[account] += amount * ONE / units;
+    }
+
+    /// @param units_ units for each 10**18 shares
+    function rebase(uint256 units_) external {
+        units = units_;
+    }
+
+    function approve(address spender, uint256 amount) external returns (bool) {
+        allowance[msg.sender][spender] = amount;
+        return true;
+    }
+
+    function transfer(address to, uint256 amount) external returns (bool) {
+        _move(msg.sender, to, amount);
+        return true;
+    }
+
+    function transferFrom(address from, address to, uint256 amount) external returns (bool) {
+        allowance[from][msg.sender] -= amount;
+        _move(from, to, amount);
+        return true;
+    }
+
+    function balanceOf(address account) public view returns (uint256) {
+        return sharesOf[account] * units / ONE;
+    }
+
+    function _move(address from, address to, uint256 amount) private {
+        if (amount > balanceOf(from)) {
+            revert BalanceTooSmall(from, balanceOf(from), amount);
+        }
+        uint256 shares = amount * ONE / units;
+        sharesOf[from] -= shares;
+        sharesOf[to] += shares;
+    }
+}

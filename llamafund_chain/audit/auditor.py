@@ -7,6 +7,7 @@ does not answer, and a campaign that is not settled yet, end the audit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,16 @@ from llamafund_chain.audit.milestones import (
     withheld_content,
 )
 from llamafund_chain.audit.model import Asset, AuditReport, CampaignFacts, Signer, Verdict, moment
-from llamafund_chain.audit.money import Statement, columns, compare, money_report
+from llamafund_chain.audit.money import Statement, bonds_are_held, columns, compare, money_report
 from llamafund_chain.audit.pictures import money_flows, reference_levels, training_curves
 from llamafund_chain.audit.verdict import conclude
 from llamafund_chain.campaign import (
     Activated,
+    BondReturned,
     CampaignClient,
     CampaignState,
+    ChallengeAnswered,
+    Challenged,
     Claimed,
     DeadlinesExtended,
     MilestoneAttested,
@@ -81,6 +85,9 @@ _TOLD = (
     StopVoted,
     Stopped,
     DeadlinesExtended,
+    Challenged,
+    ChallengeAnswered,
+    BondReturned,
 )
 
 
@@ -191,6 +198,8 @@ class _Draft:
         self._shop.progress("Adding up the money")
         statement = self._statement(story, state)
         findings.add("money", compare(story.books, story.rules, statement, amount))
+        coins = client.connection.balance(client.address, self._block.number)
+        findings.add("money", bonds_are_held(story.books, coins))
         by_events, by_state = columns(story.books, story.rules, statement)
         payees = names_of(proposal, [payee.account for payee in terms.payees])
         findings.add(
@@ -269,8 +278,10 @@ class _Draft:
 
     def _statement(self, story: Story, state: CampaignState) -> Statement:
         client, at = self._client, self._block.number
+        # Bonds lie beside the pledges, in the chain's coin. They are no part of the pool.
+        bonds = story.books.bonds if client.terms.is_native else 0
         return Statement(
-            state=state,
+            state=replace(state, balance=state.balance - bonds),
             pledges={backer: client.pledge_of(backer, at) for backer in story.books.backers},
             refundable={backer: client.refundable(backer, at) for backer in story.books.backers},
         )

@@ -29,6 +29,7 @@ class Rules:
     goal: int
     funding_deadline: int
     challenge_window: int
+    response_window: int
     milestone_bps: tuple[int, ...]
     deadlines: tuple[int, ...]
     payee_bps: tuple[int, ...]
@@ -74,6 +75,8 @@ class Books:
         activated: Whether the campaign was activated.
         stopped_at: Time of the successful stop vote, null without one.
         slack_used: Seconds by which deadlines were pushed back.
+        challenges: Time and bond (wei) of each challenge that nobody has answered, by chunk, oldest first; the bond
+            is 0 once it was returned.
     """
 
     deposits: dict[str, int] = field(default_factory=dict)
@@ -84,6 +87,7 @@ class Books:
     activated: bool = False
     stopped_at: int | None = None
     slack_used: int = 0
+    challenges: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def deposit(self, backer: str, amount: int) -> None:
         self.deposits[backer] = self.deposits.get(backer, 0) + amount
@@ -96,6 +100,26 @@ class Books:
 
     def refund(self, backer: str, amount: int) -> None:
         self.refunds[backer] = self.refunds.get(backer, 0) + amount
+
+    def challenge(self, chunk: int, at: int, bond: int) -> None:
+        self.challenges[chunk] = (at, bond)
+
+    def answer(self, chunk: int) -> None:
+        self.challenges.pop(chunk, None)
+
+    def return_bond(self, chunk: int) -> None:
+        if chunk in self.challenges:
+            self.challenges[chunk] = (self.challenges[chunk][0], 0)
+
+    @property
+    def challenged_at(self) -> int | None:
+        """When the oldest open challenge was made, unix seconds."""
+        return next((at for at, _ in self.challenges.values()), None)
+
+    @property
+    def bonds(self) -> int:
+        """What the escrow holds for challengers, wei."""
+        return sum(bond for _, bond in self.challenges.values())
 
     @property
     def backers(self) -> tuple[str, ...]:
@@ -121,16 +145,20 @@ class Books:
         if not self.activated:
             unfunded = now >= rules.funding_deadline and self.pledged < rules.goal
             return "Failed" if unfunded or now >= rules.deadlines[0] else "Funding"
+        if self.challenged_at is not None:
+            return "Failed" if now >= self.challenged_at + rules.response_window else "Active"
         if len(self.attested_at) == len(rules.deadlines):
             return "Completed" if self._window_over(rules, now) else "Active"
         return "Failed" if now >= rules.deadlines[len(self.attested_at)] + self.slack_used else "Active"
 
     def released_milestones(self, rules: Rules, now: int) -> int:
-        """How many milestones are attested with their window over and not stopped before."""
+        """How many milestones are attested with their window over, every challenge answered and no stop before."""
         count = len(self.attested_at)
         return count if count == 0 or self._window_over(rules, now) else count - 1
 
     def _window_over(self, rules: Rules, now: int) -> bool:
+        if self.challenges:
+            return False
         end = self.attested_at[-1] + rules.challenge_window
         return now >= end and (self.stopped_at is None or self.stopped_at >= end)
 

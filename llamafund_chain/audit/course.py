@@ -11,8 +11,11 @@ from llamafund_chain.attestation import Attestation
 from llamafund_chain.audit.books import Books, Rules
 from llamafund_chain.campaign import (
     Activated,
+    BondReturned,
     CampaignEvent,
     CampaignState,
+    ChallengeAnswered,
+    Challenged,
     Claimed,
     DeadlinesExtended,
     MilestoneAttested,
@@ -93,6 +96,12 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
                 stop_support = event.total_support
             case Stopped():
                 books.stopped_at = time_of(event.block)
+            case Challenged():
+                books.challenge(event.chunk, time_of(event.block), event.bond)
+            case ChallengeAnswered():
+                books.answer(event.chunk)
+            case BondReturned():
+                books.return_bond(event.chunk)
             case DeadlinesExtended():
                 books.slack_used += event.by_seconds
             case MilestoneAttested():
@@ -114,6 +123,7 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
         goal=terms.goal,
         funding_deadline=terms.funding_deadline,
         challenge_window=terms.challenge_window,
+        response_window=terms.response_window,
         milestone_bps=tuple(milestone.bps for milestone in terms.milestones),
         deadlines=tuple(milestone.deadline for milestone in terms.milestones),
         payee_bps=tuple(payee.bps for payee in terms.payees),
@@ -132,6 +142,7 @@ def same_story(terms: Terms, story: Story, state: CampaignState) -> CheckResult:
         "attested_at": last.at if last else 0,
         "latest_evidence": last.attestation.evidence if last else terms.proposal,
         "stopped": books.stopped_at is not None,
+        "challenged_at": books.challenged_at or 0,
         "stop_support": story.stop_support,
         "slack_used": books.slack_used,
     }
@@ -143,6 +154,7 @@ def same_story(terms: Terms, story: Story, state: CampaignState) -> CheckResult:
         "attested_at": state.attested_at if state.attested else 0,
         "latest_evidence": state.latest_evidence,
         "stopped": state.stopped,
+        "challenged_at": state.challenged_at,
         "stop_support": state.stop_support,
         "slack_used": state.slack_used,
     }

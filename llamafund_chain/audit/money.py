@@ -10,6 +10,7 @@ from llamafund_chain.audit.model import Ledger, Money, PayeeReport, Person
 from llamafund_chain.campaign import CampaignState
 from llamafund_chain.checks import CheckResult
 from llamafund_chain.terms import Status, Terms
+from llamafund_chain.tokens import COIN
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,21 @@ def _balance(by_events: Accounts, balance: int, amount: Callable[[int], str]) ->
         )
         return CheckResult(name, "warn", detail, data)
     return CheckResult(name, "pass", f"The escrow holds {amount(balance)}: exactly what it owes", data)
+
+
+def bonds_are_held(books: Books, coins: int) -> Iterator[CheckResult]:
+    """Whether the escrow can pay the bonds of its open challenges; nothing where there are none.
+
+    Args:
+        books: From events.
+        coins: What the campaign's address holds of the chain's coin, wei.
+    """
+    name, bonds = "bonds-are-held", books.bonds
+    if bonds and coins < bonds:
+        detail = f"Challengers are owed {COIN.format(bonds)}, but the escrow holds {COIN.format(coins)}"
+        yield CheckResult(name, "fail", detail)
+    elif bonds:
+        yield CheckResult(name, "pass", f"{COIN.format(bonds)} of open challenges' bonds lie in the escrow")
 
 
 def _rounding(books: Books, accounts: Accounts, now: int, amount: Callable[[int], str]) -> CheckResult:

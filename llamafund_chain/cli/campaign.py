@@ -127,6 +127,8 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
       llamafund campaign show 0x5FbDB2315678afecb367f032d93F642f64180aa3
     """
     from llamafund_chain.cli.shared import (
+        content_facts,
+        content_lines,
         open_campaign,
         state_facts,
         state_lines,
@@ -146,6 +148,7 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
         heading = f"“{title}”"
     except LlamafundError as error:
         title, heading = None, f"The proposal could not be read: {error}"
+    attestation = client.latest_attestation(state.block) if state.attested else None
     final = _is_final(client, state)
     thoughts = warnings(terms, asset)
     identity = client.verify_code()
@@ -159,10 +162,12 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
         "terms": terms_facts(terms, asset),
         "warnings": [*thoughts],
         **state_facts(terms, asset, state),
+        **content_facts(attestation),
     }
     if final is False:
         thoughts = [*thoughts, "This is the latest state; a part of it is not final yet"]
-    lines = [heading, "", *terms_lines(terms, asset), "", *state_lines(terms, asset, state), ""]
+    lines = [heading, "", *terms_lines(terms, asset), "", *state_lines(terms, asset, state)]
+    lines += [*content_lines(attestation), ""]
     lines += [f"Note: {thought}." for thought in thoughts]
     emit("campaign show", facts, lines, as_json=as_json)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.cli.hashing import HashingProgress, cache_option, jobs_option, store_cache, tell_problem
 from llamafund_chain.cli.options import json_option, store_option
-from llamafund_chain.cli.output import emit, progress, rows
+from llamafund_chain.cli.output import emit, rows
 
 
 @click.group()
@@ -33,6 +34,9 @@ def dataset() -> None:
     metavar="FILE",
     help="Also write the manifest to this file; sha256sum of it prints what goes on chain.",
 )
+@jobs_option
+@cache_option
+@click.option("--no-cache", is_flag=True, help="Hash every byte, whatever was hashed before.")
 @store_option
 @json_option
 def build(
@@ -42,6 +46,9 @@ def build(
     source: str,
     preparation: str,
     out: Path | None,
+    jobs: int | None,
+    cache: Path | None,
+    no_cache: bool,
     store: str,
     as_json: bool,
 ) -> None:
@@ -50,30 +57,43 @@ def build(
     DIRECTORY holds train/ and heldout/ with .txt files of one document each, or .jsonl files with one object
     {"text": …} on each line. A held-out document that is also a training document is refused.
 
+    What was hashed once is remembered beside a local store, in hashes.sqlite, or in --cache FILE, and not hashed again
+    as long as size, times and inode of a file stay the same. The documents are read every time.
+
     \b
     Example:
       llamafund dataset build corpus --title "Field notes" --licence CC0-1.0 --source "my own notebooks"
     """
     from llamafund_chain.dataset import build_dataset
+    from llamafund_chain.errors import UsageError
     from llamafund_chain.files import write_file
-    from llamafund_chain.hashing import raw_cid
+    from llamafund_chain.hashing import HashCache, raw_cid
     from llamafund_chain.store import open_store
 
-    progress(f"Hashing {directory}")
-    manifest = build_dataset(
-        directory,
-        title=title,
-        source=source,
-        licence=licence,
-        preparation=preparation,
-        store=open_store(store),
-    )
+    if cache is not None and no_cache:
+        raise UsageError("--cache and --no-cache contradict each other", remedy="Leave one of them out")
+    place = None if no_cache else cache or store_cache(store)
+    known = None if place is None else HashCache(place)
+    with HashingProgress(f"Hashing {directory.name}") as shown:
+        manifest = build_dataset(
+            directory,
+            title=title,
+            source=source,
+            licence=licence,
+            preparation=preparation,
+            store=open_store(store),
+            progress=shown.advance,
+            total=shown.total,
+            jobs=jobs,
+            cache=known,
+        )
+    tell_problem(known)
     if out is not None:
         write_file(out, manifest.to_bytes())
     samples = {part.name: part.samples for part in manifest.parts}
     sha256 = manifest.sha256
     parts: dict[str, JsonValue] = {
-        part.name: {"files": len(part.paths), "documents": part.samples} for part in manifest.parts
+        part.name: {"files": len(manifest.part(part.name)), "documents": part.samples} for part in manifest.parts
     }
     facts: dict[str, JsonValue] = {
         "dataset": sha256,

@@ -21,19 +21,29 @@ from llamafund_chain.text import printable
 ENTRY_POINT_GROUP = "llamafund.commands"
 
 BUILT_IN: Mapping[str, str] = {
+    "answer": "llamafund_chain.cli.answer:answer",
     "attest": "llamafund_chain.cli.attest:attest",
     "audit": "llamafund_chain.cli.audit:audit",
     "campaign": "llamafund_chain.cli.campaign:campaign",
+    "challenge": "llamafund_chain.cli.challenge:challenge",
     "claim": "llamafund_chain.cli.claim:claim",
     "dataset": "llamafund_chain.cli.dataset:dataset",
     "demo": "llamafund_chain.cli.demo:demo",
     "devnet": "llamafund_chain.cli.devnet:devnet",
+    "fetch": "llamafund_chain.cli.fetch:fetch",
+    "manifest": "llamafund_chain.cli.manifest:manifest",
     "pledge": "llamafund_chain.cli.pledge:pledge",
+    "publish": "llamafund_chain.cli.publish:publish",
     "refund": "llamafund_chain.cli.refund:refund",
+    "return-bond": "llamafund_chain.cli.return_bond:return_bond",
+    "store": "llamafund_chain.cli.store:store",
     "submit": "llamafund_chain.cli.submit:submit",
     "unpledge": "llamafund_chain.cli.unpledge:unpledge",
+    "verify": "llamafund_chain.cli.verify:verify",
+    "verify-deployment": "llamafund_chain.cli.verify_deployment:verify_deployment",
     "vote-stop": "llamafund_chain.cli.vote_stop:vote_stop",
     "wallet": "llamafund_chain.cli.wallet:wallet",
+    "watch": "llamafund_chain.cli.watch:watch",
 }
 """Where each command of this package is defined."""
 

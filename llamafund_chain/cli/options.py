@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -108,11 +109,26 @@ def store_option(command: F) -> F:
     return click.option(
         "--store",
         envvar="LLAMAFUND_STORE",
-        metavar="DIRECTORY",
+        metavar="LOCATION",
         default=lambda: str(default_store()),
         show_default="the program's own folder",
         show_envvar=True,
-        help="Where evidence is published and fetched.",
+        help="Where evidence is published and fetched: a directory, kubo:http://127.0.0.1:5001 or gateway:https://….",
+    )(command)
+
+
+def stores_option(command: F) -> F:
+    """`--store`, repeatable, parameter `stores`: locations that `llamafund_chain.store.open_store` takes."""
+    return click.option(
+        "--store",
+        "stores",
+        metavar="LOCATION",
+        multiple=True,
+        # Not `envvar`: click would cut the variable at spaces.
+        default=lambda: (os.environ.get("LLAMAFUND_STORE") or str(default_store()),),
+        show_default="LLAMAFUND_STORE, or the program's own folder",
+        help="Where the content may be: a directory, kubo:http://127.0.0.1:5001 or gateway:https://…; repeatable, "
+        "tried in order.",
     )(command)
 
 

@@ -33,6 +33,22 @@ def emit(command: str, data: Mapping[str, JsonValue], human: Iterable[str], *, a
         click.echo(printable(line, _LINE_LIMIT))
 
 
+def event(command: str, data: Mapping[str, JsonValue], human: str, *, as_json: bool) -> None:
+    """Print one of many things that a command tells while it runs, a line each.
+
+    Args:
+        command: Name of the command.
+        data: What happened, for machines.
+        human: The same for people.
+        as_json: Which of the two to print.
+    """
+    if as_json:
+        click.echo(json.dumps({"schema": SCHEMA, "command": command, **data}))
+    else:
+        click.echo(printable(human, _LINE_LIMIT))
+    sys.stdout.flush()
+
+
 def note(text: str) -> None:
     """Tell a person something beside the result, on standard error; each line on its own."""
     for line in text.splitlines() or [""]:

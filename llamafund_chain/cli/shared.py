@@ -6,14 +6,16 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from llamafund_chain.attestation import Attestation
 from llamafund_chain.campaign import CampaignClient, CampaignState
 from llamafund_chain.chain import Connection, Receipt, connect
 from llamafund_chain.cli.output import emit, rows
+from llamafund_chain.merkle import chunk_count
 from llamafund_chain.risks import term_risks
 from llamafund_chain.terms import NO_HASH, NO_MINIMUM, Status, Terms
 from llamafund_chain.text import from_millionths
 from llamafund_chain.times import duration, when
-from llamafund_chain.tokens import Asset
+from llamafund_chain.tokens import COIN, Asset
 
 
 def open_campaign(rpc: str, address: str) -> CampaignClient:
@@ -78,6 +80,8 @@ def terms_lines(terms: Terms, asset: Asset) -> list[str]:
         ("funding until", when(terms.funding_deadline)),
         ("can be stopped by", stop),
         ("paid out", f"{duration(terms.challenge_window)} after each attestation"),
+        ("a challenge costs", f"{_bond(terms)}, for whoever shows the chunk"),
+        ("and is answered in", f"{duration(terms.response_window)}, or the campaign fails and refunds its backers"),
         ("may be late by", duration(terms.slack) if terms.slack else "nothing"),
         ("proposal", terms.proposal),
         ("dataset", "only promised" if terms.dataset == NO_HASH else terms.dataset),
@@ -128,6 +132,24 @@ def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, J
         "training_seed": state.training_seed or None,
         "latest_evidence": state.latest_evidence,
     }
+
+
+def content_facts(attestation: Attestation | None) -> dict[str, JsonValue]:
+    """The content that can be challenged, for machines; null before the first attestation."""
+    if attestation is None:
+        return {"content": None}
+    return {"content": {"root": attestation.content_root, "size": attestation.content_size}}
+
+
+def content_lines(attestation: Attestation | None) -> list[str]:
+    """The content that can be challenged, for people; nothing before the first attestation."""
+    if attestation is None:
+        return []
+    if not attestation.content_size:
+        return rows((("attested content", "withheld: nothing of it can be challenged"),))
+    chunks = chunk_count(attestation.content_size)
+    size = f"{attestation.content_size} bytes, {chunks} chunk{'' if chunks == 1 else 's'} of 16 KiB"
+    return rows((("attested content", f"root {attestation.content_root}"), ("", size)))
 
 
 def state_lines(terms: Terms, asset: Asset, state: CampaignState) -> list[str]:
@@ -202,6 +224,14 @@ def _percent(bps: int) -> str:
     return f"{bps / 100:g} %"
 
 
+def _bond(terms: Terms) -> str:
+    """What a challenge costs at least, in words."""
+    gas = "the gas of an answer"
+    return (
+        f"a bond of {COIN.format(terms.min_bond)}, or {gas} if that is more" if terms.min_bond else f"a bond of {gas}"
+    )
+
+
 def _explain_status(terms: Terms, state: CampaignState) -> str:
     if state.status is Status.FUNDING:
         if state.timestamp >= terms.funding_deadline:
@@ -212,6 +242,9 @@ def _explain_status(terms: Terms, state: CampaignState) -> str:
         return (
             ", stopped by its backers: they can take the rest back" if state.stopped else ": pledges can be taken back"
         )
+    if state.challenged_at:
+        by = state.challenged_at + terms.response_window
+        return f", a challenge is open: to be answered before {when(by)}, or the campaign fails"
     return ""
 
 
@@ -222,4 +255,6 @@ def _milestone_status(terms: Terms, state: CampaignState, index: int) -> str:
     if index == state.attested - 1 and state.timestamp < state.window_end(terms):
         left = state.window_end(terms) - state.timestamp
         return f"attested {when(state.attested_at)}, released in {duration(left)}"
+    if index == state.attested - 1 and state.challenged_at:
+        return f"attested {when(state.attested_at)}, challenged"
     return "attested and released" if state.status is not Status.FAILED or index < state.attested - 1 else "attested"

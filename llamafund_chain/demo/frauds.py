@@ -75,6 +75,8 @@ def _replace_a_file(stage: Stage, plot: Plot) -> None:
     victim = dataset.part("train")[0]
     path = store.path_of(victim.cid)
     original = path.read_bytes()
+    # Whoever owns the disk can change what a store keeps read-only.
+    path.chmod(0o600)
     path.write_bytes(original.swapcase())
     try:
         out = stage.folder.frauds / "never-signed-data.json"

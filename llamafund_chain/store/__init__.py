@@ -3,41 +3,102 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError
 from llamafund_chain.store.base import MissingContentError, Store
 from llamafund_chain.store.local import LocalStore
 
-__all__ = ["LocalStore", "MissingContentError", "Store", "open_store"]
+if TYPE_CHECKING:
+    from llamafund_chain.store.web import Credential, Place
 
+__all__ = ["LOCATIONS", "LocalStore", "MissingContentError", "Store", "open_store"]
+
+LOCATIONS = """\
+DIRECTORY                              a directory
+kubo:http://127.0.0.1:5001             the RPC interface of a Kubo node
+gateway:https://HOST[,https://HOST…]   IPFS gateways, asked in turn; they only hand out
+pin:https://HOST/PATH                  an IPFS pinning service; it only pins"""
+"""The kinds of locations that `open_store` knows, for people."""
+
+_NETWORK = re.compile(r"(kubo|gateway|pin)(\+insecure)?:(.*)", re.DOTALL)
+_NEEDS_MORE = re.compile(r"(car|hf|mirror(?:\+insecure)?):")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_KNOWN = "Give a directory such as ./store, or kubo:http://127.0.0.1:5001, gateway:https://… or pin:https://…"
 
 
-def open_store(location: str | Path) -> Store:
-    """The store at a location.
+def open_store(location: str | Path, *, link: bool = False, report: Callable[[str], None] | None = None) -> Store:
+    """The store at a location. Nothing is sent anywhere yet.
+
+    Tokens and passwords come from the file that the environment variable `LLAMAFUND_CREDENTIALS` names; see
+    `web.credential_for`.
 
     Args:
-        location: A directory; it is created when something is first put into it.
+        location: One of `LOCATIONS`. A directory is created when something is first put into it; one whose name
+            looks like another kind is written as `./NAME`. With `+insecure` before the colon, plain HTTP to other
+            machines is allowed.
+        link: For a directory, see `LocalStore`.
+        report: Told about gateways that are dropped.
 
     Raises:
-        UsageError: It is empty, a file, or an address of a kind of store that this version does not know.
+        UsageError: It is empty, a file, malformed, or of a kind that there is not.
     """
+    from llamafund_chain.store.web import without_secrets
+
     if isinstance(location, str):
+        network = _NETWORK.fullmatch(location)
+        if network is not None:
+            return _open_network(network[1], network[3], insecure=network[2] is not None, report=report)
+        more = _NEEDS_MORE.match(location)
+        if more is not None:
+            raise UsageError(
+                f"{without_secrets(location)!r} is not a store of its own",
+                "CAR files are written by `llamafund publish` and read by `llamafund store import`; mirrors are read "
+                "by `llamafund fetch`",
+                _KNOWN,
+            )
         scheme = _SCHEME.match(location)
         if scheme is not None:
             raise UsageError(
-                f"{location!r} is a store of the kind {scheme[1]}",
-                "This version knows local directories only",
-                "Give a directory, for example ./store",
+                f"{without_secrets(location)!r} does not say what kind of store it is",
+                f"{scheme[1]}:// alone can be many",
+                _KNOWN,
             )
         if not location.strip():
-            raise UsageError("The store's location is empty", remedy="Give a directory, for example ./store")
+            raise UsageError("The store's location is empty", remedy=_KNOWN)
         location = Path(location)
     if location.exists() and not location.is_dir():
-        raise UsageError(
-            f"{str(location)!r} is a file",
-            "A local store is a directory",
-            "Give a directory, for example ./store",
-        )
-    return LocalStore(location)
+        raise UsageError(f"{str(location)!r} is a file", "A local store is a directory", _KNOWN)
+    return LocalStore(location, link=link)
+
+
+def _open_network(kind: str, rest: str, *, insecure: bool, report: Callable[[str], None] | None) -> Store:
+    from llamafund_chain.store.web import credential_for, place_of
+
+    places = [place_of(url.strip(), insecure=insecure) for url in (rest.split(",") if kind == "gateway" else [rest])]
+    credentials: dict[str, Credential] = {}
+    for place in places:
+        credential = credential_for(place, kind)
+        if credential is not None:
+            credentials[place.url] = credential
+    return _make(kind, places, credentials, report)
+
+
+def _make(
+    kind: str, places: list[Place], credentials: dict[str, Credential], report: Callable[[str], None] | None
+) -> Store:
+    # Each brings an HTTP library with it, which a local store has no use for.
+    place = places[0]
+    if kind == "kubo":
+        from llamafund_chain.store.kubo import KuboStore
+
+        return KuboStore(place, credentials.get(place.url))
+    if kind == "pin":
+        from llamafund_chain.store.pinning import PinningStore
+
+        return PinningStore(place, credentials.get(place.url))
+    from llamafund_chain.store.gateway import GatewayStore
+
+    return GatewayStore(places, credentials, report=report)

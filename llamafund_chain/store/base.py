@@ -62,8 +62,15 @@ class Store(Protocol):
         """
         ...
 
-    def fetch(self, cid: str, destination: Path, *, size: int | None = None) -> None:
+    def fetch(self, cid: str, destination: Path, *, size: int | None = None, sha256: str | None = None) -> None:
         """Write bytes to a file that appears only after they were verified, replacing one of that name.
+
+        Args:
+            cid: Their address.
+            destination: The file.
+            size: How many there must be; not compared when null.
+            sha256: Of all of them, 64 hexadecimal digits; not compared when null. Above one block the address is
+                the hash of something else, and whoever wrote a manifest may have paired any two.
 
         Raises:
             LlamafundError: As `stream`, or the file cannot be written.
@@ -100,20 +107,27 @@ class Store(Protocol):
         ...
 
 
+def is_cid(text: str) -> bool:
+    """Whether this could be an address of the kind that stores use."""
+    return _CID.fullmatch(text) is not None
+
+
 def check_cid(cid: str) -> None:
     """Refuse what is not an address of the kind that stores use.
 
     Raises:
         UsageError: It is not a CIDv1 with SHA-2-256 in base32.
     """
-    if not _CID.fullmatch(cid):
+    if not is_cid(cid):
         raise UsageError(
             f"{cid[:80]!r} is not an address that a store uses",
             "Expected is a CIDv1 in base32: the letter b and 58 letters or digits",
         )
 
 
-def verified(spans: Iterator[bytes], cid: str, location: str, *, size: int | None = None) -> Iterator[bytes]:
+def verified(
+    spans: Iterator[bytes], cid: str, location: str, *, size: int | None = None, sha256: str | None = None
+) -> Iterator[bytes]:
     """Pass bytes on and raise at their end unless they are what they should be.
 
     Args:
@@ -121,9 +135,10 @@ def verified(spans: Iterator[bytes], cid: str, location: str, *, size: int | Non
         cid: The address that they must have.
         location: The store, for messages.
         size: How many there must be; not compared when null.
+        sha256: Of all of them; not compared when null.
 
     Raises:
-        VerificationError: The bytes have another address or are not `size` many. Bytes beyond `size` are not
+        VerificationError: The bytes have another address or hash or are not `size` many. Bytes beyond `size` are not
             passed on.
     """
     hasher = FileHasher()
@@ -134,15 +149,26 @@ def verified(spans: Iterator[bytes], cid: str, location: str, *, size: int | Non
             raise _wrong_size(cid, location, f"more than {size}", size)
         hasher.update(span)
         yield span
-    actual = hasher.finish().cid
-    if actual != cid:
+    digest = hasher.finish()
+    if digest.cid != cid:
         raise VerificationError(
-            f"The store {location} holds other bytes under {cid}: their address is {actual}",
+            f"The store {location} holds other bytes under {cid}: their address is {digest.cid}",
             "The file was replaced or damaged after it was published",
             "Do not use it; get it from another store or from whoever published it",
         )
     if size is not None and total != size:
         raise _wrong_size(cid, location, str(total), size)
+    if sha256 is not None and digest.sha256 != sha256:
+        raise wrong_pair(cid, digest.sha256, sha256)
+
+
+def wrong_pair(cid: str, actual: str, expected: str) -> VerificationError:
+    """An address and a SHA-256 that a manifest gives for one file, and that are of two."""
+    return VerificationError(
+        f"The file under {cid} has the SHA-256 {actual}, but the manifest says {expected}",
+        "The manifest's address and hash name different bytes",
+        "Do not sign or pay for it",
+    )
 
 
 def fetch_verified(spans: Iterator[bytes], destination: Path) -> None:

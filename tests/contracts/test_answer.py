@@ -79,6 +79,8 @@ def test_calldata_of_the_worst_answer_costs_no_more_than_the_bond_covers(active:
     data = data_of(call)
     tokens = data.count(0) + 4 * (len(data) - data.count(0))
     assert 21_000 + 10 * tokens <= 750_000
+    # EIP-7976 would charge 64 for every byte.
+    assert 21_000 + 64 * len(data) <= 1_250_000
 
 
 def test_the_wrong_bytes_are_refused(challenged: Campaign) -> None:

@@ -127,12 +127,12 @@ def test_threat_challenge_spam_costs_at_least_what_an_answer_costs(world: World,
     fee = 100 * 10**9
     world.rpc("anvil_setNextBlockBaseFeePerGas", hex(fee))
     world.warp(world.now() + 1)
-    assert attested.read("requiredBond") == 750_000 * fee
+    assert attested.read("requiredBond") == 1_250_000 * fee
     world.rpc("anvil_setNextBlockBaseFeePerGas", hex(fee))
-    with refused("Campaign_BondTooSmall", 750_000 * fee, 750_000 * fee - 1):
-        attested.challenge(CONTENT, 0, bond=750_000 * fee - 1)
+    with refused("Campaign_BondTooSmall", 1_250_000 * fee, 1_250_000 * fee - 1):
+        attested.challenge(CONTENT, 0, bond=1_250_000 * fee - 1)
     world.rpc("anvil_setNextBlockBaseFeePerGas", hex(fee))
-    attested.challenge(CONTENT, 0, bond=750_000 * fee)
+    attested.challenge(CONTENT, 0, bond=1_250_000 * fee)
 
 
 def test_a_bond_that_the_record_cannot_hold_is_refused(world: World, attested: Campaign) -> None:

@@ -43,12 +43,13 @@ ATTESTATION_TYPES = {
 
 
 class RevertedError(Exception):
-    """A transaction or call that the chain reverted."""
+    """A transaction or call that the chain reverted; a transaction has cost its sender so many wei."""
 
     def __init__(self, name: str, arguments: tuple[Any, ...]) -> None:
         super().__init__(f"{name}{arguments}")
         self.name = name
         self.arguments = arguments
+        self.cost = 0
 
 
 @contextmanager
@@ -91,7 +92,8 @@ class World:
         )
         self.implementation = self.campaign_at(devnet.deployment.implementation)
         self._errors = [Interface(artifacts.load(name).abi) for name in ("Campaign", "CampaignFactory", "DevToken")]
-        self._errors += [Interface(project[name].abi) for name in ("BlocklistToken", "Puppet")]
+        own = ("BlocklistToken", "Puppet", "RebasingToken", "Wallet")
+        self._errors += [Interface(project[name].abi) for name in own]
         self._salts = itertools.count(1)
 
     # ------------------------------------------------------------------- time
@@ -112,23 +114,41 @@ class World:
 
     # ----------------------------------------------------------- transactions
 
-    def send(self, call: Any, sender: str, *, value: int = 0, at: int | None = None, gas: int = GAS) -> Any:
+    def send(
+        self,
+        call: Any,
+        sender: str,
+        *,
+        value: int = 0,
+        at: int | None = None,
+        gas: int = GAS,
+        base_fee: int | None = None,
+    ) -> Any:
         """Send a call as a transaction in a block at a given time, and return the receipt.
+
+        With a base fee, wei for each unit of gas, the block has it and the transaction pays just that.
 
         Raises:
             RevertedError: It reverted.
         """
         transaction = {"from": sender, "to": call.address, "data": data_of(call), "gas": gas}
-        return self.transact(transaction, value=value, at=at)
+        return self.transact(transaction, value=value, at=at, base_fee=base_fee)
 
-    def transact(self, transaction: Mapping[str, Any], *, value: int = 0, at: int | None = None) -> Any:
+    def transact(
+        self, transaction: Mapping[str, Any], *, value: int = 0, at: int | None = None, base_fee: int | None = None
+    ) -> Any:
         self.rpc("evm_setNextBlockTimestamp", at if at is not None else self.now() + 1)
         fields = {key: transaction[key] for key in ("from", "to", "data", "gas") if key in transaction}
+        if base_fee is not None:
+            self.rpc("anvil_setNextBlockBaseFeePerGas", hex(base_fee))
+            fields["gasPrice"] = base_fee
         digest = self.w3.eth.send_transaction({"gas": GAS, **fields, "value": value})  # type: ignore[typeddict-item]
         receipt = self.w3.eth.wait_for_transaction_receipt(digest, poll_latency=0.005)
         if receipt["status"] != 1:
             trace = self.rpc("debug_traceTransaction", "0x" + bytes(digest).hex(), {"tracer": "callTracer"})
-            raise self._refusal(trace.get("output", "0x"))
+            refusal = self._refusal(trace.get("output", "0x"))
+            refusal.cost = receipt["gasUsed"] * receipt["effectiveGasPrice"]
+            raise refusal
         return receipt
 
     def call(self, call: Any, sender: str | None = None) -> Any:
@@ -204,21 +224,23 @@ class World:
     def campaign_at(self, address: str) -> Any:
         return self.w3.eth.contract(address=Web3.to_checksum_address(address), abi=artifacts.load("Campaign").abi)
 
-    def deploy(self, name: str, *arguments: Any, value: int = 0) -> Any:
+    def deploy(
+        self, name: str, *arguments: Any, value: int = 0, at: int | None = None, base_fee: int | None = None
+    ) -> Any:
         """Deploy one of the contracts in contracts/test, as brownie compiled it."""
         container = self.project[name]
         factory = self.w3.eth.contract(abi=container.abi, bytecode=container.bytecode)
         data = factory.constructor(*arguments).data_in_transaction
-        receipt = self.transact({"from": self.stranger, "data": data}, value=value)
+        receipt = self.transact({"from": self.stranger, "data": data}, value=value, at=at, base_fee=base_fee)
         # None for a contract that is gone when its constructor ends.
         address = receipt["contractAddress"]
         return self.w3.eth.contract(address=address, abi=container.abi) if address else None
 
-    def token(self, name: str = "DevToken", holders: Sequence[str] | None = None) -> Any:
-        """Deploy a token and give 100 units of 10**18 to each backer."""
-        arguments = ("Dollar", "USD", 18) if name == "DevToken" else ()
+    def token(self, name: str = "DevToken", holders: Sequence[str] | None = None, decimals: int = 18) -> Any:
+        """Deploy a token and give 10**20 of its smallest units to each backer; only DevToken has these decimals."""
+        arguments = ("Dollar", "USD", decimals) if name == "DevToken" else ()
         token = self.deploy(name, *arguments)
-        for holder in holders or (self.backer0, self.backer1, self.backer2):
+        for holder in (self.backer0, self.backer1, self.backer2) if holders is None else holders:
             self.send(token.functions.mint(holder, 100 * ETHER), self.stranger)
         return token
 

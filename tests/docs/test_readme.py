@@ -102,7 +102,6 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def test_every_role_s_lines_work_as_they_stand_in_the_readme(terminal: Terminal) -> None:
     people = {name: terminal.wallet(name) for name in ("researcher", "trainer", "verifier", "auditor")}
-    terminal.wallet("patron")
 
     # A backer: in, partly out again, a stop vote, the money back.
     terminal.follow("Backer", "wallet new")
@@ -133,13 +132,16 @@ def test_every_role_s_lines_work_as_they_stand_in_the_readme(terminal: Terminal)
     built = terminal.ask(commands("Researcher")[0].removeprefix("llamafund "))
     terminal.env["DATASET"] = str(built["dataset"])
     terminal.open_campaign(people)
-    terminal.type("llamafund pledge $CAMPAIGN 0.1 --wallet patron --yes")
+    terminal.type("llamafund pledge $CAMPAIGN 0.1 --wallet alice --yes")
     terminal.devnet.finalize()
     terminal.follow("Researcher", "campaign activate")
     terminal.devnet.finalize()
     terminal.follow("Attestor", "attest")
     terminal.type("llamafund attest $CAMPAIGN --attestation dataset.json --wallet auditor --out second.json --yes")
     terminal.type("llamafund submit $CAMPAIGN dataset.json second.json --wallet researcher")
+    terminal.devnet.finalize()
+    terminal.follow("Backer", "challenge")
+    terminal.follow("Researcher", "answer")
     terminal.devnet.advance(3 * DAY)
     terminal.follow("Researcher", "train")
     attestation = json.loads((terminal.folder / "run" / "attestation-1.json").read_text(encoding="utf-8"))
@@ -153,6 +155,7 @@ def test_every_role_s_lines_work_as_they_stand_in_the_readme(terminal: Terminal)
     terminal.devnet.finalize()
 
     # An auditor.
+    terminal.follow("Auditor", "verify-deployment")
     terminal.follow("Auditor", "audit")
     assert (terminal.folder / "audit.html").read_text(encoding="utf-8").lower().startswith("<!doctype html>")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 
 from llamafund_chain.attestation import Attestation, propose
 from llamafund_chain.campaign import CampaignClient, create_campaign
+from llamafund_chain.chain import Connection
 from llamafund_chain.dataset import build_dataset
 from llamafund_chain.devnet import Devnet
 from llamafund_chain.evidence import publish_manifest, publish_tree
@@ -50,6 +52,7 @@ class HandMadeRun:
         proposal: Published by `propose`.
         checkpoints: Published by `train`, oldest first; the last one is attested.
         weights: Published by `export`.
+        filling: Bytes by which each tree is larger, for content of many chunks.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class HandMadeRun:
     proposal: ProposalManifest = field(init=False, repr=False)
     checkpoints: list[CheckpointManifest] = field(default_factory=list)
     weights: WeightsManifest = field(init=False, repr=False)
+    filling: int = 0
 
     def __post_init__(self) -> None:
         data = self.folder / "data"
@@ -183,6 +187,8 @@ class HandMadeRun:
         root.mkdir(parents=True, exist_ok=True)
         (root / "README.md").write_text(f"# {name}\n")
         (root / "model.safetensors").write_bytes(text.encode() * 1000)
+        if self.filling:
+            (root / "optimizer.pt").write_bytes(random.Random(text).randbytes(self.filling))
         tree = hash_tree(root)
         return tree.files, tree.content, root
 
@@ -316,6 +322,41 @@ def _account(number: int) -> LocalAccount:
 def stage(devnet: Devnet, hand_made: Callable[[], HandMadeRun]) -> Stage:
     """A chain, an honest run, and everybody with money; no campaign yet."""
     return Stage(devnet=devnet, run=hand_made())
+
+
+@pytest.fixture
+def attested(stage: Stage) -> Stage:
+    """The dataset's milestone is attested, its window open."""
+    stage.honest_until(0)
+    stage.attest(0, stage.run.dataset)
+    return stage
+
+
+@pytest.fixture
+def large(stage: Stage) -> Stage:
+    """A checkpoint of many chunks is attested, its window open."""
+    stage.honest_until(1)
+    stage.run.filling = 1 << 20
+    stage.attest(1, stage.run.train(stage.seed, steps=(0,)))
+    return stage
+
+
+Hook = Callable[[str, tuple[Any, ...], Callable[[], Any]], Any]
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Callable[[Hook], None]:
+    """Puts something between everybody and the node: `hook(method, params, forward)` gives the answer."""
+    request = Connection.request
+
+    def put(hook: Hook) -> None:
+        monkeypatch.setattr(
+            Connection,
+            "request",
+            lambda self, method, *params: hook(method, params, lambda: request(self, method, *params)),
+        )
+
+    return put
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ def rules(milestone_bps: tuple[int, ...], payee_bps: tuple[int, ...]) -> Rules:
         goal=1,
         funding_deadline=1_000,
         challenge_window=WINDOW,
+        response_window=WINDOW,
         milestone_bps=milestone_bps,
         deadlines=tuple(2_000 + 1_000 * index for index in range(len(milestone_bps))),
         payee_bps=payee_bps,

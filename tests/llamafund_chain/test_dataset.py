@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from llamafund_chain import files
 from llamafund_chain.dataset import build_dataset, read_documents
-from llamafund_chain.errors import ExitCode, LlamafundError, UsageError, VerificationError
+from llamafund_chain.errors import ExitCode, LlamafundError, UsageError
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
-from llamafund_chain.manifests import DatasetManifest
+from llamafund_chain.manifests import MAX_MANIFEST_BYTES, DatasetManifest
 from llamafund_chain.store import LocalStore
 
 GOOD = {
@@ -36,9 +39,10 @@ def build(tmp_path: Path, files: dict[str, bytes], **changes: str) -> DatasetMan
 def test_documents_are_counted_by_part(tmp_path: Path) -> None:
     manifest = build(tmp_path, GOOD)
     assert [(part.name, part.paths, part.samples) for part in manifest.parts] == [
-        ("train", ("train/a.txt", "train/b.jsonl"), 3),
-        ("heldout", ("heldout/c.txt",), 1),
+        ("train", ("train/",), 3),
+        ("heldout", ("heldout/",), 1),
     ]
+    assert [entry.path for entry in manifest.part("train")] == ["train/a.txt", "train/b.jsonl"]
     assert {(part.source, part.licence) for part in manifest.parts} == {("by hand", "CC0-1.0")}
 
 
@@ -134,11 +138,52 @@ def test_a_text_that_fits_into_no_manifest_is_refused(tmp_path: Path, field: str
         build(tmp_path, GOOD, **{field: "x" * 30_000})
 
 
-def test_more_files_than_fit_into_a_manifest_are_refused_before_anything_is_published(tmp_path: Path) -> None:
+def test_more_files_than_fit_into_a_manifest_are_listed_in_further_ones(tmp_path: Path) -> None:
     many = {f"train/{index:04}-{'n' * 120}.txt": b"%d" % index for index in range(900)}
-    with pytest.raises(VerificationError, match="bytes long"):
-        build(tmp_path, {**GOOD, **many})
-    assert not (tmp_path / "store").exists()
+    manifest = build(tmp_path, {**GOOD, **many})
+    assert manifest.listings
+    assert fetch_manifest(LocalStore(tmp_path / "store"), manifest.sha256, DatasetManifest) == manifest
+
+
+def test_parts_name_their_directories_and_so_as_many_files_as_there_are(tmp_path: Path) -> None:
+    many = {f"train/{index:04}-{'n' * 240}.txt": b"%d" % index for index in range(1100)}
+    manifest = build(tmp_path, {**GOOD, **many})
+    assert len(manifest.to_bytes()) < MAX_MANIFEST_BYTES
+    assert len(manifest.part("train")) == sum(path.startswith("train/") for path in {**GOOD, **many})
+
+
+class Reads:
+    """Counts how often each file of a directory is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count: Counter[str] = Counter()
+        honest = files.open_descriptor
+
+        def counting(path: str | Path) -> tuple[int, os.stat_result]:
+            self.count[Path(path).name] += 1
+            return honest(path)
+
+        monkeypatch.setattr("llamafund_chain.files.open_descriptor", counting)
+        monkeypatch.setattr("llamafund_chain.hashing.one_pass.open_descriptor", counting)
+
+
+def test_one_read_hashes_counts_and_compares_the_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "data"
+    for name, data in {**GOOD, "train/long.jsonl": b'{"text": "x"}\n' * 400_000}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    reads = Reads(monkeypatch)
+
+    def refuse(*_: object, **__: object) -> str:
+        assert set(reads.count.values()) == {1}
+        raise LlamafundError("far enough")
+
+    monkeypatch.setattr("llamafund_chain.dataset.publish_tree", refuse)
+    with pytest.raises(LlamafundError, match="far enough"):
+        build_dataset(
+            root, title="t", source="s", licence="l", preparation="p", store=LocalStore(tmp_path / "store"), jobs=2
+        )
+    assert set(reads.count) == {Path(name).name for name in GOOD} | {"long.jsonl"}
 
 
 def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from llamafund_chain.devnet import Devnet, find_anvil
-from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.devnet import Devnet
+from llamafund_chain.errors import LlamafundError
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 OWNER = """
@@ -80,12 +80,6 @@ def test_a_taken_port_is_a_clear_error(devnet) -> None:
     port = int(devnet.rpc_url.rpartition(":")[2])
     with pytest.raises(LlamafundError, match="anvil did not start"), Devnet(port=port):
         pass
-
-
-def test_a_program_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("LLAMAFUND_ANVIL", str(tmp_path / "nothing"))
-    with pytest.raises(UsageError, match="LLAMAFUND_ANVIL"):
-        find_anvil()
 
 
 def test_a_program_that_is_no_anvil_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -85,10 +85,16 @@ def test_a_manifest_of_another_kind_is_refused(store: LocalStore, root: Path) ->
         fetch_manifest(store, sha256, CheckpointManifest)
 
 
+def overwrite(path: Path, data: bytes) -> None:
+    """What whoever owns the disk can do to a file that a store keeps read-only."""
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+
 def test_a_manifest_replaced_in_the_store_is_refused(store: LocalStore, root: Path) -> None:
     manifest = weights(root)
     sha256 = publish_manifest(store, manifest)
-    store.path_of(raw_cid(sha256)).write_bytes(changed(manifest, outcome_score=0).to_bytes())
+    overwrite(store.path_of(raw_cid(sha256)), changed(manifest, outcome_score=0).to_bytes())
     with pytest.raises(VerificationError, match=raw_cid(sha256)):
         fetch_manifest(store, sha256, WeightsManifest)
 
@@ -168,7 +174,7 @@ def test_content_replaced_in_the_store_is_refused_by_name(store: LocalStore, roo
     manifest = weights(root)
     publish_tree(store, root, manifest)
     entry = manifest.entry("model.safetensors")
-    store.path_of(entry.cid).write_bytes(b"W" * entry.size)
+    overwrite(store.path_of(entry.cid), b"W" * entry.size)
     with pytest.raises(VerificationError, match=r"'model\.safetensors'"):
         verify_content(store, manifest)
     with pytest.raises(VerificationError, match=r"'model\.safetensors'"):

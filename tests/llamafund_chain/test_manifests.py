@@ -12,9 +12,9 @@ import pytest
 import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifest_examples import ADDRESS, checkpoint, dataset, file, proposal, weights
 
 from llamafund_chain.errors import ExitCode, VerificationError
-from llamafund_chain.hashing import hash_bytes
 from llamafund_chain.manifests import (
     MAX_MANIFEST_BYTES,
     MAX_SAFE_INTEGER,
@@ -30,87 +30,6 @@ from llamafund_chain.manifests import (
     parse,
     parse_as,
 )
-
-ADDRESS = "0x" + "a1" * 20
-
-
-def file(path: str, data: bytes = b"data") -> dict[str, Any]:
-    digest = hash_bytes(data)
-    return {"path": path, "size": digest.size, "sha256": digest.sha256, "cid": digest.cid}
-
-
-def proposal(**changes: Any) -> dict[str, Any]:
-    return {
-        "schema": "llamafund/proposal/1",
-        "title": "A model",
-        "summary": "Short.",
-        "objectives": ["one"],
-        "outcome": {"metric": "loss", "direction": "lower", "target": 2_000_000, "evaluation": "mean"},
-        "dataset": {"manifest": None, "description": "texts", "sources": ["here"], "licence": "CC0-1.0"},
-        "model": "Llama",
-        "recipe": None,
-        "compute": "two cores",
-        "budget": "one coin",
-        "milestones": [{"kind": "WEIGHTS", "title": "Weights", "description": "published"}],
-        "licence": "Apache-2.0",
-        "researcher": {"name": "R", "address": ADDRESS, "promise": ""},
-        "attestors": [{"name": "A", "address": ADDRESS, "promise": "to look"}],
-        **changes,
-    }
-
-
-def dataset(**changes: Any) -> dict[str, Any]:
-    return {
-        "schema": "llamafund/dataset/1",
-        "title": "Texts",
-        "files": [file("heldout/b"), file("train/a")],
-        "content": {"root": "0" * 64, "size": 8},
-        "parts": [
-            {"name": "train", "paths": ["train/a"], "source": "s", "licence": "l", "samples": 1},
-            {"name": "heldout", "paths": ["heldout/b"], "source": "s", "licence": "l", "samples": 1},
-        ],
-        "preparation": "none",
-        "tokens": None,
-        **changes,
-    }
-
-
-def checkpoint(**changes: Any) -> dict[str, Any]:
-    return {
-        "schema": "llamafund/checkpoint/1",
-        "files": [file("model.safetensors")],
-        "content": {"root": "0" * 64, "size": 4},
-        "parent": "1" * 64,
-        "steps": {"first": 0, "last": 20},
-        "recipe": "2" * 64,
-        "dataset": "3" * 64,
-        "seed": "4" * 64,
-        "data_order_seed": 7,
-        "metrics": {"train_loss": -1},
-        "environment": {"torch": "2"},
-        "chain": ["5" * 64],
-        "outcome_score": None,
-        **changes,
-    }
-
-
-def weights(**changes: Any) -> dict[str, Any]:
-    return {
-        "schema": "llamafund/weights/1",
-        "files": [file("README.md"), file("model.safetensors")],
-        "content": {"root": "0" * 64, "size": 8},
-        "parent": "1" * 64,
-        "recipe": "2" * 64,
-        "dataset": "3" * 64,
-        "licence": "Apache-2.0",
-        "model_card": "README.md",
-        "metrics": {},
-        "measurement": "by hand",
-        "parameters": 12,
-        "outcome_score": -5,
-        **changes,
-    }
-
 
 KINDS: dict[type[Manifest], Any] = {
     ProposalManifest: proposal,
@@ -273,6 +192,37 @@ def test_a_document_made_to_take_long_is_refused_soon(data: bytes) -> None:
     assert time.process_time() - started < 5
 
 
+def test_nesting_is_allowed_up_to_its_bound() -> None:
+    def nested(depth: int) -> dict[str, Any]:
+        value: Any = []
+        for _ in range(depth - 2):
+            value = [value]
+        return dataset(zz=value)
+
+    assert parse(encode(nested(32))).to_bytes() == encode(nested(32))
+    refused(nested(33), "nested more than 32 deep")
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        (b'"zz":1,"zz":1', "a key occurs twice"),
+        (b'"zz":{"a":1,"a":2}', "a key occurs twice"),
+        (b'"zz":9007199254740992', "beyond"),
+        (b'"zz":[-9007199254740992]', "beyond"),
+        (b'"zz":' + b"9" * 100_000, "beyond"),
+        (b'"zz":1.5', "not an integer"),
+        (b'"zz":[1e400]', "not an integer"),
+        (b'"zz":NaN', "not an integer"),
+    ],
+)
+def test_an_unknown_field_is_bound_by_the_rules_for_all(field: bytes, words: str) -> None:
+    data = encode(dataset())
+    with pytest.raises(VerificationError, match=words) as caught:
+        parse(data[:-1] + b"," + field + b"}")
+    assert len(str(caught.value)) < 500
+
+
 def test_brackets_in_a_text_are_only_text() -> None:
     for text in ("[" * 100, "{" * 100, 'say "[" ' * 50, "\\" + "[" * 100, "]" * 100):
         data = encode(dataset(preparation=text))
@@ -280,13 +230,12 @@ def test_brackets_in_a_text_are_only_text() -> None:
 
 
 def test_a_manifest_longer_than_one_block_is_refused_both_ways() -> None:
-    long = [file(f"train/{index:04}" + "x" * 100) for index in range(1200)]
     with pytest.raises(VerificationError, match="at most 262144 bytes"):
         parse(b" " * (MAX_MANIFEST_BYTES + 1))
     manifest = CheckpointManifest.model_validate_json(
-        json.dumps(checkpoint(files=long, content={"root": "0" * 64, "size": 4800}))
+        json.dumps(checkpoint(environment={f"variable {index}": "x" * 1000 for index in range(300)}))
     )
-    with pytest.raises(VerificationError, match="pack many small files"):
+    with pytest.raises(VerificationError, match="Shorten its texts and lists"):
         manifest.to_bytes()
 
 
@@ -317,7 +266,13 @@ def test_a_path_that_leaves_the_tree_is_refused(path: str) -> None:
     assert "files.0" in message
 
 
-@pytest.mark.parametrize("path", ["a", "a/b/c", "..a", "a..", "...", "é/ü", "x" * 255, "a b", "-rf", "\U0001f999"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("a", "a/b/c", "..a", "a..", "...", "é/ü", "x" * 255, "a b", "-rf", "\U0001f999"),
+        *("e\u0301", "\u00e9", "\u1112\u1161\u11ab", "a\nb", "a\tb", "\x1b[2J", " ", "a\u202eb", "..\n", "\n"),
+    ],
+)
 def test_an_ordinary_path_is_taken(path: str) -> None:
     check_relative_path(path)
     assert parse_as(CheckpointManifest, encode(checkpoint(files=[file(path)]))).files[0].path == path
@@ -347,12 +302,62 @@ def test_files_that_are_unsorted_or_inside_one_another_are_refused(paths: list[s
     refused(checkpoint(files=[file(path) for path in paths], content={"root": "0" * 64, "size": size}))
 
 
-def test_a_content_size_that_does_not_add_up_is_refused() -> None:
-    refused(checkpoint(content={"root": "0" * 64, "size": 5}), "add up to 4")
+@pytest.mark.parametrize("size", [0, 3, 5])
+def test_a_content_size_that_does_not_add_up_is_refused(size: int) -> None:
+    refused(checkpoint(content={"root": "0" * 64, "size": size}), "add up to 4")
 
 
 def test_no_files_at_all_are_refused() -> None:
     refused(checkpoint(files=[], content={"root": "0" * 64, "size": 0}), "files")
+
+
+def directories(*names: str) -> list[dict[str, Any]]:
+    """Parts, each of which names its files by these paths; the first is to train on."""
+    kinds = ("train", "heldout")
+    return [
+        {"name": kind, "paths": name.split(), "source": "s", "licence": "l", "samples": 1}
+        for kind, name in zip(kinds, names, strict=False)
+    ]
+
+
+def test_a_part_may_name_a_whole_directory() -> None:
+    files = [file("heldout/b"), file("heldout/c/d"), file("train/a"), file("train.txt")]
+    files.sort(key=lambda entry: entry["path"])
+    value = dataset(
+        files=files, content={"root": "0" * 64, "size": 16}, parts=directories("train/ train.txt", "heldout/")
+    )
+    manifest = parse_as(DatasetManifest, encode(value))
+    assert [entry.path for entry in manifest.part("train")] == ["train.txt", "train/a"]
+    assert [entry.path for entry in manifest.part("heldout")] == ["heldout/b", "heldout/c/d"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train/",),  # a file is left over
+        ("train/ heldout/", "heldout/"),
+        ("train/ train/a", "heldout/"),
+        ("train/ train/", "heldout/"),
+        ("train/ trai", "heldout/"),
+        ("train/ other/", "heldout/"),
+        ("train/a/", "heldout/"),
+        ("train", "heldout/"),
+        ("/train/", "heldout/"),
+        ("train/../", "heldout/ train/"),
+        ("train//", "heldout/"),
+        ("/", "heldout/"),
+    ],
+)
+def test_directories_that_do_not_divide_the_files_are_refused(names: tuple[str, ...]) -> None:
+    refused(dataset(parts=directories(*names)))
+
+
+@pytest.mark.parametrize("names", ["train/ train/a", "train/ train/c/", "train/a train/b train/c/ train/c/d"])
+def test_a_file_named_with_its_directory_too_is_refused(names: str) -> None:
+    files = [file("train/a"), file("train/b"), file("train/c/d"), file("train/c/e")]
+    value = dataset(files=files, content={"root": "0" * 64, "size": 16}, parts=directories("train/"))
+    parse(encode(value))
+    refused({**value, "parts": directories(names)}, "each file exactly once")
 
 
 @pytest.mark.parametrize(

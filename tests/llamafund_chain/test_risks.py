@@ -12,15 +12,16 @@ from llamafund_chain.risks import term_risks
 from llamafund_chain.terms import BPS, DAY, NATIVE, NO_HASH, NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
 
 RESEARCHER, COMPUTE, FIRST, SECOND = (f"0x{number:040x}" for number in (0xA1, 0xB2, 0xC3, 0xD4))
+ETHER = 10**18
 TERMS = Terms(
     researcher=RESEARCHER,
     asset=NATIVE,
-    goal=10,
-    cap=20,
+    goal=10 * ETHER,
+    cap=20 * ETHER,
     funding_deadline=DAY,
     stop_bps=5_000,
     challenge_window=2 * DAY,
-    response_window=DAY,
+    response_window=2 * DAY,
     min_bond=0,
     slack=0,
     proposal="11" * 32,
@@ -37,7 +38,7 @@ def warned_of(terms: Terms) -> set[str]:
 
 
 def test_terms_without_these_risks_pass_every_one() -> None:
-    assert [risk.status for risk in term_risks(TERMS)] == ["pass"] * 3
+    assert [risk.status for risk in term_risks(TERMS)] == ["pass"] * 5
 
 
 @pytest.mark.parametrize(
@@ -46,10 +47,21 @@ def test_terms_without_these_risks_pass_every_one() -> None:
         ("researcher-attests", {"attestors": (FIRST, RESEARCHER), "payees": (Payee(COMPUTE, BPS),)}),
         ("attestors-paid", {"payees": (Payee(RESEARCHER, 7_000), Payee(SECOND, 3_000))}),
         ("quorum-of-one", {"quorum": 1}),
+        ("challenge-bond", {"min_bond": ETHER // 10 + 1}),
+        ("challenge-bond", {"min_bond": 2**96 - 1, "goal": 2**100, "cap": 2**100}),
+        ("challenge-bond", {"min_bond": ETHER + 1, "asset": FIRST, "goal": 1}),
+        ("response-window", {"response_window": DAY}),
     ],
 )
 def test_each_risk_is_named_when_the_terms_run_it(name: str, change: dict[str, object]) -> None:
     assert warned_of(replace(TERMS, **change)) == {name}
+
+
+@pytest.mark.parametrize(
+    "change", [{"min_bond": ETHER // 10}, {"min_bond": ETHER, "goal": 100 * ETHER}, {"min_bond": ETHER, "asset": FIRST}]
+)
+def test_a_bond_within_reach_is_no_risk(change: dict[str, object]) -> None:
+    assert warned_of(replace(TERMS, **change)) == set()
 
 
 @given(st.integers(1, 10**6), st.integers(3_300, 8_000))

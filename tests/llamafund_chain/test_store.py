@@ -25,6 +25,12 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / "store")
 
 
+def damage(store: LocalStore, cid: str, data: bytes) -> None:
+    """What a bad disk, or somebody with access to it, does: files in a store are read-only for everybody else."""
+    store.path_of(cid).chmod(0o600)
+    store.path_of(cid).write_bytes(data)
+
+
 def everything_below(directory: Path) -> set[str]:
     return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
 
@@ -59,7 +65,7 @@ def test_a_stored_file_that_was_replaced_under_its_address_is_refused(
 ) -> None:
     digest = store.put_bytes(b"a" * size)
     other = hash_bytes(b"b" * size).cid
-    store.path_of(digest.cid).write_bytes(b"b" * size)
+    damage(store, digest.cid, b"b" * size)
     with pytest.raises(VerificationError, match=f"{digest.cid}.*{other}") as caught:
         store.fetch(digest.cid, tmp_path / "out")
     assert caught.value.exit_code is ExitCode.VERIFICATION_FAILED
@@ -83,7 +89,7 @@ def test_one_flipped_bit_is_enough_to_be_refused(data: bytes, choice: st.DataObj
 
 def test_a_truncated_file_is_refused(store: LocalStore, tmp_path: Path) -> None:
     digest = store.put_bytes(b"x" * 1000)
-    os.truncate(store.path_of(digest.cid), 999)
+    damage(store, digest.cid, b"x" * 999)
     with pytest.raises(VerificationError):
         store.fetch(digest.cid, tmp_path / "out", size=1000)
     assert not (tmp_path / "out").exists()
@@ -92,7 +98,7 @@ def test_a_truncated_file_is_refused(store: LocalStore, tmp_path: Path) -> None:
 def test_a_refused_fetch_leaves_an_earlier_file_alone(store: LocalStore, tmp_path: Path) -> None:
     digest = store.put_bytes(b"x")
     (tmp_path / "out").write_bytes(b"earlier")
-    store.path_of(digest.cid).write_bytes(b"y")
+    damage(store, digest.cid, b"y")
     with pytest.raises(VerificationError):
         store.fetch(digest.cid, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == b"earlier"
@@ -100,7 +106,7 @@ def test_a_refused_fetch_leaves_an_earlier_file_alone(store: LocalStore, tmp_pat
 
 def test_putting_again_mends_what_was_damaged(store: LocalStore) -> None:
     digest = store.put_bytes(b"good")
-    store.path_of(digest.cid).write_bytes(b"evil")
+    damage(store, digest.cid, b"evil")
     store.put_bytes(b"good")
     assert store.read(digest.cid, limit=4) == b"good"
 
@@ -227,10 +233,21 @@ def test_a_store_is_opened_by_its_directory(tmp_path: Path) -> None:
     assert open_store(tmp_path / "store").read(digest.cid, limit=1) == b"x"
 
 
-@pytest.mark.parametrize("location", ["http://127.0.0.1:5001", "ipfs://gateway", "s3://bucket", "", "  "])
+@pytest.mark.parametrize(
+    "location",
+    ["http://127.0.0.1:5001", "ipfs://gateway", "s3://bucket", "", "  ", "car:x.car", "hf:a/b", "mirror:https://a.b"],
+)
 def test_a_kind_of_store_that_is_not_known_is_refused(location: str) -> None:
     with pytest.raises(UsageError, match="Give a directory"):
         open_store(location)
+
+
+def test_a_directory_whose_name_looks_like_another_kind_is_written_with_a_dot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    digest = open_store("./kubo:http").put_bytes(b"x")
+    assert (tmp_path / "kubo:http" / "content" / digest.cid).read_bytes() == b"x"
 
 
 def test_a_file_is_no_store(tmp_path: Path) -> None:

@@ -169,6 +169,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Lab:
     )
 
 
+@pytest.fixture
+def dataset_store(lab: Lab, tmp_path: Path) -> LocalStore:
+    """Holds the dataset and nothing of any run, so that only what a test publishes counts as published."""
+    store = LocalStore(tmp_path / "dataset-store")
+    fetch_tree(lab.store, lab.dataset, tmp_path / "dataset")
+    publish_tree(store, tmp_path / "dataset", lab.dataset)
+    return store
+
+
 @pytest.fixture(scope="session")
 def recipe() -> RecipeFile:
     """The recipe of the lab's runs."""

@@ -32,6 +32,8 @@ def test_the_checks_are_found_by_the_attestor() -> None:
     assert set(CHECKS) <= set(discover())
     assert [check_name(check) for check in CHECKS] == [
         "initial-weights-from-seed",
+        "environment-recorded",
+        "schedule-follows-recipe",
         "replay",
         "metric-re-evaluated",
         "weights-equal-checkpoint",
@@ -48,6 +50,8 @@ def test_an_honest_checkpoint_passes_every_check(lab: object, context: MakeConte
     results = [result for check in CHECKS for result in check(made)]
     assert [(result.name, result.status) for result in results] == [
         ("initial-weights-from-seed", "pass"),
+        ("environment-recorded", "pass"),
+        ("schedule-follows-recipe", "pass"),
         ("replay", "pass"),
         ("replay", "pass"),
         ("metric-re-evaluated", "pass"),

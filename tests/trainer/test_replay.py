@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load, save
 
 from llamafund_chain.errors import ExitCode, VerificationError
+from llamafund_chain.hashing import hash_file
 from llamafund_chain.manifests import CheckpointManifest, StepRange
+from llamafund_trainer.effort import planned_effort, timed_effort
 from llamafund_trainer.environment import differing_settings
+from llamafund_trainer.initial import parameter_count
 from llamafund_trainer.inputs import fetch_inputs, walk_run
+from llamafund_trainer.repeating import STATE_FILES, Segment, fetch_start, repeat_once, with_recipe
 from llamafund_trainer.replay import (
     FileComparison,
     Pick,
-    Segment,
     SegmentResult,
     catch_chance,
     choose,
@@ -69,27 +78,47 @@ def test_the_chance_to_catch_a_cheat_counts_random_picks_only() -> None:
     assert catch_chance(0.1, choose(segments, 10, b"e", list), 10) == 1
 
 
-def result(settings: dict[str, tuple[str, str]], amount: float, repeated: str = "bb") -> SegmentResult:
+def result(
+    settings: dict[str, tuple[str, str]], amount: float, repeated: str = "bb", tolerance: float | None = 1e-6
+) -> SegmentResult:
     return SegmentResult(
         pick=Pick(empty_run(1)[0], "random"),
         compared=(FileComparison(10, "model.safetensors", "aa", repeated),),
         settings=settings,
         difference=Difference(("w",), "w", amount),
         seconds=1.0,
+        moved=1e-3,
+        tolerance=tolerance,
     )
 
 
 def test_other_bytes_are_never_called_the_same() -> None:
     elsewhere = {"threads": ("1", "2")}
     assert result({}, 1e-9).verdict == "different"
-    assert result(elsewhere, 1e-9).verdict == "close"
-    assert result(elsewhere, 0.5).verdict == "different"
+    assert result(elsewhere, 1e-6).verdict == "close"
+    assert result(elsewhere, 1.1e-6).verdict == "different"
+    assert result(elsewhere, 1e-9, tolerance=None).verdict == "different"
     assert result(elsewhere, float("nan")).verdict == "different"
     assert result(elsewhere, 0.0, repeated="aa").verdict == "same"
     said = result(elsewhere, 1e-9).describe()
     assert "other bytes" in said
     assert "threads ('1' then, '2' now)" in said
-    assert "0.001" in said
+    assert "honest repetitions explain differences up to 1e-06" in said
+    assert "equal" not in said
+    assert "the same" not in said.replace("not the same environment", "")
+
+
+def test_no_environment_explains_other_initial_weights() -> None:
+    found = result({"threads": ("1", "2")}, 1e-9)
+    start = FileComparison(0, "model.safetensors", "cc", "dd")
+    assert replace(found, compared=(start, *found.compared)).verdict == "different"
+
+
+def test_a_tolerance_as_large_as_the_training_itself_shows_nothing() -> None:
+    elsewhere = {"threads": ("1", "2")}
+    assert result(elsewhere, 1e-6, tolerance=0.99e-4).verdict == "close"
+    assert result(elsewhere, 1e-6, tolerance=1e-4).verdict == "unclear"
+    assert "shows nothing" in result(elsewhere, 1e-6, tolerance=1e-4).describe()
 
 
 def test_a_setting_that_was_not_recorded_counts_as_different() -> None:
@@ -133,3 +162,130 @@ def test_a_run_of_two_seeds_is_not_one_run(lab: object, tmp_path: Path) -> None:
     chain = lab.relink([*lab.run[:2], *lab.other[2:]], tmp_path)
     with pytest.raises(VerificationError, match="step 20 has another seed than its parent"):
         walk_run(lab.store, chain[-1])
+
+
+def tampered(lab: object, scratch: Path, environment: dict[str, str]) -> tuple[CheckpointManifest, ...]:
+    """The honest run, with the last bit of one weight after step 20 changed."""
+    values = {name: each.copy() for name, each in load(lab.file(lab.run[2], "model.safetensors")).items()}
+    values["model.norm.weight"].view(np.uint32)[0] ^= 1
+    data = save(values, metadata={"format": "pt"})
+    changed = lab.forge(lab.run[2], scratch / "bit", {"model.safetensors": data}, environment=environment)
+    return lab.relink([*lab.run[:2], changed, *lab.run[3:]], scratch)
+
+
+def test_what_another_environment_explains_is_close_and_no_success(
+    lab: object, llamafund: Callable[..., object], tmp_path: Path
+) -> None:
+    chain = tampered(lab, tmp_path, {**lab.run[2].environment, "processor": "another one"})
+    arguments = ("replay", chain[-1].sha256, "--segment", 1, "--store", lab.store.location, "--json")
+    ran = llamafund(*arguments)
+    ran.refused(ExitCode.VERIFICATION_FAILED, "not the same", "--accept-close")
+    segment = ran.json["segments"][0]
+    assert (ran.json["verdict"], segment["verdict"]) == ("close", "close")
+    assert 0 < float(segment["largest_difference"]) <= float(segment["tolerance"])
+    assert float(segment["tolerance"]) < 0.1 * float(segment["largest_change"])
+
+
+def test_one_changed_bit_is_different_in_the_recorded_environment(lab: object, tmp_path: Path) -> None:
+    chain = tampered(lab, tmp_path, dict(lab.run[2].environment))
+    picks = [Pick(segments_of(chain)[1], "asked for")]
+    (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
+    assert found.verdict == "different"
+    assert found.tolerance is None
+    assert [file.path for file in found.differing] == ["model.safetensors"]
+
+
+def with_other_numbers(data: bytes, before: float, after: float) -> bytes:
+    """A file of `torch.save` in which one number is another one."""
+    old, new = io.BytesIO(data), io.BytesIO()
+    with zipfile.ZipFile(old) as source, zipfile.ZipFile(new, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.endswith("/data.pkl"):
+                assert struct.pack(">d", before) in content
+                content = content.replace(struct.pack(">d", before), struct.pack(">d", after))
+            target.writestr(name, content)
+    return new.getvalue()
+
+
+def test_a_segment_that_begins_with_other_settings_than_the_recipe_s_is_not_even_repeated(
+    lab: object, tmp_path: Path
+) -> None:
+    """Its steps would repeat bit for bit: the settings travel with the published state."""
+    data = with_other_numbers(lab.file(lab.run[1], "scheduler.pt"), 0.02, 0.03)
+    changed = lab.forge(lab.run[1], tmp_path / "rate", {"scheduler.pt": data})
+    chain = lab.relink([lab.run[0], changed, *lab.run[2:]], tmp_path)
+    picks = [Pick(segments_of(chain)[1], "asked for")]
+    (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
+    assert found.verdict == "different"
+    assert "base_lrs [0.03, 0.03]" in found.describe()
+    assert found.compared == ()
+
+
+def test_the_first_wrong_step_is_found_between_finer_checkpoints(
+    lab: object, llamafund: Callable[..., object], tmp_path: Path
+) -> None:
+    """The cheat kept a checkpoint every second step; from step 16 on they come from elsewhere."""
+    segment = segments_of(lab.run)[1]
+    inputs = fetch_inputs(lab.store, lab.run[-1], tmp_path)
+    (tmp_path / "often").mkdir()
+    often = with_recipe(inputs, tmp_path / "often", training={"checkpoint_every": 2, "log_every": 2})
+    finer = tmp_path / "finer"
+    last = repeat_once(often, lab.run[0].seed, 10, 20, fetch_start(lab.store, segment, tmp_path), finer)
+    assert hash_file(last / "model.safetensors").sha256 == lab.run[2].entry("model.safetensors").sha256
+    stranger = lab.forge(
+        lab.other[2], tmp_path / "splice", seed=lab.run[0].seed, data_order_seed=lab.run[0].data_order_seed
+    )
+    for step in (16, 18):
+        (finer / f"checkpoint-{step}" / "model.safetensors").write_bytes(lab.file(stranger, "model.safetensors"))
+    chain = lab.relink([*lab.run[:2], stranger, *lab.run[3:]], tmp_path)
+    ran = llamafund(
+        "replay", chain[-1].sha256, "--segment", 1, "--finer", finer, "--store", lab.store.location, "--json"
+    )
+    ran.refused(ExitCode.VERIFICATION_FAILED, "Steps 10 to 20")
+    assert ran.json["first_difference"] == {"after_step": 14, "by_step": 16}
+
+
+def test_a_dry_run_says_what_it_takes_and_trains_nothing(
+    lab: object, llamafund: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr("llamafund_trainer.repeating.run_job", refuse)
+    ran = llamafund(
+        "replay", lab.run[-1].sha256, "--segments", 2, "--entropy", "00", "--dry-run", "--store", lab.store.location,
+        "--json",
+    )  # fmt: skip
+    assert ran.code == ExitCode.OK, ran.stderr
+    assert "To repeat: 20 of 40 steps (50% of the computing): 5120 tokens" in ran.stderr
+    assert (ran.json["verdict"], ran.json["segments"]) == (None, [])
+    assert ran.json["detection_formula"] == "1 - (1 - f)^s"
+    random = ran.json["random_segments"]
+    assert ran.json["detection"]["0.1"] == pytest.approx(1 - 0.9**random, abs=1e-6)
+    assert len(ran.json["picked"]) == 2
+
+
+def test_larger_work_is_timed_on_this_machine_before_it_starts(
+    lab: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamafund_trainer.effort.SMALL_WORK", 0)
+    segments = segments_of(lab.run)
+    inputs = fetch_inputs(lab.store, lab.run[-1], tmp_path)
+    planned = planned_effort(inputs.recipe, segments, segments[1:3])
+    assert planned.operations == 6 * parameter_count(inputs.recipe) * 20 * 8 * 32
+    assert planned.fetched == sum(lab.run[index].entry(name).size for index in (1, 2) for name in STATE_FILES)
+    assert planned.seconds is None
+    timed = timed_effort(lab.store, inputs, segments[1], planned, tmp_path)
+    assert timed.seconds is not None
+    assert 0 < timed.seconds < 120
+    assert "by the pace of a few of these steps" in timed.describe()
+
+
+def test_a_directory_without_checkpoints_is_no_help(
+    lab: object, llamafund: Callable[..., object], tmp_path: Path
+) -> None:
+    replaying = ("replay", lab.run[-1].sha256, "--store", lab.store.location, "--finer", tmp_path)
+    llamafund(*replaying).refused(ExitCode.USAGE, "no checkpoints")
+    (tmp_path / "checkpoint-12").mkdir()
+    llamafund(*replaying).refused(ExitCode.USAGE, "lacks model.safetensors")

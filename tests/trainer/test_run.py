@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.evidence import verify_content
 from llamafund_chain.hashing import raw_cid
 from llamafund_chain.store import LocalStore
-from llamafund_trainer.inputs import prepare_inputs
+from llamafund_trainer.inputs import fetch_inputs, prepare_inputs
 from llamafund_trainer.jobs import TrainJob
 from llamafund_trainer.process import run_job
+from llamafund_trainer.recipe import parse_recipe
+from llamafund_trainer.replay import Pick, replay, segments_of
 from llamafund_trainer.run import RunProgress, RunRecord, train_run
 from llamafund_trainer.seeds import data_order_seed
 
@@ -69,20 +72,23 @@ def test_only_the_latest_checkpoint_stays_on_disk_beside_the_store(lab: object) 
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_evidence(
-    lab: object, new_record: NewRecord, tmp_path: Path
+    lab: object, dataset_store: LocalStore, new_record: NewRecord, tmp_path: Path
 ) -> None:
     class StopHereError(Exception):
         pass
 
+    published: list[int] = []
+
     def interrupt(done: RunProgress) -> None:
-        if done.step == 23:
+        if done.checkpoint is not None:
+            published.append(done.step)
+        if published[-1:] == [20] and done.step > 20:
             raise StopHereError
 
     with pytest.raises(StopHereError):
-        train_run(lab.store, lab.recipe, new_record(), tmp_path / "run", progress=interrupt)
-    assert max(path.name for path in (tmp_path / "run" / "manifests").iterdir()) == "step-00000020.json"
+        train_run(dataset_store, lab.recipe, new_record(), tmp_path / "run", progress=interrupt)
     seen: list[RunProgress] = []
-    again = train_run(lab.store, lab.recipe, new_record(), tmp_path / "run", progress=seen.append)
+    again = train_run(dataset_store, lab.recipe, new_record(), tmp_path / "run", progress=seen.append)
     assert min(done.step for done in seen) == 21
     assert [link.sha256 for link in again] == [link.sha256 for link in lab.run]
 
@@ -136,7 +142,8 @@ def test_a_training_process_that_fails_says_why(lab: object, tmp_path: Path) -> 
         parent="00" * 32,
         milestone_steps=(40,),
         checkpoints=tmp_path / "checkpoints",
-        manifests=tmp_path,
+        manifests=tmp_path / "manifests",
+        pause=tmp_path / "pause",
     )
     with pytest.raises(LlamafundError, match="There is no file 'train/"):
         list(run_job(job, lab.recipe.recipe))
@@ -146,3 +153,20 @@ def test_the_bookkeeping_of_a_run_names_no_place_on_disk(lab: object) -> None:
     state = lab.file(lab.run[-1], "trainer_state.json").decode()
     assert json.loads(state)["global_step"] == 40
     assert "/" not in state.replace("1e-", "")
+
+
+def test_half_precision_and_layers_computed_twice_repeat_bit_for_bit(
+    lab: object, new_record: NewRecord, tmp_path: Path
+) -> None:
+    raw = yaml.safe_load(lab.recipe.data)
+    raw["precision"] = {"dtype": "bfloat16"}
+    raw["training"] |= {"steps": 10, "gradient_checkpointing": True}
+    recipe = parse_recipe(yaml.safe_dump(raw).encode())
+    record = new_record(recipe=recipe.sha256, milestone_steps=(10,))
+    run = train_run(lab.store, recipe, record, tmp_path / "run")
+    assert run[-1].environment["dtype"] == "bfloat16"
+    assert run[-1].entry("model.safetensors").size == lab.run[1].entry("model.safetensors").size, "float32 weights"
+    (tmp_path / "work").mkdir()
+    inputs = fetch_inputs(lab.store, run[-1], tmp_path / "work")
+    results = replay(lab.store, inputs, [Pick(segments_of(run)[0], "asked for")], tmp_path / "work")
+    assert [(result.verdict, result.settings) for result in results] == [("same", {})]

@@ -1,1 +1,42 @@
-"""Deterministic training of Llama-architecture models, with evidence that others can replay."""
+"""Deterministic training of language models, with evidence that others can replay.
+
+Three ways in, with one kind of evidence: `AttestationCallback` for any Hugging Face `Trainer`,
+`LightningAttestationCallback` for Lightning, and `Recorder` for a loop of one's own.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llamafund_trainer.callback import AttestationCallback
+    from llamafund_trainer.data import SeededSampler
+    from llamafund_trainer.lightning import LightningAttestationCallback
+    from llamafund_trainer.recorder import Recorder
+    from llamafund_trainer.seeds import data_order_seed, library_seed
+
+__all__ = [
+    "AttestationCallback",
+    "LightningAttestationCallback",
+    "Recorder",
+    "SeededSampler",
+    "data_order_seed",
+    "library_seed",
+]
+
+_PLACES = {
+    "AttestationCallback": "callback",
+    "LightningAttestationCallback": "lightning",
+    "Recorder": "recorder",
+    "SeededSampler": "data",
+    "data_order_seed": "seeds",
+    "library_seed": "seeds",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: commands load this package without torch, transformers or Lightning.
+    if name in _PLACES:
+        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,125 +1,291 @@
-"""The Trainer callback that turns checkpoints into a hash chain of manifests.
+"""Callbacks for Hugging Face's `Trainer`, and for everything built on it, such as TRL's trainers.
 
-It works with any Hugging Face `Trainer`: add it to the callbacks, and each checkpoint that the Trainer saves
-gets a manifest whose parent is the checkpoint before it.
+`AttestationCallback` turns the checkpoints that a Trainer saves into a hash chain of manifests.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 
-from llamafund_chain.hashing import hash_tree
-from llamafund_chain.manifests import CheckpointManifest, StepRange
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.files import write_file
+from llamafund_trainer.environment import observed_environment
 from llamafund_trainer.evaluation import DIVERGED, METRIC, TRAIN_LOSS
-from llamafund_trainer.seeds import data_order_seed
+from llamafund_trainer.recorder import Recorder, RunIdentity, manifest_name, millionths
 
-LEFT_OUT = frozenset({"training_args.bin"})
-"""Names the directory that a run was in, so it differs from run to run; and it is a pickle."""
+if TYPE_CHECKING:
+    from llamafund_chain.manifests import CheckpointManifest, WeightsManifest
+    from llamafund_chain.store import Store
 
+__all__ = ["AttestationCallback", "DivergedError", "RecordingCallback", "RunIdentity", "manifest_name"]
 
-@dataclass(frozen=True)
-class RunIdentity:
-    """What all checkpoints of one run have in common.
-
-    Attributes:
-        recipe: SHA-256 of the recipe file.
-        dataset: SHA-256 of the dataset manifest.
-        seed: The training seed, 64 hexadecimal digits.
-        parent: Evidence that checkpoint 0 grows out of, 64 hexadecimal digits.
-        milestone_steps: Steps after which a milestone's evidence is due; the list of earlier checkpoints in a
-            manifest starts anew after each.
-    """
-
-    recipe: str
-    dataset: str
-    seed: str
-    parent: str
-    milestone_steps: tuple[int, ...]
+_PLACES = frozenset(
+    {"output_dir", "logging_dir", "run_name", "project", "trackio_space_id", "hub_token", "hub_model_id", "report_to"}
+)
+"""Training arguments that say where things go, not what is computed."""
 
 
-class AttestationCallback(TrainerCallback):
-    """Writes a checkpoint manifest whenever the Trainer saves.
+class DivergedError(LlamafundError):
+    """The loss is not a finite number; nothing that follows could be of use."""
+
+
+class RecordingCallback(TrainerCallback):
+    """Hands each checkpoint that a Trainer saves to a `Recorder` that has begun.
 
     Args:
-        identity: What all manifests have in common.
-        manifests: Existing directory for the manifests, one file a checkpoint.
-        environment: What is recorded about this process.
+        recorder: What chains the checkpoints.
         finish: Called with the checkpoint's directory before its files are hashed, to add files.
         measure: Called with the model; gives metrics in millionths.
-        written: Called with each manifest, its directory and its file.
-        history: Manifests of this run so far, oldest first, when it continues.
     """
 
     def __init__(
         self,
-        identity: RunIdentity,
-        manifests: Path,
-        environment: Mapping[str, str],
+        recorder: Recorder | None = None,
         *,
-        finish: Callable[[Path], None],
-        measure: Callable[[Any], Mapping[str, int]],
-        written: Callable[[CheckpointManifest, Path, Path], None],
-        history: Sequence[CheckpointManifest] = (),
+        finish: Callable[[Path], None] = lambda _: None,
+        measure: Callable[[Any], Mapping[str, int]] = lambda _: {},
     ) -> None:
-        self._identity = identity
-        self._manifests = manifests
-        self._environment = dict(environment)
+        self._recorder = recorder
         self._finish = finish
         self._measure = measure
-        self._written = written
-        self._parent = identity.parent
-        self._chain: tuple[str, ...] = ()
-        self._step = 0
-        for manifest in history:
-            self._advance(manifest)
+
+    @property
+    def recorder(self) -> Recorder:
+        """What chains the checkpoints.
+
+        Raises:
+            UsageError: There is none yet.
+        """
+        if self._recorder is None:
+            raise UsageError("Nothing is recorded yet", "Training has not begun", "Call trainer.train() first")
+        return self._recorder
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Let an error of the recording stop the run; before a save, wait until the checkpoint before is recorded."""
+        if not state.is_world_process_zero:
+            return
+        if control.should_save:
+            # The Trainer may remove older checkpoints while it saves.
+            self.recorder.wait()
+        else:
+            self.recorder.check()
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        """Write the manifest of the checkpoint that was just saved."""
+        """Record the checkpoint that was just saved, once every process has written its part of it."""
+        wait_for_all()
+        if not state.is_world_process_zero:
+            return
         directory = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         self._finish(directory)
-        tree = hash_tree(directory, sorted(set(_files(directory)) - LEFT_OUT))
-        metrics = {**_train_loss(state, self._step), **self._measure(kwargs["model"])}
+        metrics = {**_train_loss(state, self.recorder.step), **self._measure(kwargs["model"])}
         outcome = metrics.get(METRIC)
-        manifest = CheckpointManifest(
-            files=tree.files,
-            content=tree.content,
-            parent=self._parent,
-            steps=StepRange(first=self._step, last=state.global_step),
-            recipe=self._identity.recipe,
-            dataset=self._identity.dataset,
-            seed=self._identity.seed,
-            data_order_seed=data_order_seed(self._identity.seed),
-            metrics=metrics,
-            environment=self._environment,
-            chain=self._chain,
-            outcome_score=None if outcome is None else -outcome,
+        self.recorder.checkpoint(
+            state.global_step, directory, metrics, outcome_score=None if outcome is None else -outcome
         )
-        path = self._manifests / manifest_name(state.global_step)
-        path.write_bytes(manifest.to_bytes())
-        self._advance(manifest)
-        self._written(manifest, directory, path)
 
-    def _advance(self, manifest: CheckpointManifest) -> None:
-        self._parent = manifest.sha256
-        self._step = manifest.steps.last
-        due = self._step in self._identity.milestone_steps
-        self._chain = () if due else (*self._chain, manifest.sha256)
+    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Wait until everything is recorded."""
+        if state.is_world_process_zero:
+            self.recorder.wait()
 
 
-def manifest_name(step: int) -> str:
-    """File name of the manifest of the checkpoint after `step`."""
-    return f"step-{step:08}.json"
+class AttestationCallback(RecordingCallback):
+    """Records the run of any `Trainer`: dataset bound, checkpoints chained, weights exported.
+
+    The Trainer must be seeded with what follows from the training seed, and must save checkpoints. When no
+    recipe is named, the training arguments and the model's configuration are written down as one. A hash of all
+    samples is recorded, so that the tokenised data are bound as well as the documents. The initial weights are the
+    first checkpoint, written into `directory`; those of a model that is sharded when training begins are not.
+
+    Args:
+        directory: For the evidence.
+        dataset: The dataset manifest: its SHA-256, or its file.
+        seed: The campaign's training seed, 64 hexadecimal digits; without a campaign any others.
+        recipe: A file that says how the training goes, for example the training script.
+        data: The directory that the training reads; its files must be the manifest's.
+        parent: Evidence that the run grows out of; the dataset when null.
+        milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
+        store: Where everything is published, as `open_store` takes it; nowhere when null.
+        bind_samples: Whether to read every sample once before the first step and to record their hash. The hash
+            of an iterable data set is empty.
+
+    Raises:
+        UsageError: As `Recorder`, when training begins; also when the Trainer is seeded otherwise.
+        VerificationError: The run goes on with other samples than it began with.
+        DivergedError: The logged loss is not a finite number. (The Trainer hides such losses unless
+            `logging_nan_inf_filter` is false.)
+    """
+
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        dataset: Path | str,
+        seed: str,
+        recipe: Path | str | None = None,
+        data: Path | str | None = None,
+        parent: str | None = None,
+        milestone_steps: tuple[int, ...] = (),
+        store: Store | Path | str | None = None,
+        bind_samples: bool = True,
+    ) -> None:
+        super().__init__()
+        self.directory = Path(directory)
+        self._recipe = self.directory / "recipe.json" if recipe is None else Path(recipe)
+        self._describes_itself = recipe is None
+        self._bind_samples = bind_samples
+        self._arguments: dict[str, Any] = {
+            "dataset": dataset,
+            "seed": seed,
+            "data": data,
+            "parent": parent,
+            "milestone_steps": milestone_steps,
+            "store": store,
+        }
+
+    def resume_from(self, output_dir: Path | str) -> str | None:
+        """What to give `Trainer.train(resume_from_checkpoint=…)`: the last complete checkpoint, if there is one.
+
+        Args:
+            output_dir: The Trainer's.
+
+        Raises:
+            UsageError: As `Recorder`.
+        """
+        if not (self.directory / "manifests").exists():
+            return None
+        found = self._open().latest(output_dir)
+        return None if found is None else str(found.directory)
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Begin to record."""
+        if not state.is_world_process_zero:
+            return
+        model = kwargs["model"]
+        if self._describes_itself:
+            text = json.dumps(_describe(args, model), indent=1, sort_keys=True, default=str) + "\n"
+            write_file(self._recipe, text.encode())
+        recorder = self._open()
+        if args.seed != recorder.library_seed or args.data_seed not in (None, recorder.library_seed):
+            raise UsageError(
+                f"The Trainer is seeded with {args.seed} (data_seed {args.data_seed})",
+                f"From the training seed follows {recorder.library_seed}",
+                "Say TrainingArguments(seed=library_seed(…)); the function is in llamafund_trainer",
+            )
+        environment = observed_environment(model)
+        if self._bind_samples:
+            environment["samples"] = samples_hash(getattr(kwargs.get("train_dataloader"), "dataset", None))
+        recorder.begin(state.global_step, environment)
+        for manifest in recorder.manifests[-1:]:
+            if self._bind_samples and manifest.environment.get("samples") != environment["samples"]:
+                raise VerificationError(
+                    f"The hash of the samples is {environment['samples']!r}",
+                    f"The run began with {manifest.environment.get('samples')!r}",
+                    "Go on with the same samples, or begin a new run in a new directory",
+                )
+        self._recorder = recorder
+        if state.global_step == 0 and not _is_sharded(model):
+            recorder.checkpoint(0, model.save_pretrained)
+
+    def _open(self) -> Recorder:
+        return Recorder(self.directory, recipe=self._recipe, **self._arguments)
+
+    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Stop where the loss is not a finite number."""
+        last = state.log_history[-1] if state.log_history else {}
+        if "loss" in last and not math.isfinite(float(last["loss"])):
+            if state.is_world_process_zero:
+                self.recorder.wait()
+            raise DivergedError(
+                f"The loss is {last['loss']} at step {state.global_step}",
+                f"The evidence of the steps before is kept in {str(self.directory)!r}",
+                "Lower the learning rate, or look at the samples of the steps before",
+            )
+
+    def end(self) -> tuple[CheckpointManifest, ...]:
+        """The manifests of the run, oldest first; raises as `Recorder.end`."""
+        return self.recorder.end()
+
+    def export(self, directory: Path | str, *, licence: str, score: int, **details: Any) -> WeightsManifest:
+        """Write the open weights; see `Recorder.export`."""
+        return self.recorder.export(directory, licence=licence, score=score, **details)
 
 
-def _files(directory: Path) -> list[str]:
-    return [path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()]
+def samples_hash(dataset: Any) -> str:
+    """SHA-256 of all samples of a data set, in order; empty where it cannot be read by number.
+
+    The samples may be tensors, arrays, numbers, texts, and lists and mappings of them. No random generator is
+    left other than it was.
+    """
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        return ""
+    import numpy as np
+    import torch
+
+    hasher = hashlib.sha256()
+    python, array = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        for index in range(len(dataset)):
+            _feed(hasher, dataset[index])
+    random.setstate(python)
+    np.random.set_state(array)
+    return hasher.hexdigest()
+
+
+def _feed(hasher: Any, value: Any) -> None:
+    """Add a value with its type and length, so that no two different samples give the same bytes."""
+    if isinstance(value, Mapping):
+        hasher.update(b"m%d;" % len(value))
+        for name in sorted(value, key=str):
+            _feed(hasher, str(name))
+            _feed(hasher, value[name])
+    elif isinstance(value, (list, tuple)):
+        hasher.update(b"l%d;" % len(value))
+        for item in value:
+            _feed(hasher, item)
+    elif hasattr(value, "tobytes") or hasattr(value, "numpy"):
+        array = value if hasattr(value, "tobytes") else value.detach().cpu().numpy()
+        hasher.update(f"a{array.dtype.str}{array.shape};".encode())
+        hasher.update(array.tobytes())
+    else:
+        data = repr(value).encode()
+        hasher.update(b"v%d;" % len(data))
+        hasher.update(data)
+
+
+def _describe(args: Any, model: Any) -> dict[str, Any]:
+    """The training arguments and the model's configuration, without places on this machine."""
+    config = getattr(model, "config", None)
+    described: dict[str, Any] = {
+        "arguments": {name: value for name, value in args.to_dict().items() if name not in _PLACES},
+        "model": type(model).__name__,
+        "config": {} if config is None else {**config.to_dict(), "_name_or_path": None},
+    }
+    adapters = getattr(model, "peft_config", None)
+    if adapters is not None:
+        described["adapters"] = {name: adapter.to_dict() for name, adapter in adapters.items()}
+    return described
+
+
+def _is_sharded(model: Any) -> bool:
+    return any(hasattr(parameter, "device_mesh") for parameter in model.parameters())
+
+
+def wait_for_all() -> None:
+    """Wait for the other processes, where there are any."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
 
 
 def _train_loss(state: TrainerState, after: int) -> dict[str, int]:
@@ -128,4 +294,4 @@ def _train_loss(state: TrainerState, after: int) -> dict[str, int]:
     if not losses:
         return {}
     mean = math.fsum(losses) / len(losses)
-    return {TRAIN_LOSS: round(mean * 1_000_000)} if math.isfinite(mean) else {DIVERGED: 1}
+    return millionths({TRAIN_LOSS: mean}) if math.isfinite(mean) else {DIVERGED: 1}

@@ -17,6 +17,7 @@ from llamafund_chain.checks import Check, CheckContext, CheckResult
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest, WeightsManifest
 from llamafund_chain.text import from_millionths
+from llamafund_trainer.environment import INFORMATIVE, pinned_variables
 from llamafund_trainer.evaluation import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
 from llamafund_trainer.initial import initial_tensors, parameter_count
 from llamafund_trainer.inputs import fetch_inputs, fetch_recipe, walk_run
@@ -25,14 +26,21 @@ from llamafund_trainer.model import config_values
 from llamafund_trainer.replay import catch_chance, choose, segments_of, weight_jumps
 from llamafund_trainer.replay import replay as replay_segments
 from llamafund_trainer.seeds import data_order_seed
+from llamafund_trainer.state import schedule_problem
 from llamafund_trainer.tensors import compare_files, compare_with
 
 if TYPE_CHECKING:
-    from llamafund_trainer.replay import Segment
+    from llamafund_trainer.recipe import Recipe
+    from llamafund_trainer.repeating import Segment
 
 _RUNS_CODE = frozenset({".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack"})
 _MAX_CONFIG_BYTES = 1024 * 1024
 _PROMPT = "The"
+
+NOT_PINNED = frozenset(
+    {"cpu_capability", "machine", "numpy", "processor", "python", "system", "torch", "torch_build", "transformers"}
+)
+"""Settings that a checkpoint has to record and that no recipe decides."""
 
 
 def initial_weights_from_seed(context: CheckContext) -> Iterator[CheckResult]:
@@ -57,6 +65,63 @@ def initial_weights_from_seed(context: CheckContext) -> Iterator[CheckResult]:
             f"{difference.tensors[0]} among them. The run did not start fresh"
         )
         yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
+
+
+def environment_recorded(context: CheckContext) -> Iterator[CheckResult]:
+    """Every checkpoint records what decides the bits, and what the recipe pins is as the recipe pins it.
+
+    A record that names other settings would let other bytes pass as the work of another machine.
+    """
+    name = "environment-recorded"
+    run = _run_of_milestone(context)
+    if not run:
+        return
+    recipe = fetch_recipe(context.store, run[-1].recipe).recipe
+    pinned = pinned_record(recipe)
+    for link in run:
+        for key, expected in pinned.items():
+            found = link.environment.get(key, "")
+            if found != expected:
+                detail = (
+                    f"The checkpoint after step {link.steps.last} was made with {key} {found!r}, as it says; the "
+                    f"recipe pins {expected!r}, and the trainer sets it"
+                )
+                yield CheckResult(name, "fail", detail, {"setting": key, "recorded": found, "pinned": expected})
+                return
+        missing = sorted(NOT_PINNED - link.environment.keys())
+        if missing:
+            detail = f"The checkpoint after step {link.steps.last} does not record {', '.join(missing)}"
+            yield CheckResult(name, "fail", detail, {"missing": [*missing]})
+            return
+    changed = sorted(
+        key for key in NOT_PINNED - INFORMATIVE if any(link.environment[key] != run[0].environment[key] for link in run)
+    )
+    facts: dict[str, JsonValue] = {"pinned": len(pinned), "changed": [*changed]}
+    if changed:
+        detail = f"The run moved to another environment on its way: {', '.join(changed)} changed"
+        yield CheckResult(name, "warn", detail, facts)
+        return
+    detail = f"All {len(run)} checkpoints record one environment, with the {len(pinned)} settings that the recipe pins"
+    yield CheckResult(name, "pass", detail, facts)
+
+
+def schedule_follows_recipe(context: CheckContext) -> Iterator[CheckResult]:
+    """Step count and learning rate in every checkpoint's scheduler are those that follow from the recipe."""
+    name = "schedule-follows-recipe"
+    run = _run_of_milestone(context)
+    if not run:
+        return
+    workdir = _workdir(context, name)
+    recipe = fetch_recipe(context.store, run[-1].recipe).recipe
+    for link in run:
+        place = workdir / link.sha256[:16]
+        fetch_tree(context.store, link, place, ["scheduler.pt"])
+        problem = schedule_problem(recipe, link.steps.last, place / "scheduler.pt")
+        if problem is not None:
+            yield CheckResult(name, "fail", problem, {"checkpoint": link.sha256})
+            return
+    detail = f"In all {len(run)} checkpoints the learning rate is the recipe's for their step"
+    yield CheckResult(name, "pass", detail, {"checkpoints": len(run)})
 
 
 def replay(context: CheckContext) -> Iterator[CheckResult]:
@@ -97,8 +162,9 @@ def replay(context: CheckContext) -> Iterator[CheckResult]:
             "differing": [f"{file.path} after step {file.step}" for file in result.differing],
             "settings": {key: [then, now] for key, (then, now) in result.settings.items()},
             "largest_difference": str(result.difference.amount) if result.difference else None,
+            "tolerance": None if result.tolerance is None else str(result.tolerance),
         }
-        status = {"same": "pass", "close": "warn", "different": "fail"}[result.verdict]
+        status = {"same": "pass", "close": "warn", "unclear": "warn", "different": "fail"}[result.verdict]
         yield CheckResult(name, status, result.describe(), facts)  # type: ignore[arg-type]
 
 
@@ -211,12 +277,26 @@ def loads_in_transformers(context: CheckContext) -> Iterator[CheckResult]:
 
 CHECKS: tuple[Check, ...] = (
     initial_weights_from_seed,
+    environment_recorded,
+    schedule_follows_recipe,
     replay,
     metric_re_evaluated,
     weights_equal_checkpoint,
     loads_in_transformers,
 )
 """The checks that this package adds, cheapest first where the order is free."""
+
+
+def pinned_record(recipe: Recipe) -> dict[str, str]:
+    """What the record of an environment must say, because the recipe decides it and the trainer sets it."""
+    pinned = {name: value for name, value in pinned_variables(recipe).items() if name != "CUDA_VISIBLE_DEVICES"}
+    return {
+        **pinned,
+        "threads": str(recipe.determinism.threads),
+        "dtype": recipe.precision.dtype,
+        "float32_matmul_precision": "highest",
+        "deterministic_algorithms": "true",
+    }
 
 
 def _run_of_milestone(context: CheckContext) -> tuple[CheckpointManifest, ...]:

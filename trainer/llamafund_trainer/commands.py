@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
     from llamafund_chain.chain import Finality
     from llamafund_chain.store import Store
+    from llamafund_trainer.bisection import Bisection
     from llamafund_trainer.campaigns import FundedRun
-    from llamafund_trainer.replay import SegmentResult
+    from llamafund_trainer.effort import Effort
+    from llamafund_trainer.replay import Pick, SegmentResult, Verdict
     from llamafund_trainer.run import RunProgress
 
 _NOT_SHOWN = (
@@ -46,14 +48,21 @@ campaign_option = click.option("--campaign", type=ADDRESS, metavar="ADDRESS", he
 
 @click.command()
 @click.argument("recipe", type=click.Path(dir_okay=False, path_type=Path), metavar="RECIPE")
-@click.option("--dataset", type=HASH, required=True, metavar="SHA256", help="Hash of the dataset manifest.")
+@click.option("--dataset", type=HASH, metavar="SHA256", help="Hash of the dataset manifest.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
     metavar="DIRECTORY",
     help="For manifests, the latest checkpoint and attestations; an interrupted run goes on from there.",
 )
+@click.option("--resume", is_flag=True, help="Only go on with a run that was begun in DIRECTORY; begin none.")
+@click.option("--dry-run", is_flag=True, help="Only say what the training takes: parameters, memory, tokens, cost.")
+@click.option(
+    "--device",
+    type=click.Choice(["laptop", "rtx-4090", "a100", "h100", "h200", "b200"]),
+    help="What --dry-run estimates with; for recipes that train on the CPU a laptop, else an H100.",
+)
+@click.option("--price", type=click.FloatRange(min=0), metavar="USD", help="Of one device for an hour, for --dry-run.")
 @campaign_option
 @click.option("--seed", type=HASH, metavar="HEX", help="Without a campaign: the training seed, 64 digits.")
 @rpc_option
@@ -63,8 +72,12 @@ campaign_option = click.option("--campaign", type=ADDRESS, metavar="ADDRESS", he
 @json_option
 def train(
     recipe: Path,
-    dataset: str,
-    out: Path,
+    dataset: str | None,
+    out: Path | None,
+    resume: bool,
+    dry_run: bool,
+    device: str | None,
+    price: float | None,
     campaign: str | None,
     seed: str | None,
     rpc: str,
@@ -81,6 +94,9 @@ def train(
     manifest that names the one before it; anyone can repeat any part with `llamafund replay`. With --wallet the
     evidence of each CHECKPOINT milestone is signed, too: DIRECTORY/attestation-<milestone>.json.
 
+    Interrupted, the same command goes on from the last checkpoint to the same bytes. On SIGTERM it saves its state
+    after the step at hand and ends with exit code 130; then it goes on from that step.
+
     \b
     Example:
       llamafund train recipe.yaml --out run --wallet tara \\
@@ -93,6 +109,19 @@ def train(
     from llamafund_trainer.recipe import load_recipe
     from llamafund_trainer.run import RunRecord, train_run
 
+    if dry_run:
+        _dry_run(recipe, device, price, as_json=as_json)
+        return
+    if dataset is None or out is None:
+        raise UsageError(
+            "Training needs --dataset and --out", "Only --dry-run does without", "Name the dataset and a directory"
+        )
+    if device is not None or price is not None:
+        raise UsageError("--device and --price are for --dry-run", "Where training runs is the recipe's to say")
+    if resume and not (out / "run.json").exists():
+        raise UsageError(
+            f"There is no run in {str(out)!r} to go on with", "It was never begun", "Leave --resume out to begin one"
+        )
     if (campaign is None) == (seed is None):
         raise UsageError(
             "It is not clear which seed to train with",
@@ -258,14 +287,38 @@ def export(
 )
 @click.option("--segment", type=click.IntRange(0, 100_000), metavar="K", help="Repeat this one only, counted from 0.")
 @click.option("--entropy", metavar="HEX", help="Decides the random ones, for example a block's hash.")
+@click.option(
+    "--finer",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    metavar="DIRECTORY",
+    help="Where a segment differs: checkpoints inside it, directories checkpoint-<step>, to find the first wrong step.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be repeated, and what it takes.")
+@click.option(
+    "--accept-close",
+    is_flag=True,
+    help="End with exit code 0, too, when another environment explains all differences.",
+)
 @store_option
 @json_option
-def replay(checkpoint: str, segments: int, segment: int | None, entropy: str | None, store: str, as_json: bool) -> None:
+def replay(
+    checkpoint: str,
+    segments: int,
+    segment: int | None,
+    entropy: str | None,
+    finer: Path | None,
+    dry_run: bool,
+    accept_close: bool,
+    store: str,
+    as_json: bool,
+) -> None:
     """Repeat parts of the training that led to CHECKPOINT and compare the bytes.
 
-    Fetches recipe, data and checkpoints from the store, trains from one checkpoint to the next in a fresh process
-    with the recorded settings, and compares weights, optimizer, scheduler and random state by hash. Ends with exit
-    code 3 when a file differs, and says which.
+    Fetches recipe, data and checkpoints from the store, says what it will take, trains from one checkpoint to the next
+    in a fresh process with the recorded settings, and compares weights, optimizer, scheduler and random state by hash.
+    Only equal bytes count as the same. Where the environment is not the recorded one and bytes differ, the segment is
+    repeated under other settings to see how far honest repetitions come apart; a difference within that is called
+    close, never the same. Ends with exit code 3 when a file differs, and says which.
 
     \b
     Example:
@@ -274,11 +327,14 @@ def replay(checkpoint: str, segments: int, segment: int | None, entropy: str | N
     from llamafund_chain.evidence import fetch_manifest
     from llamafund_chain.manifests import CheckpointManifest
     from llamafund_chain.store import open_store
+    from llamafund_trainer.bisection import bisect, finer_checkpoints
+    from llamafund_trainer.effort import planned_effort, timed_effort
     from llamafund_trainer.inputs import fetch_inputs, walk_run
-    from llamafund_trainer.replay import Pick, catch_chance, choose, segments_of, weight_jumps
+    from llamafund_trainer.replay import Pick, choose, segments_of, weight_jumps
     from llamafund_trainer.replay import replay as repeat
 
     seed = _entropy(entropy)
+    inside = {} if finer is None else finer_checkpoints(finer)
     source = open_store(store)
     found = segments_of(walk_run(source, fetch_manifest(source, checkpoint, CheckpointManifest)))
     if segment is not None and segment >= len(found):
@@ -293,37 +349,124 @@ def replay(checkpoint: str, segments: int, segment: int | None, entropy: str | N
             raise UsageError(
                 "There is no segment to repeat", "These are the initial weights", "Name a later checkpoint"
             )
-        steps, total = sum(pick.segment.steps for pick in picks), sum(each.steps for each in found)
-        progress(f"Repeating {steps} of {total} steps")
         inputs = fetch_inputs(source, picks[0].segment.end, place)
-        with _replay_bar(steps) as advance:
-            results = repeat(source, inputs, picks, place, progress=advance)
-    verdicts = {result.verdict for result in results}
-    verdict = "different" if "different" in verdicts else "close" if "close" in verdicts else "same"
-    chances = {fraction: catch_chance(fraction, picks, len(found)) for fraction in (0.1, 0.25, 0.5)}
-    facts: dict[str, JsonValue] = {
+        planned = planned_effort(inputs.recipe, found, [pick.segment for pick in picks])
+        effort = timed_effort(source, inputs, picks[0].segment, planned, place)
+        note(f"To repeat: {effort.describe()}.")
+        results: tuple[SegmentResult, ...] = ()
+        first: Bisection | None = None
+        if not dry_run:
+            with _replay_bar(effort.steps) as advance:
+                results = repeat(source, inputs, picks, place, progress=advance)
+        wrong = next((result for result in results if result.verdict == "different"), None)
+        if wrong is not None and inside and not wrong.settings and not wrong.problem:
+            progress("Looking for the first step that differs")
+            first = bisect(source, inputs, wrong.pick.segment, inside, place)
+    verdict = _worst([result.verdict for result in results])
+    facts, lines = _replay_report(picks, len(found), effort, results)
+    facts = {
         "checkpoint": checkpoint,
         "verdict": verdict,
         "entropy": seed.hex(),
-        "segments_in_run": len(found),
-        "steps": steps,
-        "share_of_compute": round(steps / total, 6),
+        **facts,
+        "first_difference": None if first is None else {"after_step": first.after, "by_step": first.by},
+    }
+    if first is not None:
+        lines.insert(len(results), first.describe() + ".")
+    emit("replay", facts, lines, as_json=as_json)
+    if wrong is not None:
+        raise VerificationError(wrong.describe(), remedy="Do not sign or pay for this run before it is explained")
+    if verdict in ("close", "unclear") and not (verdict == "close" and accept_close):
+        raise VerificationError(
+            "The bytes are not the same",
+            "The environment is not the recorded one; it may explain the difference, and that is no equality",
+            "Repeat it in the recorded environment"
+            + (", or take it for what it is with --accept-close" if verdict == "close" else ""),
+        )
+
+
+def _worst(verdicts: Sequence[Verdict]) -> Verdict | None:
+    order: tuple[Verdict, ...] = ("different", "unclear", "close", "same")
+    return next((verdict for verdict in order if verdict in verdicts), None)
+
+
+def _replay_report(
+    picks: Sequence[Pick], all_segments: int, effort: Effort, results: Sequence[SegmentResult]
+) -> tuple[dict[str, JsonValue], list[str]]:
+    """What is the same for a replay and its dry run, for machines and for people."""
+    from llamafund_trainer.replay import DETECTION_FORMULA, catch_chance
+
+    chances = {fraction: catch_chance(fraction, picks, all_segments) for fraction in (0.01, 0.1, 0.25, 0.5)}
+    random = sum(pick.reason == "random" for pick in picks)
+    facts: dict[str, JsonValue] = {
+        "segments_in_run": all_segments,
+        "steps": effort.steps,
+        "share_of_compute": round(effort.share, 6),
+        "estimate": {
+            "tokens": effort.tokens,
+            "operations": effort.operations,
+            "bytes_to_fetch": effort.fetched,
+            "seconds": None if effort.seconds is None else round(effort.seconds, 1),
+        },
+        "detection_formula": DETECTION_FORMULA,
+        "random_segments": random,
         "detection": {f"{fraction:g}": round(chance, 6) for fraction, chance in chances.items()},
+        "picked": [[pick.segment.start.steps.last, pick.segment.end.steps.last, pick.reason] for pick in picks],
         "segments": [_segment_facts(result) for result in results],
     }
-    odds = ", ".join(f"{chance:.0%} ({fraction:.0%} faked)" for fraction, chance in chances.items())
-    lines = [result.describe() for result in results]
+    odds = ", ".join(f"{chance:.1%} ({fraction:.0%} faked)" for fraction, chance in chances.items())
+    if len(picks) == all_segments:
+        how = "all segments were chosen, so that nothing is left out"
+    else:
+        how = f"{DETECTION_FORMULA} with the faked fraction f and s = {random} random segments"
+    spent = "would be" if not results else "is"
+    lines = [f"{result.describe()}." for result in results]
     lines += [
-        f"That is {steps} of {total} steps, {steps / total:.0%} of the computing.",
-        f"Had a part of the segments been faked, this would have shown it with a chance of {odds}.",
+        f"That {spent} {effort.steps} of {effort.all_steps} steps, {effort.share:.0%} of the computing.",
+        f"Had a part of the segments been faked, the chance that this shows it is {odds}: {how}.",
         _NOT_SHOWN,
     ]
-    emit("replay", facts, lines, as_json=as_json)
-    if verdict == "different":
-        first = next(result for result in results if result.verdict == "different")
-        raise VerificationError(first.describe(), remedy="Do not sign or pay for this run before it is explained")
-    if verdict == "close" and not as_json:
-        note("The bytes are not the same. They are close, and the environment is not the recorded one.")
+    return facts, lines
+
+
+def _dry_run(path: Path, device: str | None, price: float | None, *, as_json: bool) -> None:
+    from llamafund_trainer.dry_run import DEVICES, dry_run
+    from llamafund_trainer.recipe import load_recipe
+
+    recipe_file = load_recipe(path)
+    assumed = DEVICES[device or ("laptop" if recipe_file.recipe.determinism.device == "cpu" else "h100")]
+    progress("Building the model without memory for it")
+    found = dry_run(recipe_file, assumed, price)
+    counted = found.counted
+    facts: dict[str, JsonValue] = {
+        "recipe": recipe_file.sha256,
+        "parameters": counted.parameters,
+        "model_bytes": counted.model_bytes,
+        "activation_bytes": counted.activation_bytes,
+        "tokens": found.tokens,
+        "flops": counted.flops,
+        "devices": found.devices,
+        "device": assumed.name,
+        "sustained_flops_per_device": assumed.flops,
+        "seconds": round(found.seconds),
+        "usd": f"{found.dollars:.2f}",
+        "fits": found.fits,
+    }
+    gib = 1 << 30
+    state, activations = counted.model_bytes / gib, counted.activation_bytes / gib
+    fits = "fits" if found.fits else "does NOT fit"
+    lines = rows(
+        (
+            ("parameters", f"{counted.parameters:,}"),
+            ("tokens", f"{found.tokens:,}, {found.tokens / counted.parameters:.1f} for each parameter"),
+            ("operations", f"{counted.flops:.3g}"),
+            ("memory", f"{state:.2f} GiB state + {activations:.2f} GiB activations in each process"),
+            ("device", f"{found.devices} x {assumed.name}: {fits} into {assumed.memory / gib:.0f} GiB"),
+            ("time", f"{found.seconds / 3600:.2f} hours, if each sustains {assumed.flops / 1e12:g} TFLOP/s"),
+            ("cost", f"{found.dollars:,.2f} USD at {assumed.price if price is None else price:g} USD an hour for each"),
+        )
+    )
+    emit("train", facts, lines, as_json=as_json)
 
 
 def _open(
@@ -377,6 +520,9 @@ def _segment_facts(result: SegmentResult) -> dict[str, JsonValue]:
         "files": files,
         "settings": settings,
         "largest_difference": None if result.difference is None else str(result.difference.amount),
+        "largest_change": str(result.moved),
+        "tolerance": None if result.tolerance is None else str(result.tolerance),
+        "problem": result.problem or None,
         "seconds": round(result.seconds, 3),
     }
 

@@ -7,10 +7,12 @@ sorted by a hash of seed, epoch and block number, so resuming at any step needs 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import LlamafundError
+from llamafund_trainer.seeds import data_order_seed
 from llamafund_trainer.tokenizer import encode_document
 
 if TYPE_CHECKING:
@@ -70,3 +72,23 @@ class SampleOrder:
         if self._order is None or epoch != self._epoch:
             self._epoch, self._order = epoch, epoch_order(self._seed, epoch, self._count)
         return int(self._order[index])
+
+
+class SeededSampler:
+    """Numbers of the samples that a run sees, one after the other and without end: a `DataLoader`'s `sampler`.
+
+    Each epoch has its own order. It follows from the training seed alone, so a run that goes on needs no state but
+    the number of samples that it has seen.
+
+    Args:
+        seed: The training seed, 64 hexadecimal digits.
+        count: Number of samples in the data set.
+        first: How many samples the run has seen.
+    """
+
+    def __init__(self, seed: str, count: int, first: int = 0) -> None:
+        self._order = SampleOrder(data_order_seed(seed), count)
+        self._first = first
+
+    def __iter__(self) -> Iterator[int]:
+        return map(self._order.__getitem__, itertools.count(self._first))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llamafund_trainer.recipe import Recipe
@@ -26,6 +27,23 @@ _INSTRUCTION_SETS = {
     },
 }
 
+_LIBRARIES = ("transformers", "accelerate", "tokenizers", "safetensors", "peft", "trl", "lightning")
+"""Recorded where they are loaded."""
+
+_DECIDING_VARIABLES = (
+    "ATEN_CPU_CAPABILITY",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "MKL_CBWR",
+    "MKL_DYNAMIC",
+    "MKL_NUM_THREADS",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_DYNAMIC",
+    "OMP_NUM_THREADS",
+    "ONEDNN_MAX_CPU_ISA",
+    "PYTHONHASHSEED",
+)
+"""Environment variables that numeric libraries read."""
+
 INFORMATIVE = frozenset({"python", "system"})
 """Recorded for the reader; a difference here is no reason to expect other bits."""
 
@@ -33,13 +51,14 @@ INFORMATIVE = frozenset({"python", "system"})
 def pinned_variables(recipe: Recipe) -> dict[str, str]:
     """Environment variables that fix how the numeric libraries compute."""
     threads = str(recipe.determinism.threads)
+    devices = {"CUDA_VISIBLE_DEVICES": ""} if recipe.determinism.device == "cpu" else {}
     return {
         **_INSTRUCTION_SETS[recipe.determinism.instruction_set],
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "OMP_DYNAMIC": "FALSE",
         "MKL_DYNAMIC": "FALSE",
-        "CUDA_VISIBLE_DEVICES": "",
+        **devices,
         "PYTHONHASHSEED": "0",
         "TOKENIZERS_PARALLELISM": "false",
     }
@@ -79,13 +98,28 @@ def apply_settings(recipe: Recipe) -> None:
 
 
 def recorded_environment(recipe: Recipe) -> dict[str, str]:
-    """What a checkpoint manifest says about where it was made. Call it where the training runs."""
-    import accelerate
+    """What a checkpoint manifest of the reference trainer says about where it was made.
+
+    Call it where the training runs, once the Trainer has set what it sets.
+    """
+    return {
+        **observed_environment(),
+        "device": recipe.determinism.device,
+        **(_about_gpu() if recipe.determinism.device == "cuda" else {}),
+        "dtype": recipe.precision.dtype,
+        "attention": "eager",
+        **{name: os.environ.get(name, "") for name in pinned_variables(recipe) if name != "CUDA_VISIBLE_DEVICES"},
+    }
+
+
+def observed_environment(model: Any = None) -> dict[str, str]:
+    """What can be seen of the things that decide the bits in this process.
+
+    Args:
+        model: The model that is trained; without it type, attention and place of its parameters are not recorded.
+    """
     import numpy
-    import safetensors
-    import tokenizers
     import torch
-    import transformers
 
     record = {
         "python": platform.python_version(),
@@ -94,24 +128,59 @@ def recorded_environment(recipe: Recipe) -> dict[str, str]:
         "machine": platform.machine(),
         "torch": torch.__version__,
         "torch_build": hashlib.sha256(torch.__config__.show().encode()).hexdigest(),
-        "transformers": transformers.__version__,
-        "accelerate": accelerate.__version__,
-        "tokenizers": tokenizers.__version__,
-        "safetensors": safetensors.__version__,
         "numpy": numpy.__version__,
         "device": "cpu",
-        "dtype": "float32",
-        "attention": "eager",
-        "processes": "1",
+        "processes": str(_processes()),
         "threads": str(torch.get_num_threads()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "deterministic_algorithms": str(torch.are_deterministic_algorithms_enabled()).lower(),
     }
-    for name in sorted(pinned_variables(recipe)):
-        if name != "CUDA_VISIBLE_DEVICES":
-            record[name] = os.environ.get(name, "")
+    for name in _LIBRARIES:
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if version is not None:
+            record[name] = str(version)
+    for name in _DECIDING_VARIABLES:
+        if name in os.environ:
+            record[name] = os.environ[name]
+    if model is not None:
+        record |= _about(model)
     return record
+
+
+def _about(model: Any) -> dict[str, str]:
+    parameters = list(model.parameters())
+    device = parameters[0].device if parameters else None
+    record = {
+        "dtype": ",".join(sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters})),
+        "device": "cpu" if device is None else device.type,
+    }
+    attention = getattr(getattr(model, "config", None), "_attn_implementation", None)
+    if attention is not None:
+        record["attention"] = str(attention)
+    return {**record, **(_about_gpu() if device is not None and device.type == "cuda" else {})}
+
+
+def _about_gpu() -> dict[str, str]:
+    import torch
+
+    cuda: Any = torch.backends.cuda
+    cudnn: Any = torch.backends.cudnn
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "gpu_capability": ".".join(map(str, torch.cuda.get_device_capability())),
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(cudnn.version()),
+        "cudnn_benchmark": str(cudnn.benchmark).lower(),
+        "tf32": str(cuda.matmul.allow_tf32).lower(),
+        "flash_attention": str(cuda.flash_sdp_enabled()).lower(),
+    }
+
+
+def _processes() -> int:
+    from torch import distributed
+
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def differing_settings(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -31,8 +31,9 @@ class TrainJob(_Job):
 
     Attributes:
         checkpoints: Directory for the checkpoints.
-        manifests: Existing directory for their manifests.
-        history: Manifest files of the run so far, oldest first; the last one's checkpoint is in place.
+        manifests: Existing directory for their manifests, called `manifests`.
+        pause: Where the state goes when the process is told to stop (SIGTERM), and where it may be from last time.
+        resume: Step of the checkpoint to go on from: it is in place, and so are the manifests up to it.
     """
 
     task: Literal["train"] = "train"
@@ -41,7 +42,8 @@ class TrainJob(_Job):
     milestone_steps: tuple[int, ...]
     checkpoints: Path
     manifests: Path
-    history: tuple[Path, ...] = ()
+    pause: Path
+    resume: int | None = None
 
 
 class SegmentJob(_Message):
@@ -75,6 +77,13 @@ class EvaluateJob(_Job):
     weights: Path
 
 
+class DryRunJob(_Message):
+    """Build the recipe's model without memory for it, and count."""
+
+    task: Literal["dry-run"] = "dry-run"
+    recipe: Path
+
+
 class LoadJob(_Message):
     """Load a published directory the way its users will, and let it write."""
 
@@ -84,7 +93,7 @@ class LoadJob(_Message):
     new_tokens: int
 
 
-Job = Annotated[TrainJob | ReplayJob | EvaluateJob | LoadJob, Field(discriminator="task")]
+Job = Annotated[TrainJob | ReplayJob | EvaluateJob | DryRunJob | LoadJob, Field(discriminator="task")]
 JOBS: TypeAdapter[Job] = TypeAdapter(Job)
 
 
@@ -137,6 +146,30 @@ class EvaluationEvent(_Message):
     tokenizer: str
 
 
+class DryRunEvent(_Message):
+    """What training would take.
+
+    Attributes:
+        parameters: Of the model.
+        model_bytes: For weights, gradients and optimizer state, in each process.
+        activation_bytes: For what the backward pass needs of a batch, in each process.
+        flops: Floating point operations of the whole run, in all processes.
+    """
+
+    event: Literal["dry-run"] = "dry-run"
+    parameters: int
+    model_bytes: int
+    activation_bytes: int
+    flops: int
+
+
+class StoppedEvent(_Message):
+    """The process was told to stop, and did so after a step, from which it can go on."""
+
+    event: Literal["stopped"] = "stopped"
+    step: int
+
+
 class LoadedEvent(_Message):
     """A published directory was loaded."""
 
@@ -164,7 +197,15 @@ class DoneEvent(_Message):
 
 
 Event = Annotated[
-    StepEvent | CheckpointEvent | SegmentEvent | EvaluationEvent | LoadedEvent | ErrorEvent | DoneEvent,
+    StepEvent
+    | CheckpointEvent
+    | SegmentEvent
+    | EvaluationEvent
+    | LoadedEvent
+    | DryRunEvent
+    | StoppedEvent
+    | ErrorEvent
+    | DoneEvent,
     Field(discriminator="event"),
 ]
 EVENTS: TypeAdapter[Event] = TypeAdapter(Event)

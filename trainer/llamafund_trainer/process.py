@@ -7,11 +7,13 @@ loaded, so what needs it always runs in a fresh process.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import llamafund_chain
 import llamafund_trainer
 from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_trainer.environment import pinned_variables, quiet_variables
-from llamafund_trainer.jobs import EVENTS, DoneEvent, ErrorEvent, Event, Job
+from llamafund_trainer.jobs import EVENTS, DoneEvent, ErrorEvent, Event, Job, TrainJob
 from llamafund_trainer.recipe import Recipe
 
 NEEDED = ("torch", "transformers", "accelerate", "tokenizers", "safetensors")
@@ -49,7 +51,7 @@ def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
     with tempfile.TemporaryDirectory(prefix="llamafund-") as scratch:
         file = Path(scratch) / "job.json"
         file.write_text(job.model_dump_json(), encoding="utf-8")
-        with (Path(scratch) / "log").open("w+b") as log, _process(file, recipe, log.fileno()) as process:
+        with (Path(scratch) / "log").open("w+b") as log, _process(file, job, recipe, log.fileno()) as process:
             for line in process.stdout or ():
                 event = EVENTS.validate_json(line)
                 if isinstance(event, ErrorEvent):
@@ -69,7 +71,7 @@ def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
 
 
 @contextmanager
-def _process(file: Path, recipe: Recipe, log: int) -> Iterator[subprocess.Popen[bytes]]:
+def _process(file: Path, job: Job, recipe: Recipe, log: int) -> Iterator[subprocess.Popen[bytes]]:
     home = str(file.parent)
     # Found by their places, so that the same code answers wherever the parent got it from.
     sources = (str(Path(package.__path__[0]).parent) for package in (llamafund_chain, llamafund_trainer))
@@ -89,9 +91,23 @@ def _process(file: Path, recipe: Recipe, log: int) -> Iterator[subprocess.Popen[
         cwd=home,
     )
     try:
-        yield process
+        with _handing_on_stop(process) if isinstance(job, TrainJob) else nullcontext():
+            yield process
     finally:
         _end(process)
+
+
+@contextmanager
+def _handing_on_stop(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A SIGTERM to this process is the training's to answer: it saves its state first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

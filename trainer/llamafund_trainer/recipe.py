@@ -84,11 +84,17 @@ class ScheduleSection(_Section):
 
 
 class TrainingSection(_Section):
-    """Steps are optimizer steps; a step sees `batch_size` × `gradient_accumulation` samples."""
+    """Steps are optimizer steps; a step sees `batch_size` × `gradient_accumulation` samples.
+
+    Attributes:
+        batch_size: Samples computed together, by all processes.
+        gradient_checkpointing: Whether layers are computed twice to save memory.
+    """
 
     steps: Whole
     batch_size: Whole
     gradient_accumulation: Whole = 1
+    gradient_checkpointing: Annotated[bool, Field(strict=True)] = False
     checkpoint_every: Whole
     log_every: Whole = 10
 
@@ -116,16 +122,31 @@ class EvaluationSection(_Section):
     batch_size: Whole = 16
 
 
+class PrecisionSection(_Section):
+    """Numbers that the training computes with.
+
+    Attributes:
+        dtype: With `bfloat16` matrix products are computed in it (autocast); weights, gradients and optimizer
+            state are float32 all the same.
+    """
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
 class DeterminismSection(_Section):
     """What decides the bits of a floating point sum.
 
     Attributes:
         threads: Of one operation. Also fixes how sums are split.
         instruction_set: The widest one that the numeric libraries may use.
+        device: Where the training computes. `cuda` takes one device for each process.
+        processes: How many share each batch (data parallel); they are started with `torchrun` on one machine.
     """
 
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
     instruction_set: Literal["generic", "avx2", "avx512"] = "avx2"
+    device: Literal["cpu", "cuda"] = "cpu"
+    processes: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
 
 
 class Recipe(_Section):
@@ -139,6 +160,7 @@ class Recipe(_Section):
     optimizer: OptimizerSection
     schedule: ScheduleSection = ScheduleSection()
     training: TrainingSection
+    precision: PrecisionSection = PrecisionSection()
     evaluation: EvaluationSection = EvaluationSection()
     determinism: DeterminismSection = DeterminismSection()
 
@@ -150,6 +172,11 @@ class Recipe(_Section):
         if self.schedule.warmup_steps >= self.training.steps:
             raise ValueError(
                 f"schedule.warmup_steps {self.schedule.warmup_steps} does not end before step {self.training.steps}"
+            )
+        if self.training.batch_size % self.determinism.processes:
+            raise ValueError(
+                f"training.batch_size {self.training.batch_size} is not a multiple of determinism.processes "
+                f"{self.determinism.processes}"
             )
         return self
 

@@ -10,17 +10,27 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.errors import ExitCode, LlamafundError, UsageError
 from llamafund_chain.evidence import fetch_tree, publish_tree
 from llamafund_chain.files import write_file
 from llamafund_chain.manifests import CheckpointManifest, parse_as
 from llamafund_trainer.inputs import Inputs, prepare_inputs
-from llamafund_trainer.jobs import CheckpointEvent, StepEvent, TrainJob
+from llamafund_trainer.jobs import CheckpointEvent, StepEvent, StoppedEvent, TrainJob
+from llamafund_trainer.pausing import remove_outdated_pause
 from llamafund_trainer.process import run_job
 from llamafund_trainer.recipe import RecipeFile
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
+
+
+_PAUSE = "pause"
+
+
+class StoppedError(LlamafundError):
+    """The run was told to stop; it can go on."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class RunRecord(BaseModel):
@@ -68,7 +78,8 @@ def train_run(
 ) -> tuple[CheckpointManifest, ...]:
     """Train, and publish the recipe and every checkpoint.
 
-    A run that was interrupted goes on after its last published checkpoint.
+    A run that was interrupted goes on after its last published checkpoint; one that was told to stop with a
+    SIGTERM, after the step at which it did.
 
     Args:
         store: Holds the dataset; takes everything else.
@@ -82,7 +93,8 @@ def train_run(
 
     Raises:
         UsageError: The directory holds something else.
-        LlamafundError: The store lacks something, or the training failed.
+        StoppedError: The process got a SIGTERM and stopped after a step.
+        LlamafundError: The store lacks something, or the training failed or diverged.
     """
     history = _claim(store, record, directory)
     store.pin(store.put_bytes(recipe_file.data).cid)
@@ -96,8 +108,15 @@ def train_run(
                 manifest = parse_as(CheckpointManifest, event.manifest.read_bytes())
                 publish_tree(store, event.directory, manifest)
                 _remove_older(event.directory, manifest.steps.last)
+                remove_outdated_pause(directory / _PAUSE, manifest.sha256)
                 checkpoints.append(manifest)
                 progress(RunProgress(manifest.steps.last, checkpoint=manifest))
+            elif isinstance(event, StoppedEvent):
+                raise StoppedError(
+                    f"The training was told to stop and did so after step {event.step}",
+                    "Its state is saved",
+                    "Run the same command again: it goes on from there",
+                )
     last = checkpoints[-1].steps.last
     if last != recipe_file.recipe.training.steps:
         raise LlamafundError(
@@ -146,7 +165,8 @@ def _published(store: Store, record: RunRecord, manifests: Path) -> tuple[Checkp
             break
         history.append(manifest)
         parent = manifest.sha256
-    return tuple(history)
+    # The initial weights alone are quicker made again than fetched.
+    return tuple(history) if history and history[-1].steps.last > 0 else ()
 
 
 def _job(
@@ -154,7 +174,6 @@ def _job(
 ) -> TrainJob:
     place = directory.absolute()
     manifests = place / "manifests"
-    files = sorted(manifests.glob("step-*.json"))[: len(history)]
     checkpoints = place / "checkpoints"
     # What an interrupted run left half-written must not mix with what is written now.
     shutil.rmtree(checkpoints, ignore_errors=True)
@@ -169,7 +188,8 @@ def _job(
         milestone_steps=record.milestone_steps,
         checkpoints=checkpoints,
         manifests=manifests,
-        history=tuple(files),
+        pause=place / _PAUSE,
+        resume=history[-1].steps.last if history else None,
     )
 
 

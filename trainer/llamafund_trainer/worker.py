@@ -6,22 +6,26 @@ It starts with the environment that the recipe asks for, holds no keys and talks
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from llamafund_chain.errors import LlamafundError, VerificationError
-from llamafund_chain.manifests import CheckpointManifest, DatasetManifest, parse_as
+from llamafund_chain.manifests import DatasetManifest, parse_as
 from llamafund_trainer.jobs import (
     JOBS,
     CheckpointEvent,
     DoneEvent,
+    DryRunJob,
     ErrorEvent,
     EvaluateJob,
     EvaluationEvent,
@@ -31,6 +35,7 @@ from llamafund_trainer.jobs import (
     ReplayJob,
     SegmentEvent,
     StepEvent,
+    StoppedEvent,
     TrainJob,
 )
 from llamafund_trainer.recipe import RecipeFile, load_recipe
@@ -39,18 +44,53 @@ Emit = Callable[[BaseModel], None]
 
 _PR_SET_PDEATHSIG = 1
 
+_PARENT = "LLAMAFUND_PARENT"
+_RANK = "RANK"
+"""Set by torchrun."""
+
+_UNUSED = frozenset({"datasets", "lightning", "pandas", "peft", "pyarrow", "scipy", "sklearn", "torchvision", "trl"})
+"""Packages that transformers would load because they are installed, and that no job needs."""
+
 
 def main() -> None:
     """Do the job that the file named as the only argument describes."""
-    emit = _take_standard_output()
     _end_with_parent()
+    processes = _processes(Path(sys.argv[1]))
+    if processes > 1 and _RANK not in os.environ:
+        _launch(processes)
+        return
+    emit = _take_standard_output()
+    _leave_out(_UNUSED)
     try:
         _run(JOBS.validate_json(Path(sys.argv[1]).read_bytes()), emit)
     except LlamafundError as error:
         kind = "verification" if isinstance(error, VerificationError) else "error"
         emit(ErrorEvent(kind=kind, what=error.what, why=error.why, remedy=error.remedy))
+        if os.environ.get(_RANK, "0") != "0":
+            # The first process may not have met this error, and would wait for this one.
+            sys.exit(str(error))
         return
     emit(DoneEvent())
+
+
+def _processes(file: Path) -> int:
+    """How many processes a job takes."""
+    job = JOBS.validate_json(file.read_bytes())
+    if not isinstance(job, (TrainJob, ReplayJob)):
+        return 1
+    try:
+        return load_recipe(job.recipe).recipe.determinism.processes
+    except LlamafundError:
+        return 1  # The job itself will say what is wrong with it.
+
+
+def _launch(processes: int) -> None:
+    """Start the job's processes with torchrun, in this process, and wait for them."""
+    from torch.distributed.run import main as torchrun
+
+    # They end with this process, as it does with the one that waits for the events.
+    os.environ[_PARENT] = str(os.getpid())
+    torchrun(["--standalone", f"--nproc-per-node={processes}", "-m", "llamafund_trainer.worker", sys.argv[1]])
 
 
 def _run(job: Job, emit: Emit) -> None:
@@ -60,33 +100,43 @@ def _run(job: Job, emit: Emit) -> None:
         _replay(job, emit)
     elif isinstance(job, EvaluateJob):
         _evaluate(job, emit)
+    elif isinstance(job, DryRunJob):
+        from llamafund_trainer.dry_run import count_costs
+
+        emit(count_costs(load_recipe(job.recipe).recipe))
     else:
         _load(job, emit)
 
 
 def _train(job: TrainJob, emit: Emit) -> None:
-    from llamafund_trainer.callback import RunIdentity
+    told_to_stop = _listen_for_stop()
     from llamafund_trainer.corpus import load_corpus
     from llamafund_trainer.environment import apply_settings
-    from llamafund_trainer.training import Outputs, train
+    from llamafund_trainer.recorder import Recorder
+    from llamafund_trainer.training import Places, train
 
     recipe_file, dataset = _inputs(job.recipe, job.dataset)
     apply_settings(recipe_file.recipe)
-    train(
+    recorder = Recorder(
+        job.manifests.parent,
+        recipe=job.recipe,
+        dataset=dataset.sha256,
+        seed=job.seed,
+        parent=job.parent,
+        milestone_steps=job.milestone_steps,
+        written=lambda _, directory, path: emit(CheckpointEvent(directory=directory, manifest=path)),
+    )
+    stopped = train(
         recipe_file.recipe,
         load_corpus(recipe_file.recipe, job.data, dataset),
-        RunIdentity(
-            recipe=recipe_file.sha256,
-            dataset=dataset.sha256,
-            seed=job.seed,
-            parent=job.parent,
-            milestone_steps=job.milestone_steps,
-        ),
-        Outputs(checkpoints=job.checkpoints, manifests=job.manifests),
+        recorder,
+        Places(checkpoints=job.checkpoints, pause=job.pause),
         progress=lambda step, loss: emit(StepEvent(step=step, loss=loss)),
-        written=lambda _, directory, path: emit(CheckpointEvent(directory=directory, manifest=path)),
-        history=[parse_as(CheckpointManifest, path.read_bytes()) for path in job.history],
+        told_to_stop=told_to_stop.is_set,
+        resume=job.resume,
     )
+    if stopped is not None:
+        emit(StoppedEvent(step=stopped))
 
 
 def _replay(job: ReplayJob, emit: Emit) -> None:
@@ -97,7 +147,6 @@ def _replay(job: ReplayJob, emit: Emit) -> None:
     recipe_file, dataset = _inputs(job.recipe, job.dataset)
     apply_settings(recipe_file.recipe)
     corpus = load_corpus(recipe_file.recipe, job.data, dataset)
-    environment = recorded_environment(recipe_file.recipe)
     for index, segment in enumerate(job.segments):
         started = time.monotonic()
         directory = replay_segment(
@@ -111,6 +160,8 @@ def _replay(job: ReplayJob, emit: Emit) -> None:
             lambda step, loss: emit(StepEvent(step=step, loss=loss)),
         )
         seconds = time.monotonic() - started
+        # Looked at when the Trainer has set everything, as it is for a manifest.
+        environment = recorded_environment(recipe_file.recipe)
         emit(SegmentEvent(index=index, directory=directory, environment=environment, seconds=seconds))
 
 
@@ -184,23 +235,55 @@ def _inputs(recipe: Path, dataset: Path) -> tuple[RecipeFile, DatasetManifest]:
 def _take_standard_output() -> Emit:
     """Keep standard output for events; what libraries print goes to standard error."""
     sys.stdout.flush()
+    turn = threading.Lock()
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     # Line by line, so that what is printed last stands last: an error's message, not an older log line.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
     def emit(event: BaseModel) -> None:
-        events.write(event.model_dump_json() + "\n")
-        events.flush()
+        if os.environ.get(_RANK, "0") != "0":
+            return
+        with turn:
+            events.write(event.model_dump_json() + "\n")
+            events.flush()
 
     return emit
+
+
+def _listen_for_stop() -> threading.Event:
+    """Set when the process is told to stop; it still has the time to save its state."""
+    told = threading.Event()
+
+    def note(*_: object) -> None:
+        if _is_orphan():
+            # Nobody reads the events any more, and somebody may already go on from the last checkpoint.
+            os._exit(1)
+        told.set()
+
+    signal.signal(signal.SIGTERM, note)
+    return told
+
+
+def _is_orphan() -> bool:
+    return os.getppid() != int(os.environ.get(_PARENT, os.getppid()))
+
+
+def _leave_out(packages: Set[str]) -> None:
+    """Let transformers believe that packages are not installed: loading them takes seconds, and none is used."""
+    find = importlib.util.find_spec
+
+    def find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name.partition(".")[0] in packages else find(name, package)
+
+    importlib.util.find_spec = find_spec
 
 
 def _end_with_parent() -> None:
     """Where the system can, end when the process that waits for the events ends, however that happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != int(os.environ.get("LLAMAFUND_PARENT", os.getppid())):
+        if _is_orphan():
             sys.exit(1)
 
 

@@ -86,3 +86,32 @@ def test_bad_input_gets_one_line_and_exit_code_2(data: Path, capsys: pytest.Capt
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["dataset", "build", "--help"]) == 0
     assert "llamafund dataset build corpus" in capsys.readouterr().out
+
+
+def test_what_was_hashed_before_is_kept_beside_the_store_and_nothing_else_changes(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import time
+
+    ahead = time.time_ns() + 60_000_000_000
+    monkeypatch.setattr("llamafund_chain.hashing.cache.time.time_ns", lambda: ahead)
+    (data / "train" / "long.jsonl").write_bytes(b'{"text": "long"}\n' * 1_200_000)
+    kept = data.parent / "store" / "hashes.sqlite"
+    printed = []
+    for more in (("--no-cache",), (), (), ("--jobs", "1")):
+        assert run(arguments(data, "--json", *more)) == 0
+        captured = capsys.readouterr()
+        assert captured.err == ""
+        printed.append(captured.out)
+        assert kept.exists() == (more != ("--no-cache",))
+    assert len(set(printed)) == 1
+    kept.write_bytes(b"something else")
+    assert run(arguments(data, "--json")) == 0
+    captured = capsys.readouterr()
+    assert captured.out == printed[0]
+    assert "hashes.sqlite' was not used: file is not a database. Everything was hashed" in captured.err
+
+
+def test_a_cache_that_is_wanted_and_not_wanted_is_a_usage_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments(data, "--cache", str(data.parent / "cache"), "--no-cache")) == 2
+    assert "--cache and --no-cache contradict each other" in capsys.readouterr().err

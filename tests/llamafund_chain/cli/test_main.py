@@ -13,7 +13,7 @@ import pytest
 from llamafund_chain.cli import main
 from llamafund_chain.errors import LlamafundError
 
-WITHOUT_JSON = {"llamafund", "wallet", "dataset", "campaign"}
+WITHOUT_JSON = {"llamafund", "wallet", "dataset", "campaign", "manifest", "store"}
 
 
 def walk(command: click.Command, name: str, parent: click.Context | None) -> Iterator[tuple[str, click.Command]]:

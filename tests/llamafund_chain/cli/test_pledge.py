@@ -36,9 +36,10 @@ def test_a_pledge_can_be_made_for_somebody_else(llamafund, stage) -> None:
 
 
 def test_what_is_agreed_is_shown_before_anything_is_sent(llamafund, stage) -> None:
-    stage.open(quorum=1)
+    stage.open(quorum=1, min_bond=2**96 - 1)
     stderr = pledge(llamafund, stage, "2", "--yes").stderr
-    for words in ("10 ETH", "1 of 3", "A single signature releases money", stage.client.terms.proposal):
+    risks = ("A single signature releases money", "few or no backers", "A challenge fails the campaign after 1 day")
+    for words in ("10 ETH", "1 of 3", "a bond of 79228162514.26", stage.client.terms.proposal, *risks):
         assert words in stderr
 
 

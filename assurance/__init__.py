@@ -1,0 +1,1 @@
+"""Campaigns that try to break the contracts' promises: `python -m assurance [NAME…] [--short]`."""

@@ -1,0 +1,238 @@
+"""Hashing: how near the three digests come to what the processor can do, in one run on the same bytes.
+
+SHA-256 per file, IPFS address and content root are three SHA-256 passes over the same bytes, so the limit is three
+times the time of one in memory, shared by the cores. The bounds are 1 / 0.88 of that limit, reading included. Values
+are the best of several turns: what else the machine does can only add to them. The files are in the page cache.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from aleph_cid import CidHasher
+
+from bench.harness import Reference, Row
+from llamafund_chain.errors import UsageError
+from llamafund_chain.hashing import HashCache, available_cores, hash_tree
+from llamafund_chain.hashing.cache import GRANULARITY_NS
+
+T = TypeVar("T")
+
+DEFAULT_SIZES = ("256MiB", "1GiB")
+"""Fit a laptop; `--size 1GiB,8GiB` measures what the bounds are about."""
+
+SHARE_OF_LIMIT = 0.88
+"""Of the limit that must be reached."""
+
+WARM_BOUND = 1.0
+"""Seconds in which a tree that has not changed is checked, whatever its size."""
+
+_ROOT = Path(__file__).resolve().parents[1]
+_SPAN = 4 * 1024 * 1024
+_TURNS = range(2, 9)
+"""How often each is timed: the fewer, the larger."""
+
+_BYTES = 2 * 1024**3
+"""Hashed in all turns together, as near as that allows."""
+
+_UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_STANDARDS = _ROOT / ".venv" / "standards" / "bin" / "python"
+_MODEL_SIGNING = """
+import json, sys, time
+from pathlib import Path
+from model_signing import hashing
+start = time.perf_counter()
+hashing.Config().set_ignored_paths(paths=[], ignore_git_paths=False).hash(Path(sys.argv[1]))
+print(json.dumps(time.perf_counter() - start))
+"""
+
+
+def parse_sizes(text: str | None) -> list[int]:
+    """Bytes from `1GiB,8GiB`; the default sizes when null.
+
+    Raises:
+        UsageError: It is something else, or less than a MiB.
+    """
+    return [_parse_size(word) for word in (DEFAULT_SIZES if text is None else text.split(","))]
+
+
+def _parse_size(word: str) -> int:
+    number, unit = word.strip()[:-3], word.strip()[-3:]
+    size = int(number) * _UNITS[unit] if number.isascii() and number.isdigit() and unit in _UNITS else 0
+    if size < _UNITS["MiB"]:
+        raise UsageError(f"{word!r} is not a size", remedy="Give sizes from 1MiB on, for example 1GiB,8GiB")
+    return size
+
+
+def run(size: str | None = None) -> Iterator[Row]:
+    """Measure each size.
+
+    Args:
+        size: As `parse_sizes` takes it.
+
+    Raises:
+        UsageError: The size is none, or the disk has no room for the files.
+    """
+    for each in parse_sizes(size):
+        yield from _measure(each)
+
+
+@dataclass(frozen=True)
+class _Contest:
+    """Something to be timed.
+
+    Attributes:
+        name: What it is.
+        cores: It may use so many.
+        seconds: Does it once and returns how long that took.
+        share: Of the limit on these cores that it must reach; null when it need not.
+    """
+
+    name: str
+    cores: int
+    seconds: Callable[[], float]
+    share: float | None = None
+
+
+def _measure(size: int) -> Iterator[Row]:
+    label = next(f"{size // unit} {name}" for name, unit in reversed(_UNITS.items()) if size >= unit)
+    with _tree(size) as (root, file):
+        contests = list(_contests(size, root, file))
+        best = dict.fromkeys((contest.name for contest in contests), math.inf)
+        # In turns, so that what else the machine does meanwhile meets all of them.
+        for _ in range(min(max(_BYTES // size, _TURNS[0]), _TURNS[-1])):
+            for contest in contests:
+                with _cores(contest.cores):
+                    best[contest.name] = min(best[contest.name], contest.seconds())
+        reference = Reference(contests[0].name, best[contests[0].name])
+        for contest in contests:
+            bound = None if contest.share is None else 3 * reference.value / (contest.share * contest.cores)
+            yield Row(f"{label}: {contest.name}", best[contest.name], "s", reference, bound)
+        yield Row(f"{label}: unchanged tree, warm cache", _warm(root), "s", reference, WARM_BOUND)
+    for absent in _absent():
+        yield Row(f"{label}: {absent}", 0.0, "s")
+
+
+def _contests(size: int, root: Path, file: Path) -> Iterator[_Contest]:
+    yield _Contest("SHA-256 in memory, one core", 1, _timed(_in_memory, size))
+    yield _Contest("plain read of the file", 1, _timed(_read, file))
+    yield _Contest("aleph-cid alone, one core", 1, _timed(_address, file))
+    openssl = shutil.which("openssl")
+    if openssl is not None:
+        yield _Contest("openssl dgst -sha256", 1, _timed(_run, (openssl, "dgst", "-sha256", str(file))))
+    if _STANDARDS.exists():
+        command = (str(_STANDARDS), "-c", _MODEL_SIGNING, str(root))
+        yield _Contest("model-signing, SHA-256 of the files", 1, lambda: float(json.loads(_run(command))))
+    yield _Contest("three digests, one core", 1, _timed(hash_tree, root), SHARE_OF_LIMIT)
+    cores = available_cores()
+    if cores > 1:
+        yield _Contest("three digests, two cores", 2, _timed(hash_tree, root), SHARE_OF_LIMIT)
+    if cores > 2:
+        yield _Contest(f"three digests, all {cores} cores", cores, _timed(hash_tree, root))
+
+
+def _absent() -> Iterator[str]:
+    if shutil.which("openssl") is None:
+        yield "openssl dgst -sha256 is absent: there is no openssl on the path"
+    if not _STANDARDS.exists():
+        yield "model-signing is absent: there is no environment .venv/standards with it"
+
+
+@contextmanager
+def _tree(size: int) -> Iterator[tuple[Path, Path]]:
+    """A directory with one file of bytes that do not repeat, removed afterwards."""
+    folder = _ROOT / "build"
+    folder.mkdir(exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < size + _UNITS["GiB"]:
+        raise UsageError(
+            f"{folder} has {free} bytes left", f"The files take {size}, and a GiB must stay", "Give a smaller --size"
+        )
+    with tempfile.TemporaryDirectory(dir=folder, prefix="bench-evidence-") as name:
+        root = Path(name) / "tree"
+        root.mkdir()
+        file = root / "weights.safetensors"
+        block = _block()
+        with file.open("wb") as stream:
+            for number in range(-(-size // _SPAN)):
+                data = number.to_bytes(8, "big") + block[8:]
+                stream.write(data[: size - number * _SPAN])
+        yield root, file
+
+
+@contextmanager
+def _cores(count: int) -> Iterator[None]:
+    """Run on so many cores only, where the system can be told so."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _timed(action: Callable[[T], object], argument: T) -> Callable[[], float]:
+    def seconds() -> float:
+        gc.collect()
+        start = time.perf_counter()
+        action(argument)
+        return time.perf_counter() - start
+
+    return seconds
+
+
+def _in_memory(size: int) -> None:
+    data = _block()
+    hasher = hashlib.sha256()
+    for start in range(0, size, len(data)):
+        hasher.update(data[: size - start])
+
+
+@cache
+def _block() -> bytes:
+    return secrets.token_bytes(_SPAN)
+
+
+def _read(file: Path) -> None:
+    buffer = bytearray(_SPAN)
+    with file.open("rb", buffering=0) as stream:
+        while stream.readinto(buffer):
+            pass
+
+
+def _address(file: Path) -> None:
+    hasher = CidHasher.for_ipfs_v1_raw_leaves()
+    with file.open("rb", buffering=0) as stream:
+        while data := stream.read(_SPAN):
+            hasher.update(data)
+    hasher.finalize()
+
+
+def _warm(root: Path) -> float:
+    place = root.parent / "hashes.sqlite"
+    # A file that was written a moment ago is not kept in a cache.
+    time.sleep(GRANULARITY_NS / 1e9)
+    hash_tree(root, cache=HashCache(place))
+    return min(_timed(lambda tree: hash_tree(tree, cache=HashCache(place)), root)() for _ in range(_TURNS[0]))
+
+
+def _run(command: Sequence[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

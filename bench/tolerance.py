@@ -1,0 +1,112 @@
+"""How far honest runs come apart where the arithmetic differs: what replay's tolerance is calibrated with.
+
+Runs are trained, then each of their segments is repeated honestly under every instruction set and with two threads.
+Every repetition starts from the published state, as a replay does.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.harness import Row
+from llamafund_chain.dataset import build_dataset
+from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
+from llamafund_chain.store import LocalStore
+from llamafund_trainer.inputs import fetch_inputs
+from llamafund_trainer.recipe import RecipeFile, parse_recipe
+from llamafund_trainer.repeating import (
+    WEIGHTS,
+    Segment,
+    fetch_start,
+    fetch_state,
+    repeat_everywhere,
+    repeat_once,
+    with_recipe,
+)
+from llamafund_trainer.replay import CALIBRATION_FACTOR, segments_of
+from llamafund_trainer.run import RunRecord, train_run
+from llamafund_trainer.tensors import largest_change
+
+SEED = "7e" * 32
+UNIT = "millionths of the change"
+BASE: dict[str, Any] = {
+    "schema": "llamafund/recipe/1",
+    "title": "For calibration",
+    "model": {"hidden_size": 64, "layers": 2, "heads": 2, "kv_heads": 1, "intermediate_size": 192},
+    "tokenizer": {"vocab_size": 1024},
+    "data": {"context_length": 64},
+    "optimizer": {"learning_rate": 0.01},
+    "schedule": {"kind": "cosine", "warmup_steps": 10},
+    "training": {"steps": 200, "batch_size": 16, "checkpoint_every": 50, "log_every": 10},
+    "determinism": {"threads": 1, "instruction_set": "avx2"},
+}
+RUNS: dict[str, dict[str, Any]] = {
+    "rate 0.01, 50 steps": BASE,
+    "rate 0.001, 10 steps": {
+        **BASE,
+        "optimizer": {"learning_rate": 0.001},
+        "training": {"steps": 40, "batch_size": 16, "checkpoint_every": 10, "log_every": 10},
+    },
+}
+"""Segments in which rounding errors grow much and little."""
+
+
+def run() -> Iterator[Row]:
+    """Repeat every segment of every run in every way.
+
+    Yields:
+        For each pair of instruction sets, the largest difference of a weight in millionths of the largest change of
+        one over the segment. Its bound is the tolerance found by an auditor who has all sets but the recorded one.
+        For two threads the bound is 0: with a pinned instruction set they give the same.
+
+    Raises:
+        LlamafundError: Training or replay failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="llamafund-tolerance-") as scratch:
+        root = Path(scratch)
+        store = LocalStore(root / "store")
+        write_corpus(root / "corpus")
+        dataset = build_dataset(
+            root / "corpus", title=TITLE, source=SOURCE, licence=LICENCE, preparation="as in the demo", store=store
+        )
+        for index, (name, values) in enumerate(RUNS.items()):
+            place = root / str(index)
+            place.mkdir()
+            for segment, row in _rows(store, dataset.sha256, values, place):
+                label = f"{name}: {segment.start.steps.last} to {segment.end.steps.last}, {row.name}"
+                yield replace(row, name=label)
+
+
+def _rows(store: LocalStore, dataset: str, values: dict[str, Any], place: Path) -> Iterator[tuple[Segment, Row]]:
+    recipe = _recipe(values)
+    steps = recipe.recipe.training.steps
+    record = RunRecord(recipe=recipe.sha256, dataset=dataset, seed=SEED, parent=dataset, milestone_steps=(steps,))
+    checkpoints = train_run(store, recipe, record, place / "run")
+    inputs = fetch_inputs(store, checkpoints[-1], place)
+    for segment in segments_of(checkpoints):
+        first, last = segment.start.steps.last, segment.end.steps.last
+        before, after = (fetch_state(store, end, place, (WEIGHTS,)) / WEIGHTS for end in (segment.start, segment.end))
+        unit = 1e6 / largest_change(before, after)
+        ways = repeat_everywhere(store, inputs, segment, place)
+        spread = {frozenset(pair): largest_change(*(ways[each] for each in pair)) for pair in combinations(ways, 2)}
+        for recorded, here in permutations(ways, 2):
+            others = frozenset(ways) - {recorded}
+            found, bound = spread[frozenset((recorded, here))] * unit, CALIBRATION_FACTOR * spread[others] * unit
+            yield segment, Row(f"recorded {recorded}, repeated {here}", found, UNIT, bound=bound)
+        threads = place / f"threads-{first}"
+        threads.mkdir()
+        changed = with_recipe(inputs, threads, determinism={"threads": 2})
+        start = fetch_start(store, segment, place)
+        outcome = repeat_once(changed, SEED, first, last, start, threads / "repeated") / WEIGHTS
+        yield segment, Row("1 and 2 threads", largest_change(after, outcome) * unit, UNIT, bound=0.0)
+
+
+def _recipe(values: dict[str, Any]) -> RecipeFile:
+    return parse_recipe(yaml.safe_dump(values).encode())

@@ -1,0 +1,189 @@
+"""What attestation, replay, determinism and resuming cost, as ratios within one run.
+
+All of it is the same small Llama on the same text. Training with and without attestation alternates in one process,
+the fastest round of each counts, and what is compared is processor time, in which hashing beside the training counts
+and other programs do not. Replay and resuming run in processes of their own, so they are compared by the median step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import bench
+import llamafund_chain
+import llamafund_trainer
+from bench.harness import Reference, Row
+from llamafund_chain.dataset import build_dataset
+from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
+from llamafund_chain.errors import LlamafundError
+from llamafund_chain.store import LocalStore
+from llamafund_trainer.environment import pinned_variables, quiet_variables
+from llamafund_trainer.inputs import Inputs, fetch_inputs, prepare_inputs
+from llamafund_trainer.jobs import SegmentJob, StepEvent
+from llamafund_trainer.recipe import RecipeFile, parse_recipe
+from llamafund_trainer.repeating import Segment, fetch_start, run_segments
+from llamafund_trainer.replay import segments_of
+from llamafund_trainer.run import RunProgress, RunRecord, train_run
+
+SEED = "6b" * 32
+ROUNDS = 3
+STEPS = 200
+RECIPE: dict[str, Any] = {
+    "schema": "llamafund/recipe/1",
+    "title": "For measuring",
+    "model": {"hidden_size": 128, "layers": 4, "heads": 4, "kv_heads": 2, "intermediate_size": 384},
+    "tokenizer": {"vocab_size": 2048},
+    "data": {"context_length": 128},
+    "optimizer": {"learning_rate": 0.002},
+    "schedule": {"kind": "cosine", "warmup_steps": 10},
+    "training": {"steps": 120, "batch_size": 8, "checkpoint_every": 60, "log_every": 20},
+    "determinism": {"threads": 1, "instruction_set": "avx2"},
+}
+
+ATTESTED = 1.02
+REPLAYED = 1.10
+
+
+def run() -> Iterator[Row]:
+    """Measure everything once.
+
+    Raises:
+        LlamafundError: A process failed, or a resumed run gave other bytes than the uninterrupted one.
+    """
+    with tempfile.TemporaryDirectory(prefix="llamafund-bench-") as scratch:
+        root = Path(scratch)
+        store = LocalStore(root / "store")
+        write_corpus(root / "corpus")
+        dataset = build_dataset(
+            root / "corpus", title=TITLE, source=SOURCE, licence=LICENCE, preparation="as in the demo", store=store
+        )
+        recipe = parse_recipe(yaml.safe_dump(RECIPE).encode())
+        inputs = prepare_inputs(store, recipe, dataset.sha256, root / "inputs")
+        yield from _attestation(inputs, root)
+        yield from _replay_and_resume(store, recipe, dataset.sha256, root)
+
+
+def _attestation(inputs: Inputs, root: Path) -> Iterator[Row]:
+    pinned = pinned_variables(inputs.recipe)
+    times = _paces(inputs, root / "pinned", pinned, {"modes": ["plain", "attested"], "rounds": ROUNDS})
+    plain = Reference("the same Trainer", min(times["plain"]) / STEPS)
+    attested = min(times["attested"]) / STEPS
+    yield Row("attested training, a checkpoint every 100 steps", attested, "CPU s/step", plain, ATTESTED * plain.value)
+    # As anybody runs it: nothing pinned but the number of threads, without which nothing could be compared.
+    threads = {name: pinned[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    usual = _paces(inputs, root / "usual", threads, {"modes": ["default"], "rounds": ROUNDS})
+    reference = Reference("default mode", min(usual["default"]) / STEPS)
+    yield Row("deterministic mode", plain.value, "CPU s/step", reference)
+
+
+def _replay_and_resume(store: LocalStore, recipe: RecipeFile, dataset: str, root: Path) -> Iterator[Row]:
+    steps = recipe.recipe.training.steps
+    record = RunRecord(recipe=recipe.sha256, dataset=dataset, seed=SEED, parent=dataset, milestone_steps=(steps,))
+    clock = _Clock()
+    begun = time.monotonic()
+    checkpoints = train_run(store, recipe, record, root / "run", progress=clock)
+    uninterrupted = time.monotonic() - begun
+    segment = segments_of(checkpoints)[-1]
+    (root / "replay").mkdir()
+    replayed = _replay_pace(store, fetch_inputs(store, checkpoints[-1], root / "replay"), segment, root / "replay")
+    training = Reference("training", clock.pace(segment))
+    yield Row("replay", replayed, "s/step", training, REPLAYED * training.value)
+
+    begun = time.monotonic()
+    with contextlib.suppress(_StoppedError):
+        train_run(store, recipe, record, root / "resumed", progress=_stop_at(checkpoints[1].steps.last))
+    after = _Clock()
+    resumed = train_run(store, recipe, record, root / "resumed", progress=after)
+    interrupted = time.monotonic() - begun
+    if resumed[-1].sha256 != checkpoints[-1].sha256:
+        raise LlamafundError("The resumed run gave other bytes than the uninterrupted one")
+    yield Row("training after resuming", after.pace(segment), "s/step", training)
+    whole = Reference("uninterrupted", uninterrupted)
+    yield Row(f"a run of {steps} steps, stopped once and resumed", interrupted, "s", whole)
+
+
+class _Clock:
+    """Notes when each step of a run was done."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, float] = {}
+
+    def __call__(self, done: RunProgress) -> None:
+        if done.loss is None and done.checkpoint is None:
+            self.at[done.step] = time.monotonic()
+
+    def pace(self, segment: Segment) -> float:
+        """Median seconds of a step in a segment, which leaves out the first step and the checkpoint."""
+        first, last = segment.start.steps.last + 1, segment.end.steps.last
+        return statistics.median(self.at[step + 1] - self.at[step] for step in range(first, last))
+
+
+class _StoppedError(Exception):
+    """The run was stopped on purpose."""
+
+
+def _stop_at(step: int) -> Any:
+    def progress(done: RunProgress) -> None:
+        if done.checkpoint is not None and done.checkpoint.steps.last == step:
+            raise _StoppedError
+
+    return progress
+
+
+def _replay_pace(store: LocalStore, inputs: Inputs, segment: Segment, place: Path) -> float:
+    job = SegmentJob(
+        first=segment.start.steps.last,
+        last=segment.end.steps.last,
+        start=fetch_start(store, segment, place),
+        output=place / "repeated",
+    )
+    clock = _Clock()
+    for event in run_segments(inputs, segment.end.seed, [job]):
+        if isinstance(event, StepEvent):
+            clock(RunProgress(event.step, event.loss))
+    return clock.pace(segment)
+
+
+def _paces(inputs: Inputs, place: Path, variables: Mapping[str, str], asked: dict[str, Any]) -> dict[str, list[float]]:
+    """Processor seconds of each round of each mode, measured in one process of its own."""
+    place.mkdir()
+    asked |= {
+        "recipe": str(inputs.recipe_path),
+        "dataset": str(inputs.dataset_path),
+        "data": str(inputs.data),
+        "seed": SEED,
+        "steps": STEPS,
+        "place": str(place),
+    }
+    (place / "asked.json").write_text(json.dumps(asked))
+    packages = (bench, llamafund_chain, llamafund_trainer)
+    sources = (str(Path(package.__path__[0]).parent.absolute()) for package in packages)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "bench.training_pace", str(place / "asked.json")],
+        env={
+            "PATH": os.environ.get("PATH", ""),
+            **quiet_variables(str(place)),
+            **variables,
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys(sources)),
+        },
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LlamafundError("Measuring the training failed", " / ".join(done.stderr.strip().splitlines()[-3:]))
+    answer: dict[str, list[float]] = json.loads((place / "answer.json").read_text())
+    return answer

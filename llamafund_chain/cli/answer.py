@@ -1,0 +1,132 @@
+"""`llamafund answer`: show what challengers demand, and take their bonds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, stores_option, unlock, wallet_options
+from llamafund_chain.errors import LlamafundError
+
+if TYPE_CHECKING:
+    from llamafund_chain.possession import Answer, Guard, Outcome
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def max_fee_option(command: F) -> F:
+    """`--max-fee`, parameter `max_fee`: an amount in words."""
+    return click.option(
+        "--max-fee",
+        metavar="AMOUNT",
+        default=None,
+        show_default="the bond that it brings",
+        help="What one answer may cost at most, in whole coins.",
+    )(command)
+
+
+@click.command(short_help="Show the chunks that challengers demand.")
+@click.argument("address", type=ADDRESS, metavar="ADDRESS")
+@max_fee_option
+@rpc_option
+@stores_option
+@wallet_options
+@json_option
+def answer(
+    address: str,
+    max_fee: str | None,
+    rpc: str,
+    stores: tuple[str, ...],
+    wallet: str | None,
+    keystore: Path,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Answer every open challenge of the campaign at ADDRESS, oldest first.
+
+    The content is read from the stores, hashed, and compared with what was attested before anything is sent. Anyone may
+    answer; each bond goes to the wallet that does. Several answers are under way at once.
+
+    \b
+    Example:
+      llamafund answer 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
+    """
+    from llamafund_chain.cli.output import emit, progress
+    from llamafund_chain.cli.shared import open_campaign
+    from llamafund_chain.possession import Guard
+    from llamafund_chain.store import open_store
+    from llamafund_chain.tokens import COIN
+
+    client = open_campaign(rpc, address)
+    most = None if max_fee is None else COIN.parse(max_fee)
+    demands = Guard(client, None, ()).look()
+    facts: dict[str, JsonValue] = {"chain": client.connection.caip2, "campaign": client.address}
+    if not demands.challenges:
+        emit("answer", {**facts, "answered": []}, ["No challenge is open"], as_json=as_json)
+        return
+    if not demands.answerable or demands.attestation is None:
+        raise LlamafundError(
+            f"It is too late: the campaign has {demands.status.label.lower()}",
+            f"{len(demands.challenges)} challenges were not answered in time",
+        )
+    account = unlock(wallet, keystore, passphrase_file)
+    progress(f"Reading {demands.attestation.content_size} bytes to prove {len(demands.challenges)} chunks")
+    guard = Guard(client, account, [open_store(store) for store in stores], max_fee=most)
+    done = _settle(guard)
+    answered: list[JsonValue] = [
+        {
+            "chunk": one.challenge.chunk,
+            "bond": COIN.plain(one.challenge.bond),
+            "transaction": one.receipt.tx_hash,
+            "block": one.receipt.block,
+            "gas_used": one.receipt.gas_used,
+        }
+        for one in done
+    ]
+    lines = [
+        f"Answered chunk {one.challenge.chunk} for {COIN.format(one.challenge.bond)} "
+        f"in transaction 0x{one.receipt.tx_hash}"
+        for one in done
+    ]
+    emit("answer", {**facts, "answered": answered}, lines, as_json=as_json)
+
+
+def _settle(guard: Guard) -> list[Answer]:
+    """Answer what can be answered.
+
+    Raises:
+        LlamafundError: Challenges stay open. What was answered before is told on standard error.
+    """
+    from llamafund_chain.cli.output import note, progress
+    from llamafund_chain.possession import Answer, Unanswered
+
+    done: list[Answer] = []
+    problem: LlamafundError | None = None
+
+    def take(outcome: Outcome) -> None:
+        nonlocal problem
+        if isinstance(outcome, Answer):
+            done.append(outcome)
+            progress(f"Answered chunk {outcome.challenge.chunk}")
+        elif isinstance(outcome, Unanswered):
+            problem = outcome.problem
+            progress(f"Not answered: {problem}")
+
+    try:
+        for outcome in guard.settle():
+            take(outcome)
+        left = guard.look().challenges
+        if left:
+            raise problem or LlamafundError(f"{len(left)} challenges stay open", remedy="Run the command again")
+    except LlamafundError:
+        for one in done:
+            note(f"Answered before the error: chunk {one.challenge.chunk} in transaction 0x{one.receipt.tx_hash}")
+        waiting = guard.under_way
+        if waiting:
+            note(f"Sent and not included yet: {', '.join(f'0x{tx_hash}' for tx_hash in waiting)}")
+        raise
+    return done

@@ -1,0 +1,145 @@
+"""`llamafund fetch`: verified bytes from any of several places."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.hashing import HashingProgress
+from llamafund_chain.cli.options import json_option
+from llamafund_chain.cli.output import emit, note, rows
+from llamafund_chain.errors import UsageError
+
+_HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+
+
+@click.command(short_help="Get published files by hash or address.")
+@click.argument("name", metavar="HASH|CID")
+@click.option(
+    "--from",
+    "locations",
+    metavar="LOCATION",
+    multiple=True,
+    required=True,
+    help="Where from; repeatable, tried in turn. See the kinds of locations below.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    required=True,
+    help="Directory for a manifest's files, or the file for a CID.",
+)
+@click.option("--link", is_flag=True, help="Make hard links to what a local store has, where that is possible.")
+@click.option("--no-mirrors", is_flag=True, help="Do not try the mirrors that the manifest names.")
+@json_option
+def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirrors: bool, as_json: bool) -> None:
+    """Get what a HASH from chain stands for: the manifest's files; or the one file with the address CID.
+
+    Everything is compared with the hash before it appears under its name, whatever a server says. Files that are
+    there already are not fetched again, and a file that broke off is continued, so run it again after an
+    interruption.
+
+    \b
+    Kinds of locations:
+      DIRECTORY                               a local store; write ./NAME where a name looks like another kind
+      kubo:http://127.0.0.1:5001              the RPC interface of a Kubo node
+      gateway:https://HOST[,https://HOST…]    IPFS gateways, used side by side; each block is verified
+      mirror:https://HOST/FOLDER              a web server that has the files under their paths
+      hf:OWNER/NAME@REVISION                  a Hugging Face repository (hf:datasets/OWNER/NAME for data)
+
+    Mirrors have files only, so that the manifest must come from another place. Plain HTTP to other machines is refused
+    unless +insecure stands before the colon: gateway+insecure:http://…. Tokens stand in the file that
+    LLAMAFUND_CREDENTIALS names; see `llamafund publish --help`.
+
+    With --json: for a hash, manifest, manifest_schema, files_fetched, files_present, out; for an address, cid, source
+    (the place it came from), out.
+
+    \b
+    Example:
+      llamafund fetch 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9 \\
+          --from ./store --from gateway:https://ipfs.example --out ./weights
+    """
+    from llamafund_chain.store import Store, open_store
+    from llamafund_chain.store.base import is_cid
+    from llamafund_chain.store.fetching import check_mirror_location, fetch_file, fetch_manifest, fetch_tree, is_mirror
+    from llamafund_chain.store.web import without_secrets
+
+    mirrors = [location for location in locations if is_mirror(location)]
+    for location in mirrors:
+        check_mirror_location(location)
+    sources: list[Store] = []
+    for location in locations:
+        if is_mirror(location):
+            continue
+        if location.startswith(("pin:", "pin+")):
+            raise UsageError(
+                f"{without_secrets(location)!r} hands out no bytes",
+                "A pinning service only pins",
+                "Name gateways: --from gateway:…",
+            )
+        sources.append(open_store(location, link=link, report=_say))
+    if not sources:
+        raise UsageError(
+            "Nobody could give the manifest",
+            "Mirrors have files only",
+            "Add a directory, a Kubo node (kubo:…) or gateways (gateway:…)",
+        )
+    if is_cid(name):
+        if mirrors:
+            raise UsageError(
+                "A mirror cannot be asked for an address",
+                "It knows files by their paths, and only a manifest says which",
+                "Fetch the manifest's hash instead",
+            )
+        if out.is_dir():
+            raise UsageError(f"{str(out)!r} is a directory", "A CID is one file", "Give the file's name with --out")
+        source = fetch_file(sources, name, out, report=_say)
+        emit(
+            "fetch",
+            {"cid": name, "source": source, "out": str(out)},
+            rows((("file", str(out)), ("address", name), ("from", source))),
+            as_json=as_json,
+        )
+        return
+    if not _HASH.fullmatch(name):
+        raise UsageError(
+            f"{name[:100]!r} is neither a hash nor an address",
+            "A hash is 64 hexadecimal digits, an address a CIDv1 in base32",
+            "Copy it from the chain or from the manifest",
+        )
+    sha256 = name.lower().removeprefix("0x")
+    manifest = fetch_manifest(sources, sha256, report=_say)
+    with HashingProgress(f"Fetching {out.name}") as shown:
+        fetched, present = fetch_tree(
+            sources,
+            manifest,
+            out,
+            mirrors=mirrors,
+            hints=not no_mirrors,
+            total=shown.total,
+            progress=shown.advance,
+            report=_say,
+        )
+    facts: dict[str, JsonValue] = {
+        "manifest": sha256,
+        "manifest_schema": manifest.schema_,
+        "files_fetched": fetched,
+        "files_present": present,
+        "out": str(out),
+    }
+    lines = rows(
+        (
+            ("manifest", f"{sha256} ({manifest.schema_})"),
+            ("files", f"{fetched} fetched, {present} there already, all verified"),
+            ("in", str(out)),
+        )
+    )
+    emit("fetch", facts, lines, as_json=as_json)
+
+
+def _say(text: str) -> None:
+    note(f"note: {text}")

@@ -1,0 +1,135 @@
+"""What commands that hash files share: their options, and how far they are."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import click
+
+from llamafund_chain.cli.output import note
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from llamafund_chain.hashing import HashCache
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_CACHE_NAME = "hashes.sqlite"
+_PATIENCE = 1.0
+"""Seconds before anything is shown."""
+
+
+def jobs_option(command: F) -> F:
+    """`--jobs`, parameter `jobs`: a number of cores or null."""
+    return click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=None,
+        show_default="all that there are",
+        help="Cores to hash with.",
+    )(command)
+
+
+def cache_option(command: F) -> F:
+    """`--cache`, parameter `cache`: a path or null."""
+    return click.option(
+        "--cache",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        default=None,
+        help="Where digests are kept for the next time; files that have not changed since are not read again.",
+    )(command)
+
+
+def store_cache(store: str) -> Path | None:
+    """Where a store keeps the cache of what is hashed for it; null when the store is no directory."""
+    from llamafund_chain.store import LocalStore, open_store
+
+    return Path(store) / _CACHE_NAME if isinstance(open_store(store), LocalStore) else None
+
+
+def tell_problem(cache: HashCache | None) -> None:
+    """Say what is wrong with a cache, if anything is."""
+    if cache is not None and cache.problem is not None:
+        note(f"note: {cache.problem}. Everything was hashed")
+
+
+def tell_cached(cache: HashCache | None, cached: int, size: int) -> None:
+    """Say what was not read, or what is wrong with the cache."""
+    tell_problem(cache)
+    if cache is not None and cached:
+        note(
+            f"note: {cached} of {size} bytes were not read: says the cache {str(cache.path)!r}, their files have not "
+            "changed since they were hashed"
+        )
+
+
+class HashingProgress:
+    """How far hashing is, with throughput and time left: on standard error, on a terminal only, after a second.
+
+    Used as a context manager; what was shown is gone at the end of the block.
+
+    Args:
+        description: What is being done.
+    """
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+        self._total: int | None = None
+        self._done = 0
+        self._start = time.monotonic()
+        self._shown: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._shown is not None:
+            self._shown.stop()
+
+    def total(self, size: int) -> None:
+        """Set the number of bytes that will be read."""
+        self._total = size
+
+    def advance(self, count: int) -> None:
+        """Count bytes; from one thread at a time."""
+        self._done += count
+        if self._shown is not None:
+            self._shown.update(self._shown.task_ids[0], completed=self._done)
+        elif sys.stderr.isatty() and time.monotonic() - self._start > _PATIENCE:
+            self._shown = self._show()
+
+    def _show(self) -> Progress:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        from llamafund_chain.text import printable
+
+        shown = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        shown.add_task(printable(self._description, 60), total=self._total, completed=self._done)
+        shown.start()
+        return shown

@@ -1,0 +1,250 @@
+"""`llamafund manifest`: reading manifests, checking them, and writing them in other formats."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.options import HASH, json_option, stores_option
+from llamafund_chain.cli.output import emit, note, rows
+from llamafund_chain.cli.sources import read_source
+from llamafund_chain.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamafund_chain.manifests import Manifest
+
+_FILES_SHOWN = 20
+_FORMATS = ("croissant", "cyclonedx", "in-toto", "sha256sums")
+
+
+@click.group()
+def manifest() -> None:
+    """Read, check and export the manifests that hashes on chain stand for."""
+
+
+@manifest.command()
+@click.argument("source", metavar="FILE|HASH")
+@click.option("--files", "all_files", is_flag=True, help=f"Show every file, not the first {_FILES_SHOWN} only.")
+@stores_option
+@json_option
+def show(source: str, all_files: bool, stores: tuple[str, ...], as_json: bool) -> None:
+    """Print what a manifest says, every character of it visible.
+
+    FILE|HASH is a file, or the SHA-256 of a manifest in a store. A name in which something could hide is shown with
+    \\u{…} in place of control characters, invisible ones and letters that pass for others.
+
+    With --json: sha256, cid, bytes, manifest_schema, complete (false when listings are missing), file_count,
+    document (the manifest itself), files (null without --files), and look_alikes: groups of paths that differ only
+    in normal form, letter case or look.
+
+    \b
+    Example:
+      llamafund manifest show dataset.json --files
+    """
+    from llamafund_chain.manifests import EvidenceManifest, complete, parse_head
+    from llamafund_chain.store import MissingContentError
+
+    data, read = read_source(source, stores)
+    found: Manifest = parse_head(data)
+    if isinstance(found, EvidenceManifest) and not found.is_complete:
+        try:
+            found = complete(found, read)
+        except MissingContentError as error:
+            note(f"note: only what stands in the manifest itself can be shown. {error}")
+    emit("manifest show", _facts(found, data, all_files), _lines(found, data, all_files), as_json=as_json)
+
+
+@manifest.command()
+@click.argument("source", metavar="FILE|HASH")
+@click.option("--hash", "sha256", type=HASH, default=None, help="What it must hash to, as on chain.")
+@stores_option
+@json_option
+def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: bool) -> None:
+    """Check that a manifest is what it must be: canonical, of a known schema, with all its listings.
+
+    The exit code is 3 when it is not. The files that it names are not read; `llamafund verify` does that.
+
+    With --json: sha256, cid, bytes, manifest_schema, complete, file_count, document, files (null), look_alikes, valid.
+
+    \b
+    Example:
+      llamafund manifest check dataset.json --hash 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9
+    """
+    from llamafund_chain.manifests import parse
+
+    data, read = read_source(source, stores)
+    found = parse(data, sha256=sha256, read=read)
+    facts = {**_facts(found, data, all_files=False), "valid": True}
+    lines = [f"{found.sha256} is a valid {found.schema_}", *_look_alike_lines(found)]
+    emit("manifest check", facts, lines, as_json=as_json)
+
+
+@manifest.command()
+@click.argument("source", metavar="FILE|HASH")
+@click.option("--as", "format_name", type=click.Choice(_FORMATS), required=True, help="The format to write.")
+@click.option("--name", default=None, help="What the model or dataset is called; from its kind and hash by default.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to this file instead of standard output.",
+)
+@stores_option
+@json_option
+def export(
+    source: str, format_name: str, name: str | None, out: Path | None, stores: tuple[str, ...], as_json: bool
+) -> None:
+    """Write a manifest in a format that other tools read.
+
+    \b
+    croissant   Croissant 1.0 (JSON-LD), for datasets
+    cyclonedx   CycloneDX 1.6 ML-BOM, for weights
+    in-toto     in-toto Statement v1 with OpenSSF Model Signing's predicate, unsigned
+    sha256sums  what sha256sum --check reads
+
+    The same manifest always gives the same bytes. With --json: format, media_type, manifest, and text (the export),
+    or file with --out.
+
+    \b
+    Example:
+      llamafund manifest export weights.json --as cyclonedx --name my-model --out my-model.cdx.json
+    """
+    from llamafund_chain.exports import FORMATS
+    from llamafund_chain.exports import export as write
+    from llamafund_chain.files import write_file
+    from llamafund_chain.manifests import parse
+
+    data, read = read_source(source, stores)
+    found = parse(data, read=read)
+    exported = write(found, format_name, name=name)
+    text = exported.decode("utf-8")
+    if out is not None:
+        write_file(out, exported)
+    elif not as_json:
+        # As it is: it is a document for programs, and `printable` would change it.
+        if _is_terminal() and not text.replace("\n", "").isprintable():
+            raise UsageError(
+                "Its file names hold characters that steer a terminal",
+                "What is shown here could differ from what it says",
+                "Write it to a file with --out, or pipe it into a program",
+            )
+        click.echo(text, nl=False)
+        return
+    facts: dict[str, JsonValue] = {
+        "format": format_name,
+        "media_type": FORMATS[format_name].media_type,
+        "manifest": found.sha256,
+        "file": None if out is None else str(out),
+        "text": text if out is None else None,
+    }
+    emit("manifest export", facts, [f"Wrote {len(exported)} bytes to {out}"], as_json=as_json)
+
+
+@manifest.command()
+@click.argument("name", metavar="[NAME]", required=False)
+@json_option
+def schema(name: str | None, as_json: bool) -> None:
+    """Print the JSON Schema (draft 2020-12) of a kind of manifest, or the names of all kinds.
+
+    NAME is what a manifest's field "schema" says, or the kind alone.
+
+    With --json: names, or name and json_schema.
+
+    \b
+    Example:
+      llamafund manifest schema dataset
+    """
+    import json
+
+    from llamafund_chain.manifests.schemas import schema_names, schema_text
+
+    if name is None:
+        emit("manifest schema", {"names": list[JsonValue](schema_names())}, schema_names(), as_json=as_json)
+        return
+    text = schema_text(name)
+    if as_json:
+        document = json.loads(text)
+        emit("manifest schema", {"name": document["$id"], "json_schema": document}, (), as_json=True)
+        return
+    click.echo(text, nl=False)
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _facts(found: Manifest, data: bytes, all_files: bool) -> dict[str, JsonValue]:
+    from llamafund_chain.hashing import raw_cid
+    from llamafund_chain.manifests import EvidenceManifest, look_alikes
+
+    is_evidence = isinstance(found, EvidenceManifest)
+    entries = found.files if isinstance(found, EvidenceManifest) else ()
+    files: list[JsonValue] = [entry.model_dump(mode="json") for entry in entries] if all_files else []
+    groups: list[JsonValue] = [list[JsonValue](group) for group in look_alikes(entry.path for entry in entries)]
+    return {
+        "sha256": found.sha256,
+        "cid": raw_cid(found.sha256),
+        "bytes": len(data),
+        "manifest_schema": found.schema_,
+        "complete": found.is_complete if isinstance(found, EvidenceManifest) else True,
+        "file_count": found.file_count if isinstance(found, EvidenceManifest) else None,
+        "document": found.document(),
+        "files": files if all_files and is_evidence else None,
+        "look_alikes": groups,
+    }
+
+
+def _lines(found: Manifest, data: bytes, all_files: bool) -> Iterator[str]:
+    from llamafund_chain.hashing import raw_cid
+    from llamafund_chain.manifests import EvidenceManifest, shown_path
+
+    pairs = [
+        ("manifest", found.sha256),
+        ("address", raw_cid(found.sha256)),
+        ("schema", found.schema_),
+        ("bytes", str(len(data))),
+    ]
+    document = {name: value for name, value in found.document().items() if name not in ("schema", "files", "listings")}
+    pairs += _flat(document, "")
+    if isinstance(found, EvidenceManifest):
+        beside = f", listed in {len(found.listings)} further manifests" if found.listings else ""
+        pairs.append(("files", f"{found.file_count}{beside}"))
+    yield from rows(pairs)
+    if not isinstance(found, EvidenceManifest):
+        return
+    shown = found.files if all_files else found.files[:_FILES_SHOWN]
+    width = max((len(str(entry.size)) for entry in shown), default=0)
+    for entry in shown:
+        yield f"  {entry.sha256}  {entry.size:>{width}}  {shown_path(entry.path)}"
+    if len(shown) < len(found.files):
+        yield f"  and {len(found.files) - len(shown)} more: --files shows them all"
+    yield from _look_alike_lines(found)
+
+
+def _look_alike_lines(found: Manifest) -> Iterator[str]:
+    from llamafund_chain.manifests import EvidenceManifest, look_alikes, shown_path
+
+    if isinstance(found, EvidenceManifest):
+        for group in look_alikes(entry.path for entry in found.files):
+            names = ", ".join(map(shown_path, group[:_FILES_SHOWN]))
+            yield f"note: {len(group)} paths can be taken for one another, and some systems cannot hold both: {names}"
+
+
+def _flat(value: JsonValue, name: str) -> list[tuple[str, str]]:
+    """A document as names and values, the names of inner values joined by dots."""
+    from llamafund_chain.manifests import shown_path
+
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = [(str(place), item) for place, item in enumerate(value)]
+    else:
+        return [(name, value if isinstance(value, str) else "none" if value is None else str(value).lower())]
+    if not inner:
+        return [(name, "none")]
+    return [pair for key, item in inner for pair in _flat(item, f"{name}.{shown_path(key)}".lstrip("."))]

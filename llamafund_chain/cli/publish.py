@@ -1,0 +1,211 @@
+"""`llamafund publish`: a directory to any number of places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.hashing import HashingProgress, cache_option, jobs_option, store_cache, tell_cached
+from llamafund_chain.cli.options import json_option
+from llamafund_chain.cli.output import emit, note, rows
+from llamafund_chain.errors import LlamafundError, UsageError
+
+if TYPE_CHECKING:
+    from llamafund_chain.hashing import HashCache
+    from llamafund_chain.manifests import EvidenceManifest, FileEntry, Listing
+    from llamafund_chain.store.publishing import Outcome, Published
+
+
+@click.command(short_help="Send a directory to stores, nodes and pinning services.")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIRECTORY")
+@click.option(
+    "--to",
+    "locations",
+    metavar="LOCATION",
+    multiple=True,
+    required=True,
+    help="Where to; repeatable. See the kinds of locations below.",
+)
+@click.option(
+    "--manifest",
+    "manifest_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A manifest that names the files; a listing of all files in the directory is made without it.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write the manifest to this file; sha256sum of it prints the hash.",
+)
+@click.option(
+    "--link",
+    is_flag=True,
+    help="Put hard links into local stores instead of copies, where the file system allows it. The files become "
+    "read-only.",
+)
+@jobs_option
+@cache_option
+@click.option("--no-cache", is_flag=True, help="Hash every byte, whatever was hashed before.")
+@json_option
+def publish(
+    directory: Path,
+    locations: tuple[str, ...],
+    manifest_file: Path | None,
+    out: Path | None,
+    link: bool,
+    jobs: int | None,
+    cache: Path | None,
+    no_cache: bool,
+    as_json: bool,
+) -> None:
+    """Send the files in DIRECTORY, and the manifest that names them, to each LOCATION, and pin them there.
+
+    Prints the manifest's hash, which `llamafund fetch` takes, and what each place got. A place that fails is given up
+    and the others go on; the exit code is then that of the first failure. Run it again to go on where it was: what a
+    place has already is not sent twice.
+
+    \b
+    Kinds of locations:
+      DIRECTORY                     a local store; write ./NAME where a name looks like another kind
+      kubo:http://127.0.0.1:5001    the RPC interface of a Kubo node
+      pin:https://HOST/PATH         an IPFS pinning service; it fetches from a node that others can reach
+      car:FILE                      a CAR file (version 1) for `ipfs dag import`
+
+    Plain HTTP to other machines is refused unless +insecure stands before the colon: kubo+insecure:http://…. Tokens are
+    never part of a location. They stand in the file that LLAMAFUND_CREDENTIALS names, a line for each server:
+    https://HOST bearer TOKEN, or https://HOST basic USER:PASSWORD. LLAMAFUND_KUBO_TOKEN and LLAMAFUND_PIN_TOKEN are
+    for servers without a line.
+
+    With --json: manifest, cid, manifest_schema, files, bytes, and places, each with location, bytes_sent,
+    bytes_present, pinned, seconds, and error (null when everything is there).
+
+    \b
+    Example:
+      llamafund publish ./weights --to ./store --to kubo:http://127.0.0.1:5001 --to car:weights.car
+    """
+    from llamafund_chain.files import write_file
+    from llamafund_chain.hashing import raw_cid
+    from llamafund_chain.store.publishing import publish as run_publish
+
+    if cache is not None and no_cache:
+        raise UsageError("--cache and --no-cache contradict each other", remedy="Leave one of them out")
+    if manifest_file is None:
+        manifest, files = _list(directory, None if no_cache else cache or _cache_beside(locations), jobs)
+    else:
+        manifest, files = _read(manifest_file)
+    size = sum(entry.size for entry in files)
+    with HashingProgress(f"Publishing {directory.name}") as shown:
+        shown.total(size)
+        published = run_publish(directory, manifest, files, locations, link=link, progress=shown.advance, report=_say)
+    if out is not None:
+        write_file(out, manifest.to_bytes())
+    places: list[JsonValue] = [_facts(outcome) for outcome in published.outcomes]
+    facts: dict[str, JsonValue] = {
+        "manifest": published.sha256,
+        "cid": raw_cid(published.sha256),
+        "manifest_schema": manifest.schema_,
+        "files": published.files,
+        "bytes": published.size,
+        "places": places,
+    }
+    emit("publish", facts, _lines(published), as_json=as_json)
+    failed = [outcome.problem for outcome in published.outcomes if outcome.problem is not None]
+    if failed:
+        raise _summary(failed, len(published.outcomes))
+
+
+def _list(
+    directory: Path, cache: Path | None, jobs: int | None
+) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
+    from llamafund_chain.hashing import HashCache, hash_tree
+    from llamafund_chain.store.publishing import list_directory
+
+    known: HashCache | None = None if cache is None else HashCache(cache)
+    with HashingProgress(f"Hashing {directory.name}") as shown:
+        tree = hash_tree(directory, progress=shown.advance, total=shown.total, jobs=jobs, cache=known)
+    tell_cached(known, tree.cached, tree.content.size)
+    return list_directory(tree.files), tree.files
+
+
+def _read(path: Path) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
+    from llamafund_chain.cli.sources import read_file
+    from llamafund_chain.manifests import EvidenceManifest, parse
+
+    manifest = parse(read_file(path))
+    if not isinstance(manifest, EvidenceManifest):
+        raise UsageError(
+            f"{str(path)!r} is a {manifest.schema_}",
+            "It names no files that could be published by it",
+            "Leave --manifest out to publish everything in the directory",
+        )
+    return manifest, manifest.files
+
+
+def _cache_beside(locations: Sequence[str]) -> Path | None:
+    for location in locations:
+        if not location.startswith("car:"):
+            place = store_cache(location)
+            if place is not None:
+                return place
+    return None
+
+
+def _say(text: str) -> None:
+    note(f"note: {text}")
+
+
+def _facts(outcome: Outcome) -> JsonValue:
+    return {
+        "location": outcome.location,
+        "bytes_sent": outcome.sent,
+        "bytes_present": outcome.present,
+        "pinned": outcome.pinned,
+        "seconds": f"{outcome.seconds:.3f}",
+        "error": None if outcome.problem is None else str(outcome.problem),
+    }
+
+
+def _lines(published: Published) -> Iterator[str]:
+    from llamafund_chain.hashing import raw_cid
+
+    yield from rows(
+        (
+            ("manifest", published.sha256),
+            ("address", raw_cid(published.sha256)),
+            ("files", f"{published.files}, {published.size} bytes"),
+        )
+    )
+    yield ""
+    table = [("place", "sent", "there already", "pinned", "seconds", "")]
+    table += [
+        (
+            outcome.location,
+            str(outcome.sent),
+            str(outcome.present),
+            str(outcome.pinned),
+            f"{outcome.seconds:.1f}",
+            "complete" if outcome.problem is None else "FAILED",
+        )
+        for outcome in published.outcomes
+    ]
+    widths = [max(len(row[column]) for row in table) for column in range(5)]
+    for first, *rest, last in table:
+        cells = [f"{first:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True))]
+        yield "  ".join([*cells, last]).rstrip()
+
+
+def _summary(failed: Sequence[LlamafundError], places: int) -> LlamafundError:
+    first = failed[0]
+    summary = LlamafundError(
+        f"{len(failed)} of {places} places do not have everything; the first one said: {first.what}",
+        first.why,
+        first.remedy or "Run it again to go on",
+    )
+    summary.exit_code = first.exit_code
+    return summary

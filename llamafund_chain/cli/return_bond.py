@@ -1,0 +1,81 @@
+"""`llamafund return-bond`: take back the bonds of challenges that nobody answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.errors import LlamafundError
+
+if TYPE_CHECKING:
+    from llamafund_chain.campaign import OpenChallenge
+    from llamafund_chain.chain import Receipt
+
+
+@click.command(name="return-bond", short_help="Take back bonds that nobody earned.")
+@click.argument("address", type=ADDRESS, metavar="ADDRESS")
+@click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send them to another address.")
+@rpc_option
+@wallet_options
+@json_option
+def return_bond(
+    address: str,
+    recipient: str | None,
+    rpc: str,
+    wallet: str | None,
+    keystore: Path,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Take back the bonds of the wallet's open challenges once the campaign at ADDRESS has failed.
+
+    \b
+    Example:
+      llamafund return-bond 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet ada
+    """
+    from llamafund_chain.cli.output import emit, note, progress
+    from llamafund_chain.cli.shared import open_campaign
+    from llamafund_chain.terms import Status
+    from llamafund_chain.tokens import COIN
+
+    client = open_campaign(rpc, address)
+    status = client.state().status
+    if status is not Status.FAILED:
+        raise LlamafundError(
+            "No bond comes back now",
+            f"The campaign is {status.label}; a bond waits for an answer until the campaign completes or fails",
+        )
+    account = unlock(wallet, keystore, passphrase_file)
+    mine = [one for one in client.open_challenges() if one.challenger == account.address and one.bond]
+    if not mine:
+        raise LlamafundError(
+            f"{account.address} has no bond to take back", "Its challenges were answered, or their bonds were returned"
+        )
+    target = recipient or account.address
+    receipts: list[tuple[OpenChallenge, Receipt]] = []
+    try:
+        for one in mine:
+            receipts.append((one, client.return_bond(account, one.chunk, recipient)))
+            progress(f"Returned the bond for chunk {one.chunk}")
+    except LlamafundError:
+        for one, receipt in receipts:
+            note(f"Returned before the error: {COIN.format(one.bond)} for chunk {one.chunk} in 0x{receipt.tx_hash}")
+        raise
+    facts: dict[str, JsonValue] = {
+        "chain": client.connection.caip2,
+        "campaign": client.address,
+        "recipient": target,
+        "returned": [
+            {"chunk": one.chunk, "bond": COIN.plain(one.bond), "transaction": receipt.tx_hash}
+            for one, receipt in receipts
+        ],
+    }
+    lines = [
+        f"Returned {COIN.format(one.bond)} for chunk {one.chunk} to {target} in transaction 0x{receipt.tx_hash}"
+        for one, receipt in receipts
+    ]
+    emit("return-bond", facts, lines, as_json=as_json)

@@ -1,0 +1,263 @@
+"""`llamafund store`: looking after a store."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.options import json_option, store_option
+from llamafund_chain.cli.output import emit, rows
+from llamafund_chain.errors import UsageError, VerificationError
+
+if TYPE_CHECKING:
+    from llamafund_chain.store import LocalStore
+
+_HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+
+
+@click.group()
+def store() -> None:
+    """Look after a store: pins, garbage, and CAR files."""
+
+
+@store.command()
+@store_option
+@json_option
+def pins(store: str, as_json: bool) -> None:
+    """List the addresses that are pinned.
+
+    With --json: store, pins (addresses).
+
+    \b
+    Example:
+      llamafund store pins --store ./store
+    """
+    from llamafund_chain.store import open_store
+
+    opened = open_store(store)
+    found = sorted(opened.pins())
+    listed: list[JsonValue] = list(found)
+    emit("store pins", {"store": opened.location, "pins": listed}, found or ["Nothing is pinned"], as_json=as_json)
+
+
+@store.command()
+@click.argument("names", metavar="HASH|CID", nargs=-1, required=True)
+@store_option
+@json_option
+def pin(names: tuple[str, ...], store: str, as_json: bool) -> None:
+    """Keep contents for good. A HASH stands for the manifest alone, not for the files that it names.
+
+    With --json: store, pinned (addresses).
+
+    \b
+    Example:
+      llamafund store pin bafkreiexnk5yj67l4zhoycij2fniixnhwphpahih7oqhyiqkcgn36tkemi
+    """
+    from llamafund_chain.store import open_store
+
+    opened = open_store(store)
+    cids = [_address(name) for name in names]
+    for cid in cids:
+        opened.pin(cid)
+    listed: list[JsonValue] = list(cids)
+    emit("store pin", {"store": opened.location, "pinned": listed}, [f"Pinned {cid}" for cid in cids], as_json=as_json)
+
+
+@store.command()
+@click.argument("names", metavar="HASH|CID", nargs=-1, required=True)
+@store_option
+@json_option
+def unpin(names: tuple[str, ...], store: str, as_json: bool) -> None:
+    """No longer keep contents for good. A HASH stands for the manifest alone.
+
+    With --json: store, unpinned (addresses).
+
+    \b
+    Example:
+      llamafund store unpin bafkreiexnk5yj67l4zhoycij2fniixnhwphpahih7oqhyiqkcgn36tkemi
+    """
+    from llamafund_chain.store import open_store
+
+    opened = open_store(store)
+    cids = [_address(name) for name in names]
+    for cid in cids:
+        opened.unpin(cid)
+    listed: list[JsonValue] = list(cids)
+    emit(
+        "store unpin",
+        {"store": opened.location, "unpinned": listed},
+        [f"Unpinned {cid}" for cid in cids],
+        as_json=as_json,
+    )
+
+
+@store.command()
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    default=3600.0,
+    show_default=True,
+    help="Spare what was put there more recently and may be about to be pinned.",
+)
+@store_option
+@json_option
+def gc(grace: float, store: str, as_json: bool) -> None:
+    """Remove from a local store what nobody has pinned, and what killed programs left unfinished.
+
+    What is pinned is never removed. Refused while another program writes to the store.
+
+    With --json: store, removed (addresses), bytes_freed, unfinished (files of killed programs), spared.
+
+    \b
+    Example:
+      llamafund store gc --store ./store
+    """
+    if not math.isfinite(grace):
+        raise UsageError(f"--grace {grace} is not a number of seconds", remedy="Give one, for example 3600")
+    opened = _local(store)
+    done = opened.gc(grace=grace)
+    removed: list[JsonValue] = list(done.removed)
+    facts: dict[str, JsonValue] = {
+        "store": opened.location,
+        "removed": removed,
+        "bytes_freed": done.freed,
+        "unfinished": done.unfinished,
+        "spared": done.spared,
+    }
+    lines = rows(
+        (
+            ("removed", f"{len(done.removed)} contents that nobody pinned, {done.unfinished} unfinished files"),
+            ("freed", f"{done.freed} bytes"),
+            ("spared", f"{done.spared} that are younger than {grace:g} seconds"),
+        )
+    )
+    emit("store gc", facts, lines, as_json=as_json)
+
+
+@store.command(name="export")
+@click.argument("names", metavar="HASH|CID", nargs=-1, required=True)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", required=True, help="The CAR file."
+)
+@store_option
+@json_option
+def export_(names: tuple[str, ...], out: Path, store: str, as_json: bool) -> None:
+    """Write contents of a local store into a CAR file (version 1), for `ipfs dag import` or for a disk in the post.
+
+    A HASH stands for a manifest, its listings and all the files that it names; a CID for that content alone.
+
+    With --json: store, roots (addresses), out.
+
+    \b
+    Example:
+      llamafund store export 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9 --out weights.car
+    """
+    from llamafund_chain.store.archive import export_car
+
+    opened = _local(store)
+    cids: list[str] = []
+    for name in names:
+        cids += _all_of(opened, name) if _HASH.fullmatch(name) else [_address(name)]
+    cids = list(dict.fromkeys(cids))
+    export_car(opened, cids, out)
+    listed: list[JsonValue] = list(cids)
+    emit(
+        "store export",
+        {"store": opened.location, "roots": listed, "out": str(out)},
+        rows((("file", str(out)), ("contents", str(len(cids))))),
+        as_json=as_json,
+    )
+
+
+@store.command(name="import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@click.option("--no-pin", is_flag=True, help="Do not pin what is put into the store.")
+@store_option
+@json_option
+def import_(file: Path, no_pin: bool, store: str, as_json: bool) -> None:
+    """Put the files in a CAR file (version 1) into a local store. Every block is verified before anything is put.
+
+    The exit code is 3 when blocks of a file are missing; the complete files are put all the same.
+
+    With --json: store, files and incomplete (addresses), other (nodes that are no files, such as directories).
+
+    \b
+    Example:
+      llamafund store import weights.car --store ./store
+    """
+    from llamafund_chain.store.archive import import_car
+
+    opened = _local(store)
+    done = import_car(file, opened)
+    if not no_pin:
+        for cid in done.files:
+            opened.pin(cid)
+    files: list[JsonValue] = list(done.files)
+    incomplete: list[JsonValue] = list(done.incomplete)
+    facts: dict[str, JsonValue] = {
+        "store": opened.location,
+        "files": files,
+        "incomplete": incomplete,
+        "other": done.other,
+    }
+    lines = rows(
+        (
+            ("put", f"{len(done.files)} files" + ("" if no_pin else ", all pinned")),
+            ("incomplete", str(len(done.incomplete))),
+            ("no files", f"{done.other} nodes"),
+        )
+    )
+    emit("store import", facts, lines, as_json=as_json)
+    if done.incomplete:
+        raise VerificationError(
+            f"{str(file)!r} lacks blocks of {done.incomplete[0]} and of {len(done.incomplete) - 1} other files",
+            "It was cut, or exported only in part",
+            "Export it again with everything",
+        )
+
+
+def _local(location: str) -> LocalStore:
+    from llamafund_chain.store import LocalStore, open_store
+
+    opened = open_store(location)
+    if not isinstance(opened, LocalStore):
+        raise UsageError(
+            f"{location!r} is not a directory",
+            "This works on local stores; nodes and services collect their garbage themselves",
+            "Give a directory with --store",
+        )
+    return opened
+
+
+def _address(name: str) -> str:
+    from llamafund_chain.hashing import raw_cid
+    from llamafund_chain.store.base import check_cid
+
+    if _HASH.fullmatch(name):
+        return raw_cid(name.lower().removeprefix("0x"))
+    check_cid(name)
+    return name
+
+
+def _all_of(opened: LocalStore, name: str) -> list[str]:
+    """The addresses of a manifest, its listings and its files."""
+    from llamafund_chain.hashing import raw_cid
+    from llamafund_chain.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, Listing, all_files, parse_head
+
+    cids: list[str] = []
+
+    def read(sha256: str) -> bytes:
+        cids.append(raw_cid(sha256))
+        return opened.read(cids[-1], limit=MAX_MANIFEST_BYTES)
+
+    sha256 = name.lower().removeprefix("0x")
+    manifest = parse_head(read(sha256), sha256=sha256)
+    if isinstance(manifest, (EvidenceManifest, Listing)):
+        cids += [entry.cid for entry in all_files(manifest, read)]
+    return cids

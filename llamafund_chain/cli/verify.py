@@ -1,0 +1,125 @@
+"""`llamafund verify`: a directory against a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.hashing import HashingProgress, cache_option, jobs_option, tell_cached
+from llamafund_chain.cli.options import json_option, stores_option
+from llamafund_chain.cli.output import emit, rows
+
+if TYPE_CHECKING:
+    from llamafund_chain.hashing import TreeComparison
+
+
+@click.command(short_help="Compare a directory's files with a manifest.")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIRECTORY")
+@click.option(
+    "--manifest",
+    "source",
+    required=True,
+    metavar="FILE|HASH",
+    help="The manifest, or its SHA-256 when it is in a store.",
+)
+@jobs_option
+@cache_option
+@stores_option
+@json_option
+def verify(
+    directory: Path, source: str, jobs: int | None, cache: Path | None, stores: tuple[str, ...], as_json: bool
+) -> None:
+    """Read every file in DIRECTORY and compare it with a manifest: size, SHA-256, address, and the content root.
+
+    Names each file that is missing, there in addition, changed, or renamed (a missing file's bytes under another
+    path). The exit code is 3 when anything differs, also when the manifest contradicts itself.
+
+    Everything is read unless --cache says where digests are kept: a cache believes the file system's times and does
+    not see bytes that went bad on the disk.
+
+    With --json: manifest, manifest_schema, verified, files and bytes (those that are as they should be), cached (bytes
+    that were not read), missing and extra (paths), changed (path, expected_size, actual_size, expected_sha256,
+    actual_sha256 or null), renamed (expected_path, actual_path), and contradictions (in words).
+
+    \b
+    Example:
+      llamafund verify weights --manifest 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9
+    """
+    from llamafund_chain.cli.sources import read_source
+    from llamafund_chain.errors import UsageError, VerificationError
+    from llamafund_chain.hashing import HashCache, compare_tree
+    from llamafund_chain.manifests import EvidenceManifest, Listing, all_files, parse_head
+
+    data, read = read_source(source, stores)
+    manifest = parse_head(data)
+    if not isinstance(manifest, EvidenceManifest | Listing):
+        raise UsageError(
+            f"Manifest {manifest.sha256} is a {manifest.schema_}",
+            "It names no files",
+            "Give the manifest of a dataset, a checkpoint, weights or a directory",
+        )
+    files = tuple(all_files(manifest, read))
+    content = manifest.content if isinstance(manifest, EvidenceManifest) else None
+    known = None if cache is None else HashCache(cache)
+    with HashingProgress(f"Verifying {directory.name}") as shown:
+        found = compare_tree(
+            directory, files, content, progress=shown.advance, total=shown.total, jobs=jobs, cache=known
+        )
+    tell_cached(known, found.cached, sum(entry.size for entry in files))
+    facts: dict[str, JsonValue] = {
+        "manifest": manifest.sha256,
+        "manifest_schema": manifest.schema_,
+        "verified": found.matches,
+        "files": found.files,
+        "bytes": found.size,
+        "cached": found.cached,
+        "missing": list(found.missing),
+        "extra": list(found.extra),
+        "changed": [
+            {
+                "path": file.path,
+                "expected_size": file.expected_size,
+                "actual_size": file.actual_size,
+                "expected_sha256": file.expected_sha256,
+                "actual_sha256": file.actual_sha256,
+            }
+            for file in found.changed
+        ],
+        "renamed": [{"expected_path": old, "actual_path": new} for old, new in found.renamed],
+        "contradictions": list(found.contradictions),
+    }
+    lines = rows(
+        (
+            ("manifest", f"{manifest.sha256} ({manifest.schema_})"),
+            ("as it says", f"{found.files} of {len(files)} files, {found.size} bytes"),
+        )
+    )
+    emit("verify", facts, [*lines, *_differences(found)], as_json=as_json)
+    if not found.matches:
+        raise VerificationError(
+            f"{str(directory)!r} is not what manifest {manifest.sha256} says: {found.differences} differences",
+            "" if as_json else "They are listed above",
+            "Fetch the files again, or ask whoever published the manifest",
+        )
+
+
+def _differences(found: TreeComparison) -> Iterator[str]:
+    from llamafund_chain.manifests import shown_path
+
+    for path in found.missing:
+        yield f"missing   {shown_path(path)}"
+    for path in found.extra:
+        yield f"extra     {shown_path(path)}"
+    for file in found.changed:
+        if file.actual_sha256 is None:
+            yield f"changed   {shown_path(file.path)}: {file.actual_size} bytes, not {file.expected_size}"
+        else:
+            yield f"changed   {shown_path(file.path)}: SHA-256 {file.actual_sha256}, not {file.expected_sha256}"
+    for old, new in found.renamed:
+        yield f"renamed   {shown_path(old)} is now {shown_path(new)}"
+    for text in found.contradictions:
+        yield f"manifest  contradicts itself: {text}"

@@ -1,0 +1,240 @@
+"""`llamafund watch`: stand guard over a campaign's challenges."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.answer import max_fee_option
+from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, stores_option, unlock, wallet_options
+from llamafund_chain.errors import LlamafundError
+
+if TYPE_CHECKING:
+    from llamafund_chain.campaign import CampaignClient
+    from llamafund_chain.possession import Demands, Guard, Outcome
+
+Say = Callable[[str, dict[str, JsonValue], str], None]
+
+STALE_AFTER = 600.0
+"""Seconds without a new block after which a node has stopped; no chain that is used is so slow."""
+
+_LONGEST_WAIT = 600.0
+
+
+@click.command(short_help="Keep answering challenges, and warn.")
+@click.argument("address", type=ADDRESS, metavar="ADDRESS")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.05, 3_600),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to look.",
+)
+@click.option(
+    "--heartbeat",
+    type=click.FloatRange(0),
+    default=3_600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to say that all is well.",
+)
+@click.option("--once", is_flag=True, help="Look once and end, for cron; the exit code is 1 when one stays open.")
+@max_fee_option
+@rpc_option
+@stores_option
+@wallet_options
+@json_option
+def watch(
+    address: str,
+    interval: float,
+    heartbeat: float,
+    once: bool,
+    max_fee: str | None,
+    rpc: str,
+    stores: tuple[str, ...],
+    wallet: str | None,
+    keystore: Path,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Guard the campaign at ADDRESS: answer its challenges as they come, until it has finally completed or failed.
+
+    The wallet should be the guard's alone: what waits of its transactions is replaced where it hinders an answer.
+    Without a wallet it only warns. With --json each event is one line of JSON. After an error it tries again, ever
+    more slowly; Ctrl-C ends the watch. The exit code is 1 when the campaign has failed.
+
+    \b
+    Example:
+      llamafund watch 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
+    """
+    from llamafund_chain.cli.output import event, note
+    from llamafund_chain.cli.shared import open_campaign
+    from llamafund_chain.possession import Guard
+    from llamafund_chain.store import open_store
+    from llamafund_chain.tokens import COIN
+
+    most = None if max_fee is None else COIN.parse(max_fee)
+    client = open_campaign(rpc, address)
+    account = unlock(wallet, keystore, passphrase_file) if wallet else None
+    if account is None:
+        note("No wallet was named: challenges are reported, not answered.")
+    guard = Guard(client, account, [open_store(store) for store in stores], max_fee=most, replace=True)
+
+    def say(kind: str, facts: dict[str, JsonValue], sentence: str) -> None:
+        event("watch", {"event": kind, "campaign": client.address, **facts}, sentence, as_json=as_json)
+
+    say("watching", {}, f"Watching {client.address}")
+    _Watch(client, guard, say, interval, heartbeat).run(once=once)
+
+
+@dataclass
+class _Watch:
+    """One watch, with what it remembers between looks.
+
+    Attributes:
+        troubles: How many looks in a row did not go well.
+        told: Whether it was said that the campaign has ended, though not finally.
+    """
+
+    client: CampaignClient
+    guard: Guard
+    say: Say
+    interval: float
+    heartbeat: float
+    troubles: int = 0
+    told: bool = False
+    _block: int = -1
+    _block_seen: float = field(default_factory=time.monotonic)
+    _beaten: float = field(default_factory=time.monotonic)
+
+    def run(self, *, once: bool) -> None:
+        """Look until the campaign has ended.
+
+        Raises:
+            LlamafundError: The campaign has failed; or with `once`, something is not as it should be.
+        """
+        while not self._look(once=once):
+            threading.Event().wait(self._pause())
+
+    def _look(self, *, once: bool) -> bool:
+        """Answer what can be answered, and tell; whether the watch is over."""
+        from llamafund_chain.terms import Status
+
+        well = True
+        try:
+            for outcome in self.guard.settle():
+                well &= self._tell(outcome)
+            demands = self.guard.look()
+            standstill = self._standstill(demands)
+            final = self._is_final(demands)
+        except LlamafundError as error:
+            if once:
+                raise
+            self._warn(error)
+            self.troubles += 1
+            return False
+        if standstill is not None:
+            self._warn(standstill)
+        self.troubles = 0 if well and standstill is None else self.troubles + 1
+        if final:
+            label = demands.status.label
+            self.say("ended", {"status": label}, f"The campaign has {label.lower()}: nothing is left to guard")
+        if demands.status is Status.FAILED and (final or once):
+            raise LlamafundError("The campaign has failed", "Backers are refunded what was not released")
+        if once and standstill is not None:
+            raise standstill
+        if once and demands.challenges:
+            raise LlamafundError(
+                f"{len(demands.challenges)} challenges stay open", "What stood in the way is said above"
+            )
+        if once or final:
+            return True
+        self._beat(demands)
+        return False
+
+    def _pause(self) -> float:
+        """Seconds until the next look; twice as long after each that did not go well."""
+        return min(self.interval * 2.0 ** min(self.troubles, 16), max(self.interval, _LONGEST_WAIT))
+
+    def _tell(self, outcome: Outcome) -> bool:
+        """Say what happened; whether it is well."""
+        from llamafund_chain.possession import Answer, Opened
+        from llamafund_chain.times import duration, when
+        from llamafund_chain.tokens import COIN
+
+        if isinstance(outcome, Opened):
+            one = outcome.challenge
+            by = one.answer_by(self.client.terms)
+            self.say(
+                "open",
+                {"chunk": one.chunk, "bond": COIN.plain(one.bond), "answer_by": by},
+                f"Chunk {one.chunk} is demanded: to be shown before {when(by)}, in {duration(by - outcome.now)}",
+            )
+        elif isinstance(outcome, Answer):
+            self.say(
+                "answered",
+                {"chunk": outcome.challenge.chunk, "transaction": outcome.receipt.tx_hash},
+                f"Answered chunk {outcome.challenge.chunk} in transaction 0x{outcome.receipt.tx_hash}",
+            )
+        else:
+            self._warn(outcome.problem)
+            return False
+        return True
+
+    def _warn(self, problem: LlamafundError) -> None:
+        self.say("warning", {"problem": str(problem)}, f"Warning: {problem}")
+
+    def _standstill(self, demands: Demands) -> LlamafundError | None:
+        """What is wrong with a node that shows no new blocks: what happens on the chain cannot be seen through it."""
+        from llamafund_chain.times import duration
+
+        now = time.monotonic()
+        if demands.block != self._block:
+            self._block, self._block_seen = demands.block, now
+        age = max(time.time() - demands.now, now - self._block_seen)
+        if age < STALE_AFTER:
+            return None
+        return LlamafundError(
+            f"The node stands still: its latest block, {demands.block}, is {duration(int(age))} old",
+            "Challenges made since then cannot be seen",
+            "Check it, or name another with --rpc",
+        )
+
+    def _is_final(self, demands: Demands) -> bool:
+        """Whether the campaign has ended in a block that no reorganisation undoes."""
+        from llamafund_chain.errors import NotFinalError
+        from llamafund_chain.terms import Status
+
+        if demands.status not in (Status.COMPLETED, Status.FAILED):
+            self.told = False
+            return False
+        try:
+            block = self.client.connection.block("finalized").number
+            final = self.client.exists_at(block) and self.client.status(block) is demands.status
+        except NotFinalError:
+            final = False
+        if not final and not self.told:
+            self.told = True
+            label = demands.status.label
+            self.say("ending", {"status": label}, f"The campaign has {label.lower()}, which is not final yet")
+        return final
+
+    def _beat(self, demands: Demands) -> None:
+        from llamafund_chain.times import when
+
+        now = time.monotonic()
+        if now - self._beaten >= self.heartbeat:
+            self._beaten = now
+            self.say(
+                "heartbeat",
+                {"block": demands.block, "block_time": demands.now, "open": len(demands.challenges)},
+                f"On guard at block {demands.block}, {when(demands.now)}; {len(demands.challenges)} challenges open",
+            )

@@ -1,0 +1,204 @@
+r"""Paths of files in a manifest: which ones there may be, in what order, and how a person sees them.
+
+A path is the bytes of its UTF-8, nothing else. It is never normalised: a tree may hold `é` as one character and as
+two, because file systems may, and two names that differ only in that are two files. Where a person could take one
+for the other, `shown_path` writes the characters as `\u{…}` and `look_alikes` names the pair.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+
+MAX_PATH_BYTES = 1024
+"""Longest path, UTF-8."""
+
+MAX_COMPONENT_BYTES = 255
+"""Longest name of a file or directory, UTF-8: what common file systems hold."""
+
+PATH_PATTERN = r"^(?!\.{1,2}(?:/|(?![\s\S])))[^/\\\u0000]+(?:/(?!\.{1,2}(?:/|(?![\s\S])))[^/\\\u0000]+)*(?![\s\S])"
+"""What `check_relative_path` demands, as a regular expression of ECMA-262 for JSON Schema; lengths excepted."""
+
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+# Characters of other categories that are drawn as nothing: grapheme joiner, Hangul and Khmer fillers, Mongolian and
+# other variation selectors, the empty Braille pattern (Unicode's Default_Ignorable_Code_Point, and U+2800).
+_INVISIBLE = frozenset(
+    map(
+        chr,
+        (
+            0x034F,
+            0x115F,
+            0x1160,
+            0x17B4,
+            0x17B5,
+            *range(0x180B, 0x1810),
+            0x2800,
+            0x3164,
+            *range(0xFE00, 0xFE10),
+            0xFFA0,
+            *range(0xE0100, 0xE01F0),
+        ),
+    )
+)
+# Scripts with letters that look like Latin ones; beside a Latin letter such a letter is more likely a trick.
+_LATIN_LIKE_SCRIPTS = frozenset({"CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE", "LISU", "TIFINAGH", "DESERET"})
+# A name whose letters are all among these could be taken for a Latin one (UTS 39, whole-script confusable).
+_LATIN_TWINS = {
+    **dict(zip("асԁеһіјӏорԛѕԝхуԍ", "acdehijlopqswxyg", strict=True)),
+    **dict(zip("АВЕЅЗІЈКМНОРСТХУԌԚԜ", "ABES3IJKMHOPCTXYGQW", strict=True)),
+    **dict(zip("αγικνορυχ", "ayiknopux", strict=True)),
+    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),
+    **dict(zip("օսհոցզ", "ouhngq", strict=True)),
+}
+
+
+class PathOrder:
+    """Takes a tree's paths one after another and refuses the first that is out of place.
+
+    Needs no memory beyond the path before and its prefixes, however many paths there are.
+    """
+
+    def __init__(self) -> None:
+        self._before: bytes | None = None
+        # Files whose paths begin the path before, shortest first: only these can turn out to be its directories.
+        self._open: list[bytes] = []
+        self._open_set: set[bytes] = set()
+
+    def add(self, path: str) -> None:
+        """Take the next path.
+
+        Raises:
+            ValueError: It does not follow the path before in the order of UTF-8 bytes, or lies inside a file.
+        """
+        encoded = path.encode("utf-8")
+        if self._before is not None and self._before >= encoded:
+            raise ValueError(f"paths must be sorted and distinct; {encoded!r} follows {self._before!r}")
+        self._before = encoded
+        while self._open and not encoded.startswith(self._open[-1]):
+            self._open_set.discard(self._open.pop())
+        if self._open:
+            slash = encoded.find(b"/")
+            while slash != -1:
+                if encoded[:slash] in self._open_set:
+                    raise ValueError(f"path {path!r} lies inside the file {encoded[:slash]!r}")
+                slash = encoded.find(b"/", slash + 1)
+        self._open.append(encoded)
+        self._open_set.add(encoded)
+
+
+def check_relative_path(path: str) -> None:
+    """Refuse a path that could leave the tree or that two systems would read differently.
+
+    Line breaks and other control characters are allowed, as file systems have them; `shown_path` makes them visible.
+
+    Raises:
+        ValueError: It is empty, absolute, not normalised, longer than 1024 bytes, or has a component that is
+            `.`, `..`, empty, longer than 255 bytes, or contains NUL or a backslash.
+    """
+    try:
+        encoded = path.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"path {path[:MAX_PATH_BYTES]!r} is not valid Unicode") from error
+    if len(encoded) > MAX_PATH_BYTES:
+        raise ValueError(f"path {path[:80]!r}… is {len(encoded)} bytes long; at most {MAX_PATH_BYTES} are portable")
+    if b"\x00" in encoded or b"\\" in encoded:
+        raise ValueError(f"path {path!r} is not a normalised relative POSIX path")
+    for component in encoded.split(b"/"):
+        if component in (b"", b".", b"..") or len(component) > MAX_COMPONENT_BYTES:
+            raise ValueError(f"path {path!r} is not a normalised relative POSIX path")
+
+
+def check_sorted_unique(paths: Iterable[str]) -> None:
+    """Refuse paths that are not strictly ascending by their UTF-8 bytes, or of which one is inside another.
+
+    Raises:
+        ValueError: Two neighbours are equal or in the wrong order, or a file is also a directory.
+    """
+    order = PathOrder()
+    for path in paths:
+        order.add(path)
+
+
+def shown_path(path: str, limit: int = 1200) -> str:
+    r"""A path as a person may read it: every character visible, and none that passes for another.
+
+    Args:
+        path: From anybody; need not be a valid one.
+        limit: Characters kept; the rest is replaced by its count.
+
+    Returns:
+        Printable ASCII as it is; letters of other scripts as they are unless they could be taken for other ones.
+        Written as `\u{…}` are: control, format, private and unassigned characters, blanks other than a space inside a
+        name, characters drawn as nothing, compatibility forms (full-width letters and the like), every character beyond
+        ASCII in a name that is not in normal form C, letters of look-alike scripts beside Latin letters, and the
+        backslash itself, so that no name can imitate an escape.
+    """
+    shown = "/".join(map(_shown_component, path[:limit].split("/")))
+    if len(path) > limit:
+        shown += f"… ({len(path) - limit} more characters)"
+    return shown
+
+
+def look_alikes(paths: Iterable[str]) -> list[tuple[str, ...]]:
+    """Groups of paths that differ only in normal form, letter case, or in characters that look the same.
+
+    Some file systems cannot hold two such files side by side, and a person may take one for the other.
+
+    Args:
+        paths: Any, distinct.
+
+    Returns:
+        Groups of two and more, each in the order given.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        groups[_skeleton(path)].append(path)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _shown_component(name: str) -> str:
+    if name.isascii() and name.isprintable() and "\\" not in name and name.strip(" ") == name:
+        return name
+    decomposed = unicodedata.normalize("NFC", name) != name
+    twisted = _mixes_scripts(name)
+    inner = range(len(name) - len(name.lstrip(" ")), len(name.rstrip(" ")))
+    shown = []
+    for place, character in enumerate(name):
+        hidden = (
+            (not character.isascii() and (decomposed or _is_odd(character)))
+            or character == "\\"
+            or (character == " " and place not in inner)
+            or (character != " " and unicodedata.category(character) in _UNPRINTABLE)
+            or (twisted and _script(character) in _LATIN_LIKE_SCRIPTS)
+        )
+        shown.append(f"\\u{{{ord(character):x}}}" if hidden else character)
+    return "".join(shown)
+
+
+def _is_odd(character: str) -> bool:
+    return character in _INVISIBLE or unicodedata.normalize("NFKC", character) != character
+
+
+def _mixes_scripts(name: str) -> bool:
+    letters = [character for character in name if character.isalpha()]
+    foreign = [character for character in letters if _script(character) in _LATIN_LIKE_SCRIPTS]
+    latin = any(_script(character) == "LATIN" for character in letters)
+    return bool(foreign) and (latin or all(character in _LATIN_TWINS for character in foreign))
+
+
+def _script(character: str) -> str:
+    # Python has no script property; a letter's name begins with that of its script.
+    return unicodedata.name(character, "").partition(" ")[0] if character.isalpha() else ""
+
+
+def _skeleton(path: str) -> str:
+    if path.isascii():
+        return path.casefold()
+    folded = unicodedata.normalize("NFKC", path)
+    seen = "".join(
+        _LATIN_TWINS.get(character, character)
+        for character in folded
+        if character not in _INVISIBLE and unicodedata.category(character) != "Cf"
+    )
+    return unicodedata.normalize("NFKC", seen.casefold())

@@ -1,0 +1,380 @@
+"""Publishing a directory's files, and the manifests that name them, to any number of places."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property, partial
+from hashlib import sha256 as new_sha256
+from pathlib import Path
+
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.files import read_spans
+from llamafund_chain.hashing import FileDigest, FileHasher, hash_bytes, raw_cid, resolve_inside
+from llamafund_chain.manifests import EvidenceManifest, FileEntry, Listing
+from llamafund_chain.manifests.listings import list_files, list_listings
+from llamafund_chain.store import LocalStore, MissingContentError, open_store
+from llamafund_chain.store.archive import CarWriter
+from llamafund_chain.store.unixfs import FileDag, ReadAt, reading_at
+from llamafund_chain.store.web import without_secrets
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes done since the call before."""
+
+Report = Callable[[str], None]
+"""Told what a person may want to know."""
+
+CAR_PREFIX = "car:"
+"""Begins the location of a CAR file."""
+
+
+@dataclass
+class Outcome:
+    """How publishing to one place went.
+
+    Attributes:
+        location: The place.
+        sent: Bytes sent to it.
+        present: Bytes that it had already.
+        pinned: Number of contents pinned there; 0 for CAR files, which pin nothing.
+        seconds: Time spent on it.
+        problem: Why it was given up; null when everything is there.
+    """
+
+    location: str
+    sent: int = 0
+    present: int = 0
+    pinned: int = 0
+    seconds: float = 0.0
+    problem: LlamafundError | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was published, and where it is.
+
+    Attributes:
+        sha256: Of the manifest: what goes on chain and what `fetching` takes.
+        files: Number of files.
+        size: Bytes of the files together.
+        outcomes: One for each place, in the order in which they were given.
+    """
+
+    sha256: str
+    files: int
+    size: int
+    outcomes: tuple[Outcome, ...]
+
+
+def list_directory(files: Sequence[FileEntry]) -> Listing:
+    """The listing that names a directory's files, directly or through further listings.
+
+    Args:
+        files: Sorted by the bytes of their paths, at least one.
+    """
+    return _listings(files)[-1]
+
+
+def publish(
+    root: Path,
+    manifest: EvidenceManifest | Listing,
+    files: Sequence[FileEntry],
+    locations: Sequence[str],
+    *,
+    link: bool = False,
+    progress: Progress | None = None,
+    report: Report | None = None,
+) -> Published:
+    """Send a directory's files and the manifests that name them to any number of places, and pin them there.
+
+    Each file is read, its digest compared and its blocks computed once, and each place gets what it does not have. A
+    place that fails is given up and the others go on. Pinning services are asked last, when others have the content.
+
+    Args:
+        root: The directory that the files' paths are relative to.
+        manifest: Names the files.
+        files: All of them.
+        locations: As `open_store` takes them, or `car:FILE` for a CAR file.
+        link: Put hard links into local stores; see `LocalStore`.
+        progress: Called with bytes of files that every place has or was given up for.
+        report: Told about places that are given up.
+
+    Raises:
+        UsageError: A place is malformed, or none takes bytes; or a file is missing or leads out of the directory.
+        VerificationError: A file is no longer what the manifest says.
+        LlamafundError: A file cannot be read.
+    """
+    documents = _documents(manifest, files)
+    head = new_sha256(documents[-1]).hexdigest()
+    addresses = [raw_cid(new_sha256(document).hexdigest()) for document in documents]
+    cids = list(dict.fromkeys([*reversed(addresses), *(entry.cid for entry in files)]))
+    with ExitStack() as stack:
+        targets = [_open_target(location, cids, link, stack) for location in dict.fromkeys(locations)]
+        senders = [target for target in targets if isinstance(target, _Sender)]
+        if not senders:
+            raise UsageError(
+                "Nobody would get the bytes",
+                "A pinning service is told addresses only, and fetches the content from whoever has it",
+                "Add a Kubo node that others can reach, for example --to kubo:http://127.0.0.1:5001",
+            )
+        done: set[str] = set()
+        for entry in files:
+            if entry.cid not in done:
+                _send_file(resolve_inside(root, entry.path), entry, senders, report)
+                done.add(entry.cid)
+            if progress is not None:
+                progress(entry.size)
+        # Manifests after the files, and the one that names all others last: where it is, everything is.
+        for document in documents:
+            _send_bytes(document, senders, report)
+        for sender in senders:
+            sender.attempt(sender.finish, report)
+        origins = tuple(address for sender in senders for address in sender.origins())[:20]
+        kept = any(sender.active for sender in senders)
+        for target in targets:
+            if isinstance(target, _Service):
+                target.attempt(partial(target.pin_all, cids, origins) if kept else target.nobody, report)
+    return Published(head, len(files), sum(entry.size for entry in files), tuple(target.outcome for target in targets))
+
+
+class _Target:
+    """A place that is published to. After a failure it is left alone."""
+
+    def __init__(self, location: str) -> None:
+        self.outcome = Outcome(location)
+
+    def attempt(self, action: Callable[[], None], report: Report | None) -> None:
+        if self.outcome.problem is not None:
+            return
+        began = time.monotonic()
+        try:
+            action()
+        except _ChangedError:
+            raise
+        except LlamafundError as error:
+            self.outcome.problem = error
+            if report is not None:
+                report(f"{self.outcome.location} is given up: {error}")
+        finally:
+            self.outcome.seconds += time.monotonic() - began
+
+    @property
+    def active(self) -> bool:
+        return self.outcome.problem is None
+
+
+class _Sender(_Target, ABC):
+    """A place that takes bytes."""
+
+    @abstractmethod
+    def send(self, file: _File) -> None:
+        """Have the place keep a file, unless it has it."""
+
+    def finish(self) -> None:
+        """Called when everything was sent."""
+
+    def origins(self) -> tuple[str, ...]:
+        """Where others can get the content on the IPFS network."""
+        return ()
+
+
+class _ChangedError(VerificationError):
+    """A file is not what the manifest says: no place is to blame, and none gets anything more."""
+
+
+class _File:
+    """A file that is being sent, and its blocks once somebody wants them.
+
+    Args:
+        name: For messages.
+        digest: What it must be.
+        path: Where it is; null when it is in memory.
+        data: Its bytes when it is in memory.
+        read_at: Gives its bytes.
+    """
+
+    def __init__(self, name: str, digest: FileDigest, path: Path | None, data: bytes, read_at: ReadAt) -> None:
+        self.name = name
+        self.digest = digest
+        self.path = path
+        self.data = data
+        self.read_at = read_at
+
+    def check(self, digest: FileDigest) -> None:
+        if digest != self.digest:
+            raise _ChangedError(
+                f"{self.name!r} has the SHA-256 {digest.sha256}, but the manifest says {self.digest.sha256}",
+                "The file was changed after the manifest was made",
+                "Make the manifest again",
+            )
+
+    @cached_property
+    def dag(self) -> FileDag:
+        hasher = FileHasher()
+
+        def spans() -> Iterator[bytes]:
+            for span in iter((self.data,)) if self.path is None else read_spans(self.path):
+                hasher.update(span)
+                yield span
+
+        dag = FileDag.of(spans())
+        self.check(hasher.finish())
+        return dag
+
+
+class _Directory(_Sender):
+    def __init__(self, location: str, store: LocalStore) -> None:
+        super().__init__(location)
+        self._store = store
+
+    def send(self, file: _File) -> None:
+        cid, size = file.digest.cid, file.digest.size
+        if self._has(cid, size):
+            self.outcome.present += size
+        else:
+            digest = self._store.put_bytes(file.data) if file.path is None else self._store.put_file(file.path)
+            file.check(digest)
+            self.outcome.sent += size
+        self._store.pin(cid)
+        self.outcome.pinned += 1
+
+    def _has(self, cid: str, size: int) -> bool:
+        """Whether the right bytes are there: a name is not enough after somebody damaged the disk."""
+        if not self._store.has(cid):
+            return False
+        try:
+            # Pinned first: what is being looked at must not be collected meanwhile.
+            self._store.pin(cid)
+            for _ in self._store.stream(cid, size=size):
+                pass
+        except (MissingContentError, VerificationError):
+            return False
+        return True
+
+
+class _Node(_Sender):
+    def __init__(self, location: str) -> None:
+        from llamafund_chain.store.kubo import KuboStore
+
+        super().__init__(location)
+        store = open_store(location)
+        assert isinstance(store, KuboStore)
+        self._store = store
+        self._pins: frozenset[str] | None = None
+
+    def send(self, file: _File) -> None:
+        if self._pins is None:
+            self._pins = self._store.pins()
+        # A node keeps every block of what it has pinned.
+        if file.digest.cid in self._pins:
+            self.outcome.present += file.digest.size
+        else:
+            self._store.put_dag(file.dag, file.read_at)
+            self.outcome.sent += file.digest.size
+            self._store.pin(file.digest.cid)
+        self.outcome.pinned += 1
+
+    def origins(self) -> tuple[str, ...]:
+        if not self.active:
+            return ()
+        try:
+            return self._store.addresses()
+        except LlamafundError:
+            # A hint that makes a service faster; without it the service looks around for itself.
+            return ()
+
+
+class _CarFile(_Sender):
+    def __init__(self, location: str, cids: Sequence[str], stack: ExitStack) -> None:
+        super().__init__(location)
+        name = location.removeprefix(CAR_PREFIX)
+        if not name or Path(name).is_dir():
+            raise UsageError(f"{location!r} names no file", remedy="Write it like car:model.car")
+        self._writer = stack.enter_context(CarWriter(Path(name), cids))
+
+    def send(self, file: _File) -> None:
+        self._writer.add(file.dag, file.read_at)
+        self.outcome.sent += file.digest.size
+
+    def finish(self) -> None:
+        self._writer.close()
+
+
+class _Service(_Target):
+    """A pinning service: told what to keep when others have it."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
+        self._location = location
+        open_store(location)
+
+    def nobody(self) -> None:
+        raise LlamafundError("It was not asked", "No other place has the content, so it could not get it either")
+
+    def pin_all(self, cids: Sequence[str], origins: Sequence[str]) -> None:
+        from llamafund_chain.store.pinning import PinningStore
+
+        store = open_store(self._location)
+        assert isinstance(store, PinningStore)
+        store.origins = tuple(origins)
+        # All are asked for before any is waited for, so that the service fetches them side by side.
+        store.request_all(cids)
+        for cid in cids:
+            store.pin(cid)
+            self.outcome.pinned += 1
+
+
+def _open_target(location: str, cids: Sequence[str], link: bool, stack: ExitStack) -> _Target:
+    if location.startswith(CAR_PREFIX):
+        return _CarFile(location, cids, stack)
+    store = open_store(location, link=link)
+    if isinstance(store, LocalStore):
+        return _Directory(location, store)
+    kind = location.partition(":")[0].partition("+")[0]
+    if kind == "kubo":
+        return _Node(location)
+    if kind == "pin":
+        return _Service(location)
+    raise UsageError(
+        f"{without_secrets(location)!r} cannot be published to",
+        "Gateways only hand out what IPFS nodes have",
+        "Publish to a Kubo node (kubo:…), and to a pinning service (pin:…) to have it kept",
+    )
+
+
+def _send_file(path: Path, entry: FileEntry, senders: Sequence[_Sender], report: Report | None) -> None:
+    digest = FileDigest(size=entry.size, sha256=entry.sha256, cid=entry.cid)
+    with reading_at(path) as read_at:
+        _send(_File(entry.path, digest, path, b"", read_at), senders, report)
+
+
+def _send_bytes(data: bytes, senders: Sequence[_Sender], report: Report | None) -> None:
+    _send(
+        _File("manifest", hash_bytes(data), None, data, lambda offset, length: data[offset : offset + length]),
+        senders,
+        report,
+    )
+
+
+def _send(file: _File, senders: Sequence[_Sender], report: Report | None) -> None:
+    for sender in senders:
+        sender.attempt(partial(sender.send, file), report)
+
+
+def _documents(manifest: EvidenceManifest | Listing, files: Sequence[FileEntry]) -> list[bytes]:
+    """The manifests that name the files, those that others name first."""
+    if isinstance(manifest, Listing):
+        return [listing.to_bytes() for listing in _listings(files)]
+    return [*(listing.to_bytes() for listing in manifest.further_manifests()), manifest.to_bytes()]
+
+
+def _listings(files: Sequence[FileEntry]) -> list[Listing]:
+    made = list(list_files(files))
+    level = made
+    while len(level) > 1:
+        level = list(list_listings([listing.reference() for listing in level]))
+        made = [*made, *level]
+    return made

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Status} from "../../contracts/interfaces/ICampaign.sol";
+import {Base} from "./Base.sol";
+
+/// @title What the protocol says about a campaign, in plain storage and without its code
+/// @notice Predicts status, every share and every balance. Knows nothing of packed words or clones.
+abstract contract CampaignModel is Base {
+    struct Rules {
+        uint256 goal;
+        uint256 cap;
+        uint256 fundingDeadline;
+        uint256 stopBps;
+        uint256 challengeWindow;
+        uint256 responseWindow;
+        uint256 minBond;
+        uint256 slack;
+        uint256 quorum;
+    }
+
+    struct Demand {
+        uint256 milestone;
+        uint256 chunk;
+        uint256 openedAt;
+        address challenger;
+        uint256 bond;
+        bool answered;
+        bool returned;
+    }
+
+    struct Backer {
+        uint256 pledged;
+        bool votesStop;
+        bool refunded;
+    }
+
+    uint256 internal constant BPS = 10_000;
+    uint256 internal constant ANSWER_GAS = 1_250_000;
+    uint256 internal constant BACKERS = 4;
+
+    /// @dev The time, unix seconds. Kept here because forge sets the clock back between calls.
+    uint256 internal clock = 1_800_000_000;
+    uint256 internal baseFee = 1 gwei;
+
+    Rules internal rules;
+    uint256[] internal milestoneBps;
+    uint256[] internal milestoneDeadlines;
+    uint256[] internal payeeBps;
+
+    Backer[BACKERS] internal backers;
+    bool internal active;
+    bool internal stopped;
+    /// @dev Whether the stop came while the latest tranche still waited.
+    bool internal stoppedInWindow;
+    uint256 internal pledgedTotal;
+    uint256 internal stopSupport;
+    uint256 internal slackUsed;
+    uint256 internal attested;
+    uint256 internal attestedAt;
+    uint256 internal contentSeed;
+    uint256 internal contentSize;
+    bytes32 internal contentRoot;
+    Demand[] internal demands;
+    uint256 internal nextDemand;
+    uint256[] internal claimed;
+    uint256 internal claimedTotal;
+    uint256 internal refundedTotal;
+    /// @dev Forced ether and donated tokens: nobody's.
+    uint256 internal strayNative;
+    uint256 internal strayTokens;
+
+    function _milestones() internal view returns (uint256) {
+        return milestoneBps.length;
+    }
+
+    function _windowEnd() internal view returns (uint256) {
+        return attestedAt + rules.challengeWindow;
+    }
+
+    function _challengeOpen() internal view returns (bool) {
+        return nextDemand < demands.length;
+    }
+
+    /// @dev The second from which the oldest open challenge counts as unanswered.
+    function _answerBy() internal view returns (uint256) {
+        return demands[nextDemand].openedAt + rules.responseWindow;
+    }
+
+    function _deadline(uint256 milestone) internal view returns (uint256) {
+        return milestoneDeadlines[milestone] + slackUsed;
+    }
+
+    function _failed() internal view returns (bool) {
+        bool unfunded = !active && clock >= rules.fundingDeadline && pledgedTotal < rules.goal;
+        bool neverActivated = !active && clock >= milestoneDeadlines[0];
+        bool unanswered = active && _challengeOpen() && clock >= _answerBy();
+        bool overdue =
+            active && !_challengeOpen() && attested < _milestones() && clock >= _deadline(attested);
+        return unfunded || neverActivated || stopped || unanswered || overdue;
+    }
+
+    function _status() internal view returns (Status) {
+        if (_failed()) {
+            return Status.Failed;
+        }
+        if (!active) {
+            return Status.Funding;
+        }
+        bool delivered = attested == _milestones() && !_challengeOpen() && clock >= _windowEnd();
+        return delivered ? Status.Completed : Status.Active;
+    }
+
+    /// @dev Whether milestone number `index` has been paid for.
+    function _isReleased(uint256 index) internal view returns (bool) {
+        if (index >= attested) {
+            return false;
+        }
+        if (index + 1 < attested) {
+            return true;
+        }
+        return !stoppedInWindow && !_challengeOpen() && clock >= _windowEnd();
+    }
+
+    /// @dev What the pool has released after the first `count` milestones.
+    function _poolShare(uint256 count) internal view returns (uint256) {
+        uint256 bps = 0;
+        for (uint256 i = 0; i < count; ++i) {
+            bps += milestoneBps[i];
+        }
+        return pledgedTotal * bps / BPS;
+    }
+
+    function _released() internal view returns (uint256) {
+        uint256 count = 0;
+        while (count < _milestones() && _isReleased(count)) {
+            ++count;
+        }
+        return _poolShare(count);
+    }
+
+    function _entitlement(uint256 payee) internal view returns (uint256 total) {
+        for (uint256 i = 0; i < _milestones() && _isReleased(i); ++i) {
+            uint256 tranche = _poolShare(i + 1) - _poolShare(i);
+            uint256 others = 0;
+            for (uint256 j = 0; j + 1 < payeeBps.length; ++j) {
+                others += tranche * payeeBps[j] / BPS;
+            }
+            bool last = payee + 1 == payeeBps.length;
+            total += last ? tranche - others : tranche * payeeBps[payee] / BPS;
+        }
+    }
+
+    /// @dev What a backer gets back in all, whenever it asks.
+    function _refund(uint256 index) internal view returns (uint256) {
+        return pledgedTotal == 0 ? 0 : backers[index].pledged * (pledgedTotal - _released()) / pledgedTotal;
+    }
+
+    function _refundable(uint256 index) internal view returns (uint256) {
+        return _failed() && !backers[index].refunded ? _refund(index) : 0;
+    }
+
+    function _bondsHeld() internal view returns (uint256 total) {
+        for (uint256 i = nextDemand; i < demands.length; ++i) {
+            total += demands[i].returned ? 0 : demands[i].bond;
+        }
+    }
+
+    function _requiredBond() internal view returns (uint256) {
+        uint256 gasCost = ANSWER_GAS * baseFee;
+        return rules.minBond > gasCost ? rules.minBond : gasCost;
+    }
+
+    function _wasDemanded(uint256 milestone, uint256 chunk) internal view returns (bool) {
+        for (uint256 i = 0; i < demands.length; ++i) {
+            if (demands[i].milestone == milestone && demands[i].chunk == chunk) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// @dev What the escrow still has of the pledges.
+    function _assetHeld() internal view returns (uint256) {
+        return pledgedTotal - claimedTotal - refundedTotal;
+    }
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Campaign} from "../../contracts/Campaign.sol";
+import {CampaignFactory} from "../../contracts/CampaignFactory.sol";
+import {
+    Challenge,
+    ICampaign,
+    Milestone,
+    MilestoneAttestation,
+    MilestoneKind,
+    Payee,
+    Terms
+} from "../../contracts/interfaces/ICampaign.sol";
+import {ContentProof} from "../../contracts/libraries/ContentProof.sol";
+import {Wallet} from "../../contracts/test/Accounts.sol";
+import {DevToken} from "../../contracts/test/DevToken.sol";
+import {Base} from "./Base.sol";
+
+/// @title What random calls do not reach: getters, permits, and attestations that are wrong in one thing only
+contract CampaignUnit is Base {
+    uint256 private constant START = 1_800_000_000;
+    uint40 private constant FUNDING_DEADLINE = uint40(START + 30 days);
+    uint256 private constant KEY = 7;
+    bytes32 private constant ROOT = keccak256("content");
+
+    CampaignFactory private immutable FACTORY = new CampaignFactory(address(new Campaign()));
+    DevToken private immutable TOKEN = new DevToken("Dollar", "USD", 6);
+
+    Campaign private campaign;
+
+    error UnexpectedOutcome(bytes expected, bytes actual);
+
+    function setUp() external {
+        vm.warp(START);
+        vm.deal(address(this), 1_000 ether);
+        campaign = _create(address(0));
+        campaign.pledgeCoin{value: 100 ether}(address(this));
+        campaign.activate();
+    }
+
+    function test_theImplementationItselfRefuses() external {
+        Campaign implementation = Campaign(FACTORY.implementation());
+        (bool success, bytes memory answer) = address(implementation).call(abi.encodeCall(Campaign.terms, ()));
+        assert(!success && bytes4(answer) == ICampaign.Campaign_NotAClone.selector);
+    }
+
+    function test_theDomainIsDescribed() external view {
+        (
+            bytes1 fields,
+            string memory name,
+            string memory version,
+            uint256 chainId,
+            address verifyingContract,
+            bytes32 salt,
+            uint256[] memory extensions
+        ) = campaign.eip712Domain();
+        assert(fields == 0x0f && salt == 0 && extensions.length == 0);
+        assert(keccak256(bytes(name)) == keccak256("LlamaFund Campaign"));
+        assert(keccak256(bytes(version)) == keccak256("1"));
+        assert(chainId == block.chainid && verifyingContract == address(campaign));
+    }
+
+    function test_deadlinesAreThoseOfTheTermsAndTheSlack() external {
+        assert(campaign.deadlineOf(1) == FUNDING_DEADLINE + 60 days);
+        campaign.extendDeadlines(1 days);
+        assert(campaign.deadlineOf(0) == FUNDING_DEADLINE + 31 days);
+        assert(campaign.deadlineOf(1) == FUNDING_DEADLINE + 61 days);
+        _refuses(0, abi.encodeCall(Campaign.deadlineOf, (2)), _error(ICampaign.Campaign_WrongMilestone.selector, 1, 2));
+        _refuses(
+            0, abi.encodeCall(Campaign.extendDeadlines, (0)), abi.encodePacked(ICampaign.Campaign_ZeroAmount.selector)
+        );
+    }
+
+    function test_onlyTheResearcherPostsUpdates() external {
+        campaign.postUpdate(ROOT);
+        vm.prank(address(0xdead));
+        _refuses(
+            0,
+            abi.encodeCall(Campaign.postUpdate, (ROOT)),
+            abi.encodeWithSelector(ICampaign.Campaign_NotResearcher.selector, address(0xdead))
+        );
+    }
+
+    function test_onlyThePayeeClaims() external {
+        bytes memory expected = abi.encodeWithSelector(ICampaign.Campaign_NotPayee.selector, address(this), 0);
+        _refuses(0, abi.encodeCall(Campaign.claim, (0, address(this))), expected);
+        expected = abi.encodeWithSelector(ICampaign.Campaign_NotPayee.selector, address(this), 2);
+        _refuses(0, abi.encodeCall(Campaign.claim, (2, address(this))), expected);
+        _refuses(0, abi.encodeCall(Campaign.claimable, (2)), expected);
+    }
+
+    function test_coinAndTokenAreNotMistaken() external {
+        bytes memory noCoin = abi.encodeWithSelector(ICampaign.Campaign_WrongAsset.selector, address(TOKEN));
+        bytes memory noToken = abi.encodeWithSelector(ICampaign.Campaign_WrongAsset.selector, address(0));
+        bytes memory permit = abi.encodeCall(Campaign.pledgeTokenWithPermit, (address(this), 1, START, 27, 0, 0));
+        _refuses(0, abi.encodeCall(Campaign.pledgeToken, (address(this), 1)), noToken);
+        _refuses(0, permit, noToken);
+        campaign = _create(address(TOKEN));
+        _refuses(1, abi.encodeCall(Campaign.pledgeCoin, (address(this))), noCoin);
+    }
+
+    function test_aPermitThatFailsIsForgivenWhereTheAllowanceSuffices() external {
+        campaign = _create(address(TOKEN));
+        TOKEN.mint(address(this), 5);
+        TOKEN.approve(address(campaign), 5);
+        campaign.pledgeTokenWithPermit(address(this), 5, START, 27, 0, 0);
+        assert(campaign.pledgeOf(address(this)) == 5);
+    }
+
+    function test_anAttestationIsRightInEverything() external {
+        MilestoneAttestation memory a = _attestation();
+        a.milestone = 1;
+        _refusesToAttest(a, 1, _sign(a), _error(ICampaign.Campaign_WrongMilestone.selector, 0, 1));
+        a = _attestation();
+        a.kind = MilestoneKind.CHECKPOINT;
+        _refusesToAttest(a, 1, _sign(a), _error(ICampaign.Campaign_WrongKind.selector, 0, 1));
+        a = _attestation();
+        a.expiry = uint64(START);
+        _refusesToAttest(a, 1, _sign(a), abi.encodeWithSelector(ICampaign.Campaign_AttestationExpired.selector, START));
+        a = _attestation();
+        a.parent = ROOT;
+        bytes32 proposal = keccak256("proposal");
+        _refusesToAttest(
+            a, 1, _sign(a), abi.encodeWithSelector(ICampaign.Campaign_WrongParent.selector, proposal, ROOT)
+        );
+        a = _attestation();
+        a.evidence = ROOT;
+        bytes32 dataset = keccak256("dataset");
+        _refusesToAttest(
+            a, 1, _sign(a), abi.encodeWithSelector(ICampaign.Campaign_WrongDataset.selector, dataset, ROOT)
+        );
+        a = _attestation();
+        a.score = -1;
+        _refusesToAttest(a, 1, _sign(a), abi.encodeWithSelector(ICampaign.Campaign_ScoreTooLow.selector, 0, -1));
+        a = _attestation();
+        a.contentRoot = 0;
+        _refusesToAttest(a, 1, _sign(a), _error(ICampaign.Campaign_BadContent.selector, 0, 1));
+        a = _attestation();
+        a.contentSize = 0;
+        _refusesToAttest(a, 1, _sign(a), abi.encodeWithSelector(ICampaign.Campaign_BadContent.selector, ROOT, 0));
+        a = _attestation();
+        _refusesToAttest(a, 4, _sign(a), abi.encodeWithSelector(ICampaign.Campaign_UnknownSigner.selector, 4));
+        _refusesToAttest(a, 3, _sign(a), _error(ICampaign.Campaign_QuorumNotMet.selector, 1, 1));
+        _refusesToAttest(a, 0, new bytes[](0), _error(ICampaign.Campaign_QuorumNotMet.selector, 1, 0));
+        _attest(a);
+    }
+
+    function test_weightsAreNeitherEmptyNorWithoutEvidence() external {
+        _attest(_attestation());
+        vm.warp(START + 3 days);
+        MilestoneAttestation memory a = _attestation();
+        (a.milestone, a.kind, a.parent, a.evidence) = (1, MilestoneKind.WEIGHTS, a.evidence, 0);
+        _refusesToAttest(a, 1, _sign(a), abi.encodePacked(ICampaign.Campaign_EmptyEvidence.selector));
+        (a.evidence, a.contentRoot, a.contentSize) = (ROOT, 0, 0);
+        _refusesToAttest(a, 1, _sign(a), _error(ICampaign.Campaign_BadContent.selector, 0, 0));
+    }
+
+    function test_aWalletSignsByItsAnswer() external {
+        MilestoneAttestation memory a = _attestation();
+        Wallet wallet = Wallet(payable(campaign.terms().attestors[1]));
+        bytes memory expected = abi.encodeWithSelector(ICampaign.Campaign_BadSignature.selector, address(wallet));
+        Wallet.Mood[6] memory refusals = [
+            Wallet.Mood.NoToEverything,
+            Wallet.Mood.ReturnShort,
+            Wallet.Mood.ReturnTrue,
+            Wallet.Mood.Revert,
+            Wallet.Mood.BurnGas,
+            Wallet.Mood.Honest
+        ];
+        for (uint256 i = 0; i < refusals.length; ++i) {
+            wallet.setMood(refusals[i]);
+            _refusesToAttest(a, 2, new bytes[](1), expected);
+        }
+        wallet.setMood(Wallet.Mood.YesToEverything);
+        campaign.attest(a, 2, new bytes[](1));
+        assert(campaign.latestEvidence() == a.evidence);
+    }
+
+    function test_aBondFitsItsField() external {
+        _attest(_attestation());
+        vm.deal(address(this), 2 ** 97);
+        _refuses(
+            2 ** 96,
+            abi.encodeCall(Campaign.challenge, (ROOT, 1, 0)),
+            _error(ICampaign.Campaign_BondTooLarge.selector, 2 ** 96 - 1, 2 ** 96)
+        );
+        campaign.challenge{value: 2 ** 96 - 1}(ROOT, 1, 0);
+        Challenge memory open = campaign.openChallenge(0);
+        assert(open.chunk == 0 && open.openedAt == START && open.challenger == address(this));
+        assert(open.bond == 2 ** 96 - 1);
+        _refuses(
+            0,
+            abi.encodeCall(Campaign.openChallenge, (1)),
+            abi.encodePacked(ICampaign.Campaign_NoChallengeOpen.selector)
+        );
+    }
+
+    function test_aPathFitsItsIndexAndCount() external view {
+        bytes32[] memory leaves = new bytes32[](5);
+        for (uint256 i = 0; i < 5; ++i) {
+            leaves[i] = keccak256(abi.encode(i));
+        }
+        bytes32 left = _node(_node(leaves[0], leaves[1]), _node(leaves[2], leaves[3]));
+        bytes32 root = _node(left, leaves[4]);
+        bytes32[] memory path = new bytes32[](1);
+        path[0] = left;
+        assert(this.leadsTo(leaves[4], 4, 5, path, root));
+        assert(!this.leadsTo(leaves[4], 4, 6, path, root));
+        assert(!this.leadsTo(leaves[4], 5, 5, path, root));
+        assert(!this.leadsTo(leaves[4], 3, 5, path, root));
+        assert(!this.leadsTo(leaves[4], 4, 5, new bytes32[](0), root));
+        assert(!this.leadsTo(leaves[4], 4, 5, new bytes32[](2), root));
+        path = new bytes32[](3);
+        (path[0], path[1], path[2]) = (leaves[3], _node(leaves[0], leaves[1]), leaves[4]);
+        assert(this.leadsTo(leaves[2], 2, 5, path, root));
+        assert(!this.leadsTo(leaves[3], 2, 5, path, root));
+    }
+
+    function test_aChunkBehindTheContentIsRefused() external view {
+        bytes32[] memory path = new bytes32[](0);
+        bytes memory data = hex"61";
+        bytes32 root = sha256(hex"0061");
+        assert(this.verify(root, 1, 0, data, path));
+        assert(!this.verify(root, 1, 1, data, path));
+        assert(!this.verify(root, 2, 0, data, path));
+        assert(!this.verify(root, 0, 0, "", path));
+    }
+
+    function leadsTo(bytes32 leaf, uint256 index, uint256 count, bytes32[] calldata path, bytes32 root)
+        external
+        pure
+        returns (bool)
+    {
+        return ContentProof.leadsTo(leaf, index, count, path, root);
+    }
+
+    function verify(bytes32 root, uint256 size, uint256 index, bytes calldata data, bytes32[] calldata path)
+        external
+        pure
+        returns (bool)
+    {
+        return ContentProof.verify(root, size, index, data, path);
+    }
+
+    receive() external payable {}
+
+    function _node(bytes32 left, bytes32 right) private pure returns (bytes32) {
+        return sha256(abi.encodePacked(hex"01", left, right));
+    }
+
+    function _error(bytes4 selector, uint256 first, uint256 second) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(selector, first, second);
+    }
+
+    function _refuses(uint256 value, bytes memory call, bytes memory expected) private {
+        (bool success, bytes memory actual) = address(campaign).call{value: value}(call);
+        if (success || keccak256(actual) != keccak256(expected)) {
+            revert UnexpectedOutcome(expected, actual);
+        }
+    }
+
+    function _refusesToAttest(
+        MilestoneAttestation memory attestation,
+        uint256 signers,
+        bytes[] memory signatures,
+        bytes memory expected
+    ) private {
+        _refuses(0, abi.encodeCall(Campaign.attest, (attestation, signers, signatures)), expected);
+    }
+
+    function _attest(MilestoneAttestation memory attestation) private {
+        campaign.attest(attestation, 1, _sign(attestation));
+    }
+
+    function _sign(MilestoneAttestation memory attestation) private view returns (bytes[] memory signatures) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(KEY, campaign.attestationDigest(attestation));
+        signatures = new bytes[](1);
+        signatures[0] = abi.encodePacked(r, s, v);
+    }
+
+    function _attestation() private pure returns (MilestoneAttestation memory) {
+        return MilestoneAttestation({
+            milestone: 0,
+            kind: MilestoneKind.DATASET,
+            evidence: keccak256("dataset"),
+            parent: keccak256("proposal"),
+            contentRoot: ROOT,
+            contentSize: 1,
+            score: 0,
+            expiry: uint64(START + 30 days)
+        });
+    }
+
+    function _create(address asset) private returns (Campaign) {
+        Terms memory terms;
+        (terms.researcher, terms.asset) = (address(this), asset);
+        (terms.goal, terms.cap) = (100 ether, 150 ether);
+        terms.fundingDeadline = FUNDING_DEADLINE;
+        terms.stopBps = 5_000;
+        (terms.challengeWindow, terms.responseWindow, terms.slack) = (2 days, 1 days, 7 days);
+        (terms.proposal, terms.dataset) = (keccak256("proposal"), keccak256("dataset"));
+        terms.attestors = new address[](2);
+        (terms.attestors[0], terms.attestors[1]) = (vm.addr(KEY), address(new Wallet(vm.addr(KEY + 1))));
+        terms.quorum = 1;
+        terms.payees = new Payee[](2);
+        terms.payees[0] = Payee({account: address(0xB001), bps: 6_000});
+        terms.payees[1] = Payee({account: address(0xB002), bps: 4_000});
+        terms.milestones = new Milestone[](2);
+        terms.milestones[0] = Milestone(MilestoneKind.DATASET, 4_000, FUNDING_DEADLINE + 30 days, 0);
+        terms.milestones[1] = Milestone(MilestoneKind.WEIGHTS, 6_000, FUNDING_DEADLINE + 60 days, 0);
+        return Campaign(FACTORY.createCampaign(terms, bytes32(uint256(uint160(asset)))));
+    }
+}

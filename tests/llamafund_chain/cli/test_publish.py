@@ -1,0 +1,310 @@
+"""`llamafund publish`, `fetch` and `store` as a person and a script see them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+
+from gateway_stand_in import GatewayStandIn
+from http_servers import LocalServer
+from kubo_stand_in import KuboStandIn
+
+from llamafund_chain.store import LocalStore
+
+Llamafund = Callable[..., Any]
+
+FILES = {"README.md": b"# Model\n", "empty": b"", "weights/a.bin": os.urandom(900_000), "weights/\n-b": b"odd name"}
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CREDENTIALS", "KUBO_TOKEN", "PIN_TOKEN", "GATEWAY_TOKEN"):
+        monkeypatch.delenv(f"LLAMAFUND_{name}", raising=False)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name, data in FILES.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return tmp_path / "tree"
+
+
+@pytest.fixture
+def node() -> KuboStandIn:
+    return KuboStandIn()
+
+
+@pytest.fixture
+def rpc(node: KuboStandIn) -> Iterator[LocalServer]:
+    with node.serve() as server:
+        yield server
+
+
+def holds(directory: Path) -> bool:
+    found = {
+        path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+    }
+    return found == FILES
+
+
+def test_a_directory_goes_to_every_place_and_comes_back_from_each(
+    llamafund: Llamafund, tree: Path, tmp_path: Path, rpc: LocalServer, node: KuboStandIn
+) -> None:
+    ran = llamafund(
+        "publish", tree, "--to", tmp_path / "s", "--to", f"kubo:{rpc.url}", "--to", f"car:{tmp_path / 'x.car'}",
+        "--out", tmp_path / "m.json", "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.stderr
+    sha256 = ran.json["manifest"]
+    assert hashlib.sha256((tmp_path / "m.json").read_bytes()).hexdigest() == sha256
+    assert [place["error"] for place in ran.json["places"]] == [None, None, None]
+    assert (ran.json["files"], ran.json["bytes"]) == (4, sum(map(len, FILES.values())))
+    assert llamafund("store", "import", tmp_path / "x.car", "--store", tmp_path / "s2").code == 0
+    with GatewayStandIn(node.blocks).serve() as gateway:
+        for number, place in enumerate((tmp_path / "s", f"kubo:{rpc.url}", tmp_path / "s2", f"gateway:{gateway.url}")):
+            out = tmp_path / f"out{number}"
+            fetched = llamafund("fetch", sha256, "--from", place, "--out", out, "--json")
+            assert fetched.code == 0, fetched.stderr
+            assert fetched.json["files_fetched"] == 4
+            assert holds(out)
+            again = llamafund("fetch", f"0x{sha256.upper()}", "--from", place, "--out", out, "--json")
+            assert (again.json["files_fetched"], again.json["files_present"]) == (0, 4)
+
+
+def test_the_table_names_each_place(llamafund: Llamafund, tree: Path, tmp_path: Path) -> None:
+    ran = llamafund("publish", tree, "--to", tmp_path / "s")
+    assert ran.code == 0
+    assert next(line for line in ran.stdout.splitlines() if str(tmp_path / "s") in line).endswith("complete")
+    again = llamafund("publish", tree, "--to", tmp_path / "s", "--json")
+    (place,) = again.json["places"]
+    assert place["bytes_sent"] == 0
+    assert place["pinned"] == 5
+
+
+def test_a_place_that_fails_does_not_stop_the_others(
+    llamafund: Llamafund, tree: Path, tmp_path: Path, rpc: LocalServer, node: KuboStandIn
+) -> None:
+    node.fail_import = 1
+    ran = llamafund("publish", tree, "--to", f"kubo:{rpc.url}", "--to", tmp_path / "s", "--json")
+    ran.refused(4, "1 of 2 places", rpc.url)
+    first, second = ran.json["places"]
+    assert rpc.url in first["error"]
+    assert second["error"] is None
+    assert holds_from(llamafund, ran.json["manifest"], tmp_path / "s", tmp_path / "out")
+    node.fail_import = None
+    imports = node.imports
+    assert llamafund("publish", tree, "--to", f"kubo:{rpc.url}").code == 0
+    assert node.imports - imports == 5, "the file that got there before is not sent again"
+    assert holds_from(llamafund, ran.json["manifest"], f"kubo:{rpc.url}", tmp_path / "out2")
+
+
+def holds_from(llamafund: Llamafund, sha256: str, place: object, out: Path) -> bool:
+    return llamafund("fetch", sha256, "--from", place, "--out", out).code == 0 and holds(out)
+
+
+def test_a_killed_publish_goes_on_where_it_was(tmp_path: Path, llamafund: Llamafund) -> None:
+    (tmp_path / "tree").mkdir()
+    for number in range(30):
+        (tmp_path / "tree" / f"{number:02}").write_bytes(os.urandom(1_000_000))
+    command = [sys.executable, "-m", "llamafund_chain", "publish", str(tmp_path / "tree"), "--to", str(tmp_path / "s")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    store = LocalStore(tmp_path / "s")
+    while process.poll() is None and len(store.contents()) < 5:
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    ran = llamafund("publish", tmp_path / "tree", "--to", tmp_path / "s", "--json")
+    assert ran.code == 0
+    (place,) = ran.json["places"]
+    assert place["bytes_present"] >= 4_000_000
+    assert place["bytes_present"] + place["bytes_sent"] > 30_000_000
+
+
+def test_a_pinning_service_is_asked_last_and_only_if_somebody_has_the_content(
+    llamafund: Llamafund, tree: Path, tmp_path: Path, rpc: LocalServer, node: KuboStandIn
+) -> None:
+    asked_before: list[int] = []
+
+    def answer(handler: Any, asked: Any) -> None:
+        asked_before.append(len(node.pinned))
+        import json
+
+        if asked.method == "GET":
+            handler.reply(200, b'{"count": 0, "results": []}')
+            return
+        sent = json.loads(asked.body)
+        assert sent["origins"] == ["/ip4/203.0.113.7/tcp/4001/p2p/12D3"]
+        made = {"requestid": "r", "status": "pinned", "created": "c", "pin": {"cid": sent["cid"]}, "delegates": ["x"]}
+        handler.reply(202, json.dumps(made).encode())
+
+    with LocalServer(answer) as service:
+        ran = llamafund("publish", tree, "--to", f"pin:{service.url}/psa", "--to", f"kubo:{rpc.url}", "--json")
+        assert ran.code == 0, ran.stderr
+        assert [place["pinned"] for place in ran.json["places"]] == [5, 5]
+        assert set(asked_before) == {5}
+        alone = llamafund("publish", tree, "--to", f"pin:{service.url}/psa")
+        alone.refused(2, "Nobody would get the bytes")
+        node.status = 500
+        service.asked.clear()
+        ran = llamafund("publish", tree, "--to", f"pin:{service.url}/psa", "--to", f"kubo:{rpc.url}")
+        assert (ran.code, service.asked) == (4, []) or (ran.code, service.asked) == (1, [])
+        assert "It was not asked" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("gateway:https://ipfs.example", "cannot be published to"),
+        ("hf:ann/llama", "not a store of its own"),
+        ("http://127.0.0.1:5001", "does not say what kind"),
+        ("kubo:http://node.example:5001", "plain HTTP to another machine"),
+        ("kubo:https://ann:pw@node.example", "user name or password"),
+        ("car:", "names no file"),
+        ("", "empty"),
+    ],
+)
+def test_places_that_cannot_be_published_to_are_refused_before_anything_is_sent(
+    llamafund: Llamafund, tree: Path, tmp_path: Path, location: str, words: str
+) -> None:
+    ran = llamafund("publish", tree, "--to", tmp_path / "s", "--to", location, "--no-cache")
+    ran.refused(2, words)
+    assert "pw@" not in ran.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_file_changed_after_the_manifest_was_made_is_named(
+    llamafund: Llamafund, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import llamafund_chain.store.publishing as publishing
+
+    original = publishing.publish
+
+    def later(*arguments: Any, **options: Any) -> Any:
+        (tree / "README.md").write_bytes(b"# Mod3l\n")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(publishing, "publish", later)
+    for place in (tmp_path / "s", f"car:{tmp_path / 'x.car'}"):
+        (tree / "README.md").write_bytes(FILES["README.md"])
+        llamafund("publish", tree, "--to", place).refused(3, "README.md", "changed after the manifest was made")
+    assert not (tmp_path / "x.car").exists()
+
+
+def test_a_liar_is_passed_over_and_named_and_never_gets_a_name_on_disk(
+    llamafund: Llamafund, tree: Path, tmp_path: Path, rpc: LocalServer, node: KuboStandIn
+) -> None:
+    sha256 = llamafund("publish", tree, "--to", f"kubo:{rpc.url}", "--to", tmp_path / "s", "--json").json["manifest"]
+    lying = GatewayStandIn(dict(node.blocks))
+    lying.lies = True
+    with lying.serve() as gateway:
+        ran = llamafund("fetch", sha256, "--from", f"gateway:{gateway.url}", "--out", tmp_path / "never")
+        ran.refused(3, gateway.url)
+        assert not (tmp_path / "never").exists()
+        ran = llamafund(
+            "fetch", sha256, "--from", f"gateway:{gateway.url}", "--from", tmp_path / "s", "--out", tmp_path / "o"
+        )
+        assert ran.code == 0
+        assert gateway.url in ran.stderr
+    assert holds(tmp_path / "o")
+
+
+def test_one_file_is_fetched_by_its_address(llamafund: Llamafund, tree: Path, tmp_path: Path) -> None:
+    llamafund("publish", tree, "--to", tmp_path / "s")
+    cid = LocalStore(tmp_path / "x").put_file(tree / "weights/a.bin").cid
+    ran = llamafund("fetch", cid, "--from", tmp_path / "s", "--out", tmp_path / "one", "--json")
+    assert (ran.code, ran.json["source"]) == (0, str(tmp_path / "s"))
+    assert (tmp_path / "one").read_bytes() == FILES["weights/a.bin"]
+    llamafund("fetch", cid, "--from", tmp_path / "s", "--out", tmp_path).refused(2, "is a directory")
+
+
+def test_files_come_from_mirrors_when_the_manifest_comes_from_elsewhere(
+    llamafund: Llamafund, tree: Path, tmp_path: Path
+) -> None:
+    sha256 = llamafund("publish", tree, "--to", tmp_path / "s", "--json").json["manifest"]
+    for cid in LocalStore(tmp_path / "s").contents():
+        if (tmp_path / "s" / "content" / cid).read_bytes() in FILES.values():
+            (tmp_path / "s" / "content" / cid).unlink()
+    from urllib.parse import unquote
+
+    def answer(handler: Any, asked: Any) -> None:
+        name = unquote(asked.path).removeprefix("/m/")
+        handler.reply(200, FILES[name]) if name in FILES else handler.reply(404)
+
+    with LocalServer(answer) as web:
+        out = tmp_path / "out"
+        ran = llamafund("fetch", sha256, "--from", tmp_path / "s", "--from", f"mirror:{web.url}/m", "--out", out)
+        assert ran.code == 0, ran.stderr
+        assert holds(out)
+        llamafund("fetch", sha256, "--from", f"mirror:{web.url}/m", "--out", out).refused(2, "Mirrors have files only")
+        cid = LocalStore(tmp_path / "x").put_bytes(b"x").cid
+        ran = llamafund(
+            "fetch", cid, "--from", tmp_path / "s", "--from", f"mirror:{web.url}/m", "--out", tmp_path / "f"
+        )
+        ran.refused(2, "cannot be asked for an address")
+
+
+def test_what_nobody_has_and_what_is_no_name_is_told(llamafund: Llamafund, tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    out = tmp_path / "out"
+    llamafund("fetch", "0" * 64, "--from", tmp_path / "s", "--out", out).refused(1, "has nothing under")
+    llamafund("fetch", "nonsense", "--from", tmp_path / "s", "--out", out).refused(2, "neither a hash nor an address")
+    llamafund("fetch", "0" * 64, "--from", "pin:https://p.example", "--out", out).refused(2, "hands out no bytes")
+    assert not out.exists()
+
+
+def test_a_link_planted_in_the_destination_is_not_followed(llamafund: Llamafund, tree: Path, tmp_path: Path) -> None:
+    sha256 = llamafund("publish", tree, "--to", tmp_path / "s", "--json").json["manifest"]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "weights").symlink_to(tmp_path / "elsewhere")
+    llamafund("fetch", sha256, "--from", tmp_path / "s", "--out", tmp_path / "out").refused(2, "outside of")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_store_is_looked_after(llamafund: Llamafund, tree: Path, tmp_path: Path) -> None:
+    place = ("--store", tmp_path / "s")
+    sha256 = llamafund("publish", tree, "--to", tmp_path / "s", "--json").json["manifest"]
+    assert len(llamafund("store", "pins", *place, "--json").json["pins"]) == 5
+    assert llamafund("store", "gc", "--grace", "0", *place, "--json").json["removed"] == []
+    cid = llamafund("store", "unpin", sha256, *place, "--json").json["unpinned"][0]
+    assert llamafund("store", "pin", cid, *place).code == 0
+    assert llamafund("store", "export", sha256, "--out", tmp_path / "x.car", *place).code == 0
+    assert llamafund("store", "unpin", sha256, *place).code == 0
+    assert llamafund("store", "gc", *place, "--json").json["spared"] == 1
+    assert llamafund("store", "gc", "--grace", "0", *place, "--json").json["removed"] == [cid]
+    llamafund("store", "pin", cid, *place).refused(1, cid)
+    llamafund("store", "export", sha256, "--out", tmp_path / "y.car", *place).refused(1, cid)
+    assert llamafund("store", "import", tmp_path / "x.car", *place, "--json").json["incomplete"] == []
+    assert holds_from(llamafund, sha256, tmp_path / "s", tmp_path / "out")
+    llamafund("store", "gc", "--store", "gateway:https://a.example").refused(2, "is not a directory")
+    (tmp_path / "x.car").write_bytes((tmp_path / "x.car").read_bytes()[:-1])
+    llamafund("store", "import", tmp_path / "x.car", *place).refused(3, "cut off")
+
+
+def test_help_names_the_kinds_of_locations(llamafund: Llamafund) -> None:
+    for command in ("publish", "fetch"):
+        shown = llamafund(command, "--help").stdout
+        assert "kubo:http://127.0.0.1:5001" in shown
+        assert "LLAMAFUND_CREDENTIALS" in shown
+
+
+def test_a_servers_words_cannot_draw_on_the_terminal(
+    llamafund: Llamafund, tree: Path, rpc: LocalServer, node: KuboStandIn
+) -> None:
+    node.status, node.error = 500, b'{"Message": "\\u001b[2Jgone\\u202e", "Code": 0, "Type": "error"}'
+    ran = llamafund("publish", tree, "--to", f"kubo:{rpc.url}")
+    assert ran.code == 1
+    assert "\x1b" not in ran.stdout + ran.stderr
+    assert "\\u{1b}" in ran.stderr

@@ -1,0 +1,268 @@
+"""Every fraud with what it looks like from outside, and the check that catches it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from frauds.dishonest_runs import DishonestRuns, claim
+from llamafund_chain.dataset import build_dataset
+from llamafund_chain.evidence import fetch_tree
+from llamafund_chain.manifests import EvidenceManifest
+from llamafund_trainer.inputs import fetch_inputs
+from llamafund_trainer.measuring import measure_weights
+
+METRIC = "heldout_bits_per_byte"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Forged evidence.
+
+    Attributes:
+        evidence: What the cheat asks attestors to sign.
+        context: What else the check is given, where it is not as in an honest case.
+        segments: For a replay, the segments that must not repeat; null where the check has no segments.
+    """
+
+    evidence: EvidenceManifest
+    context: Mapping[str, object] = field(default_factory=dict)
+    segments: tuple[int, ...] | None = None
+
+
+Commit = Callable[[Any, DishonestRuns, Path], Planted]
+
+
+@dataclass(frozen=True)
+class Fraud:
+    """A fraud.
+
+    Attributes:
+        name: As docs/verification.md calls it.
+        check: Name of the check that catches it.
+        words: In the check's finding.
+        commit: Plants it.
+    """
+
+    name: str
+    check: str
+    words: str
+    commit: Commit
+
+
+CATALOGUE: list[Fraud] = []
+
+
+def fraud(name: str, *, check: str, words: str) -> Callable[[Commit], Commit]:
+    """Enter a fraud into the catalogue."""
+
+    def enter(commit: Commit) -> Commit:
+        CATALOGUE.append(Fraud(name, check, words, commit))
+        return commit
+
+    return enter
+
+
+# Data.
+
+
+@fraud("dataset swapped before training", check="dataset-fixed", words="but attested was")
+def dataset_swapped_openly(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    other = build_dataset(
+        _text(scratch / "corpus"),
+        title="Others",
+        source="elsewhere",
+        licence="CC0-1.0",
+        preparation="none",
+        store=lab.store,
+    )
+    return Planted(claim(lab, lab.run, scratch, dataset=other.sha256)[-1])
+
+
+def _trained(name: str) -> Commit:
+    def commit(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+        return Planted(runs.runs[name][-1], {"replay_segments": 4}, runs.segments[name])
+
+    return commit
+
+
+fraud("dataset swapped before training, the promised one named", check="replay", words="gave other bytes")(
+    _trained("dataset_swapped")
+)
+fraud("1 % of the samples replaced", check="replay", words="gave other bytes")(
+    _trained("one_percent_of_the_samples_replaced")
+)
+fraud("one token changed", check="replay", words="gave other bytes")(_trained("one_token_changed"))
+
+
+# Training.
+
+fraud("steps claimed but not run", check="replay", words="gave other bytes")(_trained("steps_claimed_but_not_run"))
+fraud("another learning rate than the recipe's", check="replay", words="learning rate|base_lrs|other bytes")(
+    _trained("other_learning_rate")
+)
+fraud("optimizer state reset", check="replay", words="gave other bytes")(_trained("optimizer_state_reset"))
+
+
+@fraud("another learning rate, left in the scheduler", check="schedule-follows-recipe", words="base_lrs")
+def another_learning_rate_left_in_the_scheduler(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(runs.runs["other_learning_rate"][-1])
+
+
+@fraud("a segment skipped, a checkpoint from elsewhere spliced in", check="replay", words="gave other bytes")
+def spliced(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    links = [*lab.run[:2], lab.other[2], *lab.run[3:]]
+    return Planted(claim(lab, links, scratch)[-1], {"replay_segments": 4}, (1, 2))
+
+
+@fraud("checkpoints back-dated from an old run with another seed", check="initial-weights-from-seed", words="fresh")
+def back_dated(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(claim(lab, lab.other, scratch)[-1])
+
+
+@fraud("an old run under its own seed", check="seed-fresh", words="older run")
+def old_run(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(lab.other[-1])
+
+
+@fraud("environment record falsified", check="environment-recorded", words="threads '64'")
+def environment_falsified(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    environment = {**lab.run[-1].environment, "threads": "64"}
+    return Planted(claim(lab, lab.run, scratch, environment=environment)[-1])
+
+
+@fraud("environment record falsified to excuse a spliced checkpoint", check="replay", words="gave other bytes")
+def environment_as_an_excuse(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    links = [*lab.run[:-1], lab.other[-1]]
+    environment = {**lab.run[-1].environment, "torch": "2.0.1+cu117", "processor": "something rare"}
+    return Planted(claim(lab, links, scratch, environment=environment)[-1], {"replay_segments": 4}, (3,))
+
+
+# Weights.
+
+
+def _changed_weights(lab: Any, scratch: Path, change: Callable[[dict[str, Any]], None]) -> Planted:
+    tensors = {name: values.copy() for name, values in load(lab.file(lab.weights, "model.safetensors")).items()}
+    change(tensors)
+    data = save(tensors, metadata={"format": "pt"})
+    return Planted(lab.forge(lab.weights, scratch, {"model.safetensors": data}))
+
+
+@fraud("weights exported from another run", check="weights-equal-checkpoint", words="not those of the last checkpoint")
+def weights_of_another_run(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return _changed_weights(
+        lab, scratch, lambda tensors: tensors.update(load(lab.file(lab.other[-1], "model.safetensors")))
+    )
+
+
+@fraud("weights with noise added", check="weights-equal-checkpoint", words="not those of the last checkpoint")
+def weights_with_noise(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    noise = np.random.default_rng(5)
+
+    def add(tensors: dict[str, Any]) -> None:
+        for name in tensors:
+            tensors[name] += noise.normal(0, 1e-6, tensors[name].shape).astype(np.float32)
+
+    return _changed_weights(lab, scratch, add)
+
+
+# Metric.
+
+
+@fraud("metric inflated in the manifest", check="metric-re-evaluated", words="measured again")
+def metric_inflated(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    value = lab.run[-1].metrics[METRIC] - 100_000
+    metrics = {**lab.run[-1].metrics, METRIC: value}
+    return Planted(lab.forge(lab.run[-1], scratch, metrics=metrics, outcome_score=-value))
+
+
+@fraud("metric measured on training data", check="metric-re-evaluated", words="measured again")
+def metric_of_training_data(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    """The cheat measures with the honest program, on a dataset whose held-out part is taken from the training part."""
+    heldout = [entry.path for entry in lab.dataset.part("heldout")]
+    seen = {path: lab.file(lab.dataset, path.replace("heldout", "train")) for path in heldout}
+    flattering = lab.forge(lab.dataset, scratch, seen)
+    forged = lab.forge(lab.run[-1], scratch / "measured", dataset=flattering.sha256)
+    fetch_tree(lab.store, forged, scratch / "weights", ["model.safetensors"])
+    inputs = fetch_inputs(lab.store, forged, scratch / "inputs")
+    measured = measure_weights(inputs, scratch / "weights" / "model.safetensors")
+    value = measured.value
+    assert value is not None
+    assert value < lab.run[-1].metrics[METRIC], "the fraud would not pay"
+    metrics = {**lab.run[-1].metrics, METRIC: value}
+    return Planted(lab.forge(lab.run[-1], scratch / "claimed", metrics=metrics, outcome_score=-value))
+
+
+@fraud("held-out text put into the training data", check="heldout-separate", words="held out and trained on")
+def heldout_trained_on(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    leaked = lab.file(lab.dataset, "heldout/000.txt").replace(b"\n", b" \n")
+    dataset = lab.forge(lab.dataset, scratch, {"train/000.txt": b"  " + leaked})
+    return Planted(dataset, {"milestone": 0, "ancestry": ()})
+
+
+# The chain of checkpoints.
+
+
+def _chain(lab: Any, hashes: list[str], scratch: Path) -> Planted:
+    """The last checkpoint with another list of those before it."""
+    return Planted(lab.forge(lab.run[-1], scratch, chain=tuple(hashes), parent=hashes[-1]))
+
+
+@fraud("chain link removed", check="checkpoint-chain", words="but before it stands")
+def link_removed(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    hashes = list(lab.run[-1].chain)
+    return _chain(lab, [*hashes[:1], *hashes[2:]], scratch)
+
+
+@fraud("chain link removed, the rest linked anew", check="checkpoint-chain", words="but the one before it ends at step")
+def link_removed_and_mended(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(claim(lab, [*lab.run[:2], *lab.run[3:]], scratch)[-1])
+
+
+@fraud("chain links reordered", check="checkpoint-chain", words="but before it stands")
+def links_reordered(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    first, second, third, last = lab.run[-1].chain
+    return _chain(lab, [first, third, second, last], scratch)
+
+
+@fraud("chain link duplicated", check="checkpoint-chain", words="more than once")
+def link_duplicated(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    first, second, third, last = lab.run[-1].chain
+    return _chain(lab, [first, second, second, third, last], scratch)
+
+
+# What is published beside the weights.
+
+
+@fraud("tokenizer that makes the text easy", check="metric-re-evaluated", words="tokenizer")
+def easy_tokenizer(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    tokenizer = json.loads(lab.file(lab.run[-1], "tokenizer.json"))
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"Regex": "."}, "content": "a"}
+    return Planted(lab.forge(lab.run[-1], scratch, {"tokenizer.json": json.dumps(tokenizer).encode()}))
+
+
+@fraud("file that runs code when loaded", check="loads-in-transformers", words="can run its author's program")
+def code_beside_the_weights(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(lab.forge(lab.weights, scratch, {"pytorch_model.bin": b"cos\nsystem\n(S'true'\ntR."}))
+
+
+@fraud("configuration that makes another model of the same weights", check="weights-equal-checkpoint", words="rms_norm")
+def other_configuration(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    config = {**json.loads(lab.file(lab.weights, "config.json")), "rms_norm_eps": 0.5}
+    return Planted(lab.forge(lab.weights, scratch, {"config.json": json.dumps(config).encode()}))
+
+
+def _text(root: Path) -> Path:
+    for part in ("train", "heldout"):
+        (root / part).mkdir(parents=True)
+        for index in range(3):
+            words = hashlib.sha256(f"{part}{index}".encode()).hexdigest()
+            (root / part / f"{index}.txt").write_text(f"{part} {index} {words}\n" * 20)
+    return root

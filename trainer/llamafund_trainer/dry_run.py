@@ -1,0 +1,171 @@
+"""What a recipe would take: parameters, memory, tokens, operations, and an estimate of time and money.
+
+The model is built on the meta device, where tensors have shapes and no memory. One batch goes forward and backward
+there, so operations and kept activations are counted, not guessed; only the speed of a device and its price are
+assumptions.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llamafund_chain.errors import LlamafundError
+from llamafund_trainer.jobs import DryRunEvent, DryRunJob
+from llamafund_trainer.process import run_job
+
+if TYPE_CHECKING:
+    from llamafund_trainer.recipe import Recipe, RecipeFile
+
+_STATE_BYTES = 16
+"""For each parameter: weights, gradients and AdamW's two moments in float32."""
+
+_BUCKET_BYTES = 4
+"""For each parameter, where several processes exchange gradients: DistributedDataParallel's buckets."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A kind of machine to estimate with; all of it is an assumption.
+
+    Attributes:
+        name: What people call it.
+        flops: Operations a second that training sustains; for accelerators 40 % of the dense bfloat16 peak that the
+            vendor states, which well-tuned training of this size reaches (PaLM, arXiv 2204.02311, section 4.1).
+        memory: Bytes.
+        price: US dollars an hour, of the order that providers asked when this was written.
+    """
+
+    name: str
+    flops: float
+    memory: int
+    price: float
+
+
+DEVICES = {
+    "laptop": Device("laptop, two cores", 0.05e12, 16 * 10**9, 0.0),
+    "rtx-4090": Device("RTX 4090", 0.4 * 165e12, 24 * 10**9, 0.40),
+    "a100": Device("A100 80 GB", 0.4 * 312e12, 80 * 10**9, 1.60),
+    "h100": Device("H100 80 GB", 0.4 * 989e12, 80 * 10**9, 2.50),
+    "h200": Device("H200 141 GB", 0.4 * 989e12, 141 * 10**9, 3.20),
+    "b200": Device("B200 180 GB", 0.4 * 2250e12, 180 * 10**9, 4.50),
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take.
+
+    Attributes:
+        counted: On the meta device.
+        tokens: That the model sees, repeated ones included.
+        devices: How many, one for each process.
+        seconds: Of the whole run.
+        dollars: Of the whole run.
+        fits: Whether one process's share fits into one device's memory.
+    """
+
+    counted: DryRunEvent
+    device: Device
+    tokens: int
+    devices: int
+    seconds: float
+    dollars: float
+    fits: bool
+
+    @property
+    def memory(self) -> int:
+        """Bytes in each process."""
+        return self.counted.model_bytes + self.counted.activation_bytes
+
+
+def dry_run(recipe_file: RecipeFile, device: Device, price: float | None = None) -> Estimate:
+    """Count in a process of its own, and estimate.
+
+    Args:
+        recipe_file: The recipe.
+        device: What to estimate with.
+        price: US dollars an hour for one device; the device's own when null.
+
+    Raises:
+        LlamafundError: The process failed.
+    """
+    recipe = recipe_file.recipe
+    with tempfile.TemporaryDirectory(prefix="llamafund-") as place:
+        path = Path(place) / "recipe.yaml"
+        path.write_bytes(recipe_file.data)
+        for event in run_job(DryRunJob(recipe=path), recipe):
+            if isinstance(event, DryRunEvent):
+                break
+        else:
+            raise LlamafundError("The dry run ended without a result")
+    devices = recipe.determinism.processes
+    seconds = event.flops / (device.flops * devices)
+    return Estimate(
+        counted=event,
+        device=device,
+        tokens=recipe.training.steps * recipe.samples_per_step * recipe.data.context_length,
+        devices=devices,
+        seconds=seconds,
+        dollars=seconds / 3600 * devices * (device.price if price is None else price),
+        fits=event.model_bytes + event.activation_bytes <= device.memory,
+    )
+
+
+def count_costs(recipe: Recipe) -> DryRunEvent:
+    """Count on the meta device; imports torch, so it belongs into the training process."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from llamafund_trainer.model import empty_model
+
+    low = recipe.precision.dtype == "bfloat16"
+    # Tensors on the meta device that say they are elsewhere: only so does autocast apply to them.
+    with FakeTensorMode():
+        return _count(empty_model(recipe), recipe, torch.autocast("cpu", torch.bfloat16, enabled=low))
+
+
+def _count(model: Any, recipe: Recipe, autocast: Any) -> DryRunEvent:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    if recipe.training.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.train()
+    parameters = list(model.parameters())
+    own = {_storage(parameter) for parameter in parameters}
+    kept: dict[int, Any] = {}
+
+    def keep(tensor: Any) -> Any:
+        if _storage(tensor) not in own:
+            # Held on to, so that no later storage takes its place and its number.
+            kept[_storage(tensor)] = tensor.untyped_storage()
+        return tensor
+
+    batch, length = recipe.training.batch_size // recipe.determinism.processes, recipe.data.context_length
+    tokens = torch.zeros((batch, length), dtype=torch.int64)
+    # Given whole, because transformers looks at values to make one, and here there are none.
+    mask = torch.zeros((batch, 1, length, length))
+    counter: Any = FlopCounterMode(display=False)
+    with counter:
+        with (
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            autocast,
+        ):
+            loss = model(input_ids=tokens, attention_mask=mask, labels=tokens, use_cache=False).loss
+        activations = sum(storage.nbytes() for storage in kept.values())
+        loss.backward()
+    batches = recipe.training.steps * recipe.training.gradient_accumulation * recipe.determinism.processes
+    count = sum(parameter.numel() for parameter in parameters)
+    return DryRunEvent(
+        parameters=count,
+        model_bytes=count * (_STATE_BYTES + (_BUCKET_BYTES if recipe.determinism.processes > 1 else 0)),
+        activation_bytes=activations,
+        flops=counter.get_total_flops() * batches,
+    )
+
+
+def _storage(tensor: Any) -> int:
+    return int(tensor.untyped_storage()._cdata)

@@ -1,0 +1,163 @@
+"""Training a part of a run again: the ground that replay, its tolerance, its estimate and bisection share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from llamafund_chain.errors import LlamafundError
+from llamafund_chain.evidence import fetch_tree
+from llamafund_chain.hashing import hash_file
+from llamafund_chain.manifests import CheckpointManifest
+from llamafund_trainer.inputs import Inputs
+from llamafund_trainer.jobs import Event, ReplayJob, SegmentEvent, SegmentJob
+from llamafund_trainer.process import run_job
+from llamafund_trainer.recipe import parse_recipe
+from llamafund_trainer.tensors import largest_change
+
+if TYPE_CHECKING:
+    from llamafund_chain.store import Store
+
+WEIGHTS = "model.safetensors"
+
+STATE_FILES = (WEIGHTS, "optimizer.pt", "rng_state.pth", "scheduler.pt")
+"""Files of a checkpoint that hold the whole state of a run: what is compared, and continued from."""
+
+INSTRUCTION_SETS = ("generic", "avx2", "avx512")
+"""Ways to compute that give honest repetitions other bits; see `DeterminismSection`."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The steps between two checkpoints.
+
+    Attributes:
+        index: Counted from 0 along the run.
+        start: Where it begins; the first one of a run begins with the seed and repeats `start` as well.
+        end: Where it ends.
+    """
+
+    index: int
+    start: CheckpointManifest
+    end: CheckpointManifest
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        return self.end.steps.last - self.start.steps.last
+
+
+def run_segments(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> Iterator[Event]:
+    """Repeat segments in one fresh process, where there are any."""
+    if jobs:
+        job = ReplayJob(
+            recipe=inputs.recipe_path, dataset=inputs.dataset_path, data=inputs.data, seed=seed, segments=tuple(jobs)
+        )
+        yield from run_job(job, inputs.recipe)
+
+
+def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | None, output: Path) -> Path:
+    """Train from one step to another in a fresh process, without comparing.
+
+    Args:
+        inputs: Recipe and data.
+        seed: The run's training seed.
+        first: Step at which to begin.
+        last: Step at which to end; one at which the recipe writes a checkpoint.
+        start: Directory with the state at `first`; null to begin with the seed.
+        output: Directory for the result.
+
+    Returns:
+        The directory of the checkpoint at `last`.
+
+    Raises:
+        LlamafundError: The process failed.
+    """
+    for event in run_segments(inputs, seed, [SegmentJob(first=first, last=last, start=start, output=output)]):
+        if isinstance(event, SegmentEvent):
+            return event.directory
+    raise LlamafundError("The training process ended before the segment was repeated")
+
+
+def fetch_start(store: Store, segment: Segment, workdir: Path) -> Path | None:
+    """The state that a segment begins with; null where it begins with the seed."""
+    # The first segment takes nothing from the evidence but the seed, so it repeats the initial state as well.
+    return None if segment.start.steps.last == 0 else fetch_state(store, segment.start, workdir, STATE_FILES)
+
+
+def fetch_state(store: Store, checkpoint: CheckpointManifest, workdir: Path, paths: Sequence[str]) -> Path:
+    """Files of a checkpoint, fetched and verified once; returns their directory."""
+    directory = workdir / f"published-{checkpoint.sha256[:16]}"
+    missing = [path for path in paths if not (directory / path).exists()]
+    if missing:
+        fetch_tree(store, checkpoint, directory, missing)
+    return directory
+
+
+def state_hash(path: Path) -> str:
+    """SHA-256 of a file that repeating the training wrote.
+
+    Raises:
+        LlamafundError: It wrote no such file.
+    """
+    if not path.exists():
+        raise LlamafundError(f"Repeating the training wrote no {path.name}", f"Expected in {path.parent}")
+    return hash_file(path).sha256
+
+
+def with_recipe(inputs: Inputs, directory: Path, **sections: Mapping[str, object]) -> Inputs:
+    """The same inputs with some values of the recipe changed, for a repetition that is not the recipe's own.
+
+    Args:
+        inputs: What to change.
+        directory: Existing directory for the changed recipe.
+        **sections: New values by section.
+    """
+    raw: dict[str, Any] = yaml.safe_load(inputs.recipe_file.data)
+    for name, values in sections.items():
+        raw[name] = {**raw.get(name, {}), **values}
+    changed = parse_recipe(yaml.safe_dump(raw).encode())
+    path = directory.absolute() / "recipe.yaml"
+    path.write_bytes(changed.data)
+    return replace(inputs, recipe_file=changed, recipe_path=path)
+
+
+def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: Path) -> dict[str, Path]:
+    """Repeat a segment honestly under each of `INSTRUCTION_SETS`.
+
+    Args:
+        store: Where the checkpoints are published.
+        inputs: Recipe and data.
+        segment: What to repeat.
+        workdir: Existing directory for fetched and new files.
+
+    Returns:
+        By instruction set, the file with the weights that it ends with.
+
+    Raises:
+        LlamafundError: The store lacks something, or a process failed.
+    """
+    start = fetch_start(store, segment, workdir)
+    first, last = segment.start.steps.last, segment.end.steps.last
+    outcomes: dict[str, Path] = {}
+    for name in INSTRUCTION_SETS:
+        directory = workdir / f"calibration-{first}-{name}"
+        directory.mkdir()
+        changed = with_recipe(inputs, directory, determinism={"instruction_set": name})
+        outcomes[name] = repeat_once(changed, segment.end.seed, first, last, start, directory / "repeated") / WEIGHTS
+    return outcomes
+
+
+def honest_spread(store: Store, inputs: Inputs, segment: Segment, workdir: Path) -> float:
+    """How far honest repetitions of a segment come apart on this machine; otherwise as `repeat_everywhere`.
+
+    Returns:
+        Largest absolute difference of a weight between any two of them.
+    """
+    outcomes = repeat_everywhere(store, inputs, segment, workdir)
+    return max(largest_change(one, other) for one, other in combinations(outcomes.values(), 2))

@@ -1,0 +1,149 @@
+"""Reading what a checkpoint's optimizer and scheduler were set to, without torch and without running a pickle.
+
+`optimizer.pt` and `scheduler.pt` hold settings beside the state: learning rate, betas, weight decay. Whoever
+continues from such a file continues with its settings, not with the recipe's, so that one dishonest setting at the
+beginning would repeat bit for bit ever after. Replay therefore compares the settings with the recipe first.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
+
+from llamafund_chain.errors import VerificationError
+
+if TYPE_CHECKING:
+    from llamafund_trainer.recipe import Recipe
+
+MAX_STATE_PICKLE = 64 * 1024 * 1024
+"""Bytes of the index in a `torch.save` file; the tensors stand beside it."""
+
+_INDIFFERENT = frozenset({"params", "foreach", "fused", "capturable", "differentiable"})
+"""Keys of an optimizer's group that name parameters or choose among implementations with the same results."""
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The learning rate of the optimizer step after `step` steps are done, as transformers' schedules define it."""
+    peak, schedule = recipe.optimizer.learning_rate, recipe.schedule
+    warmup, steps = schedule.warmup_steps, recipe.training.steps
+    if step < warmup:
+        return peak * step / warmup
+    if schedule.kind == "constant_with_warmup":
+        return peak
+    progress = (step - warmup) / (steps - warmup)
+    if schedule.kind == "linear":
+        return peak * max(0.0, 1 - progress)
+    if schedule.kind == "cosine":
+        return peak * max(0.0, 0.5 * (1 + math.cos(math.pi * progress)))
+    assert_never(schedule.kind)
+
+
+def schedule_problem(recipe: Recipe, step: int, path: Path) -> str | None:
+    """What a `scheduler.pt` says that is not the recipe's, or null.
+
+    Args:
+        recipe: The run's recipe.
+        step: Optimizer steps done.
+        path: The file.
+
+    Raises:
+        VerificationError: It is not a file of that kind.
+    """
+    state = _read(path)
+    peak, rate = recipe.optimizer.learning_rate, learning_rate(recipe, step)
+    for name, expected in (("base_lrs", peak), ("_last_lr", rate)):
+        values = state.get(name)
+        if not isinstance(values, list) or not values or not all(_close(value, expected) for value in values):
+            return f"{path.name} after step {step} says {name} {_shown(values)}; by the recipe it is {expected:g}"
+    for name, count in (("last_epoch", step), ("_step_count", step + 1)):
+        if state.get(name) != count:
+            return f"{path.name} after step {step} says {name} {_shown(state.get(name))}; it must be {count}"
+    return None
+
+
+def optimizer_problem(recipe: Recipe, step: int, path: Path) -> str | None:
+    """What the settings in an `optimizer.pt` say that is not the recipe's, or null; otherwise as `schedule_problem`."""
+    groups = _read(path).get("param_groups")
+    if not isinstance(groups, list) or len(groups) != 2 or not all(isinstance(group, Mapping) for group in groups):
+        return f"{path.name} after step {step} does not have the two groups of parameters that the trainer makes"
+    optimizer = recipe.optimizer
+    for group, decay in zip(groups, (optimizer.weight_decay, 0.0), strict=True):
+        expected: dict[str, object] = {
+            "lr": learning_rate(recipe, step),
+            "initial_lr": optimizer.learning_rate,
+            "betas": (optimizer.beta1, optimizer.beta2),
+            "eps": optimizer.epsilon,
+            "weight_decay": decay,
+            "amsgrad": False,
+            "maximize": False,
+            "decoupled_weight_decay": True,
+        }
+        odd = sorted(map(_shown, set(group) - set(expected) - _INDIFFERENT))
+        if odd:
+            return f"{path.name} after step {step} has the unknown setting {odd[0]}"
+        for name, value in expected.items():
+            found = group.get(name)
+            same = _close(found, value) if isinstance(value, float) and name == "lr" else found == value
+            if not same:
+                return f"{path.name} after step {step} says {name} {_shown(found)}; by the recipe it is {value!r}"
+    return None
+
+
+def _close(value: object, expected: float) -> bool:
+    """Equal but for the last digits, in which one formula may be evaluated in two ways."""
+    return isinstance(value, float) and math.isclose(value, expected, rel_tol=1e-9)
+
+
+def _shown(value: object) -> str:
+    """A stranger's value in an error message; a small pickle can hold one whose text has no end."""
+    if isinstance(value, list | tuple) and len(value) <= 8:
+        return f"[{', '.join('…' if isinstance(each, list | tuple) else _shown(each) for each in value)}]"
+    if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63):
+        return repr(value)
+    return repr(value[:80]) if isinstance(value, str) else f"something of type {type(value).__name__}"
+
+
+class _Opaque:
+    """Stands in for a tensor or its bytes, which are not looked at."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+
+class _SettingsOnly(pickle.Unpickler):
+    """Takes plain values and skips tensors; anything else that a pickle may ask for is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2") or (
+            module == "torch" and name.endswith("Storage") and name.isidentifier()
+        ):
+            return _Opaque
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+    def persistent_load(self, pid: Any) -> Any:  # noqa: ARG002
+        return _Opaque()
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """The plain values of a file that `torch.save` wrote."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (name,) = (name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))
+            with archive.open(name) as file:
+                if archive.getinfo(name).file_size > MAX_STATE_PICKLE:
+                    raise ValueError(f"its index is longer than {MAX_STATE_PICKLE} bytes")
+                state = _SettingsOnly(file).load()
+    # A pickle from a stranger fails in any way it likes.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"[:300]
+        raise VerificationError(f"{path.name} cannot be read as a training state", reason) from error
+    if not isinstance(state, Mapping):
+        raise VerificationError(f"{path.name} cannot be read as a training state", f"It holds a {type(state).__name__}")
+    return state
