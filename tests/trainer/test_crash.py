@@ -17,6 +17,8 @@ import pytest
 import yaml
 
 from llamafund_chain.errors import ExitCode, LlamafundError
+from llamafund_chain.manifests import DatasetManifest
+from llamafund_chain.store import LocalStore
 from llamafund_trainer.pausing import find_pause, remove_outdated_pause, write_pause
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
 from llamafund_trainer.run import RunProgress, RunRecord, train_run
@@ -29,18 +31,19 @@ PATIENCE = 240
 class Program:
     """`llamafund train` in a process of its own."""
 
-    def __init__(self, lab: object, folder: Path, recipe: RecipeFile) -> None:
+    def __init__(self, store: LocalStore, dataset: DatasetManifest, folder: Path, recipe: RecipeFile) -> None:
         self.out = folder / "run"
         self._recipe = folder / "recipe.yaml"
         self._recipe.write_bytes(recipe.data)
-        self._lab = lab
+        self._store = store
+        self._dataset = dataset
 
     def start(self, *, largest_file: int | None = None) -> subprocess.Popen[str]:
         limits = (largest_file, resource.RLIM_INFINITY)
         return subprocess.Popen(
             [
-                sys.executable, "-m", "llamafund_chain", "train", self._recipe, "--dataset", self._lab.dataset.sha256,
-                "--seed", SEED, "--out", self.out, "--store", self._lab.store.location, "--json",
+                sys.executable, "-m", "llamafund_chain", "train", self._recipe, "--dataset", self._dataset.sha256,
+                "--seed", SEED, "--out", self.out, "--store", self._store.location, "--json",
             ],
             env={**os.environ, "LC_ALL": "C"},
             stdout=subprocess.PIPE,
@@ -65,20 +68,39 @@ class Program:
             select.select([], [], [], 0.001)
 
 
+def longer(recipe: RecipeFile, **determinism: object) -> RecipeFile:
+    """The recipe with so many steps that a test can act before the last, however busy the machine is."""
+    raw = yaml.safe_load(recipe.data)
+    raw["training"] |= {"steps": 600, "checkpoint_every": 100}
+    raw["determinism"] |= determinism
+    return parse_recipe(yaml.safe_dump(raw).encode())
+
+
+@pytest.fixture(scope="module")
+def long_recipe(recipe: RecipeFile) -> RecipeFile:
+    return longer(recipe)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(lab: object, long_recipe: RecipeFile, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The hashes of all checkpoints of the long recipe."""
+    return Program(lab.store, lab.dataset, tmp_path_factory.mktemp("uninterrupted"), long_recipe).finish()
+
+
 @pytest.fixture
-def program(lab: object, tmp_path: Path) -> Program:
-    return Program(lab, tmp_path, lab.recipe)
-
-
-def hashes(lab: object) -> list[str]:
-    return [link.sha256 for link in lab.run]
+def program(lab: object, dataset_store: LocalStore, long_recipe: RecipeFile, tmp_path: Path) -> Program:
+    return Program(dataset_store, lab.dataset, tmp_path, long_recipe)
 
 
 def test_told_to_stop_it_saves_its_state_and_goes_on_from_that_step(
-    lab: object, new_record: NewRecord, program: Program
+    dataset_store: LocalStore,
+    long_recipe: RecipeFile,
+    new_record: NewRecord,
+    program: Program,
+    uninterrupted: list[str],
 ) -> None:
     process = program.start()
-    program.wait_for(process, "manifests/step-00000010.json")
+    program.wait_for(process, "manifests/step-00000100.json")
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == ExitCode.INTERRUPTED, stderr
@@ -86,44 +108,50 @@ def test_told_to_stop_it_saves_its_state_and_goes_on_from_that_step(
     assert "told to stop and did so after step" in stderr
     assert "Traceback" not in stderr
     stopped = int(stderr.split("after step ")[1].split(".")[0])
-    assert 10 < stopped < 40
+    assert 100 < stopped < 600
     paused = list((program.out / "pause").glob("checkpoint-*"))
-    assert [path.name for path in paused] == ([f"checkpoint-{stopped}"] if stopped % 10 else [])
+    assert [path.name for path in paused] == ([f"checkpoint-{stopped}"] if stopped % 100 else [])
     seen: list[RunProgress] = []
-    again = train_run(lab.store, lab.recipe, new_record(), program.out, progress=seen.append)
+    record = new_record(recipe=long_recipe.sha256, milestone_steps=(600,))
+    again = train_run(dataset_store, long_recipe, record, program.out, progress=seen.append)
     assert min(done.step for done in seen if done.checkpoint is None) == stopped + 1
-    assert [link.sha256 for link in again] == hashes(lab)
+    assert [link.sha256 for link in again] == uninterrupted
     assert not (program.out / "pause").exists()
 
 
-def test_told_to_stop_two_processes_stop_after_the_same_step(lab: object, tmp_path: Path) -> None:
-    raw = yaml.safe_load(lab.recipe.data)
-    raw["determinism"]["processes"] = 2
-    recipe = parse_recipe(yaml.safe_dump(raw).encode())
+def test_told_to_stop_two_processes_stop_after_the_same_step(
+    lab: object, dataset_store: LocalStore, recipe: RecipeFile, tmp_path: Path
+) -> None:
+    shared = longer(recipe, processes=2)
     (tmp_path / "whole").mkdir()
-    whole = Program(lab, tmp_path / "whole", recipe).finish()
-    program = Program(lab, tmp_path, recipe)
+    whole = Program(lab.store, lab.dataset, tmp_path / "whole", shared).finish()
+    program = Program(dataset_store, lab.dataset, tmp_path, shared)
     process = program.start()
-    program.wait_for(process, "manifests/step-00000010.json")
+    program.wait_for(process, "manifests/step-00000100.json")
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == ExitCode.INTERRUPTED, stderr
     assert program.finish() == whole
 
 
-def test_killed_while_it_writes_a_checkpoint_it_goes_on_from_the_one_before(lab: object, program: Program) -> None:
+def test_killed_while_it_writes_a_checkpoint_it_goes_on_from_the_one_before(
+    program: Program, uninterrupted: list[str]
+) -> None:
     process = program.start()
-    program.wait_for(process, "checkpoints/checkpoint-20")
+    program.wait_for(process, "checkpoints/checkpoint-200")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGKILL
-    assert program.finish() == hashes(lab)
+    assert program.finish() == uninterrupted
 
 
-def test_a_full_disk_is_one_clear_error_and_costs_no_evidence(lab: object, program: Program) -> None:
+def test_a_full_disk_is_one_clear_error_and_costs_no_evidence(
+    lab: object, dataset_store: LocalStore, tmp_path: Path
+) -> None:
     sizes = {entry.path: entry.size for link in lab.run[:2] for entry in link.files}
     largest = sizes.pop("optimizer.pt")
     assert largest > max(sizes.values()), "the limit below lets everything else pass"
+    program = Program(dataset_store, lab.dataset, tmp_path, lab.recipe)
     process = program.start(largest_file=largest - 1)
     _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == ExitCode.ERROR
@@ -133,7 +161,7 @@ def test_a_full_disk_is_one_clear_error_and_costs_no_evidence(lab: object, progr
     assert "goes on from the checkpoint before" in errors[0]
     assert "Traceback" not in stderr
     assert sorted(path.name for path in (program.out / "manifests").iterdir()) == ["step-00000000.json"]
-    assert program.finish() == hashes(lab)
+    assert program.finish() == [link.sha256 for link in lab.run]
 
 
 def test_a_pause_that_was_tampered_with_or_follows_another_checkpoint_is_not_used(tmp_path: Path) -> None:
