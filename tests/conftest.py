@@ -61,6 +61,13 @@ class Ran:
 Llamafund = Callable[..., Ran]
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Call a test by the beginning of a long value: names are sent to each worker, and to programs as a variable."""
+    if isinstance(val, str | bytes) and len(val) > 60:
+        return f"{val[:40]!r}… {len(val)}"
+    return None
+
+
 @pytest.fixture(autouse=True)
 def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the home directory, or is steered by the environment."""
