@@ -34,7 +34,7 @@ def test_it_runs_until_it_is_told_to_stop_and_leaves_nothing_behind(how: signal.
         assert connection.deployment().factory == facts["factory"]
         assert connection.balance(FUNDED) == 100 * 10**18
         process.send_signal(how)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=120)
         assert process.returncode == 0
         assert stderr.splitlines() == ["Running. Ctrl-C ends it.", "The chain is gone."]
         with pytest.raises(NodeUnreachableError):

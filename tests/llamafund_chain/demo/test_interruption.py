@@ -100,7 +100,7 @@ def _running(pids: set[int]) -> set[int]:
 
 def _gone(pids: set[int]) -> bool:
     """Whether they end; the kernel may need a moment after their signal."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 120
     while _running(pids) and time.monotonic() < until:
         select.select([], [], [], 0.02)
     return not _running(pids)
