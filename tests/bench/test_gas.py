@@ -13,7 +13,8 @@ from bench.harness import Reference, Row
 # Its bound is 150 000. What no encoding avoids, measured: 21 000 for the transaction, 9 228 for the terms as calldata
 # that a wallet can show, 32 000 for the creation, 73 600 for 368 bytes of code, 5 459 for the event with all terms:
 # 141 287. The checks of the terms, the packing and the clone take 15 400. Packed bytes as calldata would be cheaper,
-# and no wallet could show what is signed.
+# and no wallet could show what is signed. Tried, and not worth their code: lists packed in assembly 155 163, and terms
+# decoded into memory as well 155 678; checks made on the packed bytes 159 571. Without a single check it is 147 684.
 ABOVE_ITS_BOUND = {"create a campaign"}
 
 
