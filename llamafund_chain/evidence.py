@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.hashing import FileDigest, raw_cid, resolve_inside
-from llamafund_chain.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, FileEntry, Manifest, parse_as
+from llamafund_chain.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, FileEntry, Manifest, Read, parse_as
 from llamafund_chain.merkle import BLOCK_SIZE, ChunkProof, MerkleHasher, Outline, prove_chunks
 from llamafund_chain.store import MissingContentError, Store
 from llamafund_chain.store.base import fetch_verified
@@ -52,11 +52,13 @@ def fetch_manifest(store: Store, sha256: str, kind: type[M]) -> M:
         MissingContentError: The store does not have it, or one of its listings.
         VerificationError: The bytes are not what was published, or no valid manifest of that kind.
     """
-
-    def read(wanted: str) -> bytes:
-        return store.read(raw_cid(wanted), limit=MAX_MANIFEST_BYTES)
-
+    read = reading(store)
     return parse_as(kind, read(sha256), sha256=sha256, read=read)
+
+
+def reading(store: Store) -> Read:
+    """What gets manifests by their hashes from a store, for `parse_as` and `load_manifest`."""
+    return lambda sha256: store.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)
 
 
 def publish_tree(store: Store, root: Path, manifest: EvidenceManifest, *, progress: Progress | None = None) -> str:

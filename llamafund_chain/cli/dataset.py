@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.cli.hashing import HashingProgress, cache_option, jobs_option, store_cache, tell_problem
+from llamafund_chain.cli.hashing import (
+    HashingProgress,
+    cache_option,
+    jobs_option,
+    no_cache_option,
+    store_cache,
+    tell_problem,
+)
 from llamafund_chain.cli.options import json_option, store_option
 from llamafund_chain.cli.output import emit, rows
 
@@ -32,11 +39,12 @@ def dataset() -> None:
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Also write the manifest to this file; sha256sum of it prints what goes on chain.",
+    help="Also write the manifest to this file; sha256sum of it prints what goes on chain. Files that do "
+    "not fit into it are named in the folder listings/ beside it.",
 )
 @jobs_option
 @cache_option
-@click.option("--no-cache", is_flag=True, help="Hash every byte, whatever was hashed before.")
+@no_cache_option
 @store_option
 @json_option
 def build(
@@ -66,8 +74,8 @@ def build(
     """
     from llamafund_chain.dataset import build_dataset
     from llamafund_chain.errors import UsageError
-    from llamafund_chain.files import write_file
     from llamafund_chain.hashing import HashCache, raw_cid
+    from llamafund_chain.manifests import save_manifest
     from llamafund_chain.store import open_store
 
     if cache is not None and no_cache:
@@ -89,7 +97,7 @@ def build(
         )
     tell_problem(known)
     if out is not None:
-        write_file(out, manifest.to_bytes())
+        save_manifest(out, manifest)
     samples = {part.name: part.samples for part in manifest.parts}
     sha256 = manifest.sha256
     parts: dict[str, JsonValue] = {

@@ -44,7 +44,18 @@ def cache_option(command: F) -> F:
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
         default=None,
-        help="Where digests are kept for the next time; files that have not changed since are not read again.",
+        help="Where digests are kept for the next time; files whose times and sizes have not changed since are not "
+        "read again. What a program changes in memory-mapped files (mmap) can keep their times: let it end or flush "
+        "(msync) first, or use no cache.",
+    )(command)
+
+
+def no_cache_option(command: F) -> F:
+    """`--no-cache`, parameter `no_cache`: true or false."""
+    return click.option(
+        "--no-cache",
+        is_flag=True,
+        help="Hash every byte, whatever was hashed before: for files that are changed by root, or memory-mapped.",
     )(command)
 
 

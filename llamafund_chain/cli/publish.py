@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.cli.hashing import HashingProgress, cache_option, jobs_option, store_cache, tell_cached
+from llamafund_chain.cli.hashing import (
+    HashingProgress,
+    cache_option,
+    jobs_option,
+    no_cache_option,
+    store_cache,
+    tell_cached,
+)
 from llamafund_chain.cli.options import json_option
 from llamafund_chain.cli.output import emit, note, rows
-from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from llamafund_chain.hashing import HashCache
@@ -35,13 +42,15 @@ if TYPE_CHECKING:
     "manifest_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="A manifest that names the files; a listing of all files in the directory is made without it.",
+    help="A manifest that names the files; a listing of all files in the directory is made without it. Where it names "
+    "them in further listings, these are looked for in the folder listings/ beside it, and in the places.",
 )
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Also write the manifest to this file; sha256sum of it prints the hash.",
+    help="Also write the manifest to this file; sha256sum of it prints the hash. Files that do not fit into it are "
+    "named in the folder listings/ beside it.",
 )
 @click.option(
     "--link",
@@ -51,7 +60,7 @@ if TYPE_CHECKING:
 )
 @jobs_option
 @cache_option
-@click.option("--no-cache", is_flag=True, help="Hash every byte, whatever was hashed before.")
+@no_cache_option
 @json_option
 def publish(
     directory: Path,
@@ -89,8 +98,9 @@ def publish(
     Example:
       llamafund publish ./weights --to ./store --to kubo:http://127.0.0.1:5001 --to car:weights.car
     """
-    from llamafund_chain.files import write_file
     from llamafund_chain.hashing import raw_cid
+    from llamafund_chain.manifests import save_manifest
+    from llamafund_chain.store.publishing import listings_of
     from llamafund_chain.store.publishing import publish as run_publish
 
     if cache is not None and no_cache:
@@ -98,13 +108,13 @@ def publish(
     if manifest_file is None:
         manifest, files = _list(directory, None if no_cache else cache or _cache_beside(locations), jobs)
     else:
-        manifest, files = _read(manifest_file)
+        manifest, files = _read(manifest_file, locations)
     size = sum(entry.size for entry in files)
     with HashingProgress(f"Publishing {directory.name}") as shown:
         shown.total(size)
         published = run_publish(directory, manifest, files, locations, link=link, progress=shown.advance, report=_say)
     if out is not None:
-        write_file(out, manifest.to_bytes())
+        save_manifest(out, manifest, listings_of(manifest, files))
     places: list[JsonValue] = [_facts(outcome) for outcome in published.outcomes]
     facts: dict[str, JsonValue] = {
         "manifest": published.sha256,
@@ -133,18 +143,32 @@ def _list(
     return list_directory(tree.files), tree.files
 
 
-def _read(path: Path) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
-    from llamafund_chain.cli.sources import read_file
-    from llamafund_chain.manifests import EvidenceManifest, parse
+def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
+    from llamafund_chain.manifests import EvidenceManifest, Listing, all_files, beside, complete, parse_head, read_saved
+    from llamafund_chain.store import open_store
+    from llamafund_chain.store.fetching import read_manifest
+    from llamafund_chain.store.publishing import list_directory
 
-    manifest = parse(read_file(path))
-    if not isinstance(manifest, EvidenceManifest):
+    stores = [open_store(location) for location in locations if not location.startswith(("car:", "pin:", "pin+"))]
+    read = beside(path, (lambda sha256: read_manifest(stores, sha256)) if stores else None)
+    manifest = parse_head(read_saved(path))
+    if isinstance(manifest, EvidenceManifest):
+        manifest = complete(manifest, read)
+        return manifest, manifest.files
+    if not isinstance(manifest, Listing):
         raise UsageError(
             f"{str(path)!r} is a {manifest.schema_}",
             "It names no files that could be published by it",
             "Leave --manifest out to publish everything in the directory",
         )
-    return manifest, manifest.files
+    files = tuple(all_files(manifest, read))
+    if list_directory(files) != manifest:
+        raise VerificationError(
+            f"{str(path)!r} cuts its files into listings in another way than llamafund does",
+            "The same files would get another hash when they are published",
+            "Leave --manifest out to publish everything in the directory",
+        )
+    return manifest, files
 
 
 def _cache_beside(locations: Sequence[str]) -> Path | None:

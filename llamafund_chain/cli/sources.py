@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.errors import UsageError
 
 if TYPE_CHECKING:
     from llamafund_chain.manifests import Read
@@ -16,13 +16,14 @@ _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
 def read_source(source: str, locations: Sequence[str]) -> tuple[bytes, Read]:
-    """A manifest's bytes, and what gets its listings.
+    """A manifest's bytes, and what gets its listings: from beside it when it is a file, and from the stores.
 
     Raises:
         UsageError: It is neither a file nor a hash.
         VerificationError: It is too long for a manifest.
         LlamafundError: It cannot be read, or no store has it.
     """
+    from llamafund_chain.manifests import beside, read_saved
     from llamafund_chain.store import open_store
     from llamafund_chain.store.fetching import read_manifest
 
@@ -39,27 +40,4 @@ def read_source(source: str, locations: Sequence[str]) -> tuple[bytes, Read]:
             "It is no hash either: that has 64 hexadecimal digits, as sha256sum prints them",
             "Check the path, or give the hash that is on chain",
         )
-    return read_file(path), read
-
-
-def read_file(path: Path) -> bytes:
-    """A manifest's bytes from a file.
-
-    Raises:
-        UsageError: It does not exist or is not a regular file.
-        VerificationError: It is too long for a manifest.
-        LlamafundError: It cannot be read.
-    """
-    from llamafund_chain.files import read_spans
-    from llamafund_chain.manifests import MAX_MANIFEST_BYTES
-
-    data = bytearray()
-    for span in read_spans(path):
-        data += span
-        if len(data) > MAX_MANIFEST_BYTES:
-            raise VerificationError(
-                f"{str(path)!r} is longer than {MAX_MANIFEST_BYTES} bytes",
-                "A manifest never is, so this is something else",
-                "Give the manifest, not a file that it names",
-            )
-    return bytes(data)
+    return read_saved(path), beside(path, read)

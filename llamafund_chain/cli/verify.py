@@ -38,8 +38,8 @@ def verify(
     Names each file that is missing, there in addition, changed, or renamed (a missing file's bytes under another
     path). The exit code is 3 when anything differs, also when the manifest contradicts itself.
 
-    Everything is read unless --cache says where digests are kept: a cache believes the file system's times and does
-    not see bytes that went bad on the disk.
+    Everything is read unless --cache says where digests are kept: a cache believes the file system's times and sees
+    neither bytes that went bad on the disk nor what changes in memory-mapped files without the times.
 
     With --json: manifest, manifest_schema, verified, files and bytes (those that are as they should be), cached (bytes
     that were not read), missing and extra (paths), changed (path, expected_size, actual_size, expected_sha256,

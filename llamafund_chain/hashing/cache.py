@@ -2,6 +2,11 @@
 
 A file is taken for unchanged when its path, size, time of modification, time of status change, inode and device are
 what they were. Root can forge all of them, so whoever trusts nobody reads everything.
+
+What a program changes through memory that it has mapped (`mmap`, memory-mapped arrays) can keep all of them as they
+are: the times change when the first byte of a page does, and then not again before the page is written back (`msync`,
+or the system when it likes), on some file systems never. Let such programs end, or flush, before their files are
+hashed; otherwise use no cache.
 """
 
 from __future__ import annotations

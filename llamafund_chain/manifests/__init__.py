@@ -33,6 +33,7 @@ from llamafund_chain.manifests.paths import (
     shown_path,
 )
 from llamafund_chain.manifests.reading import Read, all_files, complete, parse, parse_as, parse_head
+from llamafund_chain.manifests.saved import beside, load_manifest, read_saved, save_manifest
 
 __all__ = [
     "KINDS",
@@ -67,12 +68,16 @@ __all__ = [
     "Text",
     "WeightsManifest",
     "all_files",
+    "beside",
     "check_relative_path",
     "check_sorted_unique",
     "complete",
+    "load_manifest",
     "look_alikes",
     "parse",
     "parse_as",
     "parse_head",
+    "read_saved",
+    "save_manifest",
     "shown_path",
 ]

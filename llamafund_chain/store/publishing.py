@@ -78,6 +78,19 @@ def list_directory(files: Sequence[FileEntry]) -> Listing:
     return _listings(files)[-1]
 
 
+def listings_of(manifest: EvidenceManifest | Listing, files: Sequence[FileEntry]) -> Iterator[Listing]:
+    """The listings that are to be published before a manifest, those that others name first.
+
+    Args:
+        manifest: Of all files; a listing is one of `list_directory`.
+        files: All of them.
+    """
+    if isinstance(manifest, Listing):
+        yield from _listings(files)[:-1]
+    else:
+        yield from manifest.further_manifests()
+
+
 def publish(
     root: Path,
     manifest: EvidenceManifest | Listing,
@@ -107,7 +120,7 @@ def publish(
         VerificationError: A file is no longer what the manifest says.
         LlamafundError: A file cannot be read.
     """
-    documents = _documents(manifest, files)
+    documents = [*(listing.to_bytes() for listing in listings_of(manifest, files)), manifest.to_bytes()]
     head = new_sha256(documents[-1]).hexdigest()
     addresses = [raw_cid(new_sha256(document).hexdigest()) for document in documents]
     cids = list(dict.fromkeys([*reversed(addresses), *(entry.cid for entry in files)]))
@@ -362,13 +375,6 @@ def _send_bytes(data: bytes, senders: Sequence[_Sender], report: Report | None) 
 def _send(file: _File, senders: Sequence[_Sender], report: Report | None) -> None:
     for sender in senders:
         sender.attempt(partial(sender.send, file), report)
-
-
-def _documents(manifest: EvidenceManifest | Listing, files: Sequence[FileEntry]) -> list[bytes]:
-    """The manifests that name the files, those that others name first."""
-    if isinstance(manifest, Listing):
-        return [listing.to_bytes() for listing in _listings(files)]
-    return [*(listing.to_bytes() for listing in manifest.further_manifests()), manifest.to_bytes()]
 
 
 def _listings(files: Sequence[FileEntry]) -> list[Listing]:

@@ -13,14 +13,33 @@ from safetensors.numpy import save_file
 from llamafund_chain.dataset import build_dataset
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence import fetch_manifest, verify_content
-from llamafund_chain.manifests import CheckpointManifest, DatasetManifest, WeightsManifest
+from llamafund_chain.manifests import (
+    CheckpointManifest,
+    DatasetManifest,
+    WeightsManifest,
+    load_manifest,
+    save_manifest,
+)
 from llamafund_chain.store import LocalStore
-from llamafund_trainer import Recorder, SeededSampler
+from llamafund_trainer import Recorder, SeededSampler, worker
 from llamafund_trainer.data import SampleOrder
+from llamafund_trainer.inputs import prepare_inputs
+from llamafund_trainer.recipe import parse_recipe
 from llamafund_trainer.recorder import millionths
 from llamafund_trainer.seeds import data_order_seed
 
 SEED = "5a" * 32
+RECIPE = b"""\
+schema: llamafund/recipe/1
+title: Of this test
+model: {hidden_size: 32, layers: 1, heads: 2, kv_heads: 1, intermediate_size: 64}
+tokenizer: {vocab_size: 300}
+data: {context_length: 32}
+optimizer: {learning_rate: 0.02}
+schedule: {kind: cosine, warmup_steps: 2}
+training: {steps: 40, batch_size: 4, gradient_accumulation: 2, checkpoint_every: 10, log_every: 5}
+determinism: {threads: 1, instruction_set: avx2}
+"""
 ENVIRONMENT = {"machine": "test"}
 
 NewRecorder = Callable[..., Recorder]
@@ -246,3 +265,74 @@ def test_a_seeded_sampler_needs_no_state_but_its_place() -> None:
     assert whole == [order[position] for position in range(30)]
     assert sorted(whole[:7]) == list(range(7))
     assert list(islice(SeededSampler(SEED, 7, first=11), 19)) == whole[11:]
+
+
+@pytest.fixture
+def small_manifests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Manifests of at most 2 KiB, so that a few files need listings."""
+    for module in ("base", "encoding", "listings", "models", "reading", "saved"):
+        monkeypatch.setattr(f"llamafund_chain.manifests.{module}.MAX_MANIFEST_BYTES", 2048)
+
+
+def save_in_pieces(directory: Path) -> None:
+    for number in range(30):
+        save_file({"w": np.full(2, number, dtype=np.float32)}, directory / f"model-{number:02}.safetensors")
+
+
+@pytest.mark.usefixtures("small_manifests")
+def test_checkpoints_of_many_files_are_gone_on_from_and_exported(new_recorder: NewRecorder, tmp_path: Path) -> None:
+    recorder = new_recorder()
+    recorder.begin()
+    recorder.checkpoint(5, save_in_pieces)
+    (first,) = recorder.end()
+    assert first.listings
+    again = new_recorder()
+    found = again.latest()
+    assert found is not None
+    assert found.step == 5
+    again.begin(5)
+    assert again.manifests == (first,)
+    again.checkpoint(10, save_in_pieces)
+    weights = again.export(tmp_path / "weights", licence="CC0-1.0", score=-1)
+    assert weights.listings
+    assert load_manifest(WeightsManifest, tmp_path / "weights.json") == weights
+    again.end()
+
+
+@pytest.fixture
+def many_files(small_manifests: None, tmp_path: Path) -> tuple[DatasetManifest, LocalStore]:
+    """A dataset whose manifest needs listings, in `tmp_path/many`, published to a store of its own."""
+    corpus, store = tmp_path / "many", LocalStore(tmp_path / "other")
+    for part, count in (("train", 30), ("heldout", 1)):
+        (corpus / part).mkdir(parents=True)
+        for number in range(count):
+            (corpus / part / f"{number}.txt").write_text(f"words {number} of {part}")
+    manifest = build_dataset(corpus, title="t", source="s", licence="CC0-1.0", preparation="none", store=store)
+    assert manifest.listings
+    return manifest, store
+
+
+def test_a_dataset_of_many_files_is_read_from_a_file(
+    many_files: tuple[DatasetManifest, LocalStore], new_recorder: NewRecorder, tmp_path: Path
+) -> None:
+    (manifest, store), corpus = many_files, tmp_path / "many"
+    file = tmp_path / "inputs" / "dataset.json"
+    file.parent.mkdir()
+    file.write_bytes(manifest.to_bytes())
+    with pytest.raises(LlamafundError, match="There is no listing"):
+        new_recorder(dataset=file, data=corpus)
+    assert new_recorder(dataset=file, data=corpus, store=store).identity.dataset == manifest.sha256
+    save_manifest(file, manifest)
+    assert new_recorder(dataset=file, data=corpus).identity.dataset == manifest.sha256
+
+
+def test_the_training_process_reads_a_dataset_of_many_files(
+    many_files: tuple[DatasetManifest, LocalStore], tmp_path: Path
+) -> None:
+    manifest, store = many_files
+    recipe = parse_recipe(RECIPE)
+    inputs = prepare_inputs(store, recipe, manifest.sha256, tmp_path / "inputs")
+    read, dataset = worker._inputs(inputs.recipe_path, inputs.dataset_path)
+    assert read.sha256 == recipe.sha256
+    assert dataset == manifest
+    assert len(dataset.files) == 31

@@ -10,7 +10,7 @@ from llamafund_chain.errors import VerificationError
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.files import write_file
 from llamafund_chain.hashing import raw_cid
-from llamafund_chain.manifests import CheckpointManifest, DatasetManifest
+from llamafund_chain.manifests import CheckpointManifest, DatasetManifest, save_manifest
 from llamafund_trainer.recipe import MAX_RECIPE_BYTES, Recipe, RecipeFile, parse_recipe
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def prepare_inputs(store: Store, recipe_file: RecipeFile, dataset: str, director
     fetch_tree(store, manifest, data)
     recipe_path, dataset_path = directory / "recipe.yaml", directory / "dataset.json"
     write_file(recipe_path, recipe_file.data)
-    write_file(dataset_path, manifest.to_bytes())
+    save_manifest(dataset_path, manifest)
     # The training process has a working directory of its own.
     return Inputs(recipe_file, manifest, recipe_path.absolute(), dataset_path.absolute(), data.absolute())
 

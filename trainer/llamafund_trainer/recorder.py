@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.errors import UsageError, VerificationError
-from llamafund_chain.evidence import fetch_manifest, publish_tree
+from llamafund_chain.evidence import fetch_manifest, publish_tree, reading
 from llamafund_chain.files import storage_error, write_file
 from llamafund_chain.hashing import hash_tree
 from llamafund_chain.manifests import (
@@ -27,7 +27,10 @@ from llamafund_chain.manifests import (
     DatasetManifest,
     StepRange,
     WeightsManifest,
+    beside,
+    load_manifest,
     parse_as,
+    save_manifest,
 )
 from llamafund_chain.store import open_store
 from llamafund_trainer.environment import observed_environment
@@ -129,7 +132,7 @@ class Recorder:
         self.directory = Path(directory)
         self._store: Store | None = open_store(store) if isinstance(store, (str, Path)) else store
         recipe_bytes = _read(Path(recipe), "recipe")
-        manifest = _dataset_manifest(dataset, self._store if data is not None else None)
+        manifest = _dataset_manifest(dataset, self._store, needed=data is not None)
         dataset_hash = manifest.sha256 if manifest is not None else str(dataset)
         for name, value in (("seed", seed), ("dataset", dataset_hash), ("parent", parent or dataset_hash)):
             if _HASH.fullmatch(value) is None:
@@ -352,7 +355,7 @@ class Recorder:
             parameters=_count_parameters(target, names),
             outcome_score=score,
         )
-        write_file(target.parent / f"{target.name}.json", manifest.to_bytes())
+        save_manifest(target.parent / f"{target.name}.json", manifest)
         if self._store is not None:
             publish_tree(self._store, target, manifest)
         return manifest
@@ -382,7 +385,7 @@ class Recorder:
             publish_tree(self._store, directory, manifest)
         # Last, so that a run goes on only from what was published.
         path = self._manifests / manifest_name(step)
-        write_file(path, manifest.to_bytes())
+        save_manifest(path, manifest)
         self._history.append(manifest)
         if self._written is not None:
             self._written(manifest, directory, path)
@@ -400,7 +403,7 @@ class Recorder:
         chain: list[CheckpointManifest] = []
         parent, run = self.identity.parent, self.identity
         for path in sorted(self._manifests.glob("step-*.json")):
-            manifest = parse_as(CheckpointManifest, path.read_bytes())
+            manifest = load_manifest(CheckpointManifest, path)
             theirs = (manifest.recipe, manifest.dataset, manifest.seed)
             if theirs != (run.recipe, run.dataset, run.seed):
                 raise UsageError(
@@ -457,11 +460,13 @@ def _read(path: Path, name: str) -> bytes:
         raise UsageError(f"The {name} {str(path)!r} cannot be read", error.strerror or str(error)) from error
 
 
-def _dataset_manifest(dataset: Path | str, store: Store | None) -> DatasetManifest | None:
+def _dataset_manifest(dataset: Path | str, store: Store | None, *, needed: bool) -> DatasetManifest | None:
     """The manifest itself, where it is at hand."""
     if isinstance(dataset, str) and _HASH.fullmatch(dataset):
-        return fetch_manifest(store, dataset, DatasetManifest) if store is not None else None
-    return parse_as(DatasetManifest, _read(Path(dataset), "dataset manifest"))
+        return fetch_manifest(store, dataset, DatasetManifest) if needed and store is not None else None
+    path = Path(dataset)
+    listings = beside(path, None if store is None else reading(store))
+    return parse_as(DatasetManifest, _read(path, "dataset manifest"), read=listings)
 
 
 def _require_files(manifest: DatasetManifest | None, data: Path) -> None:

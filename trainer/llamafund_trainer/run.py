@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from llamafund_chain.errors import ExitCode, LlamafundError, UsageError
 from llamafund_chain.evidence import fetch_tree, publish_tree
 from llamafund_chain.files import write_file
-from llamafund_chain.manifests import CheckpointManifest, parse_as
+from llamafund_chain.manifests import CheckpointManifest, load_manifest
 from llamafund_trainer.inputs import Inputs, prepare_inputs
 from llamafund_trainer.jobs import CheckpointEvent, StepEvent, StoppedEvent, TrainJob
 from llamafund_trainer.pausing import remove_outdated_pause
@@ -105,7 +105,7 @@ def train_run(
             if isinstance(event, StepEvent):
                 progress(RunProgress(event.step, event.loss))
             elif isinstance(event, CheckpointEvent):
-                manifest = parse_as(CheckpointManifest, event.manifest.read_bytes())
+                manifest = load_manifest(CheckpointManifest, event.manifest)
                 publish_tree(store, event.directory, manifest)
                 _remove_older(event.directory, manifest.steps.last)
                 remove_outdated_pause(directory / _PAUSE, manifest.sha256)
@@ -159,7 +159,7 @@ def _published(store: Store, record: RunRecord, manifests: Path) -> tuple[Checkp
     history: list[CheckpointManifest] = []
     parent = record.parent
     for path in sorted(manifests.glob("step-*.json")):
-        manifest = parse_as(CheckpointManifest, path.read_bytes())
+        manifest = load_manifest(CheckpointManifest, path)
         # A manifest whose files were not all published yet belongs to a checkpoint that has to be made again.
         if manifest.parent != parent or not store.has(raw_cid(manifest.sha256)):
             break

@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from llamafund_chain.errors import LlamafundError, VerificationError
-from llamafund_chain.manifests import DatasetManifest, parse_as
+from llamafund_chain.manifests import DatasetManifest, load_manifest
 from llamafund_trainer.jobs import (
     JOBS,
     CheckpointEvent,
@@ -229,7 +229,7 @@ def _load(job: LoadJob, emit: Emit) -> None:
 
 
 def _inputs(recipe: Path, dataset: Path) -> tuple[RecipeFile, DatasetManifest]:
-    return load_recipe(recipe), parse_as(DatasetManifest, dataset.read_bytes())
+    return load_recipe(recipe), load_manifest(DatasetManifest, dataset)
 
 
 def _take_standard_output() -> Emit:

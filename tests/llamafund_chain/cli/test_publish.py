@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,6 +21,8 @@ from gateway_stand_in import GatewayStandIn
 from http_servers import LocalServer
 from kubo_stand_in import KuboStandIn
 
+from llamafund_chain.hashing import hash_tree
+from llamafund_chain.manifests import Listing
 from llamafund_chain.store import LocalStore
 
 Llamafund = Callable[..., Any]
@@ -130,6 +134,40 @@ def test_a_killed_publish_goes_on_where_it_was(tmp_path: Path, llamafund: Llamaf
     (place,) = ran.json["places"]
     assert place["bytes_present"] >= 4_000_000
     assert place["bytes_present"] + place["bytes_sent"] > 30_000_000
+
+
+def _bytes_in(directory: Path) -> int:
+    total = 0
+    for path in directory.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+def test_a_publish_that_is_killed_at_ten_random_moments_loses_nothing(tmp_path: Path, llamafund: Llamafund) -> None:
+    tree, place = tmp_path / "tree", tmp_path / "s"
+    tree.mkdir()
+    for number in range(40):
+        (tree / f"{number:02}").write_bytes(os.urandom(500_000))
+    store, seed = LocalStore(place), random.randrange(2**32)
+    moments = random.Random(seed)
+    command = [sys.executable, "-m", "llamafund_chain", "publish", str(tree), "--to", str(place)]
+    for _ in range(10):
+        before, size = store.contents(), _bytes_in(place)
+        moment = size + moments.randrange(1, max(20_000_000 - size, 10) // 3)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and _bytes_in(place) < moment:
+            pass
+        process.kill()
+        process.wait()
+        assert before <= store.contents(), seed
+        for cid in store.contents():
+            assert sum(map(len, store.stream(cid))) > 0, "it is verified while it is read"
+    ran = llamafund("publish", tree, "--to", place, "--json")
+    assert ran.code == 0, (seed, ran.stderr)
+    fetched = llamafund("fetch", ran.json["manifest"], "--from", place, "--out", tmp_path / "out", "--json")
+    assert fetched.json["files_fetched"] == 40, seed
+    assert all((tmp_path / "out" / path.name).read_bytes() == path.read_bytes() for path in tree.iterdir())
 
 
 def test_a_pinning_service_is_asked_last_and_only_if_somebody_has_the_content(
@@ -308,3 +346,84 @@ def test_a_servers_words_cannot_draw_on_the_terminal(
     assert ran.code == 1
     assert "\x1b" not in ran.stdout + ran.stderr
     assert "\\u{1b}" in ran.stderr
+
+
+@pytest.fixture
+def small_manifests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Manifests of at most 2 KiB, so that a tree of a few files needs listings, and listings of listings."""
+    for module in ("base", "encoding", "listings", "models", "reading", "saved"):
+        monkeypatch.setattr(f"llamafund_chain.manifests.{module}.MAX_MANIFEST_BYTES", 2048)
+
+
+def _large_tree(root: Path) -> Path:
+    for number in range(120):
+        path = root / "train" / f"{number:03}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"document {number}")
+    (root / "heldout").mkdir()
+    (root / "heldout" / "a.txt").write_text("held out")
+    return root
+
+
+@pytest.mark.usefixtures("small_manifests")
+@pytest.mark.parametrize("kind", ["dataset", "listing"])
+def test_a_manifest_file_with_listings_is_published(llamafund: Llamafund, tmp_path: Path, kind: str) -> None:
+    tree, manifest = _large_tree(tmp_path / "tree"), tmp_path / "m" / "manifest.json"
+    if kind == "dataset":
+        made = llamafund(
+            "dataset", "build", tree, "--title", "t", "--licence", "CC0-1.0", "--source", "s",
+            "--out", manifest, "--store", tmp_path / "first", "--json",
+        )  # fmt: skip
+    else:
+        made = llamafund("publish", tree, "--to", tmp_path / "first", "--out", manifest, "--json")
+    assert made.code == 0, made.stderr
+    sha256 = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    assert b'"files":[' not in manifest.read_bytes()
+    listings = manifest.parent / "listings"
+    names = {path.stem for path in listings.iterdir()}
+    assert names == {hashlib.sha256(path.read_bytes()).hexdigest() for path in listings.iterdir()}
+    assert len(names) > 10
+
+    # With the listings beside it.
+    ran = llamafund("publish", tree, "--manifest", manifest, "--to", f"car:{tmp_path / 'x.car'}", "--json")
+    assert ran.code == 0, ran.stderr
+    assert (ran.json["manifest"], ran.json["files"]) == (sha256, 121)
+    assert llamafund("verify", tree, "--manifest", manifest, "--store", tmp_path / "nothing").code == 0
+    # With the listings in the store.
+    for path in listings.iterdir():
+        path.unlink()
+    assert llamafund("publish", tree, "--manifest", manifest, "--to", tmp_path / "first").code == 0
+    fetched = llamafund("fetch", sha256, "--from", tmp_path / "first", "--out", tmp_path / "out", "--json")
+    assert fetched.json["files_fetched"] == 121, fetched.stderr
+    # With the listings nowhere.
+    llamafund("publish", tree, "--manifest", manifest, "--to", tmp_path / "new").refused(1, "has nothing under")
+    llamafund("publish", tree, "--manifest", manifest, "--to", f"car:{tmp_path / 'y.car'}").refused(
+        1, "There is no listing"
+    )
+    assert not (tmp_path / "y.car").exists()
+
+
+@pytest.mark.usefixtures("small_manifests")
+def test_a_changed_listing_beside_a_manifest_is_refused(llamafund: Llamafund, tmp_path: Path) -> None:
+    tree, manifest = _large_tree(tmp_path / "tree"), tmp_path / "manifest.json"
+    assert llamafund("publish", tree, "--to", tmp_path / "first", "--out", manifest).code == 0
+    listings = sorted((tmp_path / "listings").iterdir())
+    for path in listings:
+        path.write_bytes(listings[0].read_bytes())
+    llamafund("publish", tree, "--manifest", manifest, "--to", tmp_path / "second").refused(3, "hashes to")
+    for path in listings:
+        path.write_bytes(bytes(2049))
+    llamafund("publish", tree, "--manifest", manifest, "--to", tmp_path / "second").refused(3, "longer than 2048")
+
+
+@pytest.mark.usefixtures("small_manifests")
+def test_a_listing_that_was_cut_otherwise_is_refused(llamafund: Llamafund, tmp_path: Path) -> None:
+    tree = _large_tree(tmp_path / "tree")
+    (tmp_path / "listings").mkdir()
+    files = hash_tree(tree).files
+    parts = [Listing(files=(entry,)) for entry in files[:3]]
+    for part in parts:
+        (tmp_path / "listings" / f"{part.sha256}.json").write_bytes(part.to_bytes())
+    head = Listing(listings=tuple(part.reference() for part in parts))
+    (tmp_path / "odd.json").write_bytes(head.to_bytes())
+    llamafund("publish", tree, "--manifest", tmp_path / "odd.json", "--to", tmp_path / "s").refused(3, "in another way")
