@@ -21,9 +21,10 @@ from llamafund_chain.manifests import (
     all_files,
     parse_head,
 )
-from llamafund_chain.store import MissingContentError, Store
+from llamafund_chain.store import LocalStore, MissingContentError, Store
 from llamafund_chain.store.mirror import MirrorStore, check_mirror, mirrors_of
 from llamafund_chain.store.remote import is_partial
+from llamafund_chain.store.room import require_room
 from llamafund_chain.store.web import RefusedError
 
 Progress = Callable[[int], None]
@@ -79,7 +80,8 @@ def fetch_tree(
     Raises:
         UsageError: A path leads out of the destination, or the manifest names no files.
         VerificationError: A file is not what the manifest says, wherever it came from.
-        LlamafundError: No source gave a file, or it cannot be written; the message names it.
+        LlamafundError: No source gave a file, or it cannot be written; the message names it. Or the disk has no room
+            for what is missing; nothing was fetched then.
     """
     if not isinstance(manifest, (EvidenceManifest, Listing)):
         raise UsageError(
@@ -102,6 +104,9 @@ def fetch_tree(
                 "Do not trust this manifest",
             )
     real = destination.resolve()
+    # Links take up no space.
+    if not any(isinstance(source, LocalStore) and source.links for source in sources):
+        require_room(real, files)
     fetched = present = 0
     for entry in files:
         target = real / entry.path

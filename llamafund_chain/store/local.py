@@ -86,6 +86,11 @@ class LocalStore:
         """The directory."""
         return str(self._directory)
 
+    @property
+    def links(self) -> bool:
+        """Whether it puts and fetches hard links where it can."""
+        return self._link
+
     def path_of(self, cid: str) -> Path:
         """Where the content of this address is or would be.
 

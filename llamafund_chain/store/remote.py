@@ -152,6 +152,11 @@ def _receive(partial: _Partial, spans: Spans, cid: str, location: str, size: int
         )
 
 
+def partial_path(directory: Path, cid: str) -> Path:
+    """Where the part of a file that was received so far is kept."""
+    return directory / f".{cid}.partial"
+
+
 def is_partial(name: str) -> bool:
     """Whether a file name is one of those that unfinished files have."""
     return _PARTIAL.fullmatch(name) is not None
@@ -161,7 +166,7 @@ class _Partial:
     """A file that is being received: it outlives the process, and one process at a time writes to it."""
 
     def __init__(self, directory: Path, cid: str) -> None:
-        self._path = directory / f".{cid}.partial"
+        self._path = partial_path(directory, cid)
         self._hasher = FileHasher()
         self._digest: FileDigest | None = None
         self.size = 0
