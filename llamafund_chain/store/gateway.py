@@ -36,7 +36,8 @@ _RUN = 32
 """Leaves asked for with one CAR request: 8 MiB."""
 
 _STRIKES = 2
-"""Failures to answer, one after another, after which a gateway is not asked again. For a lie one is enough."""
+"""Failures to answer, one after another, after which a gateway is not asked again. For a lie one is enough. Requests
+for CAR files count by themselves: blocks that it gives one by one do not make up for them."""
 
 _MAX_DEPTH = 8
 # 174 ** 8 leaves are far more than any disk holds.
@@ -46,6 +47,7 @@ _MAX_DEPTH = 8
 class _Gateway:
     client: WebClient
     strikes: int = 0
+    car_strikes: int = 0
     dropped: str = ""
     cars: bool = True
 
@@ -162,21 +164,41 @@ class GatewayStore(ReadOnlyStore):
         gateway = self._next(car=True) if len(run) > 1 else None
         if gateway is not None:
             last = first + sum(link.size for link in run) - 1
-            try:
-                self._collect(gateway, parent, f"{first}:{last}", wanted, found)
-            except RefusedError:
-                # Older gateways know no CAR; blocks they all have.
-                gateway.cars = False
-            except MissingContentError:
-                pass
-            except LlamafundError as error:
-                self._failed(gateway, error)
+            self._take(gateway, parent, f"{first}:{last}", wanted, found)
         for cid, size in wanted.items():
             if cid not in found:
                 found[cid] = self._block(cid)
             if len(found[cid]) != size:
                 raise _strange(parent)
         return [found[link.cid] for link in run]
+
+    def _take(
+        self, gateway: _Gateway, parent: bytes, span: str, wanted: dict[bytes, int], found: dict[bytes, bytes]
+    ) -> None:
+        """What one gateway has of some leaves, by CAR; how it does decides whether it is asked again."""
+        try:
+            self._collect(gateway, parent, span, wanted, found)
+            if not found:
+                raise NodeUnreachableError(
+                    f"The gateway {gateway.url} sent nothing of what it was asked for",
+                    f"It answered for {cid_from_bytes(parent)} and gave none of {len(wanted)} blocks",
+                )
+        except MissingContentError:
+            return
+        except RefusedError:
+            # Older gateways know no CAR; blocks they all have.
+            gateway.cars = False
+            return
+        except LlamafundError as error:
+            if not found or isinstance(error, VerificationError):
+                self._failed(gateway, error, car=True)
+                return
+        if len(found) == len(wanted):
+            with self._lock:
+                gateway.car_strikes = 0
+        else:
+            # It has a part, or broke off: what is missing is quicker found out block by block.
+            gateway.cars = False
 
     def _collect(
         self, gateway: _Gateway, parent: bytes, span: str, wanted: dict[bytes, int], found: dict[bytes, bytes]
@@ -198,8 +220,6 @@ class GatewayStore(ReadOnlyStore):
                     # A gateway without entity-bytes sends the leaves before these first: at most a node's.
                     if strangers > 200:
                         break
-        with self._lock:
-            gateway.strikes = 0
 
     def _block(self, cid: bytes) -> bytes:
         """One verified block from whichever gateway has it.
@@ -263,11 +283,12 @@ class GatewayStore(ReadOnlyStore):
             self._turn += 1
             return usable[self._turn % len(usable)]
 
-    def _failed(self, gateway: _Gateway, error: LlamafundError) -> None:
+    def _failed(self, gateway: _Gateway, error: LlamafundError, *, car: bool = False) -> None:
         with self._lock:
-            gateway.strikes += 1
+            gateway.strikes += not car
+            gateway.car_strikes += car
             lied = isinstance(error, VerificationError)
-            if gateway.dropped or not (lied or gateway.strikes >= _STRIKES):
+            if gateway.dropped or not (lied or max(gateway.strikes, gateway.car_strikes) >= _STRIKES):
                 return
             gateway.dropped = error.what
         if self._report is not None:

@@ -23,6 +23,7 @@ from llamafund_chain.files import read_spans
 from llamafund_chain.hashing import FileDigest, FileHasher
 from llamafund_chain.store import car
 from llamafund_chain.store.base import MissingContentError, check_cid, is_cid
+from llamafund_chain.store.deadline import STRIDE, Deadline, TooSlowError, current_deadline, watch_connections
 from llamafund_chain.store.remote import RemoteStore
 from llamafund_chain.store.unixfs import (
     MAX_BLOCK,
@@ -38,12 +39,16 @@ from llamafund_chain.store.unixfs import (
 from llamafund_chain.store.web import CONNECT_SECONDS, Credential, Place, RefusedError, network_errors
 
 READ_SECONDS = 120.0
-"""How long a node may be silent. Pinning what it has to fetch from others takes a while."""
+"""How long a node may be silent, take for a short answer, or for each `STRIDE` bytes of a file or an upload."""
+
+ANSWER_SECONDS = 3600.0
+"""How long a node may take for an answer that it has to look through all blocks of a file for."""
 
 _ATTEMPTS = 3
 _PIECE = 64 * 1024
 _MAX_ERROR = 64 * 1024
 _MAX_ANSWER = 128 * 1024 * 1024
+_LONG = frozenset({"/refs", "/pin/add", "/pin/ls", "/pin/rm"})
 
 
 class KuboStore(RemoteStore):
@@ -52,9 +57,11 @@ class KuboStore(RemoteStore):
     Args:
         place: Where its RPC interface is; a path before `/api/v0` is kept.
         credential: What it wants to see.
+        seconds: How long one answer may take in all; a short one, and each `STRIDE` bytes of a file or an upload,
+            `READ_SECONDS` of it at most.
     """
 
-    def __init__(self, place: Place, credential: Credential | None = None) -> None:
+    def __init__(self, place: Place, credential: Credential | None = None, *, seconds: float = ANSWER_SECONDS) -> None:
         import ipfshttpclient
 
         # The client's way of opening connections, which nobody at the command line can do anything about.
@@ -78,9 +85,14 @@ class KuboStore(RemoteStore):
                 f"{place.url!r} is not an address of a node", "Its host is no name and no number", "Check the host"
             ) from error
         self._place = place
+        self._long, self._short = seconds, min(READ_SECONDS, seconds)
         # Of the session that the client opens for each request. No .netrc, whose password would replace the
         # credential, and no proxy between this and one's own node.
-        self._client._client._session_props.update(trust_env=False, hooks={"response": [self._look_at]})
+        with self._client._client._make_session() as session:
+            watch_connections(session)
+        self._client._client._session_props.update(
+            trust_env=False, hooks={"response": [self._look_at]}, adapters=session.adapters
+        )
 
     def __repr__(self) -> str:
         return f"KuboStore({self._place.url!r})"
@@ -285,7 +297,8 @@ class KuboStore(RemoteStore):
             )
         # The root was verified, so this is how long the file is: streams that end early can be told from complete ones.
         end = sum(link.size for link in links)
-        for attempt in itertools.count(1):
+        failures = 0
+        while True:
             before = start
             try:
                 for span in self._cat(cid, start, end - start):
@@ -302,20 +315,23 @@ class KuboStore(RemoteStore):
                     "It reports what went wrong in a trailer, or not at all",
                     "Look at its log, then run this again",
                 )
+            except TooSlowError:
+                raise
             except NodeUnreachableError as error:
                 broken = error
-            if start == before and attempt >= _ATTEMPTS:
+            # A byte each time is no progress.
+            failures = failures + 1 if start - before < _PIECE else 0
+            if failures >= _ATTEMPTS:
                 raise broken
 
     def _cat(self, cid: str, offset: int, length: int) -> Iterator[bytes]:
-        with self._errors(cid):
-            options = {"offset": str(offset), "length": str(length), "progress": "false"}
-            with self._client._client.request("/cat", (cid,), opts=options, stream=True) as spans:
-                yield from spans
+        options = {"offset": str(offset), "length": str(length), "progress": "false"}
+        with self._asked("/cat", (cid,), Deadline(self._short, stride=STRIDE), opts=options) as spans:
+            yield from spans
 
     def _block(self, cid: str) -> bytes:
         block = bytearray()
-        with self._errors(cid), self._client._client.request("/block/get", (cid,), stream=True) as spans:
+        with self._asked("/block/get", (cid,), Deadline(self._short)) as spans:
             for span in spans:
                 block += span
                 if len(block) > MAX_BLOCK:
@@ -336,10 +352,11 @@ class KuboStore(RemoteStore):
 
     def _lines(self, path: str, arguments: tuple[str, ...] = (), **options: Any) -> Iterator[dict[str, Any]]:
         """The lines of an answer in JSON; an error in any of them is raised."""
-        with (
-            self._errors(arguments[0] if arguments else ""),
-            self._client._client.request(path, arguments, decoder="json", stream=True, **options) as lines,
-        ):
+        deadline = Deadline(self._long if path in _LONG else self._short)
+        if "data" in options:
+            deadline = Deadline(self._short, stride=STRIDE)
+            options["data"] = self._uploading(options["data"], deadline)
+        with self._asked(path, arguments, deadline, decoder="json", **options) as lines:
             for line in lines:
                 if not isinstance(line, dict):
                     raise self._strange(path, line)
@@ -347,6 +364,20 @@ class KuboStore(RemoteStore):
                 if problem:
                     raise self._said(str(problem), arguments[0] if arguments else "")
                 yield line
+
+    def _uploading(self, data: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
+        yield from _through(data, lambda piece: deadline.moved(len(piece)))
+        # It has everything, and looks through it before it answers.
+        deadline.renew(self._long)
+
+    @contextlib.contextmanager
+    def _asked(self, path: str, arguments: tuple[str, ...], deadline: Deadline, **options: Any) -> Iterator[Any]:
+        """An answer, piece by piece, for as long as it may take."""
+        with deadline, deadline.enforced(self.location), self._errors(arguments[0] if arguments else ""):
+            with deadline.applied():
+                answer = self._client._client.request(path, arguments, stream=True, **options)
+            with answer as pieces:
+                yield pieces
 
     @contextlib.contextmanager
     def _errors(self, cid: str) -> Iterator[None]:
@@ -413,6 +444,7 @@ class KuboStore(RemoteStore):
             )
         limit = _MAX_ERROR if response.status_code >= 400 else _MAX_ANSWER
         endless = response.status_code < 400 and urlsplit(response.url).path.endswith("/cat")
+        deadline = current_deadline()
 
         def pieces(chunk_size: int | None = None) -> Iterator[bytes]:
             total = 0
@@ -421,6 +453,8 @@ class KuboStore(RemoteStore):
                     total += len(piece)
                     if total > limit and not endless:
                         break
+                    if deadline is not None:
+                        deadline.moved(len(piece))
                     yield piece
 
         response.iter_content = pieces

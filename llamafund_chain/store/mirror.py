@@ -13,14 +13,18 @@ from urllib.parse import quote
 from llamafund_chain.errors import NodeUnreachableError, UsageError, VerificationError
 from llamafund_chain.manifests import FileEntry, Manifest
 from llamafund_chain.store.base import MissingContentError, check_cid
+from llamafund_chain.store.deadline import STRIDE
 from llamafund_chain.store.remote import ReadOnlyStore
 from llamafund_chain.store.web import Place, WebClient, is_public, place_of
 
 MAX_MIRRORS = 16
 """Most mirrors of one manifest that are tried."""
 
+STRIDE_SECONDS = 60.0
+"""How long each `STRIDE` bytes of a file may take: as long as a gateway may take for as many."""
+
 FILE_SECONDS = 24 * 3600.0
-"""How long one file may take in all."""
+"""How long one file may take in all. What was received is kept, so that the next attempt goes on from there."""
 
 _HUGGING_FACE = "https://huggingface.co"
 _REPOSITORY = re.compile(r"(datasets/)?[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(@[\w./-]{1,100})?", re.ASCII)
@@ -33,11 +37,14 @@ class MirrorStore(ReadOnlyStore):
         name: `mirror:https://host/folder` or `hf:owner/name@revision`; see `check_mirror`.
         files: What it should hold.
         insecure: Allow plain HTTP to other machines than this one.
+        seconds: How long each `STRIDE` bytes of a file may take.
     """
 
-    def __init__(self, name: str, files: Sequence[FileEntry], *, insecure: bool = False) -> None:
+    def __init__(
+        self, name: str, files: Sequence[FileEntry], *, insecure: bool = False, seconds: float = STRIDE_SECONDS
+    ) -> None:
         self._name = name
-        self._client = WebClient(_folder(name, insecure=insecure), seconds=FILE_SECONDS)
+        self._client = WebClient(_folder(name, insecure=insecure), seconds=seconds, stride=STRIDE, most=FILE_SECONDS)
         self._files = {entry.cid: entry for entry in reversed(files)}
 
     def __repr__(self) -> str:

@@ -28,6 +28,12 @@ POLL_SECONDS = 5.0
 WAIT_SECONDS = 600.0
 """How long `PinningStore.pin` waits for a service to have everything."""
 
+ANSWER_SECONDS = 120.0
+"""How long a service may take for one answer."""
+
+MAX_LISTED = 1_000_000
+"""Most requests of one list that are looked at, one page in memory at a time."""
+
 _PAGE = 1000
 _MAX_PAGES = 1000
 
@@ -60,6 +66,7 @@ class PinningStore:
         wait: Seconds to wait for a service to have everything.
         poll: Seconds between two looks.
         sleep: Waits so many seconds.
+        seconds: How long one answer may take in all.
 
     Attributes:
         origins: Multiaddrs at which the service can get the content; the first 20 are passed on.
@@ -73,8 +80,9 @@ class PinningStore:
         wait: float = WAIT_SECONDS,
         poll: float = POLL_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
+        seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self._client = WebClient(place, credential, seconds=120.0)
+        self._client = WebClient(place, credential, seconds=seconds)
         self.origins: tuple[str, ...] = ()
         self._wait = wait
         self._poll = poll
@@ -118,10 +126,11 @@ class PinningStore:
         Raises:
             LlamafundError: As `request`.
         """
-        known = {entry.cid for entry in self.requests(status=("queued", "pinning", "pinned"))}
-        for cid in dict.fromkeys(cids):
-            if cid not in known:
-                self.request(cid)
+        wanted = dict.fromkeys(cids)
+        for entry in self.requests(status=("queued", "pinning", "pinned")):
+            wanted.pop(entry.cid, None)
+        for cid in wanted:
+            self.request(cid)
 
     def look(self, request: str) -> PinRequest:
         """How far a request is.
@@ -141,30 +150,44 @@ class PinningStore:
             status: Only those that are this far.
 
         Raises:
-            LlamafundError: As `request`.
+            LlamafundError: As `request`, or there are more than `MAX_LISTED`.
         """
         before = ""
-        seen: set[str] = set()
+        listed = 0
+        # Of the page before alone: a service may have more pages than there is memory.
+        last: frozenset[str] = frozenset()
         for _ in range(_MAX_PAGES):
-            params = {"limit": str(_PAGE), "status": ",".join(status)}
-            if cid is not None:
-                params["cid"] = cid
-            if before:
-                params["before"] = before
-            with self._client.request("GET", "/pins", params=params, what="The list of pins") as reply:
-                page = reply.json()
-            results = page.get("results") if isinstance(page, dict) else None
-            count = page.get("count") if isinstance(page, dict) else None
-            if not isinstance(results, list) or not isinstance(count, int):
-                raise self._strange(page)
-            entries = [self._parse(entry) for entry in results]
+            entries, count = self._page(cid, status, before)
             # A service that ignores `before` would answer the same page for ever.
-            fresh = [entry for entry in entries if entry.request not in seen]
-            seen.update(entry.request for entry in fresh)
+            fresh = [entry for entry in entries if entry.request not in last]
+            listed += len(fresh)
+            if listed > MAX_LISTED:
+                break
             yield from fresh
             if count <= len(entries) or not fresh:
                 return
+            last = frozenset(entry.request for entry in entries)
             before = fresh[-1].created
+        raise LlamafundError(
+            f"The list of pins at {self.location} does not end",
+            f"It has more than {MAX_LISTED} requests or {_MAX_PAGES} pages, or begins anew and again",
+            "Ask the service, or remove what is no longer needed there",
+        )
+
+    def _page(self, cid: str | None, status: Sequence[Status], before: str) -> tuple[list[PinRequest], int]:
+        """One page of a list, and how many requests there are from there on."""
+        params = {"limit": str(_PAGE), "status": ",".join(status)}
+        if cid is not None:
+            params["cid"] = cid
+        if before:
+            params["before"] = before
+        with self._client.request("GET", "/pins", params=params, what="The list of pins") as reply:
+            page = reply.json()
+        results = page.get("results") if isinstance(page, dict) else None
+        count = page.get("count") if isinstance(page, dict) else None
+        if not isinstance(results, list) or not isinstance(count, int):
+            raise self._strange(page)
+        return [self._parse(entry) for entry in results], count
 
     def put_file(self, path: Path) -> FileDigest:
         """Refused.
@@ -232,7 +255,7 @@ class PinningStore:
             # What an interrupted run asked for is not asked for twice: services count and charge requests.
             pending = self.requests(cid, status=("queued", "pinning"))
             current = next((entry for entry in pending if entry.cid == cid), None) or self.request(cid)
-        waited = 0.0
+        began, waited = time.monotonic(), 0.0
         while current.status in ("queued", "pinning"):
             if waited >= self._wait:
                 raise NodeUnreachableError(
@@ -241,7 +264,8 @@ class PinningStore:
                     "Keep a node that has it online, then run this again; the request stays",
                 )
             self._sleep(self._poll)
-            waited += self._poll
+            # Looking takes its time too.
+            waited = max(waited + self._poll, time.monotonic() - began)
             current = self.look(current.request)
         if current.cid != cid:
             raise VerificationError(f"{self.location} was asked about {cid} and answers about {current.cid[:100]}")
@@ -255,11 +279,9 @@ class PinningStore:
     def unpin(self, cid: str) -> None:
         """See `Store.unpin`: all requests for the address are removed."""
         check_cid(cid)
-        entries = list(self.requests(cid, status=get_args(Status)))
+        # A service that ignores the filter must not make this remove somebody else's pins.
+        entries = [entry for entry in self.requests(cid, status=get_args(Status)) if entry.cid == cid]
         for entry in entries:
-            # A service that ignores the filter must not make this remove somebody else's pins.
-            if entry.cid != cid:
-                continue
             try:
                 path = f"/pins/{quote(entry.request, safe='')}"
                 with self._client.request("DELETE", path, what=f"Unpinning {cid}", accept=(200, 202, 204)):

@@ -10,15 +10,17 @@ import contextlib
 import ipaddress
 import json
 import os
-import time
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
 from llamafund_chain.store.base import MissingContentError
+from llamafund_chain.store.deadline import Deadline, watch_connections
 
 CONNECT_SECONDS = 10.0
 """How long a server may take to accept a connection."""
@@ -36,6 +38,15 @@ _MAX_ERROR = 16 * 1024
 _MAX_CREDENTIALS = 64 * 1024
 _PIECE = 64 * 1024
 _GONE = (404, 410)
+
+_PUBLIC = re.compile(
+    # Names of letters, digits and hyphens (RFC 952, RFC 1123) whose last label is none that a parser of addresses
+    # would take for a number, in an address that every parser reads in the same way.
+    r"https://(?=[^/:]{1,253}(?:[/:]|\Z))(?P<host>(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+"
+    r"(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9]))(?::(?P<port>[0-9]{1,5}))?(?:/[!-\[\]-~]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_PRIVATE = (".local", ".localhost", ".localdomain", ".internal", ".lan", ".home.arpa")
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,7 @@ def place_of(url: str, *, insecure: bool = False) -> Place:
             "Every program on this machine can read it from the command line, and logs would keep it",
             "Put it into the file that LLAMAFUND_CREDENTIALS names",
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not url.isprintable() or " " in url:
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not _is_unambiguous(url):
         raise UsageError(
             f"{without_secrets(url)!r} is not an address of a server",
             remedy="Write it like https://host or http://127.0.0.1:5001",
@@ -106,21 +117,16 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public(url: str) -> bool:
-    """Whether an address that a stranger wrote may be asked: HTTPS to a host that is not obviously a private one.
+    """Whether an address that a stranger wrote may be asked: HTTPS to a host name that is not obviously a private one.
 
-    A name may still lead to a private address; all that can come of it is a request for bytes that are then verified.
+    Numbers are refused in every form that some program takes for an address (`127.1`, `0x7f.1`, `2130706433`), and so
+    is whatever two programs could read differently. A name may still lead to a private address; all that can come of
+    it is a request for bytes that are then verified.
     """
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if parts.scheme != "https" or parts.username is not None or parts.port == 0:
-            return False
-    except ValueError:
+    match = _PUBLIC.fullmatch(url)
+    if match is None or match["host"].lower().endswith(_PRIVATE):
         return False
-    try:
-        return ipaddress.ip_address(host).is_global
-    except ValueError:
-        return "." in host.strip(".") and not host.endswith((".local", ".localhost", ".internal"))
+    return match["port"] is None or 0 < int(match["port"]) < 2**16
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,7 @@ def credential_for(place: Place, kind: str, environment: Mapping[str, str] | Non
 class Reply:
     """An answer, whose body is read only as far as somebody wants it."""
 
-    def __init__(self, response: Any, place: str, deadline: float) -> None:
+    def __init__(self, response: Any, place: str, deadline: Deadline) -> None:
         self._response = response
         self._place = place
         self._deadline = deadline
@@ -195,13 +201,11 @@ class Reply:
         Raises:
             NodeUnreachableError: The connection broke or the server is too slow.
         """
-        if time.monotonic() > self._deadline:
-            raise NodeUnreachableError(
-                f"{self._place} is too slow", "Its answer had not ended in time", "Try another server, or again later"
-            )
-        with network_errors(self._place):
-            # One piece at a time as it arrives: a server that drips must not hold this up past its deadline.
-            return bytes(self._response.raw.read1(amount, decode_content=False))
+        with self._deadline.enforced(self._place), network_errors(self._place):
+            # One piece at a time as it arrives: it may be all that comes before the deadline.
+            piece = bytes(self._response.raw.read1(amount, decode_content=False))
+        self._deadline.moved(len(piece))
+        return piece
 
     def read_exactly(self, limit: int) -> bytes:
         """The whole body, at most `limit` bytes.
@@ -243,16 +247,27 @@ class WebClient:
     Args:
         place: Where it is.
         credential: Sent to this server alone, never to one that it redirects to.
-        seconds: How long one answer may take in all.
+        seconds: How long one answer may take in all, or with `stride` each so many bytes of it.
+        stride: See `Deadline`.
+        most: How long one answer may take in all, however fast it comes; see `Deadline`.
     """
 
-    def __init__(self, place: Place, credential: Credential | None = None, *, seconds: float = 300.0) -> None:
+    def __init__(
+        self,
+        place: Place,
+        credential: Credential | None = None,
+        *,
+        seconds: float = 300.0,
+        stride: int | None = None,
+        most: float | None = None,
+    ) -> None:
         import requests
 
         self.place = place
         self._credential = credential
-        self._seconds = seconds
+        self._limits = partial(Deadline, seconds, stride=stride, most=most)
         self._session = requests.Session()
+        watch_connections(self._session)
         # Else a .netrc of the user's would replace the credential; proxies are asked for below instead.
         self._session.trust_env = False
         # Else requests reads a redirection's whole body, however long, even when it is not to follow it.
@@ -290,55 +305,69 @@ class WebClient:
             LlamafundError: It refused the request or the credential.
             VerificationError: Its redirections do not end or lead where they must not.
         """
-        deadline = time.monotonic() + self._seconds
-        url = self.place.url + path
-        for _ in range(MAX_REDIRECTS + 1):
-            sent = {"Accept-Encoding": "identity", "User-Agent": "llamafund", **(headers or {})}
-            if self._credential is not None and _origin(urlsplit(url)) == self.place.origin:
-                sent["Authorization"] = self._credential.header
-            with network_errors(self.place.url):
-                response = self._session.request(
-                    method,
-                    url,
-                    params=params,
-                    headers=sent,
-                    json=body,
-                    stream=True,
-                    allow_redirects=False,
-                    timeout=(CONNECT_SECONDS, READ_SECONDS),
-                    proxies=_proxies(url),
-                )
-            with contextlib.closing(response):
-                if response.is_redirect and method == "GET":
-                    url = self._follow(url, response.headers["Location"])
-                    # The server's own choice of an address has its query in it.
-                    params = None
-                    continue
-                reply = Reply(response, self.place.url, deadline)
-                if reply.status not in accept:
-                    raise self._refused(reply, what)
-                encoding = reply.headers.get("Content-Encoding", "identity")
-                if encoding != "identity":
-                    raise VerificationError(
-                        f"{self.place.url} compressed its answer ({encoding[:40]})", "It was asked not to"
-                    )
-                yield reply
-                return
+        with self._limits() as deadline:
+            url = self.place.url + path
+            for _ in range(MAX_REDIRECTS + 1):
+                response = self._send(method, url, params, headers, body, deadline)
+                with contextlib.closing(response):
+                    if response.is_redirect and method == "GET":
+                        url = self._follow(url, response.headers["Location"])
+                        # The server's own choice of an address has its query in it.
+                        params = None
+                        continue
+                    reply = Reply(response, self.place.url, deadline)
+                    if reply.status not in accept:
+                        raise self._refused(reply, what)
+                    encoding = reply.headers.get("Content-Encoding", "identity")
+                    if encoding != "identity":
+                        raise VerificationError(
+                            f"{self.place.url} compressed its answer ({encoding[:40]})", "It was asked not to"
+                        )
+                    yield reply
+                    return
         raise VerificationError(
             f"{self.place.url} redirects more than {MAX_REDIRECTS} times", "It would never end", "Use another server"
         )
 
+    def _send(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        deadline: Deadline,
+    ) -> Any:
+        sent = {"Accept-Encoding": "identity", "User-Agent": "llamafund", **(headers or {})}
+        if self._credential is not None and _origin(urlsplit(url)) == self.place.origin:
+            sent["Authorization"] = self._credential.header
+        with deadline.enforced(self.place.url), deadline.applied(), network_errors(self.place.url):
+            return self._session.request(
+                method,
+                url,
+                params=params,
+                headers=sent,
+                json=body,
+                stream=True,
+                allow_redirects=False,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                proxies=_proxies(url),
+            )
+
     def _follow(self, url: str, location: str) -> str:
+        import requests
+
         before = urlsplit(self.place.url).hostname or ""
         try:
-            target = urljoin(url, location)
+            # As it will be asked for: what only some programs understand is quoted, and no host has that in it.
+            target = requests.utils.requote_uri(urljoin(url, location))
             parts = urlsplit(target)
             allowed = parts.username is None and (
                 _origin(parts) == self.place.origin
                 or is_public(target)
                 or (is_loopback(before) and is_loopback(parts.hostname or "") and parts.scheme in ("http", "https"))
             )
-        except ValueError:
+        except (ValueError, requests.RequestException):
             target, allowed = location, False
         if not allowed:
             raise VerificationError(
@@ -388,6 +417,11 @@ class WebClient:
         if self._credential is not None:
             shown = self._credential.hidden_in(shown)
         return f"It said: {shown}" if shown else ""
+
+
+def _is_unambiguous(url: str) -> bool:
+    """Whether all programs see the same host: some drop white space, some take a backslash for a slash."""
+    return url.isprintable() and " " not in url and "\\" not in url
 
 
 def _proxies(url: str) -> dict[str, str]:

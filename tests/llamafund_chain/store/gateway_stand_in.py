@@ -20,6 +20,7 @@ class GatewayStandIn:
         ranges: Whether it knows `entity-bytes`; otherwise it sends everything.
         lies: Whether it changes a byte of every leaf.
         breaks_after: Number of blocks of a CAR after which the connection breaks.
+        empty_cars: Whether its CAR files have a header and no blocks.
         endless: Whether it sends a block that never ends.
         hangs: Whether it answers nothing until `release` is set.
         redirect: Where it redirects to; `%s` is the path.
@@ -31,6 +32,7 @@ class GatewayStandIn:
         self.ranges = True
         self.lies = False
         self.breaks_after: int | None = None
+        self.empty_cars = False
         self.endless = False
         self.hangs = False
         self.release = threading.Event()
@@ -78,7 +80,7 @@ class GatewayStandIn:
             first, last = 0, 2**62
         root = cid_to_bytes(cid)
         blocks = ((binary, self._altered(cid_from_bytes(binary))) for binary in self._within(root, 0, first, last))
-        pieces = car.write([root], blocks)
+        pieces = car.write([root], () if self.empty_cars else blocks)
         if self.breaks_after is not None:
             some = (piece for _, piece in zip(range(self.breaks_after + 1), pieces, strict=False))
             handler.stream(some, broken=True)

@@ -119,6 +119,15 @@ def test_a_connection_that_breaks_in_a_car_costs_only_what_was_missing(world: Wo
     assert len(blocks) == 1 + 21 - 4, "the root, and the leaves that the CAR did not bring"
 
 
+def test_a_gateway_whose_cars_always_break_off_is_asked_for_blocks(world: World) -> None:
+    data = os.urandom(180 * LEAF_SIZE)
+    cid, blocks = blocks_of(data)
+    store = world.store(misbehaving(blocks=blocks, breaks_after=5))
+    assert store.read(cid, limit=len(data)) == data
+    assert store.dropped == {}
+    assert sum(asked.query["format"] == "car" for asked in world.servers[0].asked) <= 2
+
+
 def test_what_one_does_not_have_another_one_gives(world: World) -> None:
     names = sorted(BLOCKS)
     store = world.store(
