@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from world import Campaign, World
+
+from llamafund_chain.devnet import Devnet
 
 ROOT = Path(__file__).resolve().parents[2]
-# Helper modules of these tests and of scripts/; neither folder is a package.
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "scripts")]
-
-from world import Campaign, World  # noqa: E402
-
-from llamafund_chain.devnet import Devnet  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import hashlib
 import os
 import random
 import socket
-import sys
 import tempfile
 import threading
 from array import array
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unixfs_reference import unixfs_address
 
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.files import SPAN
@@ -33,10 +33,6 @@ from llamafund_chain.hashing import (
 )
 from llamafund_chain.hashing.one_pass import Digests, subtree_root
 from llamafund_chain.merkle import CHUNK_SIZE, MerkleHasher
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from unixfs_reference import unixfs_address
 
 BLOCK = 256 * 1024
 

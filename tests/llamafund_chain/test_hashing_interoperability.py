@@ -17,13 +17,10 @@ from pathlib import Path
 
 import pytest
 from Crypto.Cipher import ChaCha20
+from unixfs_reference import unixfs_address
 
 from llamafund_chain.hashing import hash_bytes, hash_tree, sha256sum_lines
 from llamafund_chain.manifests import FileEntry
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from unixfs_reference import unixfs_address
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
+import export_schemas
 import pytest
 import rfc8785
 from hypothesis import given, settings
@@ -19,11 +19,6 @@ from manifest_examples import ADDRESS, checkpoint, dataset, file, proposal, weig
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.manifests import KINDS, MAX_SAFE_INTEGER, parse_head
 from llamafund_chain.manifests.schemas import schema_names, schema_text
-
-ROOT = Path(__file__).resolve().parents[2]
-
-sys.path.insert(0, str(ROOT / "scripts"))
-import export_schemas  # noqa: E402
 
 LISTED = {"listings": [{"sha256": "a" * 64, "files": 2, "size": 8}]}
 PART = {"source": "s", "licence": "l", "samples": 1}

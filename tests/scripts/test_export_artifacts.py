@@ -17,7 +17,6 @@ COMPILER = ROOT / ".venv" / "solc" / "solc-v0.8.37"
 
 @pytest.fixture(scope="module")
 def exporter() -> object:
-    sys.path.insert(0, str(ROOT / "scripts"))
     import export_artifacts
 
     return export_artifacts

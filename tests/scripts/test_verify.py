@@ -188,9 +188,6 @@ def test_constructor_arguments_that_lead_elsewhere_are_never_given_away(
 @pytest.fixture(scope="module")
 def compiled() -> dict[str, Any]:
     """What the compiler makes of the very input that is submitted. Once: it takes half a minute."""
-    import sys
-
-    sys.path.insert(0, str(ROOT / "scripts"))
     import verify
 
     campaign, _ = verify.submissions(None)

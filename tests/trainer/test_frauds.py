@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from frauds import CATALOGUE, DishonestRuns, Fraud, train_dishonestly
 
 from llamafund_chain.checks import Check, CheckContext, check_name, discover
 from llamafund_trainer.checks import CHECKS
-
-# The catalogue is a package of its own beside these tests.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from frauds import CATALOGUE, DishonestRuns, Fraud, train_dishonestly
 
 MakeContext = Callable[..., CheckContext]
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "verification.md"

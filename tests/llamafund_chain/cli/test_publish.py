@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
-
 from gateway_stand_in import GatewayStandIn
 from http_servers import LocalServer
 from kubo_stand_in import KuboStandIn
