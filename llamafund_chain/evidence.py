@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -117,6 +117,13 @@ def fetch_tree(
         LlamafundError: A file cannot be written.
     """
     entries = manifest.files if paths is None else [manifest.entry(path) for path in paths]
+    fetch_files(store, entries, destination, progress=progress)
+
+
+def fetch_files(
+    store: Store, entries: Iterable[FileEntry], destination: Path, *, progress: Progress | None = None
+) -> None:
+    """Get files by their entries in a manifest or listing; otherwise as `fetch_tree`."""
     real_destination = destination.resolve()
     for entry in entries:
         target = real_destination / entry.path

@@ -272,7 +272,7 @@ def test_larger_work_is_timed_on_this_machine_before_it_starts(
     monkeypatch.setattr("llamafund_trainer.effort.SMALL_WORK", 0)
     segments = segments_of(lab.run)
     inputs = fetch_inputs(lab.store, lab.run[-1], tmp_path)
-    planned = planned_effort(inputs.recipe, segments, segments[1:3])
+    planned = planned_effort(inputs, segments, segments[1:3])
     assert planned.operations == 6 * parameter_count(inputs.recipe) * 20 * 8 * 32
     assert planned.fetched == sum(lab.run[index].entry(name).size for index in (1, 2) for name in STATE_FILES)
     assert planned.seconds is None

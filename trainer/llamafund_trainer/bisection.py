@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError
-from llamafund_trainer.repeating import STATE_FILES, fetch_start, repeat_once, state_hash, with_recipe
+from llamafund_trainer.lora import ADAPTER
+from llamafund_trainer.repeating import STATE_FILES, WEIGHTS, fetch_start, repeat_once, state_files, state_hash, with_recipe
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -54,7 +55,8 @@ def finer_checkpoints(directory: Path) -> dict[int, Path]:
         number = path.name.removeprefix("checkpoint-")
         if not number.isdecimal() or not path.is_dir():
             continue
-        missing = [name for name in STATE_FILES if not (path / name).is_file()]
+        weights = ADAPTER if (path / ADAPTER).is_file() else WEIGHTS
+        missing = [name for name in (weights, *STATE_FILES[1:]) if not (path / name).is_file()]
         if missing:
             raise UsageError(f"The checkpoint {str(path)!r} lacks {', '.join(missing)}")
         found[int(number)] = path
@@ -96,7 +98,7 @@ def bisect(store: Store, inputs: Inputs, segment: Segment, finer: Mapping[int, P
         changed = with_recipe(inputs, directory, training={"checkpoint_every": every, "log_every": every})
         outcome = repeat_once(changed, segment.end.seed, begin, end, start, directory / "repeated")
         repeated += end - begin
-        if all(state_hash(outcome / name) == state_hash(finer[end] / name) for name in STATE_FILES):
+        if all(state_hash(outcome / name) == state_hash(finer[end] / name) for name in state_files(segment.end)):
             # Replay writes into the directory that it begins with, and the finer checkpoints are not ours.
             good, start = middle, outcome
         else:

@@ -350,7 +350,7 @@ def replay(
                 "There is no segment to repeat", "These are the initial weights", "Name a later checkpoint"
             )
         inputs = fetch_inputs(source, picks[0].segment.end, place)
-        planned = planned_effort(inputs.recipe, found, [pick.segment for pick in picks])
+        planned = planned_effort(inputs, found, [pick.segment for pick in picks])
         effort = timed_effort(source, inputs, picks[0].segment, planned, place)
         note(f"To repeat: {effort.describe()}.")
         results: tuple[SegmentResult, ...] = ()

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.dataset import read_documents
+from llamafund_chain.errors import LlamafundError
 from llamafund_chain.manifests import DatasetManifest
 from llamafund_trainer.data import token_blocks
 from llamafund_trainer.evaluation import Baselines, Heldout, encode_heldout, measure_baselines
-from llamafund_trainer.tokenizer import encode_document, train_tokenizer
+from llamafund_trainer.tokenizer import END_OF_TEXT_ID, encode_document, train_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
+    from llamafund_trainer.base import Base
     from llamafund_trainer.recipe import Recipe
 
 
@@ -25,45 +27,69 @@ class Corpus:
     """Encoded data.
 
     Attributes:
-        tokenizer: Trained on the training part.
+        tokenizer: Trained on the training part, or the base model's.
+        first: The token that each document begins with.
         blocks: The training part as samples, one a row.
         heldout: The held-out part.
+        base: The base model, where there is one.
     """
 
     recipe: Recipe
     tokenizer: Tokenizer
+    first: int
     blocks: NDArray[np.int64]
     heldout: Heldout
     train_texts: tuple[str, ...]
     heldout_texts: tuple[str, ...]
+    base: Base | None = None
 
     def baselines(self) -> Baselines:
         """The best models without context."""
-        tokens = (token for text in self.train_texts for token in encode_document(self.tokenizer, text))
-        return measure_baselines(
-            tokens, self.train_texts, self.heldout, self.heldout_texts, self.recipe.tokenizer.vocab_size
-        )
+        tokens = (token for text in self.train_texts for token in encode_document(self.tokenizer, text, self.first))
+        vocabulary = self.recipe.vocab_size if self.base is None else self.tokenizer.get_vocab_size()
+        return measure_baselines(tokens, self.train_texts, self.heldout, self.heldout_texts, vocabulary)
 
 
-def load_corpus(recipe: Recipe, root: Path, manifest: DatasetManifest) -> Corpus:
+def load_corpus(recipe: Recipe, root: Path, manifest: DatasetManifest, base: Base | None = None) -> Corpus:
     """Read a dataset's files and encode them.
 
     Args:
         recipe: Gives vocabulary and context length.
         root: Directory with the files that the manifest names, verified.
         manifest: The dataset.
+        base: Gives the tokenizer, where there is one.
 
     Raises:
-        LlamafundError: A part has too little text.
+        LlamafundError: A part has too little text, or the base model's tokenizer loses some of it.
+        VerificationError: The base model's tokenizer cannot be used.
     """
     train_texts = tuple(read_documents(root, manifest.part("train")))
     heldout_texts = tuple(read_documents(root, manifest.part("heldout")))
-    tokenizer = train_tokenizer(recipe, train_texts)
+    if base is None:
+        tokenizer, first = train_tokenizer(recipe, train_texts), END_OF_TEXT_ID
+    else:
+        tokenizer, first = base.tokenizer()
+    heldout = encode_heldout(tokenizer, heldout_texts, first)
+    if base is not None:
+        _require_all_text(tokenizer, heldout, heldout_texts)
     return Corpus(
         recipe=recipe,
         tokenizer=tokenizer,
-        blocks=token_blocks(tokenizer, train_texts, recipe.data.context_length),
-        heldout=encode_heldout(tokenizer, heldout_texts),
+        first=first,
+        blocks=token_blocks(tokenizer, train_texts, recipe.data.context_length, first),
+        heldout=heldout,
         train_texts=train_texts,
         heldout_texts=heldout_texts,
+        base=base,
     )
+
+
+def _require_all_text(tokenizer: Tokenizer, heldout: Heldout, texts: tuple[str, ...]) -> None:
+    """Bits per byte mean something only where each byte can be told from the tokens."""
+    for number, (document, text) in enumerate(zip(heldout.documents, texts, strict=True)):
+        if tokenizer.decode(document[1:], skip_special_tokens=False) != text:
+            raise LlamafundError(
+                f"The base model's tokenizer loses some of the held-out document {number}",
+                "Its tokens do not spell the same text again, so bits per byte could not be measured",
+                "Prepare the data as the tokenizer writes it, for example in Unicode's form NFC, or choose another base",
+            )

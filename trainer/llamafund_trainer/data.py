@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import LlamafundError
 from llamafund_trainer.seeds import data_order_seed
-from llamafund_trainer.tokenizer import encode_document
+from llamafund_trainer.tokenizer import END_OF_TEXT_ID, encode_document
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-def token_blocks(tokenizer: Tokenizer, documents: Iterable[str], context_length: int) -> NDArray[np.int64]:
+def token_blocks(
+    tokenizer: Tokenizer, documents: Iterable[str], context_length: int, first: int = END_OF_TEXT_ID
+) -> NDArray[np.int64]:
     """All documents as one stream of tokens, cut into blocks; what is left over at the end is dropped.
+
+    Args:
+        tokenizer: Encodes them.
+        documents: The texts.
+        context_length: Tokens of a block.
+        first: The token that each document begins with.
 
     Raises:
         LlamafundError: There are fewer tokens than one block takes.
@@ -31,7 +39,7 @@ def token_blocks(tokenizer: Tokenizer, documents: Iterable[str], context_length:
 
     stream: list[int] = []
     for text in documents:
-        stream.extend(encode_document(tokenizer, text))
+        stream.extend(encode_document(tokenizer, text, first))
     count = len(stream) // context_length
     if count == 0:
         raise LlamafundError(

@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamafund_trainer.initial import parameter_count
 from llamafund_trainer.jobs import SegmentJob, StepEvent
-from llamafund_trainer.repeating import STATE_FILES, fetch_start, run_segments
+from llamafund_trainer.repeating import fetch_start, run_segments, state_files
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
     from llamafund_trainer.inputs import Inputs
-    from llamafund_trainer.recipe import Recipe
     from llamafund_trainer.repeating import Segment
 
 PROBE_STEPS = 3
@@ -33,7 +31,8 @@ class Effort:
         steps: Optimizer steps to repeat.
         all_steps: Steps of the whole run.
         tokens: Tokens that the model sees in them.
-        operations: Floating point operations: 6 for each parameter and token (Kaplan et al. 2020), without attention.
+        operations: Floating point operations: 6 for each parameter and token (Kaplan et al. 2020), without attention; 4
+            where an adapter is trained, since frozen weights take no gradients.
         fetched: Bytes of the states to begin with.
         seconds: Expected time; null where the work is small and was not timed.
     """
@@ -61,8 +60,9 @@ class Effort:
         return f"{work}; about {_duration(self.seconds)}, by the pace of a few of these steps on this machine"
 
 
-def planned_effort(recipe: Recipe, all_segments: Sequence[Segment], chosen: Sequence[Segment]) -> Effort:
+def planned_effort(inputs: Inputs, all_segments: Sequence[Segment], chosen: Sequence[Segment]) -> Effort:
     """What repeating the chosen segments takes, the time left out."""
+    recipe = inputs.recipe
     steps = sum(segment.steps for segment in chosen)
     tokens = steps * recipe.samples_per_step * recipe.data.context_length
     later = [segment.start for segment in chosen if segment.start.steps.last > 0]
@@ -70,8 +70,8 @@ def planned_effort(recipe: Recipe, all_segments: Sequence[Segment], chosen: Sequ
         steps=steps,
         all_steps=sum(segment.steps for segment in all_segments),
         tokens=tokens,
-        operations=6 * parameter_count(recipe) * tokens,
-        fetched=sum(start.entry(name).size for start in later for name in STATE_FILES),
+        operations=(6 if recipe.lora is None else 4) * inputs.parameters * tokens,
+        fetched=sum(start.entry(name).size for start in later for name in state_files(start)),
     )
 
 

@@ -11,15 +11,16 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.errors import LlamafundError
-from llamafund_trainer.tokenizer import encode_document
+from llamafund_trainer.tokenizer import END_OF_TEXT_ID, encode_document
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers import LlamaForCausalLM
+    from transformers import PreTrainedModel
 
 METRIC = "heldout_bits_per_byte"
 DIRECTION = "lower"
@@ -54,7 +55,7 @@ class Heldout:
     """The held-out part, encoded.
 
     Attributes:
-        documents: Token ids of each document, end-of-text token first.
+        documents: Token ids of each document, with the token first that documents begin with.
         size: UTF-8 bytes of all documents.
     """
 
@@ -67,8 +68,13 @@ class Heldout:
         return sum(len(document) - 1 for document in self.documents)
 
 
-def encode_heldout(tokenizer: Tokenizer, documents: Iterable[str]) -> Heldout:
+def encode_heldout(tokenizer: Tokenizer, documents: Iterable[str], first: int = END_OF_TEXT_ID) -> Heldout:
     """Encode the held-out part.
+
+    Args:
+        tokenizer: Encodes it.
+        documents: Its texts.
+        first: The token that each document begins with.
 
     Raises:
         LlamafundError: It has no text.
@@ -77,7 +83,7 @@ def encode_heldout(tokenizer: Tokenizer, documents: Iterable[str]) -> Heldout:
     size = 0
     for text in documents:
         size += len(text.encode("utf-8"))
-        encoded.append(tuple(encode_document(tokenizer, text)))
+        encoded.append(tuple(encode_document(tokenizer, text, first)))
     if size == 0:
         raise LlamafundError(
             "The held-out part has no text", "There is nothing to measure on", "Add documents to heldout/"
@@ -115,7 +121,7 @@ def measure_baselines(
 
 
 def bits_per_byte(
-    model: LlamaForCausalLM, heldout: Heldout, *, context: int, stride: int, batch_size: int
+    model: PreTrainedModel, heldout: Heldout, *, context: int, stride: int, batch_size: int
 ) -> int | None:
     """Measure a model; it is left as it was.
 
@@ -131,9 +137,9 @@ def bits_per_byte(
     """
     import torch
 
-    exact = _exact_copy(model)
+    exact, exactly = _exact_copy(model)
     losses: list[float] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), exactly:
         for inputs, targets, first_scored in _batches(heldout.documents, context, stride, batch_size):
             logits = exact(input_ids=torch.tensor(inputs), use_cache=False).logits
             log_probabilities = torch.log_softmax(logits, dim=-1)
@@ -164,43 +170,36 @@ def _batches(
             yield [row[0] for row in batch], [row[1] for row in batch], [row[2] for row in batch]
 
 
-def _exact_copy(model: LlamaForCausalLM) -> Any:
-    """The model in float64, including the parts that transformers always computes in float32."""
+def _exact_copy(model: PreTrainedModel) -> tuple[Any, AbstractContextManager[Any]]:
+    """The model in float64, and what it has to run in.
+
+    transformers computes norms, position embeddings and softmax in float32 whatever the model's type is; here it gets
+    float64 wherever it asks for float32.
+    """
     import torch
-    from transformers.models.llama.modeling_llama import LlamaRMSNorm, LlamaRotaryEmbedding
+    from torch.overrides import TorchFunctionMode
 
-    class ExactNorm(torch.nn.Module):
-        def __init__(self, norm: Any) -> None:
-            super().__init__()
-            self.weight: torch.Tensor = norm.weight
-            self.epsilon: float = norm.variance_epsilon
-
-        def forward(self, states: torch.Tensor) -> torch.Tensor:
-            scale = torch.rsqrt(states.pow(2).mean(-1, keepdim=True) + self.epsilon)
-            return self.weight * states * scale
-
-    class ExactRotary(torch.nn.Module):
-        def __init__(self, theta: float, size: int) -> None:
-            super().__init__()
-            exponents = torch.arange(0, size, 2, dtype=torch.float64) / size
-            self.frequencies = theta**-exponents
-
-        def forward(self, _states: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            angles = position_ids[..., None].to(torch.float64) * self.frequencies
-            angles = torch.cat((angles, angles), dim=-1)
-            return angles.cos(), angles.sin()
+    class Exactly(TorchFunctionMode):
+        def __torch_function__(self, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if called is torch.Tensor.float:
+                return torch.Tensor.double(*args, **(kwargs or {}))
+            wider = tuple(torch.float64 if value is torch.float32 else value for value in args)
+            named = {name: torch.float64 if value is torch.float32 else value for name, value in (kwargs or {}).items()}
+            return called(*wider, **named)
 
     exact: Any = copy.deepcopy(model)
     exact.double().eval()
-    exact.set_attn_implementation("sdpa")
-    for parent in list(exact.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, LlamaRMSNorm):
-                setattr(parent, name, ExactNorm(child))
-            elif isinstance(child, LlamaRotaryEmbedding):
-                config = exact.config
-                setattr(parent, name, ExactRotary(config.rope_parameters["rope_theta"], config.head_dim))
-    return exact
+    # Its softmax keeps the type, and its memory does not grow with the square of the context.
+    if getattr(exact, "_supports_sdpa", False):
+        exact.set_attn_implementation("sdpa")
+    mode = Exactly()
+    with mode:
+        for parent in list(exact.modules()):
+            for name, child in list(parent.named_children()):
+                if hasattr(child, "inv_freq") and hasattr(child, "config"):
+                    # Frequencies were rounded to float32 when it was built.
+                    setattr(parent, name, type(child)(child.config))
+    return exact, mode
 
 
 def _best_unigram(seen: Counter[int], counts: Counter[int], symbols: int, size: int) -> int:

@@ -28,11 +28,11 @@ _DEVIATION = math.sqrt((2**32 - 1) / 3)
 
 def parameter_shapes(recipe: Recipe) -> dict[str, tuple[int, ...]]:
     """Every tensor of the model file by its name in `model.safetensors`."""
-    model = recipe.model
+    model = recipe.architecture
     head = model.hidden_size // model.heads
     queries, keys = model.heads * head, model.kv_heads * head
     hidden, inner = model.hidden_size, model.intermediate_size
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (recipe.tokenizer.vocab_size, hidden)}
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (recipe.vocab_size, hidden)}
     for index in range(model.layers):
         layer = f"model.layers.{index}"
         shapes |= {
@@ -48,7 +48,7 @@ def parameter_shapes(recipe: Recipe) -> dict[str, tuple[int, ...]]:
         }
     shapes["model.norm.weight"] = (hidden,)
     if not model.tie_embeddings:
-        shapes["lm_head.weight"] = (recipe.tokenizer.vocab_size, hidden)
+        shapes["lm_head.weight"] = (recipe.vocab_size, hidden)
     return shapes
 
 
@@ -70,16 +70,30 @@ def initial_tensors(recipe: Recipe, seed: str) -> Iterator[tuple[str, NDArray[np
     import numpy as np
 
     key = derive(seed, "initial-weights")
-    scale = recipe.model.initializer_range / _DEVIATION
     for name, shape in parameter_shapes(recipe).items():
         if len(shape) == 1:
             yield name, np.ones(shape, dtype=np.float32)
-            continue
-        count = math.prod(shape)
-        values = np.empty(count, dtype=np.float32)
-        for start in range(0, count, _CHUNK):
-            length = min(_CHUNK, count - start)
-            stream = hashlib.shake_256(key + f"{name}/{start}".encode()).digest(8 * length)
-            sums = np.frombuffer(stream, dtype="<u2").reshape(length, 4).sum(axis=1, dtype=np.int64) - _MEAN
-            values[start : start + length] = (sums.astype(np.float64) * scale).astype(np.float32)
-        yield name, values.reshape(shape)
+        else:
+            yield name, drawn(key, name, shape, recipe.architecture.initializer_range)
+
+
+def drawn(key: bytes, name: str, shape: tuple[int, ...], deviation: float) -> NDArray[np.float32]:
+    """One tensor's random values.
+
+    Args:
+        key: 32 bytes from the training seed.
+        name: The tensor's; each has values of its own.
+        shape: Its dimensions.
+        deviation: Standard deviation of the values; their mean is 0.
+    """
+    import numpy as np
+
+    scale = deviation / _DEVIATION
+    count = math.prod(shape)
+    values = np.empty(count, dtype=np.float32)
+    for start in range(0, count, _CHUNK):
+        length = min(_CHUNK, count - start)
+        stream = hashlib.shake_256(key + f"{name}/{start}".encode()).digest(8 * length)
+        sums = np.frombuffer(stream, dtype="<u2").reshape(length, 4).sum(axis=1, dtype=np.int64) - _MEAN
+        values[start : start + length] = (sums.astype(np.float64) * scale).astype(np.float32)
+    return values.reshape(shape)

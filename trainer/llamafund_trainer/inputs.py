@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.files import write_file
 from llamafund_chain.hashing import raw_cid
 from llamafund_chain.manifests import CheckpointManifest, DatasetManifest, save_manifest
+from llamafund_trainer.base import Base, fetch_base
+from llamafund_trainer.initial import parameter_count
 from llamafund_trainer.recipe import MAX_RECIPE_BYTES, Recipe, RecipeFile, parse_recipe
 
 if TYPE_CHECKING:
@@ -19,12 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Recipe and data of a run, on disk.
+    """Recipe, data and base model of a run, on disk.
 
     Attributes:
         recipe_path: The recipe's file.
         dataset_path: The dataset manifest's file.
         data: Directory with the dataset's files.
+        base: The base model, where the recipe names one.
     """
 
     recipe_file: RecipeFile
@@ -32,6 +36,19 @@ class Inputs:
     recipe_path: Path
     dataset_path: Path
     data: Path
+    base: Base | None = None
+
+    @property
+    def base_path(self) -> Path | None:
+        """Directory with the base model's files."""
+        return None if self.base is None else self.base.directory
+
+    @property
+    def parameters(self) -> int:
+        """Of the model that comes out, shared ones counted once."""
+        if self.base is None:
+            return parameter_count(self.recipe)
+        return sum(math.prod(entry.shape) for entry in self.base.tensors.values())
 
     @property
     def recipe(self) -> Recipe:
@@ -40,7 +57,7 @@ class Inputs:
 
 
 def prepare_inputs(store: Store, recipe_file: RecipeFile, dataset: str, directory: Path) -> Inputs:
-    """Fetch a dataset and lay it out with the recipe.
+    """Fetch a dataset, and the base model where the recipe names one, and lay them out with the recipe.
 
     Args:
         store: Where the dataset was published.
@@ -58,8 +75,10 @@ def prepare_inputs(store: Store, recipe_file: RecipeFile, dataset: str, director
     recipe_path, dataset_path = directory / "recipe.yaml", directory / "dataset.json"
     write_file(recipe_path, recipe_file.data)
     save_manifest(dataset_path, manifest)
+    named = recipe_file.recipe.base
+    base = None if named is None else fetch_base(store, named, directory / "base")
     # The training process has a working directory of its own.
-    return Inputs(recipe_file, manifest, recipe_path.absolute(), dataset_path.absolute(), data.absolute())
+    return Inputs(recipe_file, manifest, recipe_path.absolute(), dataset_path.absolute(), data.absolute(), base)
 
 
 def fetch_recipe(store: Store, sha256: str) -> RecipeFile:

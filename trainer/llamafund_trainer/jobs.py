@@ -19,11 +19,13 @@ class _Job(_Message):
         recipe: The recipe file.
         dataset: The dataset manifest's file.
         data: Directory with the dataset's files, verified.
+        base: Directory with the base model's files, verified; null where the recipe names none.
     """
 
     recipe: Path
     dataset: Path
     data: Path
+    base: Path | None = None
 
 
 class TrainJob(_Job):
@@ -82,6 +84,18 @@ class DryRunJob(_Message):
 
     task: Literal["dry-run"] = "dry-run"
     recipe: Path
+    base: Path | None = None
+
+
+class InitialJob(_Message):
+    """Write what checkpoint 0 begins with: the configuration and, if wanted, the weights or the adapter."""
+
+    task: Literal["initial"] = "initial"
+    recipe: Path
+    base: Path | None
+    seed: str
+    weights: bool
+    output: Path
 
 
 class LoadJob(_Message):
@@ -93,7 +107,7 @@ class LoadJob(_Message):
     new_tokens: int
 
 
-Job = Annotated[TrainJob | ReplayJob | EvaluateJob | DryRunJob | LoadJob, Field(discriminator="task")]
+Job = Annotated[TrainJob | ReplayJob | EvaluateJob | DryRunJob | InitialJob | LoadJob, Field(discriminator="task")]
 JOBS: TypeAdapter[Job] = TypeAdapter(Job)
 
 
@@ -151,6 +165,7 @@ class DryRunEvent(_Message):
 
     Attributes:
         parameters: Of the model.
+        trained: Those that change: all, or the adapter's.
         model_bytes: For weights, gradients and optimizer state, in each process.
         activation_bytes: For what the backward pass needs of a batch, in each process.
         flops: Floating point operations of the whole run, in all processes.
@@ -158,6 +173,7 @@ class DryRunEvent(_Message):
 
     event: Literal["dry-run"] = "dry-run"
     parameters: int
+    trained: int
     model_bytes: int
     activation_bytes: int
     flops: int

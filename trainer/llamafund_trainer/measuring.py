@@ -53,7 +53,11 @@ def measure_weights(inputs: Inputs, weights: Path) -> Measurement:
         LlamafundError: The process failed.
     """
     job = EvaluateJob(
-        recipe=inputs.recipe_path, dataset=inputs.dataset_path, data=inputs.data, weights=weights.absolute()
+        recipe=inputs.recipe_path,
+        dataset=inputs.dataset_path,
+        data=inputs.data,
+        base=inputs.base_path,
+        weights=weights.absolute(),
     )
     for event in run_job(job, inputs.recipe):
         if isinstance(event, EvaluationEvent):

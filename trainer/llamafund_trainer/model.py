@@ -1,4 +1,4 @@
-"""The model: `transformers.LlamaForCausalLM`, with its initial weights from the training seed."""
+"""The model that is trained: a new `transformers.LlamaForCausalLM`, or a base model, with or without an adapter."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from transformers import LlamaForCausalLM
+    from peft import PeftModel
+    from transformers import LlamaForCausalLM, PreTrainedModel
 
+    from llamafund_trainer.base import Base
     from llamafund_trainer.recipe import Recipe
 
 ARCHITECTURE = "LlamaForCausalLM"
@@ -22,9 +24,9 @@ ARCHITECTURE = "LlamaForCausalLM"
 
 def config_values(recipe: Recipe) -> dict[str, Any]:
     """Arguments of `transformers.LlamaConfig`; also what a published `config.json` must agree with."""
-    model = recipe.model
+    model = recipe.architecture
     return {
-        "vocab_size": recipe.tokenizer.vocab_size,
+        "vocab_size": recipe.vocab_size,
         "hidden_size": model.hidden_size,
         "intermediate_size": model.intermediate_size,
         "num_hidden_layers": model.layers,
@@ -64,8 +66,32 @@ def initial_model(recipe: Recipe, seed: str) -> LlamaForCausalLM:
     return model
 
 
-def load_model(recipe: Recipe, weights: Path) -> LlamaForCausalLM:
-    """A model of the recipe's architecture with the weights of a file; its `config.json` plays no part.
+def starting_model(recipe: Recipe, seed: str, base: Base | None) -> PreTrainedModel | PeftModel:
+    """The model of checkpoint 0.
+
+    Args:
+        recipe: The run's recipe.
+        seed: The training seed.
+        base: The base model that the recipe names; null where it names none.
+
+    Raises:
+        VerificationError: The base model cannot be trained.
+        UsageError: The recipe adapts layers that the base model does not have.
+    """
+    if base is None:
+        return initial_model(recipe, seed)
+    from llamafund_trainer.foundation import load_base
+
+    model = load_base(base)
+    if recipe.lora is None:
+        return model
+    from llamafund_trainer.adapters import add_adapter
+
+    return add_adapter(model, recipe, seed, base)
+
+
+def load_model(recipe: Recipe, weights: Path, base: Base | None = None) -> PreTrainedModel:
+    """A model of the run's architecture with the weights of a file; the `config.json` beside it plays no part.
 
     Raises:
         VerificationError: The file is not safetensors, or its tensors are not the architecture's.
@@ -77,9 +103,15 @@ def load_model(recipe: Recipe, weights: Path) -> LlamaForCausalLM:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise VerificationError(f"{weights.name} cannot be read as safetensors", str(error)) from error
-    model = empty_model(recipe)
-    set_weights(model, recipe, tensors)
-    return model
+    if base is not None:
+        from llamafund_trainer.foundation import empty_base, saved_tensors
+
+        model = empty_base(base)
+        copy_tensors(saved_tensors(model), tensors)
+        return model
+    new = empty_model(recipe)
+    set_weights(new, recipe, tensors)
+    return new
 
 
 def set_weights(model: LlamaForCausalLM, recipe: Recipe, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -88,22 +120,34 @@ def set_weights(model: LlamaForCausalLM, recipe: Recipe, tensors: Mapping[str, t
     Raises:
         VerificationError: Names, shapes or types are not the recipe's.
     """
+    parameters = dict(model.named_parameters())
+    copy_tensors({name: parameters[name] for name in parameter_shapes(recipe)}, tensors)
+
+
+def copy_tensors(own: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put tensors into those of a model.
+
+    Args:
+        own: The model's, by name.
+        tensors: As many others, of the same names, types and shapes.
+
+    Raises:
+        VerificationError: They are not.
+    """
     import torch
 
-    shapes = parameter_shapes(recipe)
-    if set(tensors) != set(shapes):
-        odd = sorted(set(tensors) ^ set(shapes))
+    if set(tensors) != set(own):
+        odd = sorted(set(tensors) ^ set(own))
         raise VerificationError(
             f"The weights have other tensors than the recipe's model: {', '.join(map(repr, odd[:3]))}",
             f"{len(odd)} names are missing or unknown",
         )
-    parameters = dict(model.named_parameters())
     with torch.no_grad():
-        for name, shape in shapes.items():
+        for name, place in own.items():
             tensor = tensors[name]
-            if tuple(tensor.shape) != shape or tensor.dtype != torch.float32:
+            if tensor.shape != place.shape or tensor.dtype != place.dtype:
                 raise VerificationError(
                     f"The tensor {name} is {tensor.dtype} of shape {tuple(tensor.shape)}",
-                    f"The recipe's model has float32 of shape {shape}",
+                    f"The recipe's model has {str(place.dtype).removeprefix('torch.')} of shape {tuple(place.shape)}",
                 )
-            parameters[name].copy_(tensor)
+            place.copy_(tensor)

@@ -45,7 +45,7 @@ def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
         LlamafundError: The job failed, or the process died.
         VerificationError: The job found that something is not what it claims to be.
     """
-    for package in NEEDED:
+    for package in (*NEEDED, *(("peft",) if recipe.lora is not None else ())):
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     with tempfile.TemporaryDirectory(prefix="llamafund-") as scratch:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from llamafund_chain.errors import UsageError
 
 MAX_RECIPE_BYTES = 64 * 1024
+
+_MODULE = re.compile(r"[A-Za-z0-9_]{1,100}")
 
 Whole = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -51,6 +54,61 @@ class ModelSection(_Section):
         if self.heads % self.kv_heads:
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
         return self
+
+
+class BaseSection(_Section):
+    """A model to go on from; architecture, weights and tokenizer are its own.
+
+    Attributes:
+        base: SHA-256 of the manifest that names its files: of open weights, or the listing of a directory that
+            `llamafund publish` makes.
+    """
+
+    base: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_its_own_architecture(cls, values: Any) -> Any:
+        own = [name for name in ModelSection.model_fields if name in values]
+        if own:
+            raise ValueError(
+                f"base names a whole model, and {', '.join(own)} would describe another one; leave out either"
+            )
+        return values
+
+
+class LoraSection(_Section):
+    """A low-rank adapter (arXiv 2106.09685) that is trained in place of the base model's own weights.
+
+    Attributes:
+        rank: Of the two matrices that are added to each adapted one.
+        alpha: Their product is multiplied by `alpha / rank`.
+        dropout: Share of the adapter's inputs that is set to zero in training.
+        target_modules: Names of the linear layers to adapt, as the architecture calls them, for example `q_proj`;
+            `all-linear` for all but the output layer.
+    """
+
+    rank: Annotated[int, Field(strict=True, ge=1, le=4096)] = 16
+    alpha: Whole = 32
+    dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+    @field_validator("target_modules", mode="plain")
+    @classmethod
+    def _names_of_modules(cls, value: Any) -> Any:
+        if value == "all-linear":
+            return value
+        names = value if isinstance(value, list | tuple) else ()
+        if not 0 < len(names) <= 100 or not all(isinstance(name, str) and _MODULE.fullmatch(name) for name in names):
+            raise ValueError("it is a list of names of linear layers, such as [q_proj, v_proj], or 'all-linear'")
+        if len(set(names)) != len(names):
+            raise ValueError("it names a layer twice")
+        return tuple(names)
+
+    @property
+    def scale(self) -> float:
+        """What the product of the two matrices is multiplied by."""
+        return self.alpha / self.rank
 
 
 class TokenizerSection(_Section):
@@ -149,13 +207,30 @@ class DeterminismSection(_Section):
     processes: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
 
 
+def _model_kind(section: Any) -> str:
+    return "base" if isinstance(section, BaseSection) or (isinstance(section, dict) and "base" in section) else "new"
+
+
+_MODEL_KINDS: dict[str, type[_Section]] = {"new": ModelSection, "base": BaseSection}
+"""The two kinds of the section `model`, as pydantic names them in the place of an error."""
+
+
 class Recipe(_Section):
-    """One training run, up to data and seed."""
+    """One training run, up to data and seed.
+
+    Attributes:
+        model: A new model's architecture, or the base model of a fine-tuning.
+        lora: With a base model: train an adapter, not all weights.
+        tokenizer: Of a new model; a base model brings its own.
+    """
 
     schema_: Literal["llamafund/recipe/1"] = Field(alias="schema")
     title: Annotated[str, Field(min_length=1, max_length=300)]
-    model: ModelSection
-    tokenizer: TokenizerSection
+    model: Annotated[
+        Annotated[ModelSection, Tag("new")] | Annotated[BaseSection, Tag("base")], Discriminator(_model_kind)
+    ]
+    lora: LoraSection | None = None
+    tokenizer: TokenizerSection | None = None
     data: DataSection
     optimizer: OptimizerSection
     schedule: ScheduleSection = ScheduleSection()
@@ -179,6 +254,34 @@ class Recipe(_Section):
                 f"{self.determinism.processes}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _model_is_whole(self) -> Self:
+        if isinstance(self.model, BaseSection):
+            if self.tokenizer is not None:
+                raise ValueError("the base model brings its own tokenizer; leave out the section 'tokenizer'")
+        elif self.lora is not None:
+            raise ValueError("the section 'lora' adapts a base model; name one in model.base")
+        elif self.tokenizer is None:
+            raise ValueError("the key 'tokenizer' is missing")
+        return self
+
+    @property
+    def base(self) -> str | None:
+        """SHA-256 of the base model's manifest; null where a new model is trained."""
+        return self.model.base if isinstance(self.model, BaseSection) else None
+
+    @property
+    def architecture(self) -> ModelSection:
+        """The new model's; a base model's is not the recipe's to say."""
+        assert isinstance(self.model, ModelSection)
+        return self.model
+
+    @property
+    def vocab_size(self) -> int:
+        """The new model's."""
+        assert self.tokenizer is not None
+        return self.tokenizer.vocab_size
 
     @property
     def samples_per_step(self) -> int:
@@ -268,9 +371,10 @@ def load_recipe(path: Path) -> RecipeFile:
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A mistyped key may also leave another one missing: the mistake itself is more use.
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     place = [part for part in first["loc"] if isinstance(part, str)]
-    dotted = ".".join(place)
+    dotted = ".".join(part for index, part in enumerate(place) if index != 1 or part not in _MODEL_KINDS)
     more = f" ({error.error_count()} problems in all)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         known = _keys(place[:-1])
@@ -285,5 +389,7 @@ def _explain(error: ValidationError) -> str:
 def _keys(place: list[str]) -> list[str]:
     section: Any = Recipe
     for name in place:
-        section = section.model_fields[name].annotation
-    return [field.alias or name for name, field in section.model_fields.items()]
+        annotation: Any = _MODEL_KINDS.get(name) or section.model_fields[name].annotation
+        section = next((each for each in get_args(annotation) if hasattr(each, "model_fields")), annotation)
+    names = [field.alias or name for name, field in section.model_fields.items()]
+    return [*names, "base"] if section is ModelSection else names

@@ -16,6 +16,7 @@ from llamafund_chain.hashing import hash_file
 from llamafund_chain.manifests import CheckpointManifest
 from llamafund_trainer.inputs import Inputs
 from llamafund_trainer.jobs import Event, ReplayJob, SegmentEvent, SegmentJob
+from llamafund_trainer.lora import ADAPTER
 from llamafund_trainer.process import run_job
 from llamafund_trainer.recipe import parse_recipe
 from llamafund_trainer.tensors import largest_change
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 
 STATE_FILES = (WEIGHTS, "optimizer.pt", "rng_state.pth", "scheduler.pt")
-"""Files of a checkpoint that hold the whole state of a run: what is compared, and continued from."""
+"""Files of a checkpoint that hold the whole state of a run: what is compared, and continued from.
+
+Where an adapter is trained it stands in place of the weights; see `state_files`.
+"""
 
 INSTRUCTION_SETS = ("generic", "avx2", "avx512")
 """Ways to compute that give honest repetitions other bits; see `DeterminismSection`."""
@@ -52,11 +56,27 @@ class Segment:
         return self.end.steps.last - self.start.steps.last
 
 
+def weights_file(checkpoint: CheckpointManifest) -> str:
+    """The file with what is trained: all weights, or an adapter where the checkpoint has that and no weights."""
+    names = {entry.path for entry in checkpoint.files}
+    return ADAPTER if ADAPTER in names and WEIGHTS not in names else WEIGHTS
+
+
+def state_files(checkpoint: CheckpointManifest) -> tuple[str, ...]:
+    """`STATE_FILES`, as this checkpoint calls them."""
+    return (weights_file(checkpoint), *STATE_FILES[1:])
+
+
 def run_segments(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> Iterator[Event]:
     """Repeat segments in one fresh process, where there are any."""
     if jobs:
         job = ReplayJob(
-            recipe=inputs.recipe_path, dataset=inputs.dataset_path, data=inputs.data, seed=seed, segments=tuple(jobs)
+            recipe=inputs.recipe_path,
+            dataset=inputs.dataset_path,
+            data=inputs.data,
+            base=inputs.base_path,
+            seed=seed,
+            segments=tuple(jobs),
         )
         yield from run_job(job, inputs.recipe)
 
@@ -87,7 +107,7 @@ def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | 
 def fetch_start(store: Store, segment: Segment, workdir: Path) -> Path | None:
     """The state that a segment begins with; null where it begins with the seed."""
     # The first segment takes nothing from the evidence but the seed, so it repeats the initial state as well.
-    return None if segment.start.steps.last == 0 else fetch_state(store, segment.start, workdir, STATE_FILES)
+    return None if segment.start.steps.last == 0 else fetch_state(store, segment.start, workdir, state_files(segment.start))
 
 
 def fetch_state(store: Store, checkpoint: CheckpointManifest, workdir: Path, paths: Sequence[str]) -> Path:
@@ -137,7 +157,7 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
         workdir: Existing directory for fetched and new files.
 
     Returns:
-        By instruction set, the file with the weights that it ends with.
+        By instruction set, the file with the weights or the adapter that it ends with.
 
     Raises:
         LlamafundError: The store lacks something, or a process failed.
@@ -149,7 +169,8 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
         directory = workdir / f"calibration-{first}-{name}"
         directory.mkdir()
         changed = with_recipe(inputs, directory, determinism={"instruction_set": name})
-        outcomes[name] = repeat_once(changed, segment.end.seed, first, last, start, directory / "repeated") / WEIGHTS
+        outcome = repeat_once(changed, segment.end.seed, first, last, start, directory / "repeated")
+        outcomes[name] = outcome / weights_file(segment.end)
     return outcomes
 
 

@@ -14,15 +14,17 @@ from llamafund_chain.manifests import CheckpointManifest
 from llamafund_trainer.environment import differing_settings
 from llamafund_trainer.inputs import Inputs
 from llamafund_trainer.jobs import SegmentEvent, SegmentJob, StepEvent
+from llamafund_trainer.lora import ADAPTER
 from llamafund_trainer.repeating import (
-    STATE_FILES,
     WEIGHTS,
     Segment,
     fetch_start,
     fetch_state,
     honest_spread,
     run_segments,
+    state_files,
     state_hash,
+    weights_file,
 )
 from llamafund_trainer.state import optimizer_problem, schedule_problem
 from llamafund_trainer.tensors import Difference, compare_files, largest_change, movement
@@ -121,7 +123,7 @@ class SegmentResult:
     def _starts_otherwise(self) -> bool:
         # The initial weights are no arithmetic of the training: no environment explains others.
         start = self.pick.segment.start.steps.last
-        return any(file.step == start and file.path == WEIGHTS for file in self.differing)
+        return any(file.step == start and file.path in (WEIGHTS, ADAPTER) for file in self.differing)
 
     def describe(self) -> str:
         """The result in one sentence."""
@@ -221,11 +223,12 @@ def weight_jumps(store: Store, segments: Sequence[Segment], workdir: Path) -> li
         segments: Consecutive ones.
         workdir: Existing directory for fetched files.
     """
-    before = fetch_state(store, segments[0].start, workdir, (WEIGHTS,))
+    name = weights_file(segments[0].start)
+    before = fetch_state(store, segments[0].start, workdir, (name,))
     sizes: list[float] = []
     for segment in segments:
-        after = fetch_state(store, segment.end, workdir, (WEIGHTS,))
-        sizes.append(movement(before / WEIGHTS, after / WEIGHTS))
+        after = fetch_state(store, segment.end, workdir, (name,))
+        sizes.append(movement(before / name, after / name))
         before = after
     return sizes
 
@@ -291,19 +294,20 @@ def _compare(store: Store, pick: Pick, event: SegmentEvent, workdir: Path) -> Se
     ends = [segment.start, segment.end] if segment.start.steps.last == 0 else [segment.end]
     compared: list[FileComparison] = []
     difference: Difference | None = None
+    weights = weights_file(segment.end)
     for end in ends:
         directory = event.directory.parent / f"checkpoint-{end.steps.last}"
-        for path in STATE_FILES:
+        for path in state_files(end):
             published, repeated = end.entry(path).sha256, state_hash(directory / path)
             compared.append(FileComparison(end.steps.last, path, published, repeated))
-            if path == WEIGHTS and published != repeated:
+            if path == weights and published != repeated:
                 published_at = fetch_state(store, end, workdir, (path,))
                 difference = compare_files(published_at / path, directory / path)
     settings = differing_settings(segment.end.environment, event.environment)
     moved = 0.0
     if difference is not None:
-        before, after = (fetch_state(store, end, workdir, (WEIGHTS,)) for end in (segment.start, segment.end))
-        moved = largest_change(before / WEIGHTS, after / WEIGHTS)
+        before, after = (fetch_state(store, end, workdir, (weights,)) for end in (segment.start, segment.end))
+        moved = largest_change(before / weights, after / weights)
     return SegmentResult(pick, tuple(compared), settings, difference, event.seconds, moved=moved)
 
 

@@ -183,6 +183,7 @@ def _job(
         recipe=inputs.recipe_path,
         dataset=inputs.dataset_path,
         data=inputs.data,
+        base=inputs.base_path,
         seed=record.seed,
         parent=record.parent,
         milestone_steps=record.milestone_steps,

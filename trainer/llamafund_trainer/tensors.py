@@ -140,6 +140,19 @@ def read_entries(paths: Sequence[Path]) -> dict[str, TensorEntry]:
     return found
 
 
+def read_numbers(entry: TensorEntry) -> Iterator[NDArray[Any]]:
+    """The values of a tensor, block by block, flat; bfloat16 and float16 as float32, which holds them all.
+
+    Raises:
+        VerificationError: It is of a type that is not compared as numbers, or the file became shorter.
+    """
+    if entry.dtype not in _SIZES:
+        raise VerificationError(f"The tensor {entry.name} is {entry.describe()}", "It holds no floating point numbers")
+    with entry.path.open("rb") as file:
+        for piece in _pieces(file, entry):
+            yield _numbers(piece, entry.dtype)
+
+
 def compare_tensors(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]) -> Iterator[TensorComparison]:
     """Compare two sets of tensors by name, each with bounded memory.
 

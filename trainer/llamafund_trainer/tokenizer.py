@@ -31,7 +31,7 @@ def train_tokenizer(recipe: Recipe, documents: Iterable[str]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=recipe.tokenizer.vocab_size,
+        vocab_size=recipe.vocab_size,
         special_tokens=[END_OF_TEXT],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
@@ -50,11 +50,11 @@ def train_tokenizer(recipe: Recipe, documents: Iterable[str]) -> Tokenizer:
     return tokenizer
 
 
-def encode_document(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The end-of-text token, then the text. A text that spells out a special token stays plain text."""
+def encode_document(tokenizer: Tokenizer, text: str, first: int = END_OF_TEXT_ID) -> list[int]:
+    """The token that documents begin with, then the text. A text that spells out a special token stays plain text."""
     tokenizer.encode_special_tokens = True
     ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-    return [END_OF_TEXT_ID, *ids]
+    return [first, *ids]
 
 
 def save_tokenizer(tokenizer: Tokenizer, context_length: int, directory: Path) -> None:

@@ -34,7 +34,8 @@ from llamafund_trainer.evaluation import (
     METRIC,
     bits_per_byte,
 )
-from llamafund_trainer.model import initial_model
+from llamafund_trainer.foundation import finish_fine_tuned, whole_model
+from llamafund_trainer.model import starting_model
 from llamafund_trainer.pausing import Pause, PauseRecord, find_pause, unfinished_pause, write_pause
 from llamafund_trainer.recipe import Recipe
 from llamafund_trainer.recorder import Recorder
@@ -44,7 +45,6 @@ from llamafund_trainer.tokenizer import save_tokenizer
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from transformers import LlamaForCausalLM
 
 Progress = Callable[[int, float | None], None]
 """Called after each step with the number of steps done, and the loss where it was just logged."""
@@ -255,7 +255,10 @@ def train(
     """
 
     def finish(directory: Path) -> None:
-        save_tokenizer(corpus.tokenizer, recipe.data.context_length, directory)
+        if corpus.base is None:
+            save_tokenizer(corpus.tokenizer, recipe.data.context_length, directory)
+        else:
+            finish_fine_tuned(recipe, corpus.base, directory)
 
     def measure(model: Any) -> Mapping[str, int]:
         metrics = {HELDOUT_BYTES: corpus.heldout.size, HELDOUT_TOKENS: corpus.heldout.tokens}
@@ -355,8 +358,9 @@ def replay_segment(
     return output / f"checkpoint-{last}"
 
 
-def measure_model(model: LlamaForCausalLM, recipe: Recipe, corpus: Corpus) -> int | None:
+def measure_model(model: Any, recipe: Recipe, corpus: Corpus) -> int | None:
     """The promised metric in millionths, or null when the model has diverged. Always measured on the CPU."""
+    model = whole_model(model)
     if model.device.type != "cpu":
         model = copy.deepcopy(model).cpu()
     return bits_per_byte(
@@ -391,7 +395,7 @@ class _Work:
     ) -> _OrderedTrainer:
         samples = _Samples(self.corpus.blocks, self.order(), self.recipe.training.steps * self.recipe.samples_per_step)
         steps = _Steps(stop, progress, paused)
-        model: Any = initial_model(self.recipe, self.seed)
+        model: Any = starting_model(self.recipe, self.seed, self.corpus.base)
         if self.recipe.training.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         steps.trainer = _OrderedTrainer(

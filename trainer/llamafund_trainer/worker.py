@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_chain.manifests import DatasetManifest, load_manifest
+from llamafund_trainer.base import Base
 from llamafund_trainer.jobs import (
     JOBS,
     CheckpointEvent,
@@ -29,6 +30,7 @@ from llamafund_trainer.jobs import (
     ErrorEvent,
     EvaluateJob,
     EvaluationEvent,
+    InitialJob,
     Job,
     LoadedEvent,
     LoadJob,
@@ -60,7 +62,7 @@ def main() -> None:
         _launch(processes)
         return
     emit = _take_standard_output()
-    _leave_out(_UNUSED)
+    _leave_out(_UNUSED - _adapting(Path(sys.argv[1])))
     try:
         _run(JOBS.validate_json(Path(sys.argv[1]).read_bytes()), emit)
     except LlamafundError as error:
@@ -84,6 +86,16 @@ def _processes(file: Path) -> int:
         return 1  # The job itself will say what is wrong with it.
 
 
+def _adapting(file: Path) -> frozenset[str]:
+    """What a job needs for an adapter."""
+    job = JOBS.validate_json(file.read_bytes())
+    try:
+        recipe = None if isinstance(job, LoadJob | EvaluateJob) else load_recipe(job.recipe).recipe
+    except LlamafundError:
+        return frozenset()  # As above.
+    return frozenset({"peft"} if recipe is not None and recipe.lora is not None else ())
+
+
 def _launch(processes: int) -> None:
     """Start the job's processes with torchrun, in this process, and wait for them."""
     from torch.distributed.run import main as torchrun
@@ -103,7 +115,9 @@ def _run(job: Job, emit: Emit) -> None:
     elif isinstance(job, DryRunJob):
         from llamafund_trainer.dry_run import count_costs
 
-        emit(count_costs(load_recipe(job.recipe).recipe))
+        emit(count_costs(load_recipe(job.recipe).recipe, _base(job.base)))
+    elif isinstance(job, InitialJob):
+        _initial(job)
     else:
         _load(job, emit)
 
@@ -128,7 +142,7 @@ def _train(job: TrainJob, emit: Emit) -> None:
     )
     stopped = train(
         recipe_file.recipe,
-        load_corpus(recipe_file.recipe, job.data, dataset),
+        load_corpus(recipe_file.recipe, job.data, dataset, _base(job.base)),
         recorder,
         Places(checkpoints=job.checkpoints, pause=job.pause),
         progress=lambda step, loss: emit(StepEvent(step=step, loss=loss)),
@@ -146,7 +160,7 @@ def _replay(job: ReplayJob, emit: Emit) -> None:
 
     recipe_file, dataset = _inputs(job.recipe, job.dataset)
     apply_settings(recipe_file.recipe)
-    corpus = load_corpus(recipe_file.recipe, job.data, dataset)
+    corpus = load_corpus(recipe_file.recipe, job.data, dataset, _base(job.base))
     for index, segment in enumerate(job.segments):
         started = time.monotonic()
         directory = replay_segment(
@@ -174,10 +188,10 @@ def _evaluate(job: EvaluateJob, emit: Emit) -> None:
     recipe_file, dataset = _inputs(job.recipe, job.dataset)
     recipe = recipe_file.recipe
     apply_settings(recipe)
-    corpus = load_corpus(recipe, job.data, dataset)
+    corpus = load_corpus(recipe, job.data, dataset, _base(job.base))
     baselines = corpus.baselines()
     value = bits_per_byte(
-        load_model(recipe, job.weights),
+        load_model(recipe, job.weights, corpus.base),
         corpus.heldout,
         context=recipe.data.context_length,
         stride=recipe.evaluation_stride,
@@ -226,6 +240,24 @@ def _load(job: LoadJob, emit: Emit) -> None:
             text=text,
         )
     )
+
+
+def _initial(job: InitialJob) -> None:
+    from llamafund_trainer.environment import apply_settings
+    from llamafund_trainer.foundation import write_config
+    from llamafund_trainer.model import starting_model
+
+    recipe = load_recipe(job.recipe).recipe
+    apply_settings(recipe)
+    base = _base(job.base)
+    if job.weights:
+        starting_model(recipe, job.seed, base).save_pretrained(job.output)
+    if base is not None:
+        write_config(base, job.output)
+
+
+def _base(directory: Path | None) -> Base | None:
+    return None if directory is None else Base(directory)
 
 
 def _inputs(recipe: Path, dataset: Path) -> tuple[RecipeFile, DatasetManifest]:

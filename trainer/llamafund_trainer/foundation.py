@@ -1,0 +1,173 @@
+"""A base model in the training process: built by transformers itself, from verified local files only."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from llamafund_chain.errors import VerificationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+    from llamafund_trainer.base import Base
+    from llamafund_trainer.recipe import Recipe
+
+_ATTENTION = "eager"
+_MAX_LAYERS = 1024
+_MAX_SIZE = 2**24
+"""Largest size of a dimension; what a model of any use has is far below it."""
+
+_SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "max_position_embeddings")
+
+
+def base_config(base: Base) -> PreTrainedConfig:
+    """The base model's configuration, for weights in float32.
+
+    Raises:
+        VerificationError: transformers has no such architecture, or the model cannot be trained.
+    """
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind = base.config.get("model_type")
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise VerificationError(
+            f"The base model is of the type {str(kind)[:80]!r}",
+            "transformers has no language model of that type built in",
+            "Choose another base model",
+        )
+    if base.config.get("quantization_config") is not None:
+        raise VerificationError(
+            "The base model's weights are quantised", "Only whole weights are trained", "Name the original model"
+        )
+    auto: Any = AutoConfig
+    try:
+        config = auto.from_pretrained(base.directory, local_files_only=True, trust_remote_code=False)
+        sizes = {name: getattr(config, name, 1) for name in _SIZES}
+        layers = config.num_hidden_layers
+    except Exception as error:
+        raise _unusable("config.json", error) from error
+    wrong = [name for name, value in sizes.items() if not isinstance(value, int) or not 0 < value <= _MAX_SIZE]
+    if wrong or not isinstance(layers, int) or not 0 < layers <= _MAX_LAYERS:
+        name = wrong[0] if wrong else "num_hidden_layers"
+        raise VerificationError(
+            f"The base model's {name} is {str(getattr(config, name))[:40]}", "No such model can be built"
+        )
+    config.dtype = "float32"
+    config._name_or_path = ""
+    return config
+
+
+def load_base(base: Base) -> PreTrainedModel:
+    """The base model with its weights as float32, which holds every value of bfloat16 and float16.
+
+    Raises:
+        VerificationError: transformers cannot load it, or weights are missing, left over or of another shape.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = base_config(base)
+    _refuse_oversized(base)
+    auto: Any = AutoModelForCausalLM
+    try:
+        model, found = auto.from_pretrained(
+            base.directory,
+            config=config,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            attn_implementation=_ATTENTION,
+            output_loading_info=True,
+        )
+        model.generation_config.validate(strict=True)
+    except Exception as error:
+        raise _unusable("files", error) from error
+    odd = [f"{name}: {str(next(iter(found[name])))[:100]!r}" for name in sorted(found) if found[name]]
+    if odd:
+        raise VerificationError(
+            "The base model's weights are not those of its architecture",
+            "; ".join(each.replace("_", " ") for each in odd),
+            "Load and save it once with transformers, and publish the result",
+        )
+    # It would stand in published files, and names a place on this machine.
+    model.name_or_path = model.config._name_or_path = ""
+    return model  # type: ignore[no-any-return]
+
+
+def empty_base(base: Base, *, on_meta: bool = False) -> PreTrainedModel:
+    """A model of the base model's architecture; its weights are not yet anything in particular.
+
+    Args:
+        base: Its configuration is all that is looked at.
+        on_meta: Without memory for the weights.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    auto: Any = AutoModelForCausalLM
+    config = base_config(base)
+    with torch.device("meta") if on_meta else nullcontext():
+        try:
+            model = auto.from_config(
+                config, dtype=torch.float32, trust_remote_code=False, attn_implementation=_ATTENTION
+            )
+        except Exception as error:
+            raise _unusable("config.json", error) from error
+    return model  # type: ignore[no-any-return]
+
+
+def saved_tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The tensors that `save_pretrained` writes, by name; of several names of one tensor the one that it keeps."""
+    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
+    state: dict[str, torch.Tensor] = model.state_dict()
+    places = {tensor.data_ptr() for name, tensor in state.items() if name not in tied}
+    return {name: tensor for name, tensor in state.items() if name not in tied or tensor.data_ptr() not in places}
+
+
+def whole_model(model: Any) -> Any:
+    """A model as it will be published: with its adapter merged into it, where it has one."""
+    if not hasattr(model, "peft_config"):
+        return model
+    from llamafund_trainer.adapters import merged
+
+    return merged(model)
+
+
+def finish_fine_tuned(recipe: Recipe, base: Base, directory: Path) -> None:
+    """Add to a checkpoint what the Trainer does not save, so that everything for the open weights is there."""
+    base.copy_tokenizer(directory)
+    if recipe.lora is None:
+        return
+    from llamafund_trainer.adapters import tidy_adapter
+
+    tidy_adapter(directory)
+    write_config(base, directory)
+    base.copy_generation_config(directory)
+
+
+def write_config(base: Base, directory: Path) -> None:
+    """Write the `config.json` of a model that the base model was made into."""
+    base_config(base).save_pretrained(directory)
+
+
+def _refuse_oversized(base: Base) -> None:
+    """A configuration that asks for far more than the weights hold would only fill the memory."""
+    wanted = sum(tensor.numel() for tensor in empty_base(base, on_meta=True).state_dict().values())
+    held = sum(math.prod(entry.shape) for entry in base.tensors.values())
+    # Of tied weights the files hold one.
+    if wanted > 2 * held:
+        raise VerificationError(
+            f"The base model's configuration asks for {wanted} weights", f"Its files hold {held}", "Do not use it"
+        )
+
+
+def _unusable(what: str, error: Exception) -> VerificationError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
+    return VerificationError(f"transformers cannot use the base model's {what}", reason, "Choose another base model")
