@@ -15,7 +15,6 @@ from llamafund_trainer.lora import ADAPTER_CONFIG, LowRank, initial_pair, merge_
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from torch import nn
     from transformers import PreTrainedModel
 
     from llamafund_trainer.base import Base
@@ -70,7 +69,7 @@ def wrap(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
         target_modules=_targets(model, lora),
         bias="none",
     )
-    return get_peft_model(model, config)  # type: ignore[no-any-return]
+    return get_peft_model(model, config)
 
 
 def merged(model: Any) -> PreTrainedModel:
@@ -99,7 +98,8 @@ def _targets(model: PreTrainedModel, lora: LoraSection) -> list[str]:
     """The full names of the layers to adapt."""
     import torch
 
-    output = model.get_output_embeddings()
+    whole: Any = model
+    output = whole.get_output_embeddings()
     linear = {
         name: name.rpartition(".")[2]
         for name, module in model.named_modules()
@@ -122,7 +122,7 @@ def _targets(model: PreTrainedModel, lora: LoraSection) -> list[str]:
     return [name for name, last in linear.items() if last in wanted]
 
 
-def _adapted(model: Any) -> Iterator[tuple[str, nn.Module | Any]]:
+def _adapted(model: Any) -> Iterator[tuple[str, Any]]:
     """The adapted layers by the names that they have in the base model."""
     for name, module in model.get_base_model().named_modules():
         if hasattr(module, "lora_A") and _ADAPTER in module.lora_A:

@@ -89,7 +89,7 @@ class Base:
         path = self.directory / TOKENIZER
         try:
             tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except Exception as error:  # noqa: BLE001 - what tokenizers raises is Exception itself
+        except Exception as error:
             raise VerificationError(f"The base model's {TOKENIZER} cannot be read", str(error)[:300]) from error
         # Documents are cut into samples here, and nowhere else.
         tokenizer.no_truncation()

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError
 from llamafund_trainer.lora import ADAPTER
-from llamafund_trainer.repeating import STATE_FILES, WEIGHTS, fetch_start, repeat_once, state_files, state_hash, with_recipe
+from llamafund_trainer.repeating import (
+    STATE_FILES,
+    WEIGHTS,
+    fetch_start,
+    repeat_once,
+    state_files,
+    state_hash,
+    with_recipe,
+)
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store

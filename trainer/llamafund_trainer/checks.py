@@ -17,25 +17,32 @@ from llamafund_chain.checks import Check, CheckContext, CheckResult
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest, WeightsManifest
 from llamafund_chain.text import from_millionths
+from llamafund_trainer.base import fetch_base
 from llamafund_trainer.environment import INFORMATIVE, pinned_variables
 from llamafund_trainer.evaluation import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
 from llamafund_trainer.initial import initial_tensors, parameter_count
 from llamafund_trainer.inputs import fetch_inputs, fetch_recipe, walk_run
+from llamafund_trainer.lora import ADAPTER, changed_by
 from llamafund_trainer.measuring import load_published, measure_weights, read_json, same_tokenizer
 from llamafund_trainer.model import config_values
 from llamafund_trainer.replay import catch_chance, choose, segments_of, weight_jumps
 from llamafund_trainer.replay import replay as replay_segments
 from llamafund_trainer.seeds import data_order_seed
+from llamafund_trainer.starting import make_start
 from llamafund_trainer.state import schedule_problem
-from llamafund_trainer.tensors import compare_files, compare_with
+from llamafund_trainer.tensors import compare_files, compare_with, count_elements
+from llamafund_trainer.weights import fetch_weights
 
 if TYPE_CHECKING:
-    from llamafund_trainer.recipe import Recipe
+    from llamafund_trainer.recipe import Recipe, RecipeFile
     from llamafund_trainer.repeating import Segment
 
 _RUNS_CODE = frozenset({".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack"})
 _MAX_CONFIG_BYTES = 1024 * 1024
 _PROMPT = "The"
+
+_NOT_THE_MODELS = frozenset({"architectures", "transformers_version", "use_cache"})
+"""Keys of a configuration that whoever saves a model sets, and that do not change what it computes."""
 
 NOT_PINNED = frozenset(
     {"cpu_capability", "machine", "numpy", "processor", "python", "system", "torch", "torch_build", "transformers"}
@@ -52,8 +59,13 @@ def initial_weights_from_seed(context: CheckContext) -> Iterator[CheckResult]:
     first = run[0]
     seed = context.training_seed or first.seed
     workdir = _workdir(context, name)
+    recipe_file = fetch_recipe(context.store, first.recipe)
+    recipe = recipe_file.recipe
+    if recipe.base is not None:
+        if recipe.lora is not None:
+            yield _initial_adapter(context, name, recipe_file, seed)
+        return
     fetch_tree(context.store, first, workdir, ["model.safetensors"])
-    recipe = fetch_recipe(context.store, first.recipe).recipe
     difference = compare_with(workdir / "model.safetensors", dict(initial_tensors(recipe, seed)))
     facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "seed": seed}
     if difference is None:
@@ -65,6 +77,55 @@ def initial_weights_from_seed(context: CheckContext) -> Iterator[CheckResult]:
             f"{difference.tensors[0]} among them. The run did not start fresh"
         )
         yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
+
+
+def _initial_adapter(context: CheckContext, name: str, recipe_file: RecipeFile, seed: str) -> CheckResult:
+    first, workdir = _run_of_milestone(context)[0], _workdir(context, name)
+    base = fetch_base(context.store, str(recipe_file.recipe.base), workdir / "base")
+    fetch_tree(context.store, first, workdir, [ADAPTER])
+    made = make_start(recipe_file, base, seed, workdir)
+    difference = compare_files(workdir / ADAPTER, made / ADAPTER)
+    facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "seed": seed, "base": recipe_file.recipe.base}
+    if difference is None:
+        return CheckResult(name, "pass", f"The adapter of step 0 follows from the seed {seed}", facts)
+    detail = (
+        f"The adapter of step 0 does not follow from the seed {seed}: {len(difference.tensors)} tensors differ, "
+        f"{difference.tensors[0]} among them. The run did not start fresh"
+    )
+    return CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
+
+
+def initial_weights_from_base(context: CheckContext) -> Iterator[CheckResult]:
+    """A fine-tuning begins with the base model that the recipe names, and nothing learned since."""
+    name = "initial-weights-from-base"
+    run = _run_of_milestone(context)
+    if not run or run[0].steps.last != 0:
+        return
+    first = run[0]
+    recipe_file = fetch_recipe(context.store, first.recipe)
+    named = recipe_file.recipe.base
+    if named is None:
+        return
+    workdir = _workdir(context, name)
+    base = fetch_base(context.store, named, workdir / "base")
+    facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "base": named}
+    lora = recipe_file.recipe.lora
+    file = "model.safetensors" if lora is None else ADAPTER
+    fetch_tree(context.store, first, workdir, [file])
+    if lora is not None:
+        # The base model itself is no part of the checkpoint: it is enough that the adapter adds nothing to it.
+        changed = changed_by(base.tensors, workdir / file, lora)
+    else:
+        difference = compare_files(workdir / file, make_start(recipe_file, base, first.seed, workdir) / file)
+        changed = () if difference is None else difference.tensors
+    if changed:
+        detail = (
+            f"The model of step 0 is not the base model {named}: {len(changed)} tensors differ, {changed[0]} among "
+            "them. The run started elsewhere"
+        )
+        yield CheckResult(name, "fail", detail, {**facts, "tensors": len(changed)})
+        return
+    yield CheckResult(name, "pass", f"The model of step 0 is the base model {named}", facts)
 
 
 def environment_recorded(context: CheckContext) -> Iterator[CheckResult]:
@@ -179,16 +240,18 @@ def metric_re_evaluated(context: CheckContext) -> Iterator[CheckResult]:
         yield CheckResult(name, "skip", detail)
         return
     workdir = _workdir(context, name)
-    fetch_tree(context.store, evidence, workdir, ["model.safetensors", "tokenizer.json"])
+    fetch_tree(context.store, evidence, workdir, ["tokenizer.json"])
     context.progress("Measuring the model on the held-out text again")
     checkpoint = evidence if isinstance(evidence, CheckpointManifest) else _checkpoint_of(context, evidence)
-    measured = measure_weights(fetch_inputs(context.store, checkpoint, workdir), workdir / "model.safetensors")
+    inputs = fetch_inputs(context.store, checkpoint, workdir / "inputs")
+    measured = measure_weights(inputs, fetch_weights(context.store, evidence, inputs.recipe, inputs.base, workdir))
     value = measured.value
     score = None if value is None else context.proposal.outcome.score(value)
     stated = evidence.score if context.score is None else context.score
     facts: dict[str, JsonValue] = {"measured": value, "score": score, "stated": stated}
     if not same_tokenizer(workdir / "tokenizer.json", measured.tokenizer):
-        detail = "The published tokenizer is not the one that the training part gives: the metric means nothing with it"
+        whose = "the training part gives" if inputs.base is None else "the base model has"
+        detail = f"The published tokenizer is not the one that {whose}: the metric means nothing with it"
         yield CheckResult(name, "fail", detail, facts)
         return
     wrong = sorted(
@@ -224,9 +287,12 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
         return
     checkpoint = _checkpoint_of(context, evidence)
     published, original = _workdir(context, name), _workdir(context, f"{name}-checkpoint")
-    compared = ["config.json", "model.safetensors", "tokenizer.json"]
-    fetch_tree(context.store, evidence, published, compared)
-    fetch_tree(context.store, checkpoint, original, compared)
+    recipe_file = fetch_recipe(context.store, checkpoint.recipe)
+    recipe = recipe_file.recipe
+    base = None if recipe.base is None else fetch_base(context.store, recipe.base, original / "base")
+    for manifest, place in ((evidence, published), (checkpoint, original)):
+        fetch_tree(context.store, manifest, place, ["config.json", "tokenizer.json"])
+        fetch_weights(context.store, manifest, recipe, base, place)
     facts: dict[str, JsonValue] = {"checkpoint": checkpoint.sha256}
     difference = compare_files(published / "model.safetensors", original / "model.safetensors")
     if difference is not None:
@@ -236,12 +302,18 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
         )
         yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
         return
-    recipe = fetch_recipe(context.store, checkpoint.recipe).recipe
-    problem = _config_problem(published / "config.json", original / "config.json", config_values(recipe))
+    if base is None:
+        expected, parameters = config_values(recipe), parameter_count(recipe)
+    else:
+        made = make_start(recipe_file, base, checkpoint.seed, original, weights=False)
+        read = read_json(made / "config.json", _MAX_CONFIG_BYTES)
+        expected = {key: value for key, value in read.items() if key not in _NOT_THE_MODELS}
+        parameters = count_elements(original / "model.safetensors")
+    problem = _config_problem(published / "config.json", original / "config.json", expected)
     if problem is None and _json(published / "tokenizer.json") != _json(original / "tokenizer.json"):
         problem = "The published tokenizer.json is not the last checkpoint's"
-    if problem is None and evidence.parameters != parameter_count(recipe):
-        problem = f"The manifest counts {evidence.parameters} parameters; the model has {parameter_count(recipe)}"
+    if problem is None and evidence.parameters != parameters:
+        problem = f"The manifest counts {evidence.parameters} parameters; the model has {parameters}"
     if problem is not None:
         yield CheckResult(name, "fail", problem, facts)
         return
@@ -277,6 +349,7 @@ def loads_in_transformers(context: CheckContext) -> Iterator[CheckResult]:
 
 CHECKS: tuple[Check, ...] = (
     initial_weights_from_seed,
+    initial_weights_from_base,
     environment_recorded,
     schedule_follows_recipe,
     replay,

@@ -110,7 +110,7 @@ def train(
     from llamafund_trainer.run import RunRecord, train_run
 
     if dry_run:
-        _dry_run(recipe, device, price, as_json=as_json)
+        _dry_run(recipe, device, price, store, as_json=as_json)
         return
     if dataset is None or out is None:
         raise UsageError(
@@ -429,18 +429,20 @@ def _replay_report(
     return facts, lines
 
 
-def _dry_run(path: Path, device: str | None, price: float | None, *, as_json: bool) -> None:
+def _dry_run(path: Path, device: str | None, price: float | None, store: str, *, as_json: bool) -> None:
+    from llamafund_chain.store import open_store
     from llamafund_trainer.dry_run import DEVICES, dry_run
     from llamafund_trainer.recipe import load_recipe
 
     recipe_file = load_recipe(path)
     assumed = DEVICES[device or ("laptop" if recipe_file.recipe.determinism.device == "cpu" else "h100")]
     progress("Building the model without memory for it")
-    found = dry_run(recipe_file, assumed, price)
+    found = dry_run(recipe_file, assumed, price, open_store(store) if recipe_file.recipe.base else None)
     counted = found.counted
     facts: dict[str, JsonValue] = {
         "recipe": recipe_file.sha256,
         "parameters": counted.parameters,
+        "trained_parameters": counted.trained,
         "model_bytes": counted.model_bytes,
         "activation_bytes": counted.activation_bytes,
         "tokens": found.tokens,
@@ -455,9 +457,12 @@ def _dry_run(path: Path, device: str | None, price: float | None, *, as_json: bo
     gib = 1 << 30
     state, activations = counted.model_bytes / gib, counted.activation_bytes / gib
     fits = "fits" if found.fits else "does NOT fit"
+    parameters = f"{counted.parameters:,}"
+    if counted.trained != counted.parameters:
+        parameters += f", and an adapter of {counted.trained:,} that is trained"
     lines = rows(
         (
-            ("parameters", f"{counted.parameters:,}"),
+            ("parameters", parameters),
             ("tokens", f"{found.tokens:,}, {found.tokens / counted.parameters:.1f} for each parameter"),
             ("operations", f"{counted.flops:.3g}"),
             ("memory", f"{state:.2f} GiB state + {activations:.2f} GiB activations in each process"),

@@ -13,17 +13,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.errors import LlamafundError
+from llamafund_chain.store import MissingContentError
+from llamafund_trainer.base import fetch_base
 from llamafund_trainer.jobs import DryRunEvent, DryRunJob
 from llamafund_trainer.process import run_job
 
 if TYPE_CHECKING:
+    from llamafund_chain.store import Store
+    from llamafund_trainer.base import Base
     from llamafund_trainer.recipe import Recipe, RecipeFile
 
-_STATE_BYTES = 16
-"""For each parameter: weights, gradients and AdamW's two moments in float32."""
+_WEIGHT_BYTES = 4
+"""For each parameter: its value in float32."""
+
+_TRAINED_BYTES = 12
+"""For each parameter that is trained: gradient and AdamW's two moments in float32."""
 
 _BUCKET_BYTES = 4
-"""For each parameter, where several processes exchange gradients: DistributedDataParallel's buckets."""
+"""For each parameter that is trained, where several processes exchange gradients: DistributedDataParallel's buckets."""
 
 
 @dataclass(frozen=True)
@@ -81,22 +88,29 @@ class Estimate:
         return self.counted.model_bytes + self.counted.activation_bytes
 
 
-def dry_run(recipe_file: RecipeFile, device: Device, price: float | None = None) -> Estimate:
+def dry_run(
+    recipe_file: RecipeFile, device: Device, price: float | None = None, store: Store | None = None
+) -> Estimate:
     """Count in a process of its own, and estimate.
 
     Args:
         recipe_file: The recipe.
         device: What to estimate with.
         price: US dollars an hour for one device; the device's own when null.
+        store: Holds the configuration of the base model, where the recipe names one.
 
     Raises:
-        LlamafundError: The process failed.
+        LlamafundError: The process failed, or there is a base model and the store lacks its configuration.
+        VerificationError: The base model cannot be trained.
     """
     recipe = recipe_file.recipe
     with tempfile.TemporaryDirectory(prefix="llamafund-") as place:
         path = Path(place) / "recipe.yaml"
         path.write_bytes(recipe_file.data)
-        for event in run_job(DryRunJob(recipe=path), recipe):
+        base = None
+        if recipe.base is not None:
+            base = _base_shape(store, recipe.base, Path(place) / "base")
+        for event in run_job(DryRunJob(recipe=path, base=base), recipe):
             if isinstance(event, DryRunEvent):
                 break
         else:
@@ -114,17 +128,44 @@ def dry_run(recipe_file: RecipeFile, device: Device, price: float | None = None)
     )
 
 
-def count_costs(recipe: Recipe) -> DryRunEvent:
-    """Count on the meta device; imports torch, so it belongs into the training process."""
+def _base_shape(store: Store | None, sha256: str, directory: Path) -> Path:
+    """The directory with the base model's configuration; the weights are not needed."""
+    try:
+        if store is None:
+            raise MissingContentError("No store was named")
+        return fetch_base(store, sha256, directory, weights=False).directory
+    except MissingContentError as error:
+        raise MissingContentError(
+            f"The shape of the base model {sha256} is not known",
+            f"It stands in its config.json: {error.what}",
+            "Name a store that holds the base model with --store; see llamafund publish",
+        ) from error
+
+
+def count_costs(recipe: Recipe, base: Base | None = None) -> DryRunEvent:
+    """Count on the meta device; imports torch, so it belongs into the training process.
+
+    Args:
+        recipe: What to count.
+        base: The base model, where the recipe names one; only its configuration is read.
+    """
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
+    from llamafund_trainer.foundation import empty_base
     from llamafund_trainer.model import empty_model
 
     low = recipe.precision.dtype == "bfloat16"
+    given: Any = None if base is None else empty_base(base, on_meta=True)
+    if recipe.lora is not None:
+        from llamafund_trainer.adapters import wrap
+
+        given = wrap(given, recipe)
     # Tensors on the meta device that say they are elsewhere: only so does autocast apply to them.
-    with FakeTensorMode():
-        return _count(empty_model(recipe), recipe, torch.autocast("cpu", torch.bfloat16, enabled=low))
+    with FakeTensorMode(allow_non_fake_inputs=given is not None):
+        model: Any = empty_model(recipe) if given is None else given.to_empty(device="cpu")
+        model.tie_weights()
+        return _count(model, recipe, torch.autocast("cpu", torch.bfloat16, enabled=low))
 
 
 def _count(model: Any, recipe: Recipe, autocast: Any) -> DryRunEvent:
@@ -159,9 +200,13 @@ def _count(model: Any, recipe: Recipe, autocast: Any) -> DryRunEvent:
         loss.backward()
     batches = recipe.training.steps * recipe.training.gradient_accumulation * recipe.determinism.processes
     count = sum(parameter.numel() for parameter in parameters)
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    buckets = _BUCKET_BYTES if recipe.determinism.processes > 1 else 0
     return DryRunEvent(
-        parameters=count,
-        model_bytes=count * (_STATE_BYTES + (_BUCKET_BYTES if recipe.determinism.processes > 1 else 0)),
+        # What an adapter adds is merged into the model in the end.
+        parameters=count if recipe.lora is None else count - trained,
+        trained=trained,
+        model_bytes=count * _WEIGHT_BYTES + trained * (_TRAINED_BYTES + buckets),
         activation_bytes=activations,
         flops=counter.get_total_flops() * batches,
     )

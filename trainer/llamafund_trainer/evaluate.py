@@ -49,7 +49,7 @@ class Evaluation:
             return "The model has diverged", "Its probabilities are not finite numbers"
         if self.tokenizer is False:
             return (
-                f"The published {TOKENIZER} is not the one that the training data gives",
+                f"The published {TOKENIZER} is not the one that training data or base model give",
                 "The metric means nothing with another one",
             )
         if self.claimed is not None and self.claimed != value:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence import fetch_tree, publish_tree
 from llamafund_chain.files import write_file
-from llamafund_chain.hashing import hash_tree
+from llamafund_chain.hashing import hash_file, hash_tree
 from llamafund_chain.manifests import CheckpointManifest, WeightsManifest
 from llamafund_chain.text import from_millionths
+from llamafund_trainer.base import CONFIG, GENERATION_CONFIG, TOKENIZER_FILES, WEIGHTS
 from llamafund_trainer.evaluation import (
     HELDOUT_BYTES,
     HELDOUT_TOKENS,
@@ -19,11 +20,13 @@ from llamafund_trainer.evaluation import (
     UNIGRAM_BYTES,
     UNIGRAM_TOKENS,
 )
-from llamafund_trainer.initial import parameter_count
 from llamafund_trainer.inputs import Inputs, fetch_inputs
 from llamafund_trainer.measuring import Measurement, measure_weights
+from llamafund_trainer.tensors import count_elements
+from llamafund_trainer.weights import fetch_weights
 
 if TYPE_CHECKING:
+    from llamafund_chain.hashing import FileDigest
     from llamafund_chain.store import Store
 
 COPIED = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -57,9 +60,15 @@ def export_weights(
             "Published weights contain what was exported and nothing else",
             "Name an empty or new directory with --out",
         )
-    fetch_tree(store, checkpoint, directory, COPIED)
     inputs = fetch_inputs(store, checkpoint, workdir)
-    measured = measure_weights(inputs, directory / "model.safetensors")
+    if inputs.base is None:
+        fetch_tree(store, checkpoint, directory, COPIED)
+    else:
+        named = {entry.path for entry in checkpoint.files}
+        fetch_tree(store, checkpoint, directory, sorted(named & {CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES}))
+        fetch_weights(store, checkpoint, inputs.recipe, inputs.base, directory)
+    parameters = count_elements(directory / WEIGHTS)
+    measured = measure_weights(inputs, directory / WEIGHTS)
     value = measured.value
     if value is None:
         raise VerificationError(
@@ -73,9 +82,11 @@ def export_weights(
             f"Measured is {from_millionths(value)}",
             "Do not publish these weights under that checkpoint",
         )
-    card = _model_card(inputs, checkpoint, measured, licence=licence, campaign=campaign)
+    card = _model_card(
+        inputs, checkpoint, measured, parameters, hash_file(directory / WEIGHTS), licence=licence, campaign=campaign
+    )
     write_file(directory / MODEL_CARD, card.encode("utf-8"))
-    tree = hash_tree(directory, sorted(EXPORTED))
+    tree = hash_tree(directory, sorted(path.name for path in directory.iterdir()))
     manifest = WeightsManifest(
         files=tree.files,
         content=tree.content,
@@ -86,7 +97,7 @@ def export_weights(
         model_card=MODEL_CARD,
         metrics=measured.metrics,
         measurement=MEASUREMENT,
-        parameters=parameter_count(inputs.recipe),
+        parameters=parameters,
         outcome_score=-value,
     )
     publish_tree(store, directory, manifest)
@@ -94,7 +105,14 @@ def export_weights(
 
 
 def _model_card(
-    inputs: Inputs, checkpoint: CheckpointManifest, measured: Measurement, *, licence: str, campaign: str
+    inputs: Inputs,
+    checkpoint: CheckpointManifest,
+    measured: Measurement,
+    parameters: int,
+    weights: FileDigest,
+    *,
+    licence: str,
+    campaign: str,
 ) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
@@ -111,7 +129,9 @@ def _model_card(
         return environment.get_template("model_card.md.j2").render(
             title=recipe.title,
             licence=licence,
-            parameters=parameter_count(recipe),
+            parameters=parameters,
+            base=recipe.base,
+            lora=recipe.lora,
             value=from_millionths(metrics[METRIC]),
             unigram_tokens=from_millionths(metrics[UNIGRAM_TOKENS]),
             unigram_bytes=from_millionths(metrics[UNIGRAM_BYTES]),
@@ -126,7 +146,7 @@ def _model_card(
             dataset=checkpoint.dataset,
             seed=checkpoint.seed,
             campaign=campaign,
-            weights=checkpoint.entry("model.safetensors").sha256,
+            weights=weights.sha256,
             steps=checkpoint.steps.last,
             samples=recipe.samples_per_step,
             context=recipe.data.context_length,

@@ -60,7 +60,7 @@ def base_config(base: Base) -> PreTrainedConfig:
         )
     config.dtype = "float32"
     config._name_or_path = ""
-    return config
+    return config  # type: ignore[no-any-return]
 
 
 def load_base(base: Base) -> PreTrainedModel:

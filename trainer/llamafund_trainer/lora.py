@@ -130,6 +130,12 @@ def merge_files(base: Mapping[str, TensorEntry], adapter: Path, lora: LoraSectio
         raise storage_error(error, f"Writing {target.name!r}") from error
 
 
+def changed_by(base: Mapping[str, TensorEntry], adapter: Path, lora: LoraSection) -> tuple[str, ...]:
+    """The base model's tensors to which an adapter adds anything; otherwise as `merge_files`."""
+    pairs = _pairs(base, adapter, lora)
+    return tuple(name for name, (_, up) in pairs.items() if any(block.any() for block in read_numbers(up)))
+
+
 def _merged(entry: TensorEntry, pair: tuple[TensorEntry, TensorEntry] | None, scale: float) -> Iterator[bytes]:
     import numpy as np
 

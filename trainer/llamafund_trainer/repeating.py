@@ -107,7 +107,11 @@ def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | 
 def fetch_start(store: Store, segment: Segment, workdir: Path) -> Path | None:
     """The state that a segment begins with; null where it begins with the seed."""
     # The first segment takes nothing from the evidence but the seed, so it repeats the initial state as well.
-    return None if segment.start.steps.last == 0 else fetch_state(store, segment.start, workdir, state_files(segment.start))
+    return (
+        None
+        if segment.start.steps.last == 0
+        else fetch_state(store, segment.start, workdir, state_files(segment.start))
+    )
 
 
 def fetch_state(store: Store, checkpoint: CheckpointManifest, workdir: Path, paths: Sequence[str]) -> Path:

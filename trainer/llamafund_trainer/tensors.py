@@ -140,6 +140,11 @@ def read_entries(paths: Sequence[Path]) -> dict[str, TensorEntry]:
     return found
 
 
+def count_elements(path: Path) -> int:
+    """How many numbers a file holds, all tensors together."""
+    return sum(math.prod(entry.shape) for entry in read_entries([path]).values())
+
+
 def read_numbers(entry: TensorEntry) -> Iterator[NDArray[Any]]:
     """The values of a tensor, block by block, flat; bfloat16 and float16 as float32, which holds them all.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +14,14 @@ from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.hashing import raw_cid
 from llamafund_chain.manifests import MAX_MANIFEST_BYTES, CheckpointManifest, WeightsManifest
+from llamafund_trainer.base import WEIGHTS, fetch_base
+from llamafund_trainer.inputs import fetch_recipe
+from llamafund_trainer.lora import ADAPTER, merge_files
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
+    from llamafund_trainer.base import Base
+    from llamafund_trainer.recipe import Recipe
 
 SUFFIX = ".safetensors"
 
@@ -46,7 +53,8 @@ def open_weights(name: str, store: Store, workdir: Path) -> OpenWeights:
 
     Args:
         name: A safetensors file, a directory that holds such files, or the SHA-256 of a checkpoint's or weights'
-            manifest. 64 hexadecimal digits are always a hash; write `./` before a file that is called so.
+            manifest; a checkpoint's adapter is merged into its base model. 64 hexadecimal digits are always a hash;
+            write `./` before a file that is called so.
         store: Where manifests and files are.
         workdir: Existing directory for fetched files.
 
@@ -73,14 +81,65 @@ def open_weights(name: str, store: Store, workdir: Path) -> OpenWeights:
     return OpenWeights(name, (path,))
 
 
+def fetch_weights(
+    store: Store,
+    evidence: CheckpointManifest | WeightsManifest,
+    recipe: Recipe,
+    base: Base | None,
+    directory: Path,
+) -> Path:
+    """The whole weights of open weights or a checkpoint in one file; an adapter is merged into its base model.
+
+    Args:
+        store: Where they were published.
+        evidence: Names them.
+        recipe: The run's.
+        base: The base model, where the recipe names one.
+        directory: Where to; created when missing.
+
+    Returns:
+        `model.safetensors` in the directory.
+
+    Raises:
+        LlamafundError: The store lacks something, or the file cannot be written.
+        VerificationError: What was fetched is not what it claims to be, or no adapter of that recipe and base model.
+    """
+    target = directory / WEIGHTS
+    if recipe.lora is None or base is None or isinstance(evidence, WeightsManifest):
+        fetch_tree(store, evidence, directory, [WEIGHTS])
+        return target
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="llamafund-adapter-") as place:
+        fetch_tree(store, evidence, Path(place), [ADAPTER])
+        merge_files(base.tensors, Path(place) / ADAPTER, recipe.lora, target)
+    return target
+
+
 def _fetched(name: str, sha256: str, store: Store, workdir: Path) -> OpenWeights:
     manifest = fetch_manifest(store, sha256, _kind(store.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)))
     paths = [entry.path for entry in manifest.files if entry.path.endswith(SUFFIX) and "/" not in entry.path]
     if not paths:
         raise VerificationError(f"Manifest {sha256} names no weights", f"None of its files ends in {SUFFIX}")
     directory = workdir / f"weights-{sha256[:16]}"
+    recipe = _adapter_recipe(store, manifest, paths)
+    if recipe is not None and recipe.base is not None:
+        base = fetch_base(store, recipe.base, workdir / f"base-{recipe.base[:16]}")
+        return OpenWeights(name, (fetch_weights(store, manifest, recipe, base, directory),), manifest)
     fetch_tree(store, manifest, directory, paths)
     return OpenWeights(name, tuple(directory / path for path in sorted(paths)), manifest)
+
+
+def _adapter_recipe(
+    store: Store, manifest: CheckpointManifest | WeightsManifest, paths: Sequence[str]
+) -> Recipe | None:
+    """The recipe of a checkpoint that holds an adapter of it; null for whatever else holds weights."""
+    if not isinstance(manifest, CheckpointManifest) or list(paths) != [ADAPTER]:
+        return None
+    try:
+        recipe = fetch_recipe(store, manifest.recipe).recipe
+    except UsageError:
+        return None  # Another trainer's run: its adapter is compared as it is.
+    return recipe if recipe.lora is not None else None
 
 
 def _kind(data: bytes) -> type[CheckpointManifest | WeightsManifest]:

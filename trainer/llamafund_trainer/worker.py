@@ -251,7 +251,7 @@ def _initial(job: InitialJob) -> None:
     apply_settings(recipe)
     base = _base(job.base)
     if job.weights:
-        starting_model(recipe, job.seed, base).save_pretrained(job.output)
+        starting_model(recipe, job.seed, base).save_pretrained(str(job.output))
     if base is not None:
         write_config(base, job.output)
 
