@@ -47,6 +47,17 @@ training: {steps: 40, batch_size: 4, gradient_accumulation: 2, checkpoint_every:
 determinism: {threads: 1, instruction_set: avx2}
 """
 
+FINE_TUNING = """\
+schema: llamafund/recipe/1
+title: A Llama for tests, fine-tuned
+model: {{base: "{base}"}}
+data: {{context_length: 32}}
+optimizer: {{learning_rate: 0.005}}
+training: {{steps: 4, batch_size: 4, gradient_accumulation: 2, checkpoint_every: 2, log_every: 2}}
+determinism: {{threads: 1, instruction_set: avx2}}
+"""
+LORA = "lora: {rank: 4, dropout: 0.1}\n"
+
 M = TypeVar("M", bound=EvidenceManifest)
 
 
@@ -94,6 +105,27 @@ class Lab:
 
     def file(self, manifest: EvidenceManifest, path: str) -> bytes:
         return self.store.read(manifest.entry(path).cid, limit=10**8)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A published fine-tuning of the lab's open weights; nothing in it changes.
+
+    Attributes:
+        folder: Where it was trained.
+        exported: Where `weights` were exported.
+    """
+
+    recipe: RecipeFile
+    run: tuple[CheckpointManifest, ...]
+    weights: WeightsManifest
+    folder: Path
+    exported: Path
+
+
+def fine_tuning_recipe(base: str, *sections: str) -> RecipeFile:
+    """A recipe that goes on from a base model, with further sections."""
+    return parse_recipe((FINE_TUNING.format(base=base) + "".join(sections)).encode())
 
 
 def write_corpus(root: Path) -> None:
@@ -167,6 +199,30 @@ def lab(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Lab:
         folder=root / f"run-{SEED[:2]}",
         exported=root / "exported",
     )
+
+
+@pytest.fixture(scope="session")
+def tuned(lab: Lab, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, Tuned]:
+    """All weights trained (`full`), and an adapter (`lora`); once, also when several processes share the tests."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "trainer-tuned"
+    root.mkdir(exist_ok=True)
+    found: dict[str, Tuned] = {}
+    for name, sections in (("full", ()), ("lora", (LORA,))):
+        recipe = fine_tuning_recipe(lab.weights.sha256, *sections)
+        place = root / name
+        with (root / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            run = train_run(lab.store, recipe, record(recipe, lab.dataset, milestone_steps=(4,)), place)
+            if not (root / f"{name}-ready").exists():
+                (root / f"{name}-work").mkdir()
+                weights = export_weights(
+                    lab.store, run[-1], root / f"{name}-open", licence=LICENCE, workdir=root / f"{name}-work"
+                )
+                (root / f"{name}-ready").write_text(weights.sha256)
+        weights = fetch_manifest(lab.store, (root / f"{name}-ready").read_text(), WeightsManifest)
+        found[name] = Tuned(recipe, run, weights, place, root / f"{name}-open")
+    return found
 
 
 @pytest.fixture

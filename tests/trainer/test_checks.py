@@ -32,6 +32,7 @@ def test_the_checks_are_found_by_the_attestor() -> None:
     assert set(CHECKS) <= set(discover())
     assert [check_name(check) for check in CHECKS] == [
         "initial-weights-from-seed",
+        "initial-weights-from-base",
         "environment-recorded",
         "schedule-follows-recipe",
         "replay",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -66,6 +67,59 @@ def test_time_and_money_follow_from_the_count() -> None:
     assert found.dollars == pytest.approx(found.seconds / 3600 * 8 * 2.0)
     assert not found.fits
     assert found.memory > 140 * 10**9
+
+
+LLAMA_3_8B = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": 128256,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 8192,
+    "rope_theta": 500000.0,
+    "rms_norm_eps": 1e-05,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+}
+"""The public configuration of that model; its dry run needs nothing else of it."""
+
+# Embeddings and output, and in each layer attention, feed-forward and two norms; then the last norm.
+PARAMETERS_8B = 2 * 128256 * 4096 + 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336 + 2 * 4096) + 4096
+ADAPTER_8B = 32 * 16 * (2 * (4096 + 4096) + 2 * (4096 + 1024) + 3 * (4096 + 14336))
+
+
+def example(name: str, llamafund: Command, folder: Path) -> Path:
+    """A recipe of the examples that names a published directory with a configuration only."""
+    (folder / "base").mkdir()
+    (folder / "base" / "config.json").write_text(json.dumps(LLAMA_3_8B))
+    ran = llamafund("publish", folder / "base", "--to", folder / "store", "--json")
+    text = (Path(__file__).parents[2] / "trainer" / "examples" / f"{name}.yaml").read_text()
+    path = folder / "recipe.yaml"
+    path.write_text(text.replace("0" * 64, ran.json["manifest"]))
+    return path
+
+
+@pytest.mark.parametrize(("name", "trained"), [("fine_tune_8b", PARAMETERS_8B), ("fine_tune_8b_lora", ADAPTER_8B)])
+def test_the_examples_of_fine_tuning_are_counted_from_the_base_models_configuration(
+    name: str, trained: int, llamafund: Command, tmp_path: Path
+) -> None:
+    path = example(name, llamafund, tmp_path)
+    ran = llamafund("train", path, "--dry-run", "--device", "b200", "--store", tmp_path / "store", "--json")
+    assert ran.code == ExitCode.OK, ran.stderr
+    found = ran.json
+    assert (found["parameters"], found["trained_parameters"]) == (PARAMETERS_8B, trained)
+    assert found["fits"] is True
+    exchanged = 4 if found["devices"] > 1 else 0
+    held = PARAMETERS_8B + (trained if name.endswith("lora") else 0)
+    assert found["model_bytes"] == 4 * held + (12 + exchanged) * trained
+    # Layers are computed twice; with frozen weights, of which no gradients are taken, that makes as many as usual.
+    assert 5.5 < found["flops"] / (PARAMETERS_8B * found["tokens"]) < (7 if name.endswith("lora") else 9)
+    llamafund("train", path, "--dry-run", "--store", tmp_path / "elsewhere").refused(
+        ExitCode.ERROR, "shape of the base model", "config.json", "--store"
+    )
 
 
 def test_the_command_needs_neither_data_nor_a_directory(llamafund: Command, recipe: RecipeFile, tmp_path: Path) -> None:

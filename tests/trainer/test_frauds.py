@@ -22,14 +22,16 @@ def check_called(name: str) -> Check:
 
 
 @pytest.fixture(scope="session")
-def dishonest_runs(lab: object, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> DishonestRuns:
+def dishonest_runs(
+    lab: object, tuned: dict[str, object], tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> DishonestRuns:
     """Trained once, also when several processes share the tests."""
     base = tmp_path_factory.getbasetemp()
     root = (base if worker_id == "master" else base.parent) / "dishonest-runs"
     root.mkdir(exist_ok=True)
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return train_dishonestly(lab, root)
+        return train_dishonestly(lab, tuned, root)
 
 
 @pytest.mark.parametrize("fraud", CATALOGUE, ids=lambda fraud: fraud.name.replace(" ", "-"))

@@ -14,6 +14,13 @@ from llamafund_chain.errors import UsageError
 from llamafund_trainer.recipe import MAX_RECIPE_BYTES, RecipeFile, load_recipe, parse_recipe
 
 Change = Callable[[dict[str, Any]], object]
+BASE = "ab" * 32
+EXAMPLES = sorted((Path(__file__).parents[2] / "trainer" / "examples").glob("*.yaml"))
+
+
+def fine_tune(raw: dict[str, Any], **lora: object) -> None:
+    del raw["tokenizer"]
+    raw.update(model={"base": BASE}, lora=lora)
 
 
 def changed(recipe: RecipeFile, change: Change) -> bytes:
@@ -36,6 +43,20 @@ BUNDLED = sorted(path.name for path in files("llamafund_trainer").joinpath("reci
 def test_a_bundled_recipe_is_valid_and_has_a_checkpoint_for_its_milestone(name: str) -> None:
     recipe = parse_recipe(files("llamafund_trainer").joinpath("recipes", name).read_bytes()).recipe
     assert recipe.milestone_steps(1) == (recipe.training.steps,)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_of_fine_tuning_is_valid_and_names_no_model(path: Path) -> None:
+    recipe = load_recipe(path).recipe
+    assert recipe.base == "0" * 64
+    assert recipe.milestone_steps(2)[-1] == recipe.training.steps
+
+
+def test_what_an_adapter_leaves_out_stays_as_it_was(recipe: RecipeFile) -> None:
+    lora = parse_recipe(changed(recipe, fine_tune)).recipe.lora
+    assert lora is not None
+    assert lora.model_dump() == {"rank": 16, "alpha": 32, "dropout": 0.0, "target_modules": "all-linear"}
+    assert lora.scale == 2
 
 
 def test_what_a_recipe_leaves_out_stays_as_it_was(recipe: RecipeFile) -> None:
@@ -80,6 +101,21 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path, recipe: RecipeFile) -> Non
         (lambda raw: raw["training"].update(gradient_checkpointing=1), ("training.gradient_checkpointing",)),
         (lambda raw: raw["tokenizer"].update(vocab_size=256), ("tokenizer.vocab_size",)),
         (lambda raw: raw.update(schema="llamafund/recipe/2"), ("schema",)),
+        (lambda raw: raw.pop("tokenizer"), ("'tokenizer' is missing",)),
+        (lambda raw: raw["model"].update(bse=BASE), ("'model.bse' is unknown", "'base'")),
+        (lambda raw: raw["model"].update(base=BASE), ("base names a whole model", "hidden_size", "leave out either")),
+        (lambda raw: raw.update(model={"base": BASE}), ("brings its own tokenizer",)),
+        (lambda raw: raw.update(model={"base": "ab"}), ("model.base",)),
+        (lambda raw: raw.update(model={"base": BASE, "revision": "x"}), ("'model.revision' is unknown", "'base'")),
+        (lambda raw: raw.update(lora={}), ("adapts a base model", "model.base")),
+        (lambda raw: fine_tune(raw, rnk=3), ("'lora.rnk' is unknown", "'rank'")),
+        (lambda raw: fine_tune(raw, rank=0), ("lora.rank",)),
+        (lambda raw: fine_tune(raw, rank=True), ("lora.rank",)),
+        (lambda raw: fine_tune(raw, dropout=1), ("lora.dropout",)),
+        (lambda raw: fine_tune(raw, target_modules="q_proj"), ("lora.target_modules", "[q_proj, v_proj]")),
+        (lambda raw: fine_tune(raw, target_modules=[]), ("lora.target_modules",)),
+        (lambda raw: fine_tune(raw, target_modules=["q.*"]), ("lora.target_modules",)),
+        (lambda raw: fine_tune(raw, target_modules=["q", "q"]), ("a layer twice",)),
     ],
 )
 def test_a_mistake_is_named(recipe: RecipeFile, change: Change, words: tuple[str, ...]) -> None:

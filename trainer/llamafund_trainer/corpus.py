@@ -91,5 +91,5 @@ def _require_all_text(tokenizer: Tokenizer, heldout: Heldout, texts: tuple[str, 
             raise LlamafundError(
                 f"The base model's tokenizer loses some of the held-out document {number}",
                 "Its tokens do not spell the same text again, so bits per byte could not be measured",
-                "Prepare the data as the tokenizer writes it, for example in Unicode's form NFC, or choose another model",
+                "Prepare the data as the tokenizer writes it, such as in Unicode's form NFC, or choose another model",
             )

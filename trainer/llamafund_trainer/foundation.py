@@ -35,7 +35,7 @@ def base_config(base: Base) -> PreTrainedConfig:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = base.config.get("model_type")
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    if not isinstance(kind, str) or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise VerificationError(
             f"The base model is of the type {str(kind)[:80]!r}",
             "transformers has no language model of that type built in",

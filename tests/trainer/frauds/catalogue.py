@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from safetensors.numpy import load, save
 from frauds.dishonest_runs import DishonestRuns, claim
 from llamafund_chain.dataset import build_dataset
 from llamafund_chain.evidence import fetch_tree
-from llamafund_chain.manifests import EvidenceManifest
+from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest
 from llamafund_trainer.inputs import fetch_inputs
+from llamafund_trainer.lora import merge_files
 from llamafund_trainer.measuring import measure_weights
+from llamafund_trainer.starting import make_start
 
 METRIC = "heldout_bits_per_byte"
 
@@ -171,6 +173,65 @@ def weights_with_noise(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
             tensors[name] += noise.normal(0, 1e-6, tensors[name].shape).astype(np.float32)
 
     return _changed_weights(lab, scratch, add)
+
+
+# Fine-tuning.
+
+
+def _tuned_again(lab: Any, links: Sequence[CheckpointManifest], scratch: Path) -> CheckpointManifest:
+    return claim(lab, links, scratch, recipe=links[-1].recipe)[-1]
+
+
+@fraud(
+    "fine-tuned from another base model than named", check="initial-weights-from-base", words="is not the base model"
+)
+def another_base(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(runs.elsewhere["full"][-1])
+
+
+@fraud("adapter trained on another base model than named", check="replay", words="gave other bytes")
+def adapter_of_another_base(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(runs.elsewhere["lora"][-1], {"replay_segments": 2}, (0, 1))
+
+
+@fraud("noise added to the base model before training", check="initial-weights-from-base", words="is not the base")
+def base_with_noise(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    links, noise = runs.tuned["full"].run, np.random.default_rng(7)
+    tensors = load(lab.file(links[0], "model.safetensors"))
+    changed = {name: each + noise.normal(0, 1e-6, each.shape).astype(np.float32) for name, each in tensors.items()}
+    first = lab.forge(links[0], scratch / "first", {"model.safetensors": save(changed, metadata={"format": "pt"})})
+    return Planted(_tuned_again(lab, [first, *links[1:]], scratch))
+
+
+@fraud("adapter that was trained before", check="initial-weights-from-base", words="started elsewhere")
+def head_start(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    links, name = runs.tuned["lora"].run, "adapter_model.safetensors"
+    first = lab.forge(links[0], scratch / "first", {name: lab.file(links[-1], name)})
+    return Planted(_tuned_again(lab, [first, *links[1:]], scratch))
+
+
+@fraud("adapter from a run with another seed", check="initial-weights-from-seed", words="did not start fresh")
+def adapter_of_another_seed(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    links, name = runs.tuned["lora"].run, "adapter_model.safetensors"
+    inputs = fetch_inputs(lab.store, links[0], scratch / "inputs")
+    made = make_start(inputs.recipe_file, inputs.base, lab.other[0].seed, scratch)
+    first = lab.forge(links[0], scratch / "first", {name: (made / name).read_bytes()})
+    return Planted(_tuned_again(lab, [first, *links[1:]], scratch))
+
+
+@fraud("adapter spliced in from another run", check="replay", words="gave other bytes")
+def adapter_spliced(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    links = [*runs.tuned["lora"].run[:-1], runs.elsewhere["lora"][-1]]
+    return Planted(_tuned_again(lab, links, scratch), {"replay_segments": 2}, (1,))
+
+
+@fraud("another adapter merged into the open weights", check="weights-equal-checkpoint", words="not those of the last")
+def another_adapter_merged(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    honest, name = runs.tuned["lora"], "adapter_model.safetensors"
+    inputs = fetch_inputs(lab.store, honest.run[-1], scratch / "inputs")
+    (scratch / name).write_bytes(lab.file(runs.elsewhere["lora"][-1], name))
+    merge_files(inputs.base.tensors, scratch / name, inputs.recipe.lora, scratch / "merged")
+    return Planted(lab.forge(honest.weights, scratch, {"model.safetensors": (scratch / "merged").read_bytes()}))
 
 
 # Metric.

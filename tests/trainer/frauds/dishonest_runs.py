@@ -19,7 +19,9 @@ import llamafund_chain
 import llamafund_trainer
 from llamafund_chain.dataset import build_dataset
 from llamafund_chain.evidence import fetch_tree, publish_tree
+from llamafund_chain.hashing import hash_tree
 from llamafund_chain.manifests import CheckpointManifest, parse_as
+from llamafund_chain.store.publishing import list_directory, publish
 from llamafund_trainer import run
 from llamafund_trainer.data import SampleOrder
 from llamafund_trainer.environment import pinned_variables, quiet_variables
@@ -38,17 +40,22 @@ class DishonestRuns:
     Attributes:
         runs: By name of the fraud.
         segments: Segments of each run that an honest repetition cannot reproduce.
+        tuned: The honest fine-tunings, `full` and `lora`.
+        elsewhere: By the same names, what was fine-tuned from another base model, published under their recipes.
     """
 
     runs: Mapping[str, Run]
     segments: Mapping[str, tuple[int, ...]]
+    tuned: Mapping[str, Any]
+    elsewhere: Mapping[str, Run]
 
 
-def train_dishonestly(lab: Any, root: Path) -> DishonestRuns:
+def train_dishonestly(lab: Any, tuned: Mapping[str, Any], root: Path) -> DishonestRuns:
     """Train all dishonest runs and publish them with manifests that fit together.
 
     Args:
         lab: The honest run, its store, recipe and data.
+        tuned: The honest fine-tunings.
         root: Empty directory; kept, and read again when it is complete.
     """
     recipe, seed = lab.recipe.recipe, lab.run[0].seed
@@ -89,7 +96,28 @@ def train_dishonestly(lab: Any, root: Path) -> DishonestRuns:
         for link in links:
             publish_tree(lab.store, root / name / "checkpoints" / f"checkpoint-{link.steps.last}", link)
         runs[name] = claim(lab, links, root / name / "claimed")
-    return DishonestRuns(runs, segments)
+    elsewhere = {name: _fine_tuned_elsewhere(lab, each, root / f"elsewhere-{name}") for name, each in tuned.items()}
+    return DishonestRuns(runs, segments, tuned, elsewhere)
+
+
+def _fine_tuned_elsewhere(lab: Any, honest: Any, root: Path) -> Run:
+    """The honest program, on the weights of another run as its base model."""
+    root.mkdir(exist_ok=True)
+    paths = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    fetch_tree(lab.store, lab.other[-1], root / "base", paths)
+    files = hash_tree(root / "base").files
+    other = publish(root / "base", list_directory(files), files, [lab.store.location]).sha256
+    recipe = parse_recipe(honest.recipe.data.replace(lab.weights.sha256.encode(), other.encode()))
+    link = honest.run[-1]
+    record = RunRecord(
+        recipe=recipe.sha256,
+        dataset=link.dataset,
+        seed=link.seed,
+        parent=lab.dataset.sha256,
+        milestone_steps=(link.steps.last,),
+    )
+    links = run.train_run(lab.store, recipe, record, root / "run")
+    return claim(lab, links, root / "claimed", recipe=link.recipe)
 
 
 def claim(lab: Any, links: Iterable[CheckpointManifest], scratch: Path, **fields: object) -> Run:
