@@ -167,6 +167,7 @@ def test_documents_begin_with_the_tokenizers_own_token_and_are_never_cut(folder:
     ("name", "values", "words"),
     [
         ("tokenizer_config.json", {"bos_token": None, "eos_token": "<none>"}, "has no token that a document"),
+        ("config.json", {"vocab_size": 290}, "knows 300 tokens"),
         ("tokenizer.json", {"model": {"type": "Mystery"}}, "tokenizer.json cannot be read"),
     ],
 )

@@ -249,6 +249,14 @@ def test_layers_that_the_base_model_does_not_have_are_refused_with_the_nearest_o
         train_run(lab.store, recipe, new_record(recipe=recipe.sha256, milestone_steps=(4,)), tmp_path / "run")
 
 
+def test_samples_that_are_longer_than_the_base_model_takes_are_refused(
+    lab: object, tuned: dict[str, object], new_record: NewRecord, tmp_path: Path
+) -> None:
+    recipe = parse_recipe(tuned["full"].recipe.data.replace(b"context_length: 32", b"context_length: 33"))
+    with pytest.raises(LlamafundError, match=r"context_length is 33.*32 tokens at most"):
+        train_run(lab.store, recipe, new_record(recipe=recipe.sha256, milestone_steps=(4,)), tmp_path / "run")
+
+
 def test_two_processes_and_layers_computed_twice_adapt_and_repeat(
     lab: object, tuned: dict[str, object], new_record: NewRecord, tmp_path: Path
 ) -> None:

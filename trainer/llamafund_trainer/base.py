@@ -94,6 +94,13 @@ class Base:
         # Documents are cut into samples here, and nowhere else.
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        known, embedded = tokenizer.get_vocab_size(), self.config.get("vocab_size")
+        if isinstance(embedded, int) and known > embedded:
+            raise VerificationError(
+                f"The base model's tokenizer knows {known} tokens",
+                f"The model itself has {embedded}",
+                "Publish a model with its own tokenizer",
+            )
         place = self.directory / TOKENIZER_CONFIG
         settings = _read_object(place, MAX_TEXT_BYTES) if place.exists() else {}
         for name in ("bos_token", "eos_token"):

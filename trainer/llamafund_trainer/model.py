@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llamafund_chain.errors import VerificationError
+from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_trainer.initial import initial_tensors, parameter_shapes
 from llamafund_trainer.tokenizer import END_OF_TEXT_ID
 
@@ -76,13 +76,20 @@ def starting_model(recipe: Recipe, seed: str, base: Base | None) -> PreTrainedMo
 
     Raises:
         VerificationError: The base model cannot be trained.
-        UsageError: The recipe adapts layers that the base model does not have.
+        UsageError: The recipe adapts layers that the base model does not have, or has longer samples than it takes.
     """
     if base is None:
         return initial_model(recipe, seed)
     from llamafund_trainer.foundation import load_base
 
     model = load_base(base)
+    longest = getattr(model.config, "max_position_embeddings", None)
+    if longest is not None and recipe.data.context_length > longest:
+        raise UsageError(
+            f"data.context_length is {recipe.data.context_length}",
+            f"The base model was made for {longest} tokens at most",
+            "Choose a smaller one",
+        )
     if recipe.lora is None:
         return model
     from llamafund_trainer.adapters import add_adapter
