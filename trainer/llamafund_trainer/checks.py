@@ -26,6 +26,7 @@ from llamafund_trainer.model import config_values
 from llamafund_trainer.replay import catch_chance, choose, segments_of, weight_jumps
 from llamafund_trainer.replay import replay as replay_segments
 from llamafund_trainer.seeds import data_order_seed
+from llamafund_trainer.shards import fetch_weights
 from llamafund_trainer.state import schedule_problem
 from llamafund_trainer.tensors import compare_files, compare_with
 
@@ -52,9 +53,9 @@ def initial_weights_from_seed(context: CheckContext) -> Iterator[CheckResult]:
     first = run[0]
     seed = context.training_seed or first.seed
     workdir = _workdir(context, name)
-    fetch_tree(context.store, first, workdir, ["model.safetensors"])
+    weights = fetch_weights(context.store, first, workdir)
     recipe = fetch_recipe(context.store, first.recipe).recipe
-    difference = compare_with(workdir / "model.safetensors", dict(initial_tensors(recipe, seed)))
+    difference = compare_with(weights, dict(initial_tensors(recipe, seed)))
     facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "seed": seed}
     if difference is None:
         detail = f"All {parameter_count(recipe)} parameters of step 0 follow from the seed {seed}"
@@ -179,10 +180,11 @@ def metric_re_evaluated(context: CheckContext) -> Iterator[CheckResult]:
         yield CheckResult(name, "skip", detail)
         return
     workdir = _workdir(context, name)
-    fetch_tree(context.store, evidence, workdir, ["model.safetensors", "tokenizer.json"])
+    fetch_tree(context.store, evidence, workdir, ["tokenizer.json"])
+    weights = fetch_weights(context.store, evidence, workdir)
     context.progress("Measuring the model on the held-out text again")
     checkpoint = evidence if isinstance(evidence, CheckpointManifest) else _checkpoint_of(context, evidence)
-    measured = measure_weights(fetch_inputs(context.store, checkpoint, workdir), workdir / "model.safetensors")
+    measured = measure_weights(fetch_inputs(context.store, checkpoint, workdir), weights)
     value = measured.value
     score = None if value is None else context.proposal.outcome.score(value)
     stated = evidence.score if context.score is None else context.score
@@ -224,11 +226,13 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
         return
     checkpoint = _checkpoint_of(context, evidence)
     published, original = _workdir(context, name), _workdir(context, f"{name}-checkpoint")
-    compared = ["config.json", "model.safetensors", "tokenizer.json"]
+    compared = ["config.json", "tokenizer.json"]
     fetch_tree(context.store, evidence, published, compared)
     fetch_tree(context.store, checkpoint, original, compared)
     facts: dict[str, JsonValue] = {"checkpoint": checkpoint.sha256}
-    difference = compare_files(published / "model.safetensors", original / "model.safetensors")
+    difference = compare_files(
+        fetch_weights(context.store, evidence, published), fetch_weights(context.store, checkpoint, original)
+    )
     if difference is not None:
         detail = (
             f"The published weights are not those of the last checkpoint: {len(difference.tensors)} tensors differ, "
@@ -293,6 +297,8 @@ def pinned_record(recipe: Recipe) -> dict[str, str]:
     return {
         **pinned,
         "threads": str(recipe.determinism.threads),
+        "processes": str(recipe.determinism.processes),
+        "sharding": recipe.determinism.sharding,
         "dtype": recipe.precision.dtype,
         "float32_matmul_precision": "highest",
         "deterministic_algorithms": "true",

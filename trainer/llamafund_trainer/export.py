@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence import fetch_tree, publish_tree
 from llamafund_chain.files import write_file
-from llamafund_chain.hashing import hash_tree
+from llamafund_chain.hashing import hash_file, hash_tree
 from llamafund_chain.manifests import CheckpointManifest, WeightsManifest
 from llamafund_chain.text import from_millionths
 from llamafund_trainer.evaluation import (
@@ -22,12 +23,13 @@ from llamafund_trainer.evaluation import (
 from llamafund_trainer.initial import parameter_count
 from llamafund_trainer.inputs import Inputs, fetch_inputs
 from llamafund_trainer.measuring import Measurement, measure_weights
+from llamafund_trainer.shards import WEIGHTS, fetch_weights
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
 
-COPIED = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-"""Files taken over from the checkpoint, byte for byte."""
+COPIED = ("config.json", "generation_config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json")
+"""Files taken over from the checkpoint, byte for byte; weights in shards are joined."""
 
 MODEL_CARD = "README.md"
 EXPORTED = frozenset({*COPIED, MODEL_CARD})
@@ -57,9 +59,10 @@ def export_weights(
             "Published weights contain what was exported and nothing else",
             "Name an empty or new directory with --out",
         )
-    fetch_tree(store, checkpoint, directory, COPIED)
+    fetch_tree(store, checkpoint, directory, [path for path in COPIED if path != WEIGHTS])
     inputs = fetch_inputs(store, checkpoint, workdir)
-    measured = measure_weights(inputs, directory / "model.safetensors")
+    shutil.move(fetch_weights(store, checkpoint, workdir / "weights"), directory / WEIGHTS)
+    measured = measure_weights(inputs, directory / WEIGHTS)
     value = measured.value
     if value is None:
         raise VerificationError(
@@ -73,7 +76,8 @@ def export_weights(
             f"Measured is {from_millionths(value)}",
             "Do not publish these weights under that checkpoint",
         )
-    card = _model_card(inputs, checkpoint, measured, licence=licence, campaign=campaign)
+    weights = hash_file(directory / WEIGHTS).sha256
+    card = _model_card(inputs, checkpoint, measured, weights=weights, licence=licence, campaign=campaign)
     write_file(directory / MODEL_CARD, card.encode("utf-8"))
     tree = hash_tree(directory, sorted(EXPORTED))
     manifest = WeightsManifest(
@@ -94,7 +98,7 @@ def export_weights(
 
 
 def _model_card(
-    inputs: Inputs, checkpoint: CheckpointManifest, measured: Measurement, *, licence: str, campaign: str
+    inputs: Inputs, checkpoint: CheckpointManifest, measured: Measurement, *, weights: str, licence: str, campaign: str
 ) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
@@ -126,7 +130,7 @@ def _model_card(
             dataset=checkpoint.dataset,
             seed=checkpoint.seed,
             campaign=campaign,
-            weights=checkpoint.entry("model.safetensors").sha256,
+            weights=weights,
             steps=checkpoint.steps.last,
             samples=recipe.samples_per_step,
             context=recipe.data.context_length,

@@ -17,13 +17,12 @@ from llamafund_chain.manifests import CheckpointManifest
 from llamafund_trainer.inputs import Inputs
 from llamafund_trainer.jobs import Event, ReplayJob, SegmentEvent, SegmentJob
 from llamafund_trainer.process import run_job
-from llamafund_trainer.recipe import parse_recipe
+from llamafund_trainer.recipe import Recipe, parse_recipe
+from llamafund_trainer.shards import MODEL, OPTIMIZER, SETTINGS, WEIGHTS, fetch_weights, shard_files, whole_weights
 from llamafund_trainer.tensors import largest_change
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
-
-WEIGHTS = "model.safetensors"
 
 STATE_FILES = (WEIGHTS, "optimizer.pt", "rng_state.pth", "scheduler.pt")
 """Files of a checkpoint that hold the whole state of a run: what is compared, and continued from."""
@@ -50,6 +49,19 @@ class Segment:
     def steps(self) -> int:
         """Optimizer steps."""
         return self.end.steps.last - self.start.steps.last
+
+
+def state_files(recipe: Recipe, step: int) -> tuple[str, ...]:
+    """The files that hold the whole state after some steps: `STATE_FILES`, or the shards that stand for two of them.
+
+    They follow from the recipe, so that no manifest decides what is compared.
+    """
+    if recipe.determinism.sharding == "none":
+        return STATE_FILES
+    processes = recipe.determinism.processes
+    # An optimizer has no state before the first step.
+    optimizer = shard_files(OPTIMIZER, processes) if step else ()
+    return (*shard_files(MODEL, processes), *optimizer, SETTINGS, "rng_state.pth", "scheduler.pt")
 
 
 def run_segments(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> Iterator[Event]:
@@ -84,19 +96,29 @@ def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | 
     raise LlamafundError("The training process ended before the segment was repeated")
 
 
-def fetch_start(store: Store, segment: Segment, workdir: Path) -> Path | None:
+def fetch_start(store: Store, recipe: Recipe, segment: Segment, workdir: Path) -> Path | None:
     """The state that a segment begins with; null where it begins with the seed."""
     # The first segment takes nothing from the evidence but the seed, so it repeats the initial state as well.
-    return None if segment.start.steps.last == 0 else fetch_state(store, segment.start, workdir, STATE_FILES)
+    step = segment.start.steps.last
+    return fetch_state(store, segment.start, workdir, state_files(recipe, step)) if step else None
 
 
 def fetch_state(store: Store, checkpoint: CheckpointManifest, workdir: Path, paths: Sequence[str]) -> Path:
     """Files of a checkpoint, fetched and verified once; returns their directory."""
-    directory = workdir / f"published-{checkpoint.sha256[:16]}"
+    directory = _published(checkpoint, workdir)
     missing = [path for path in paths if not (directory / path).exists()]
     if missing:
         fetch_tree(store, checkpoint, directory, missing)
     return directory
+
+
+def fetch_weights_of(store: Store, checkpoint: CheckpointManifest, workdir: Path) -> Path:
+    """The weights of a checkpoint in one file, fetched, verified and joined once."""
+    return fetch_weights(store, checkpoint, _published(checkpoint, workdir))
+
+
+def _published(checkpoint: CheckpointManifest, workdir: Path) -> Path:
+    return workdir / f"published-{checkpoint.sha256[:16]}"
 
 
 def state_hash(path: Path) -> str:
@@ -142,14 +164,15 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
     Raises:
         LlamafundError: The store lacks something, or a process failed.
     """
-    start = fetch_start(store, segment, workdir)
+    start = fetch_start(store, inputs.recipe, segment, workdir)
     first, last = segment.start.steps.last, segment.end.steps.last
     outcomes: dict[str, Path] = {}
     for name in INSTRUCTION_SETS:
         directory = workdir / f"calibration-{first}-{name}"
         directory.mkdir()
         changed = with_recipe(inputs, directory, determinism={"instruction_set": name})
-        outcomes[name] = repeat_once(changed, segment.end.seed, first, last, start, directory / "repeated") / WEIGHTS
+        outcome = repeat_once(changed, segment.end.seed, first, last, start, directory / "repeated")
+        outcomes[name] = whole_weights(outcome, outcome)
     return outcomes
 
 

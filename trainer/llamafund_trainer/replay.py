@@ -15,15 +15,15 @@ from llamafund_trainer.environment import differing_settings
 from llamafund_trainer.inputs import Inputs
 from llamafund_trainer.jobs import SegmentEvent, SegmentJob, StepEvent
 from llamafund_trainer.repeating import (
-    STATE_FILES,
-    WEIGHTS,
     Segment,
     fetch_start,
-    fetch_state,
+    fetch_weights_of,
     honest_spread,
     run_segments,
+    state_files,
     state_hash,
 )
+from llamafund_trainer.shards import MODEL, OPTIMIZER, SETTINGS, holds_weights, read_shards, shard_files, whole_weights
 from llamafund_trainer.state import optimizer_problem, schedule_problem
 from llamafund_trainer.tensors import Difference, compare_files, largest_change, movement
 
@@ -121,7 +121,7 @@ class SegmentResult:
     def _starts_otherwise(self) -> bool:
         # The initial weights are no arithmetic of the training: no environment explains others.
         start = self.pick.segment.start.steps.last
-        return any(file.step == start and file.path == WEIGHTS for file in self.differing)
+        return any(file.step == start and holds_weights(file.path) for file in self.differing)
 
     def describe(self) -> str:
         """The result in one sentence."""
@@ -221,11 +221,11 @@ def weight_jumps(store: Store, segments: Sequence[Segment], workdir: Path) -> li
         segments: Consecutive ones.
         workdir: Existing directory for fetched files.
     """
-    before = fetch_state(store, segments[0].start, workdir, (WEIGHTS,))
+    before = fetch_weights_of(store, segments[0].start, workdir)
     sizes: list[float] = []
     for segment in segments:
-        after = fetch_state(store, segment.end, workdir, (WEIGHTS,))
-        sizes.append(movement(before / WEIGHTS, after / WEIGHTS))
+        after = fetch_weights_of(store, segment.end, workdir)
+        sizes.append(movement(before, after))
         before = after
     return sizes
 
@@ -259,7 +259,7 @@ def replay(
     jobs: list[SegmentJob] = []
     repeated: list[int] = []
     for index, pick in enumerate(picks):
-        start, first = fetch_start(store, pick.segment, place), pick.segment.start.steps.last
+        start, first = fetch_start(store, inputs.recipe, pick.segment, place), pick.segment.start.steps.last
         problem = None if start is None else _start_problem(inputs.recipe, first, start)
         if problem is not None:
             results[index] = SegmentResult(pick, (), {}, None, 0.0, problem)
@@ -274,7 +274,7 @@ def replay(
             progress(steps)
         elif isinstance(event, SegmentEvent):
             index = repeated[event.index]
-            results[index] = _compare(store, picks[index], event, place)
+            results[index] = _compare(store, inputs.recipe, picks[index], event, place)
     if len(results) < len(picks):
         raise LlamafundError("The training process ended before all segments were repeated")
     return tuple(_calibrated(store, inputs, results[index], place) for index in range(len(picks)))
@@ -283,27 +283,31 @@ def replay(
 def _start_problem(recipe: Recipe, step: int, start: Path) -> str | None:
     # Settings travel with the state: one that was wrong from the start would repeat in every later segment.
     problem = schedule_problem(recipe, step, start / "scheduler.pt")
-    return problem or optimizer_problem(recipe, step, start / "optimizer.pt")
+    if recipe.determinism.sharding == "none":
+        return problem or optimizer_problem(recipe, step, start / "optimizer.pt")
+    for part in (MODEL, OPTIMIZER):
+        read_shards([start / path for path in shard_files(part, recipe.determinism.processes)])
+    return problem or optimizer_problem(recipe, step, start / SETTINGS)
 
 
-def _compare(store: Store, pick: Pick, event: SegmentEvent, workdir: Path) -> SegmentResult:
+def _compare(store: Store, recipe: Recipe, pick: Pick, event: SegmentEvent, workdir: Path) -> SegmentResult:
     segment = pick.segment
     ends = [segment.start, segment.end] if segment.start.steps.last == 0 else [segment.end]
     compared: list[FileComparison] = []
     difference: Difference | None = None
     for end in ends:
         directory = event.directory.parent / f"checkpoint-{end.steps.last}"
-        for path in STATE_FILES:
+        start = len(compared)
+        for path in state_files(recipe, end.steps.last):
             published, repeated = end.entry(path).sha256, state_hash(directory / path)
             compared.append(FileComparison(end.steps.last, path, published, repeated))
-            if path == WEIGHTS and published != repeated:
-                published_at = fetch_state(store, end, workdir, (path,))
-                difference = compare_files(published_at / path, directory / path)
+        if any(holds_weights(file.path) and file.published != file.repeated for file in compared[start:]):
+            difference = compare_files(fetch_weights_of(store, end, workdir), whole_weights(directory, directory))
     settings = differing_settings(segment.end.environment, event.environment)
     moved = 0.0
     if difference is not None:
-        before, after = (fetch_state(store, end, workdir, (WEIGHTS,)) for end in (segment.start, segment.end))
-        moved = largest_change(before / WEIGHTS, after / WEIGHTS)
+        before, after = (fetch_weights_of(store, end, workdir) for end in (segment.start, segment.end))
+        moved = largest_change(before, after)
     return SegmentResult(pick, tuple(compared), settings, difference, event.seconds, moved=moved)
 
 

@@ -12,6 +12,7 @@ from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.hashing import raw_cid
 from llamafund_chain.manifests import MAX_MANIFEST_BYTES, CheckpointManifest, WeightsManifest
+from llamafund_trainer.shards import MODEL, WEIGHTS, fetch_weights, weight_files, whole_weights
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -61,6 +62,8 @@ def open_weights(name: str, store: Store, workdir: Path) -> OpenWeights:
     path = Path(name)
     if path.is_dir():
         files = tuple(sorted(each for each in path.iterdir() if each.suffix == SUFFIX and each.is_file()))
+        if not files and (path / MODEL).is_dir():
+            return OpenWeights(name, (whole_weights(path, workdir),))
         if not files:
             raise UsageError(f"The directory {name!r} holds no weights", f"No file in it ends in {SUFFIX}")
         return OpenWeights(name, files)
@@ -75,10 +78,12 @@ def open_weights(name: str, store: Store, workdir: Path) -> OpenWeights:
 
 def _fetched(name: str, sha256: str, store: Store, workdir: Path) -> OpenWeights:
     manifest = fetch_manifest(store, sha256, _kind(store.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)))
+    directory = workdir / f"weights-{sha256[:16]}"
+    if weight_files([entry.path for entry in manifest.files]) != (WEIGHTS,):
+        return OpenWeights(name, (fetch_weights(store, manifest, directory),), manifest)
     paths = [entry.path for entry in manifest.files if entry.path.endswith(SUFFIX) and "/" not in entry.path]
     if not paths:
         raise VerificationError(f"Manifest {sha256} names no weights", f"None of its files ends in {SUFFIX}")
-    directory = workdir / f"weights-{sha256[:16]}"
     fetch_tree(store, manifest, directory, paths)
     return OpenWeights(name, tuple(directory / path for path in sorted(paths)), manifest)
 
