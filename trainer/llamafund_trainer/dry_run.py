@@ -25,6 +25,12 @@ _STATE_BYTES = 16
 _BUCKET_BYTES = 4
 """For each parameter, where several processes exchange gradients: DistributedDataParallel's buckets."""
 
+_GATHERED_BYTES = 8
+"""For each parameter of a layer that is gathered from all processes: its weights and gradients in float32."""
+
+_GATHERED_LAYERS = 2
+"""The layer at work and the one that is fetched ahead of time; what is outside of the layers is always gathered."""
+
 
 @dataclass(frozen=True)
 class Device:
@@ -161,10 +167,21 @@ def _count(model: Any, recipe: Recipe, autocast: Any) -> DryRunEvent:
     count = sum(parameter.numel() for parameter in parameters)
     return DryRunEvent(
         parameters=count,
-        model_bytes=count * (_STATE_BYTES + (_BUCKET_BYTES if recipe.determinism.processes > 1 else 0)),
+        model_bytes=_model_bytes(model, recipe, count),
         activation_bytes=activations,
         flops=counter.get_total_flops() * batches,
     )
+
+
+def _model_bytes(model: Any, recipe: Recipe, count: int) -> int:
+    """In each process, for so many parameters."""
+    processes = recipe.determinism.processes
+    if recipe.determinism.sharding == "none":
+        return count * (_STATE_BYTES + (_BUCKET_BYTES if processes > 1 else 0))
+    layers = model.model.layers
+    layer: int = sum(parameter.numel() for parameter in layers[0].parameters())
+    gathered = count - (len(layers) - min(len(layers), _GATHERED_LAYERS)) * layer
+    return count * _STATE_BYTES // processes + gathered * _GATHERED_BYTES
 
 
 def _storage(tensor: Any) -> int:

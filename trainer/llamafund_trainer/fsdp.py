@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +62,10 @@ class ShardedTrainer(Trainer):
         # Set only now: the Trainer refuses checkpoints of such models because it cannot resume from them; this can.
         self.is_distributed_loading_by_transformers = True
 
-    def _defer_fsdp_gradient_reduction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
         # Not put off until the last of a step's batches: no process would have the memory for whole gradients.
-        return nullcontext()
+        yield
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the parameters in shards, and the configuration."""

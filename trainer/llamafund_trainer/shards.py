@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ SETTINGS = "optimizer.json"
 SHARDING_KEY = "DCP_SHARDING_INFO"
 """Where torch.distributed.checkpoint notes, for each tensor of a file, the place of its first element in the whole."""
 
-_SUFFIX = ".safetensors"
+_SHARD = re.compile(rf"(?:{MODEL}|{OPTIMIZER})/shard-\d{{5}}-model-\d{{5}}-of-\d{{5}}\.safetensors")
 _SPAN = 1 << 22
 _FORMAT = {"format": "pt"}
 """What transformers writes into the files that it saves, and looks for in those that it loads."""
@@ -59,12 +60,12 @@ class _Piece:
 
 def shard_files(part: str, processes: int) -> tuple[str, ...]:
     """The files of one part of a checkpoint, `MODEL` or `OPTIMIZER`, as torch.distributed.checkpoint names them."""
-    return tuple(f"{part}/shard-{index:05}-model-00001-of-00001{_SUFFIX}" for index in range(1, processes + 1))
+    return tuple(f"{part}/shard-{index:05}-model-00001-of-00001.safetensors" for index in range(1, processes + 1))
 
 
 def holds_weights(path: str) -> bool:
     """Whether a file of a checkpoint is one of those with the weights."""
-    return path == WEIGHTS or (path.startswith(f"{MODEL}/") and path.endswith(_SUFFIX))
+    return path == WEIGHTS or (path.startswith(f"{MODEL}/") and _SHARD.fullmatch(path) is not None)
 
 
 def weight_files(paths: Sequence[str]) -> tuple[str, ...]:
@@ -113,16 +114,15 @@ def whole_weights(checkpoint: Path, directory: Path) -> Path:
         VerificationError: They do not fit together.
         LlamafundError: They cannot be written.
     """
-    shards = sorted((checkpoint / MODEL).glob(f"*{_SUFFIX}"))
-    names = [path.relative_to(checkpoint).as_posix() for path in shards]
-    if (checkpoint / WEIGHTS).is_file():
-        names.append(WEIGHTS)
-    if not names:
+    present = [checkpoint / WEIGHTS, *(checkpoint / MODEL).glob("*")]
+    names = [path.relative_to(checkpoint).as_posix() for path in present if path.is_file()]
+    found = weight_files(names)
+    if found != (WEIGHTS,):
+        join_shards([checkpoint / path for path in found], directory / WEIGHTS)
+        return directory / WEIGHTS
+    if WEIGHTS not in names:
         raise UsageError(f"The directory {str(checkpoint)!r} holds no weights", f"There is no {WEIGHTS} in it")
-    if weight_files(names) == (WEIGHTS,):
-        return checkpoint / WEIGHTS
-    join_shards(shards, directory / WEIGHTS)
-    return directory / WEIGHTS
+    return checkpoint / WEIGHTS
 
 
 def join_shards(paths: Sequence[Path], target: Path) -> None:
