@@ -334,17 +334,17 @@ class Recorder:
                 "Save the weights with safetensors",
             )
         shards = [name for name in weight_files(names) if name != WEIGHTS]
-        names = [name for name in names if name not in shards]
+        copied = [name for name in names if name not in shards]
         try:
             target.mkdir(parents=True, exist_ok=True)
-            for name in names:
+            if shards:
+                join_shards([source / name for name in shards], target / WEIGHTS)
+            for name in copied:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / name, target / name)
         except OSError as error:
             raise storage_error(error, f"Writing into {str(target)!r}") from error
-        if shards:
-            join_shards([source / name for name in shards], target / WEIGHTS)
-            names.append(WEIGHTS)
+        names = [*copied, WEIGHTS] if shards else copied
         write_file(target / MODEL_CARD, (model_card or _card(checkpoint, licence)).encode("utf-8"))
         tree = hash_tree(target, sorted({*names, MODEL_CARD}))
         manifest = WeightsManifest(
@@ -503,8 +503,8 @@ def _names(directory: Path) -> set[str]:
 def _make_durable(directory: Path, names: set[str]) -> None:
     """After a power failure no manifest may be there whose files are not."""
     files = [directory / name for name in sorted(names)]
-    folders = dict.fromkeys(folder for file in files for folder in file.parents if folder.is_relative_to(directory))
-    for path in (directory, *folders, *files):
+    folders = {folder for file in files for folder in file.parents if folder.is_relative_to(directory)}
+    for path in (*sorted(folders), *files):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:

@@ -114,7 +114,9 @@ def fetch_state(store: Store, checkpoint: CheckpointManifest, workdir: Path, pat
 
 def fetch_weights_of(store: Store, checkpoint: CheckpointManifest, workdir: Path) -> Path:
     """The weights of a checkpoint in one file, fetched, verified and joined once."""
-    return fetch_weights(store, checkpoint, _published(checkpoint, workdir))
+    directory = _published(checkpoint, workdir)
+    whole = directory / WEIGHTS
+    return whole if whole.exists() else fetch_weights(store, checkpoint, directory)
 
 
 def _published(checkpoint: CheckpointManifest, workdir: Path) -> Path:

@@ -95,10 +95,9 @@ def fetch_weights(store: Store, manifest: EvidenceManifest, directory: Path) -> 
         LlamafundError: The store does not have them, or they cannot be written.
     """
     paths = weight_files([entry.path for entry in manifest.files])
-    if paths == (WEIGHTS,) or not (directory / WEIGHTS).exists():
-        fetch_tree(store, manifest, directory, paths)
-        if paths != (WEIGHTS,):
-            join_shards([directory / path for path in paths], directory / WEIGHTS)
+    fetch_tree(store, manifest, directory, paths)
+    if paths != (WEIGHTS,):
+        join_shards([directory / path for path in paths], directory / WEIGHTS)
     return directory / WEIGHTS
 
 
@@ -114,15 +113,23 @@ def whole_weights(checkpoint: Path, directory: Path) -> Path:
         VerificationError: They do not fit together.
         LlamafundError: They cannot be written.
     """
-    present = [checkpoint / WEIGHTS, *(checkpoint / MODEL).glob("*")]
-    names = [path.relative_to(checkpoint).as_posix() for path in present if path.is_file()]
-    found = weight_files(names)
-    if found != (WEIGHTS,):
-        join_shards([checkpoint / path for path in found], directory / WEIGHTS)
-        return directory / WEIGHTS
-    if WEIGHTS not in names:
+    found = _present(checkpoint)
+    if not found:
         raise UsageError(f"The directory {str(checkpoint)!r} holds no weights", f"There is no {WEIGHTS} in it")
-    return checkpoint / WEIGHTS
+    if weight_files(found) == (WEIGHTS,):
+        return checkpoint / WEIGHTS
+    join_shards([checkpoint / path for path in found], directory / WEIGHTS)
+    return directory / WEIGHTS
+
+
+def in_shards(checkpoint: Path) -> bool:
+    """Whether the directory of a checkpoint holds shards of weights."""
+    return any(path != WEIGHTS for path in _present(checkpoint))
+
+
+def _present(checkpoint: Path) -> list[str]:
+    files = (path for path in (checkpoint / WEIGHTS, *(checkpoint / MODEL).glob("*")) if path.is_file())
+    return sorted(filter(holds_weights, (path.relative_to(checkpoint).as_posix() for path in files)))
 
 
 def join_shards(paths: Sequence[Path], target: Path) -> None:

@@ -12,7 +12,7 @@ from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.hashing import raw_cid
 from llamafund_chain.manifests import MAX_MANIFEST_BYTES, CheckpointManifest, WeightsManifest
-from llamafund_trainer.shards import MODEL, WEIGHTS, fetch_weights, weight_files, whole_weights
+from llamafund_trainer.shards import WEIGHTS, fetch_weights, in_shards, weight_files, whole_weights
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -30,16 +30,18 @@ class OpenWeights:
         name: As they were asked for.
         files: The safetensors files, in the order of their names; more than one where a model is stored in parts.
         manifest: What they were fetched by; null for a file or directory.
+        beside: Directory of what belongs to them, where they had to be joined from shards in another place.
     """
 
     name: str
     files: tuple[Path, ...]
     manifest: CheckpointManifest | WeightsManifest | None = None
+    beside: Path | None = None
 
     @property
     def directory(self) -> Path:
         """Where they lie."""
-        return self.files[0].parent
+        return self.beside or self.files[0].parent
 
 
 def open_weights(name: str, store: Store, workdir: Path) -> OpenWeights:
@@ -62,8 +64,8 @@ def open_weights(name: str, store: Store, workdir: Path) -> OpenWeights:
     path = Path(name)
     if path.is_dir():
         files = tuple(sorted(each for each in path.iterdir() if each.suffix == SUFFIX and each.is_file()))
-        if not files and (path / MODEL).is_dir():
-            return OpenWeights(name, (whole_weights(path, workdir),))
+        if in_shards(path):
+            return OpenWeights(name, (whole_weights(path, workdir),), beside=path)
         if not files:
             raise UsageError(f"The directory {name!r} holds no weights", f"No file in it ends in {SUFFIX}")
         return OpenWeights(name, files)
