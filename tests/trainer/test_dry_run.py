@@ -60,7 +60,7 @@ def test_processes_that_split_the_model_hold_a_part_of_the_state_and_the_layers_
     inside = (whole.parameters - layer.parameters) // 7
     gathered = whole.parameters - 6 * inside
     assert split.model_bytes == whole.parameters * 16 // 4 + gathered * 8
-    assert split.activation_bytes * 4 == whole.activation_bytes
+    assert split.activation_bytes == pytest.approx(whole.activation_bytes / 4, rel=0.05)
 
 
 def test_numbers_of_half_the_size_keep_less(recipe: RecipeFile) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import resource
 import select
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import LlamaForCausalLM
 
 from llamafund_chain.checks import CheckContext, CheckResult
-from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.errors import ExitCode, UsageError, VerificationError
 from llamafund_chain.evidence import fetch_tree
 from llamafund_chain.manifests import CheckpointManifest, ProposalManifest
 from llamafund_chain.store import LocalStore
@@ -211,6 +212,45 @@ def test_two_sets_of_weights_in_one_checkpoint_are_refused(
         export_weights(lab.store, forged, tmp_path / "exported", licence="Apache-2.0", workdir=tmp_path / "work")
 
 
+def start_training(
+    recipe: Path, record: RunRecord, store: LocalStore, out: Path, *, largest_file: int = resource.RLIM_INFINITY
+) -> subprocess.Popen[str]:
+    """`llamafund train` in a process group of its own."""
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "llamafund_chain", "train", recipe, "--dataset", record.dataset,
+            "--seed", record.seed, "--out", out, "--store", store.location,
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY)),
+    )  # fmt: skip
+
+
+def test_a_shard_that_cannot_be_written_is_one_clear_error(
+    dataset_store: LocalStore, sharded_recipe: RecipeFile, run: Run, new_record: NewRecord, tmp_path: Path
+) -> None:
+    sizes = {entry.path: entry.size for link in run[:2] for entry in link.files}
+    largest = sizes.pop(shard_files("optimizer", 2)[1])
+    assert largest > max(sizes.values()), "only what the second process writes meets the limit"
+    (tmp_path / "recipe.yaml").write_bytes(sharded_recipe.data)
+    process = start_training(
+        tmp_path / "recipe.yaml",
+        new_record(recipe=sharded_recipe.sha256),
+        dataset_store,
+        tmp_path / "run",
+        largest_file=largest - 1,
+    )
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == ExitCode.ERROR
+    errors = [line for line in stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1, stderr
+    assert "Writing the checkpoint after step 10 failed" in errors[0]
+    assert "Traceback" not in stderr
+    assert [path.name for path in (tmp_path / "run" / "manifests").iterdir()] == ["step-00000000.json"]
+
+
 def test_killed_while_shards_are_written_it_goes_on_from_the_checkpoint_before(
     lab: object, dataset_store: LocalStore, sharded_recipe: RecipeFile, run: Run, new_record: NewRecord, tmp_path: Path
 ) -> None:
@@ -224,15 +264,7 @@ def test_killed_while_shards_are_written_it_goes_on_from_the_checkpoint_before(
     second.parent.mkdir(parents=True)
     os.mkfifo(second)
     (out / "checkpoints").symlink_to(disk)
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "llamafund_chain", "train", recipe, "--dataset", lab.dataset.sha256,
-            "--seed", record.seed, "--out", out, "--store", dataset_store.location,
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )  # fmt: skip
+    process = start_training(recipe, record, dataset_store, out)
     until = time.monotonic() + PATIENCE
     while not (first.exists() and (out / "manifests" / "step-00000010.json").exists()):
         assert process.poll() is None, process.communicate()[1]
