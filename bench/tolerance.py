@@ -22,16 +22,16 @@ from llamafund_chain.store import LocalStore
 from llamafund_trainer.inputs import fetch_inputs
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
 from llamafund_trainer.repeating import (
-    WEIGHTS,
     Segment,
     fetch_start,
-    fetch_state,
+    fetch_trained_weights,
     repeat_everywhere,
     repeat_once,
     with_recipe,
 )
 from llamafund_trainer.replay import CALIBRATION_FACTOR, segments_of
 from llamafund_trainer.run import RunRecord, train_run
+from llamafund_trainer.shards import WEIGHTS
 from llamafund_trainer.tensors import largest_change
 
 SEED = "7e" * 32
@@ -92,7 +92,8 @@ def _rows(store: LocalStore, dataset: str, values: dict[str, Any], place: Path) 
     inputs = fetch_inputs(store, checkpoints[-1], place)
     for segment in segments_of(checkpoints):
         first, last = segment.start.steps.last, segment.end.steps.last
-        before, after = (fetch_state(store, end, place, (WEIGHTS,)) / WEIGHTS for end in (segment.start, segment.end))
+        ends = (segment.start, segment.end)
+        before, after = (fetch_trained_weights(store, recipe.recipe, end, place) for end in ends)
         unit = 1e6 / largest_change(before, after)
         ways = repeat_everywhere(store, inputs, segment, place)
         spread = {frozenset(pair): largest_change(*(ways[each] for each in pair)) for pair in combinations(ways, 2)}
@@ -103,7 +104,7 @@ def _rows(store: LocalStore, dataset: str, values: dict[str, Any], place: Path) 
         threads = place / f"threads-{first}"
         threads.mkdir()
         changed = with_recipe(inputs, threads, determinism={"threads": 2})
-        start = fetch_start(store, segment, place)
+        start = fetch_start(store, recipe.recipe, segment, place)
         outcome = repeat_once(changed, SEED, first, last, start, threads / "repeated") / WEIGHTS
         yield segment, Row("1 and 2 threads", largest_change(after, outcome) * unit, UNIT, bound=0.0)
 

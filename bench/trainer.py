@@ -146,7 +146,7 @@ def _replay_pace(store: LocalStore, inputs: Inputs, segment: Segment, place: Pat
     job = SegmentJob(
         first=segment.start.steps.last,
         last=segment.end.steps.last,
-        start=fetch_start(store, segment, place),
+        start=fetch_start(store, inputs.recipe, segment, place),
         output=place / "repeated",
     )
     clock = _Clock()

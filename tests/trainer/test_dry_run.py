@@ -54,6 +54,16 @@ def test_processes_share_activations_and_not_the_state(recipe: RecipeFile) -> No
     assert two.flops == one.flops
 
 
+def test_processes_that_split_the_model_hold_a_part_of_the_state_and_the_layers_at_work(recipe: RecipeFile) -> None:
+    deep = changed(recipe, "model", layers=8)
+    whole, layer = (count_costs(each.recipe) for each in (deep, changed(recipe, "model", layers=1)))
+    split = count_costs(changed(changed(deep, "determinism", processes=4), "determinism", sharding="full").recipe)
+    inside = (whole.parameters - layer.parameters) // 7
+    gathered = whole.parameters - 6 * inside
+    assert split.model_bytes == whole.parameters * 16 // 4 + gathered * 8
+    assert split.activation_bytes == pytest.approx(whole.activation_bytes / 4, rel=0.05)
+
+
 def test_numbers_of_half_the_size_keep_less(recipe: RecipeFile) -> None:
     single, half = (count_costs(changed(recipe, "precision", dtype=dtype).recipe) for dtype in ("float32", "bfloat16"))
     assert half.activation_bytes < single.activation_bytes

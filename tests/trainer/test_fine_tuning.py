@@ -207,7 +207,7 @@ def test_bisection_finds_the_step_at_which_an_adapter_went_wrong(
     fetch_tree(lab.store, run[1], tmp_path / "start")
     repeat_once(finer, segment.end.seed, 2, 3, tmp_path / "start", tmp_path / "finer")
     state = tmp_path / "finer" / "checkpoint-3" / "adapter_model.safetensors"
-    inside = finer_checkpoints(tmp_path / "finer")
+    inside = finer_checkpoints(tmp_path / "finer", inputs.recipe)
     (tmp_path / "right").mkdir()
     right = bisect(lab.store, inputs, segment, inside, tmp_path / "right")
     assert (right.after, right.by) == (3, 4), "the finer checkpoint is honest"

@@ -67,6 +67,7 @@ def test_what_a_recipe_leaves_out_stays_as_it_was(recipe: RecipeFile) -> None:
         "instruction_set": "avx2",
         "device": "cpu",
         "processes": 1,
+        "sharding": "none",
     }
     assert recipe.recipe.training.gradient_checkpointing is False
 

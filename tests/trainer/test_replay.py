@@ -231,7 +231,9 @@ def test_the_first_wrong_step_is_found_between_finer_checkpoints(
     (tmp_path / "often").mkdir()
     often = with_recipe(inputs, tmp_path / "often", training={"checkpoint_every": 2, "log_every": 2})
     finer = tmp_path / "finer"
-    last = repeat_once(often, lab.run[0].seed, 10, 20, fetch_start(lab.store, segment, tmp_path), finer)
+    last = repeat_once(
+        often, lab.run[0].seed, 10, 20, fetch_start(lab.store, lab.recipe.recipe, segment, tmp_path), finer
+    )
     assert hash_file(last / "model.safetensors").sha256 == lab.run[2].entry("model.safetensors").sha256
     stranger = lab.forge(
         lab.other[2], tmp_path / "splice", seed=lab.run[0].seed, data_order_seed=lab.run[0].data_order_seed

@@ -10,20 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError
-from llamafund_trainer.lora import ADAPTER
-from llamafund_trainer.repeating import (
-    STATE_FILES,
-    WEIGHTS,
-    fetch_start,
-    repeat_once,
-    state_files,
-    state_hash,
-    with_recipe,
-)
+from llamafund_trainer.repeating import fetch_start, repeat_once, state_files, state_hash, with_recipe
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
     from llamafund_trainer.inputs import Inputs
+    from llamafund_trainer.recipe import Recipe
     from llamafund_trainer.repeating import Segment
 
 
@@ -52,8 +44,8 @@ class Bisection:
         )
 
 
-def finer_checkpoints(directory: Path) -> dict[int, Path]:
-    """The checkpoints in a directory, as the Trainer lays them out: step to `checkpoint-<step>`.
+def finer_checkpoints(directory: Path, recipe: Recipe) -> dict[int, Path]:
+    """The checkpoints of a recipe in a directory, as the Trainer lays them out: step to `checkpoint-<step>`.
 
     Raises:
         UsageError: There are none, or one lacks a state file.
@@ -63,8 +55,7 @@ def finer_checkpoints(directory: Path) -> dict[int, Path]:
         number = path.name.removeprefix("checkpoint-")
         if not number.isdecimal() or not path.is_dir():
             continue
-        weights = ADAPTER if (path / ADAPTER).is_file() else WEIGHTS
-        missing = [name for name in (weights, *STATE_FILES[1:]) if not (path / name).is_file()]
+        missing = [name for name in state_files(recipe, int(number)) if not (path / name).is_file()]
         if missing:
             raise UsageError(f"The checkpoint {str(path)!r} lacks {', '.join(missing)}")
         found[int(number)] = path
@@ -94,7 +85,7 @@ def bisect(store: Store, inputs: Inputs, segment: Segment, finer: Mapping[int, P
     place = workdir.absolute()
     first, last = segment.start.steps.last, segment.end.steps.last
     steps = [first, *sorted(step for step in finer if first < step < last), last]
-    start = fetch_start(store, segment, place)
+    start = fetch_start(store, inputs.recipe, segment, place)
     good, bad, repeated = 0, len(steps) - 1, 0
     while bad - good > 1:
         middle = (good + bad) // 2
@@ -106,7 +97,8 @@ def bisect(store: Store, inputs: Inputs, segment: Segment, finer: Mapping[int, P
         changed = with_recipe(inputs, directory, training={"checkpoint_every": every, "log_every": every})
         outcome = repeat_once(changed, segment.end.seed, begin, end, start, directory / "repeated")
         repeated += end - begin
-        if all(state_hash(outcome / name) == state_hash(finer[end] / name) for name in state_files(segment.end)):
+        names = state_files(inputs.recipe, end)
+        if all(state_hash(outcome / name) == state_hash(finer[end] / name) for name in names):
             # Replay writes into the directory that it begins with, and the finer checkpoints are not ours.
             good, start = middle, outcome
         else:

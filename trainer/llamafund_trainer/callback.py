@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import random
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +20,12 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.files import write_file
+from llamafund_chain.manifests import CheckpointManifest, WeightsManifest, parse_as
 from llamafund_trainer.environment import observed_environment
 from llamafund_trainer.evaluation import DIVERGED, METRIC, TRAIN_LOSS
 from llamafund_trainer.recorder import Recorder, RunIdentity, manifest_name, millionths
 
 if TYPE_CHECKING:
-    from llamafund_chain.manifests import CheckpointManifest, WeightsManifest
     from llamafund_chain.store import Store
 
 __all__ = ["AttestationCallback", "DivergedError", "RecordingCallback", "RunIdentity", "manifest_name"]
@@ -93,9 +95,10 @@ class RecordingCallback(TrainerCallback):
         )
 
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        """Wait until everything is recorded."""
+        """Wait until everything is recorded, in every process."""
         if state.is_world_process_zero:
             self.recorder.wait()
+        wait_for_all()
 
 
 class AttestationCallback(RecordingCallback):
@@ -105,6 +108,9 @@ class AttestationCallback(RecordingCallback):
     recipe is named, the training arguments and the model's configuration are written down as one. A hash of all
     samples is recorded, so that the tokenised data are bound as well as the documents. The initial weights are the
     first checkpoint, written into `directory`; those of a model that is sharded when training begins are not.
+
+    Under `torchrun` or `accelerate launch` every process has one, with the same arguments and on the same file system;
+    the first process alone writes evidence, once the others have written their part of a checkpoint.
 
     Args:
         directory: For the evidence.
@@ -143,6 +149,7 @@ class AttestationCallback(RecordingCallback):
         self._recipe = self.directory / "recipe.json" if recipe is None else Path(recipe)
         self._describes_itself = recipe is None
         self._bind_samples = bind_samples
+        self._follows = False
         self._arguments: dict[str, Any] = {
             "dataset": dataset,
             "seed": seed,
@@ -168,7 +175,8 @@ class AttestationCallback(RecordingCallback):
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
         """Begin to record."""
-        if not state.is_world_process_zero:
+        self._follows = not state.is_world_process_zero
+        if self._follows:
             return
         model = kwargs["model"]
         if self._describes_itself:
@@ -205,6 +213,8 @@ class AttestationCallback(RecordingCallback):
         if "loss" in last and not math.isfinite(float(last["loss"])):
             if state.is_world_process_zero:
                 self.recorder.wait()
+            # Whoever fails first ends the others.
+            wait_for_all()
             raise DivergedError(
                 f"The loss is {last['loss']} at step {state.global_step}",
                 f"The evidence of the steps before is kept in {str(self.directory)!r}",
@@ -212,12 +222,32 @@ class AttestationCallback(RecordingCallback):
             )
 
     def end(self) -> tuple[CheckpointManifest, ...]:
-        """The manifests of the run, oldest first; raises as `Recorder.end`."""
+        """The manifests of the run, oldest first, in every process; raises as `Recorder.end`."""
+        if self._follows:
+            paths = sorted((self.directory / "manifests").glob("step-*.json"))
+            return tuple(parse_as(CheckpointManifest, path.read_bytes()) for path in paths)
         return self.recorder.end()
 
     def export(self, directory: Path | str, *, licence: str, score: int, **details: Any) -> WeightsManifest:
-        """Write the open weights; see `Recorder.export`."""
+        """Write the open weights; see `Recorder.export`.
+
+        Where there are several processes the first one does, and the others wait for it. They need not call this.
+        """
+        if self._follows:
+            return _written_manifest(Path(directory), self.end()[-1].sha256)
         return self.recorder.export(directory, licence=licence, score=score, **details)
+
+
+def _written_manifest(directory: Path, parent: str) -> WeightsManifest:
+    """The manifest of weights that another process writes."""
+    path = directory.parent / f"{directory.name}.json"
+    while True:
+        # Looked for on disk: a barrier would hang where only the first process exports, as many programs have it.
+        with contextlib.suppress(FileNotFoundError):
+            manifest = parse_as(WeightsManifest, path.read_bytes())
+            if manifest.parent == parent:
+                return manifest
+        time.sleep(0.1)
 
 
 def samples_hash(dataset: Any) -> str:

@@ -28,6 +28,7 @@ from llamafund_trainer.model import config_values
 from llamafund_trainer.replay import catch_chance, choose, segments_of, weight_jumps
 from llamafund_trainer.replay import replay as replay_segments
 from llamafund_trainer.seeds import data_order_seed
+from llamafund_trainer.shards import fetch_joined
 from llamafund_trainer.starting import make_start
 from llamafund_trainer.state import schedule_problem
 from llamafund_trainer.tensors import compare_files, compare_with, count_elements
@@ -65,8 +66,7 @@ def initial_weights_from_seed(context: CheckContext) -> Iterator[CheckResult]:
         if recipe.lora is not None:
             yield _initial_adapter(context, name, recipe_file, seed)
         return
-    fetch_tree(context.store, first, workdir, ["model.safetensors"])
-    difference = compare_with(workdir / "model.safetensors", dict(initial_tensors(recipe, seed)))
+    difference = compare_with(fetch_joined(context.store, first, workdir), dict(initial_tensors(recipe, seed)))
     facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "seed": seed}
     if difference is None:
         detail = f"All {parameter_count(recipe)} parameters of step 0 follow from the seed {seed}"
@@ -292,9 +292,11 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
     base = None if recipe.base is None else fetch_base(context.store, recipe.base, original / "base")
     for manifest, place in ((evidence, published), (checkpoint, original)):
         fetch_tree(context.store, manifest, place, ["config.json", "tokenizer.json"])
-        fetch_weights(context.store, manifest, recipe, base, place)
     facts: dict[str, JsonValue] = {"checkpoint": checkpoint.sha256}
-    difference = compare_files(published / "model.safetensors", original / "model.safetensors")
+    difference = compare_files(
+        fetch_weights(context.store, evidence, recipe, base, published),
+        fetch_weights(context.store, checkpoint, recipe, base, original),
+    )
     if difference is not None:
         detail = (
             f"The published weights are not those of the last checkpoint: {len(difference.tensors)} tensors differ, "
@@ -366,6 +368,8 @@ def pinned_record(recipe: Recipe) -> dict[str, str]:
     return {
         **pinned,
         "threads": str(recipe.determinism.threads),
+        "processes": str(recipe.determinism.processes),
+        "sharding": recipe.determinism.sharding,
         "dtype": recipe.precision.dtype,
         "float32_matmul_precision": "highest",
         "deterministic_algorithms": "true",

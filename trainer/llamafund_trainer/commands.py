@@ -334,7 +334,6 @@ def replay(
     from llamafund_trainer.replay import replay as repeat
 
     seed = _entropy(entropy)
-    inside = {} if finer is None else finer_checkpoints(finer)
     source = open_store(store)
     found = segments_of(walk_run(source, fetch_manifest(source, checkpoint, CheckpointManifest)))
     if segment is not None and segment >= len(found):
@@ -350,6 +349,7 @@ def replay(
                 "There is no segment to repeat", "These are the initial weights", "Name a later checkpoint"
             )
         inputs = fetch_inputs(source, picks[0].segment.end, place)
+        inside = {} if finer is None else finer_checkpoints(finer, inputs.recipe)
         planned = planned_effort(inputs, found, [pick.segment for pick in picks])
         effort = timed_effort(source, inputs, picks[0].segment, planned, place)
         note(f"To repeat: {effort.describe()}.")

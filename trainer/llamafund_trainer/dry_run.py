@@ -32,6 +32,12 @@ _TRAINED_BYTES = 12
 _BUCKET_BYTES = 4
 """For each parameter that is trained, where several processes exchange gradients: DistributedDataParallel's buckets."""
 
+_GATHERED_BYTES = 8
+"""For each parameter of a layer that is gathered from all processes: its weights and gradients in float32."""
+
+_GATHERED_LAYERS = 2
+"""The layer at work and the one that is fetched ahead of time; what is outside of the layers is always gathered."""
+
 
 @dataclass(frozen=True)
 class Device:
@@ -201,15 +207,25 @@ def _count(model: Any, recipe: Recipe, autocast: Any) -> DryRunEvent:
     batches = recipe.training.steps * recipe.training.gradient_accumulation * recipe.determinism.processes
     count = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    buckets = _BUCKET_BYTES if recipe.determinism.processes > 1 else 0
     return DryRunEvent(
         # What an adapter adds is merged into the model in the end.
         parameters=count if recipe.lora is None else count - trained,
         trained=trained,
-        model_bytes=count * _WEIGHT_BYTES + trained * (_TRAINED_BYTES + buckets),
+        model_bytes=_model_bytes(model, recipe, count, trained),
         activation_bytes=activations,
         flops=counter.get_total_flops() * batches,
     )
+
+
+def _model_bytes(model: Any, recipe: Recipe, count: int, trained: int) -> int:
+    """In each process, for so many parameters, of which so many are trained."""
+    processes = recipe.determinism.processes
+    if recipe.determinism.sharding == "none":
+        return count * _WEIGHT_BYTES + trained * (_TRAINED_BYTES + (_BUCKET_BYTES if processes > 1 else 0))
+    layers = model.model.layers
+    layer: int = sum(parameter.numel() for parameter in layers[0].parameters())
+    gathered = count - (len(layers) - min(len(layers), _GATHERED_LAYERS)) * layer
+    return count * (_WEIGHT_BYTES + _TRAINED_BYTES) // processes + gathered * _GATHERED_BYTES
 
 
 def _storage(tensor: Any) -> int:

@@ -71,7 +71,7 @@ def planned_effort(inputs: Inputs, all_segments: Sequence[Segment], chosen: Sequ
         all_steps=sum(segment.steps for segment in all_segments),
         tokens=tokens,
         operations=(6 if recipe.lora is None else 4) * inputs.parameters * tokens,
-        fetched=sum(start.entry(name).size for start in later for name in state_files(start)),
+        fetched=sum(start.entry(name).size for start in later for name in state_files(recipe, start.steps.last)),
     )
 
 
@@ -94,7 +94,7 @@ def timed_effort(store: Store, inputs: Inputs, segment: Segment, planned: Effort
     if planned.operations < SMALL_WORK or segment.steps <= PROBE_STEPS:
         return planned
     place, first = workdir.absolute(), segment.start.steps.last
-    start = fetch_start(store, segment, place)
+    start = fetch_start(store, inputs.recipe, segment, place)
     job = SegmentJob(first=first, last=first + PROBE_STEPS, start=start, output=place / "pace")
     times = [
         time.monotonic()

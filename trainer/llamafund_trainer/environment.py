@@ -105,6 +105,7 @@ def recorded_environment(recipe: Recipe) -> dict[str, str]:
     return {
         **observed_environment(),
         "device": recipe.determinism.device,
+        "sharding": recipe.determinism.sharding,
         **(_about_gpu() if recipe.determinism.device == "cuda" else {}),
         "dtype": recipe.precision.dtype,
         "attention": "eager",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from llamafund_chain.files import write_file
 from llamafund_chain.hashing import hash_file, hash_tree
 from llamafund_chain.manifests import CheckpointManifest, WeightsManifest
 from llamafund_chain.text import from_millionths
-from llamafund_trainer.base import CONFIG, GENERATION_CONFIG, TOKENIZER_FILES, WEIGHTS
+from llamafund_trainer.base import CONFIG, GENERATION_CONFIG, TOKENIZER_FILES
 from llamafund_trainer.evaluation import (
     HELDOUT_BYTES,
     HELDOUT_TOKENS,
@@ -22,6 +23,7 @@ from llamafund_trainer.evaluation import (
 )
 from llamafund_trainer.inputs import Inputs, fetch_inputs
 from llamafund_trainer.measuring import Measurement, measure_weights
+from llamafund_trainer.shards import WEIGHTS
 from llamafund_trainer.tensors import count_elements
 from llamafund_trainer.weights import fetch_weights
 
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from llamafund_chain.hashing import FileDigest
     from llamafund_chain.store import Store
 
-COPIED = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-"""Files taken over from the checkpoint, byte for byte."""
+COPIED = ("config.json", "generation_config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json")
+"""Files taken over from the checkpoint, byte for byte; weights in shards are joined."""
 
 MODEL_CARD = "README.md"
 EXPORTED = frozenset({*COPIED, MODEL_CARD})
@@ -62,11 +64,13 @@ def export_weights(
         )
     inputs = fetch_inputs(store, checkpoint, workdir)
     if inputs.base is None:
-        fetch_tree(store, checkpoint, directory, COPIED)
+        copied = {path for path in COPIED if path != WEIGHTS}
     else:
         named = {entry.path for entry in checkpoint.files}
-        fetch_tree(store, checkpoint, directory, sorted(named & {CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES}))
-        fetch_weights(store, checkpoint, inputs.recipe, inputs.base, directory)
+        copied = named & {CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES}
+    fetch_tree(store, checkpoint, directory, sorted(copied))
+    weights = fetch_weights(store, checkpoint, inputs.recipe, inputs.base, workdir / "weights")
+    shutil.move(weights, directory / WEIGHTS)
     parameters = count_elements(directory / WEIGHTS)
     measured = measure_weights(inputs, directory / WEIGHTS)
     value = measured.value

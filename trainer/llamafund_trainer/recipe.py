@@ -199,12 +199,15 @@ class DeterminismSection(_Section):
         instruction_set: The widest one that the numeric libraries may use.
         device: Where the training computes. `cuda` takes one device for each process.
         processes: How many share each batch (data parallel); they are started with `torchrun` on one machine.
+        sharding: What the processes split among them besides the batch. With `full`, parameters, gradients and
+            optimizer state (FSDP), and checkpoints are written in shards; with `none`, every process holds all of it.
     """
 
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
     instruction_set: Literal["generic", "avx2", "avx512"] = "avx2"
     device: Literal["cpu", "cuda"] = "cpu"
     processes: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
+    sharding: Literal["none", "full"] = "none"
 
 
 def _model_kind(section: Any) -> str:
@@ -253,6 +256,8 @@ class Recipe(_Section):
                 f"training.batch_size {self.training.batch_size} is not a multiple of determinism.processes "
                 f"{self.determinism.processes}"
             )
+        if self.determinism.sharding == "full":
+            self._require_shards()
         return self
 
     @model_validator(mode="after")
@@ -282,6 +287,19 @@ class Recipe(_Section):
         """The new model's."""
         assert self.tokenizer is not None
         return self.tokenizer.vocab_size
+
+    def _require_shards(self) -> None:
+        if isinstance(self.model, BaseSection):
+            raise ValueError("determinism.sharding full splits new models only; leave it out to fine-tune a base model")
+        processes, hidden = self.determinism.processes, self.model.hidden_size
+        if processes == 1:
+            raise ValueError("determinism.sharding full needs determinism.processes to be more than 1")
+        if hidden % processes:
+            # Every process has a part of the checkpoint then, whose files are known beforehand.
+            raise ValueError(
+                f"model.hidden_size {hidden} is not a multiple of determinism.processes {processes}, "
+                "as determinism.sharding full needs"
+            )
 
     @property
     def samples_per_step(self) -> int:

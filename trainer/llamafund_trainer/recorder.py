@@ -35,6 +35,7 @@ from llamafund_chain.manifests import (
 from llamafund_chain.store import open_store
 from llamafund_trainer.environment import observed_environment
 from llamafund_trainer.seeds import data_order_seed, library_seed
+from llamafund_trainer.shards import WEIGHTS, join_shards, weight_files
 
 if TYPE_CHECKING:
     from llamafund_chain.manifests import EvidenceManifest
@@ -302,7 +303,8 @@ class Recorder:
 
         Args:
             directory: Empty or missing. Gets what `transformers` loads, if the checkpoint has it, and a model
-                card; beside it, `<directory>.json` gets the manifest.
+                card; beside it, `<directory>.json` gets the manifest. Shards of weights that
+                `torch.distributed.checkpoint` wrote as safetensors into `model/` become one file.
             licence: SPDX identifier.
             score: Of the promised metric, in millionths, higher is better.
             metrics: Integers in millionths, or the counts that their names say.
@@ -334,12 +336,18 @@ class Recorder:
                 "Other formats can run code when they are loaded",
                 "Save the weights with safetensors",
             )
+        shards = [name for name in weight_files(names) if name != WEIGHTS]
+        copied = [name for name in names if name not in shards]
         try:
-            for name in names:
+            target.mkdir(parents=True, exist_ok=True)
+            if shards:
+                join_shards([source / name for name in shards], target / WEIGHTS)
+            for name in copied:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / name, target / name)
         except OSError as error:
             raise storage_error(error, f"Writing into {str(target)!r}") from error
+        names = [*copied, WEIGHTS] if shards else copied
         write_file(target / MODEL_CARD, (model_card or _card(checkpoint, licence)).encode("utf-8"))
         tree = hash_tree(target, sorted({*names, MODEL_CARD}))
         manifest = WeightsManifest(
@@ -499,7 +507,9 @@ def _names(directory: Path) -> set[str]:
 
 def _make_durable(directory: Path, names: set[str]) -> None:
     """After a power failure no manifest may be there whose files are not."""
-    for path in (directory, *(directory / name for name in sorted(names))):
+    files = [directory / name for name in sorted(names)]
+    folders = {folder for file in files for folder in file.parents if folder.is_relative_to(directory)}
+    for path in (*sorted(folders), *files):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -512,7 +522,7 @@ def _make_durable(directory: Path, names: set[str]) -> None:
 
 def _is_open(name: str) -> bool:
     path = Path(name)
-    return path.suffix in _OPEN and path.name != MODEL_CARD and _STATE.search(path.name) is None
+    return path.suffix in _OPEN and path.name != MODEL_CARD and _STATE.search(name) is None
 
 
 def _count_parameters(directory: Path, names: list[str]) -> int:

@@ -18,19 +18,15 @@ from llamafund_trainer.inputs import Inputs
 from llamafund_trainer.jobs import Event, ReplayJob, SegmentEvent, SegmentJob
 from llamafund_trainer.lora import ADAPTER
 from llamafund_trainer.process import run_job
-from llamafund_trainer.recipe import parse_recipe
+from llamafund_trainer.recipe import Recipe, parse_recipe
+from llamafund_trainer.shards import MODEL, OPTIMIZER, SETTINGS, WEIGHTS, fetch_joined, shard_files, whole_weights
 from llamafund_trainer.tensors import largest_change
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
 
-WEIGHTS = "model.safetensors"
-
 STATE_FILES = (WEIGHTS, "optimizer.pt", "rng_state.pth", "scheduler.pt")
-"""Files of a checkpoint that hold the whole state of a run: what is compared, and continued from.
-
-Where an adapter is trained it stands in place of the weights; see `state_files`.
-"""
+"""Files of a checkpoint that hold the whole state of a run, but for adapters and shards; see `state_files`."""
 
 INSTRUCTION_SETS = ("generic", "avx2", "avx512")
 """Ways to compute that give honest repetitions other bits; see `DeterminismSection`."""
@@ -56,15 +52,19 @@ class Segment:
         return self.end.steps.last - self.start.steps.last
 
 
-def weights_file(checkpoint: CheckpointManifest) -> str:
-    """The file with what is trained: all weights, or an adapter where the checkpoint has that and no weights."""
-    names = {entry.path for entry in checkpoint.files}
-    return ADAPTER if ADAPTER in names and WEIGHTS not in names else WEIGHTS
+def state_files(recipe: Recipe, step: int) -> tuple[str, ...]:
+    """The files that hold the whole state after some steps: `STATE_FILES`, or what stands in their place.
 
-
-def state_files(checkpoint: CheckpointManifest) -> tuple[str, ...]:
-    """`STATE_FILES`, as this checkpoint calls them."""
-    return (weights_file(checkpoint), *STATE_FILES[1:])
+    They follow from the recipe, so that no manifest decides what is compared.
+    """
+    if recipe.lora is not None:
+        return (ADAPTER, *STATE_FILES[1:])
+    if recipe.determinism.sharding == "none":
+        return STATE_FILES
+    processes = recipe.determinism.processes
+    # An optimizer has no state before the first step.
+    optimizer = shard_files(OPTIMIZER, processes) if step else ()
+    return (*shard_files(MODEL, processes), *optimizer, SETTINGS, "rng_state.pth", "scheduler.pt")
 
 
 def run_segments(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> Iterator[Event]:
@@ -104,23 +104,38 @@ def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | 
     raise LlamafundError("The training process ended before the segment was repeated")
 
 
-def fetch_start(store: Store, segment: Segment, workdir: Path) -> Path | None:
+def fetch_start(store: Store, recipe: Recipe, segment: Segment, workdir: Path) -> Path | None:
     """The state that a segment begins with; null where it begins with the seed."""
     # The first segment takes nothing from the evidence but the seed, so it repeats the initial state as well.
-    return (
-        None
-        if segment.start.steps.last == 0
-        else fetch_state(store, segment.start, workdir, state_files(segment.start))
-    )
+    step = segment.start.steps.last
+    return fetch_state(store, segment.start, workdir, state_files(recipe, step)) if step else None
 
 
 def fetch_state(store: Store, checkpoint: CheckpointManifest, workdir: Path, paths: Sequence[str]) -> Path:
     """Files of a checkpoint, fetched and verified once; returns their directory."""
-    directory = workdir / f"published-{checkpoint.sha256[:16]}"
+    directory = _published(checkpoint, workdir)
     missing = [path for path in paths if not (directory / path).exists()]
     if missing:
         fetch_tree(store, checkpoint, directory, missing)
     return directory
+
+
+def fetch_trained_weights(store: Store, recipe: Recipe, checkpoint: CheckpointManifest, workdir: Path) -> Path:
+    """What is trained, all weights or an adapter, of a checkpoint in one file: fetched, verified and joined once."""
+    if recipe.lora is not None:
+        return fetch_state(store, checkpoint, workdir, (ADAPTER,)) / ADAPTER
+    directory = _published(checkpoint, workdir)
+    whole = directory / WEIGHTS
+    return whole if whole.exists() else fetch_joined(store, checkpoint, directory)
+
+
+def trained_weights(recipe: Recipe, directory: Path) -> Path:
+    """What is trained, all weights or an adapter, of a checkpoint on disk in one file."""
+    return whole_weights(directory, directory) if recipe.lora is None else directory / ADAPTER
+
+
+def _published(checkpoint: CheckpointManifest, workdir: Path) -> Path:
+    return workdir / f"published-{checkpoint.sha256[:16]}"
 
 
 def state_hash(path: Path) -> str:
@@ -166,7 +181,7 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
     Raises:
         LlamafundError: The store lacks something, or a process failed.
     """
-    start = fetch_start(store, segment, workdir)
+    start = fetch_start(store, inputs.recipe, segment, workdir)
     first, last = segment.start.steps.last, segment.end.steps.last
     outcomes: dict[str, Path] = {}
     for name in INSTRUCTION_SETS:
@@ -174,7 +189,7 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
         directory.mkdir()
         changed = with_recipe(inputs, directory, determinism={"instruction_set": name})
         outcome = repeat_once(changed, segment.end.seed, first, last, start, directory / "repeated")
-        outcomes[name] = outcome / weights_file(segment.end)
+        outcomes[name] = trained_weights(changed.recipe, outcome)
     return outcomes
 
 

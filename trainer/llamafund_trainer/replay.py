@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Literal
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.manifests import CheckpointManifest
 from llamafund_trainer.environment import differing_settings
-from llamafund_trainer.inputs import Inputs
+from llamafund_trainer.inputs import Inputs, fetch_recipe
 from llamafund_trainer.jobs import SegmentEvent, SegmentJob, StepEvent
 from llamafund_trainer.lora import ADAPTER
 from llamafund_trainer.repeating import (
-    WEIGHTS,
     Segment,
     fetch_start,
-    fetch_state,
+    fetch_trained_weights,
     honest_spread,
     run_segments,
     state_files,
     state_hash,
-    weights_file,
+    trained_weights,
 )
+from llamafund_trainer.shards import MODEL, OPTIMIZER, SETTINGS, holds_weights, read_shards, shard_files
 from llamafund_trainer.state import optimizer_problem, schedule_problem
 from llamafund_trainer.tensors import Difference, compare_files, largest_change, movement
 
@@ -123,7 +123,8 @@ class SegmentResult:
     def _starts_otherwise(self) -> bool:
         # The initial weights are no arithmetic of the training: no environment explains others.
         start = self.pick.segment.start.steps.last
-        return any(file.step == start and file.path in (WEIGHTS, ADAPTER) for file in self.differing)
+        trained = (file.path for file in self.differing if file.step == start)
+        return any(path == ADAPTER or holds_weights(path) for path in trained)
 
     def describe(self) -> str:
         """The result in one sentence."""
@@ -223,12 +224,12 @@ def weight_jumps(store: Store, segments: Sequence[Segment], workdir: Path) -> li
         segments: Consecutive ones.
         workdir: Existing directory for fetched files.
     """
-    name = weights_file(segments[0].start)
-    before = fetch_state(store, segments[0].start, workdir, (name,))
+    recipe = fetch_recipe(store, segments[0].end.recipe).recipe
+    before = fetch_trained_weights(store, recipe, segments[0].start, workdir)
     sizes: list[float] = []
     for segment in segments:
-        after = fetch_state(store, segment.end, workdir, (name,))
-        sizes.append(movement(before / name, after / name))
+        after = fetch_trained_weights(store, recipe, segment.end, workdir)
+        sizes.append(movement(before, after))
         before = after
     return sizes
 
@@ -262,7 +263,7 @@ def replay(
     jobs: list[SegmentJob] = []
     repeated: list[int] = []
     for index, pick in enumerate(picks):
-        start, first = fetch_start(store, pick.segment, place), pick.segment.start.steps.last
+        start, first = fetch_start(store, inputs.recipe, pick.segment, place), pick.segment.start.steps.last
         problem = None if start is None else _start_problem(inputs.recipe, first, start)
         if problem is not None:
             results[index] = SegmentResult(pick, (), {}, None, 0.0, problem)
@@ -277,7 +278,7 @@ def replay(
             progress(steps)
         elif isinstance(event, SegmentEvent):
             index = repeated[event.index]
-            results[index] = _compare(store, picks[index], event, place)
+            results[index] = _compare(store, inputs.recipe, picks[index], event, place)
     if len(results) < len(picks):
         raise LlamafundError("The training process ended before all segments were repeated")
     return tuple(_calibrated(store, inputs, results[index], place) for index in range(len(picks)))
@@ -286,28 +287,33 @@ def replay(
 def _start_problem(recipe: Recipe, step: int, start: Path) -> str | None:
     # Settings travel with the state: one that was wrong from the start would repeat in every later segment.
     problem = schedule_problem(recipe, step, start / "scheduler.pt")
-    return problem or optimizer_problem(recipe, step, start / "optimizer.pt")
+    if recipe.determinism.sharding == "none":
+        return problem or optimizer_problem(recipe, step, start / "optimizer.pt")
+    for part in (MODEL, OPTIMIZER):
+        read_shards([start / path for path in shard_files(part, recipe.determinism.processes)])
+    return problem or optimizer_problem(recipe, step, start / SETTINGS)
 
 
-def _compare(store: Store, pick: Pick, event: SegmentEvent, workdir: Path) -> SegmentResult:
+def _compare(store: Store, recipe: Recipe, pick: Pick, event: SegmentEvent, workdir: Path) -> SegmentResult:
     segment = pick.segment
     ends = [segment.start, segment.end] if segment.start.steps.last == 0 else [segment.end]
     compared: list[FileComparison] = []
     difference: Difference | None = None
-    weights = weights_file(segment.end)
     for end in ends:
         directory = event.directory.parent / f"checkpoint-{end.steps.last}"
-        for path in state_files(end):
+        start = len(compared)
+        for path in state_files(recipe, end.steps.last):
             published, repeated = end.entry(path).sha256, state_hash(directory / path)
             compared.append(FileComparison(end.steps.last, path, published, repeated))
-            if path == weights and published != repeated:
-                published_at = fetch_state(store, end, workdir, (path,))
-                difference = compare_files(published_at / path, directory / path)
+        wrong = (file.path for file in compared[start:] if file.published != file.repeated)
+        if any(path == ADAPTER or holds_weights(path) for path in wrong):
+            published_weights = fetch_trained_weights(store, recipe, end, workdir)
+            difference = compare_files(published_weights, trained_weights(recipe, directory))
     settings = differing_settings(segment.end.environment, event.environment)
     moved = 0.0
     if difference is not None:
-        before, after = (fetch_state(store, end, workdir, (weights,)) for end in (segment.start, segment.end))
-        moved = largest_change(before / weights, after / weights)
+        before, after = (fetch_trained_weights(store, recipe, end, workdir) for end in (segment.start, segment.end))
+        moved = largest_change(before, after)
     return SegmentResult(pick, tuple(compared), settings, difference, event.seconds, moved=moved)
 
 

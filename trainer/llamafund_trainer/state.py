@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from llamafund_chain.errors import VerificationError
+from llamafund_trainer.measuring import read_json
 
 if TYPE_CHECKING:
     from llamafund_trainer.recipe import Recipe
 
 MAX_STATE_PICKLE = 64 * 1024 * 1024
 """Bytes of the index in a `torch.save` file; the tensors stand beside it."""
+
+MAX_SETTINGS = 1024 * 1024
+"""Bytes of an optimizer's settings in JSON."""
 
 _INDIFFERENT = frozenset({"params", "foreach", "fused", "capturable", "differentiable"})
 """Keys of an optimizer's group that name parameters or choose among implementations with the same results."""
@@ -67,8 +71,11 @@ def schedule_problem(recipe: Recipe, step: int, path: Path) -> str | None:
 
 
 def optimizer_problem(recipe: Recipe, step: int, path: Path) -> str | None:
-    """What the settings in an `optimizer.pt` say that is not the recipe's, or null; otherwise as `schedule_problem`."""
-    groups = _read(path).get("param_groups")
+    """What the settings in an `optimizer.pt` say that is not the recipe's, or null; otherwise as `schedule_problem`.
+
+    The settings of an optimizer whose state is in shards stand in a file of JSON.
+    """
+    groups = _settings(path) if path.suffix == ".json" else _read(path).get("param_groups")
     if not isinstance(groups, list) or len(groups) != 2 or not all(isinstance(group, Mapping) for group in groups):
         return f"{path.name} after step {step} does not have the two groups of parameters that the trainer makes"
     optimizer = recipe.optimizer
@@ -92,6 +99,15 @@ def optimizer_problem(recipe: Recipe, step: int, path: Path) -> str | None:
             if not same:
                 return f"{path.name} after step {step} says {name} {_shown(found)}; by the recipe it is {value!r}"
     return None
+
+
+def _settings(path: Path) -> object:
+    groups = read_json(path, MAX_SETTINGS)
+    pairs = [group for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
+    for group in pairs:
+        # JSON has no tuples.
+        group["betas"] = tuple(group["betas"]) if isinstance(group.get("betas"), list) else group.get("betas")
+    return groups
 
 
 def _close(value: object, expected: float) -> bool:

@@ -158,6 +158,16 @@ def read_numbers(entry: TensorEntry) -> Iterator[NDArray[Any]]:
             yield _numbers(piece, entry.dtype)
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says about itself besides its tensors.
+
+    Raises:
+        VerificationError: It is not a safetensors file.
+    """
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
 def compare_tensors(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]) -> Iterator[TensorComparison]:
     """Compare two sets of tensors by name, each with bounded memory.
 

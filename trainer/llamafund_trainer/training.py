@@ -35,11 +35,13 @@ from llamafund_trainer.evaluation import (
     bits_per_byte,
 )
 from llamafund_trainer.foundation import finish_fine_tuned, whole_model
-from llamafund_trainer.model import starting_model
+from llamafund_trainer.fsdp import ShardedTrainer, shard_model
+from llamafund_trainer.model import load_model, starting_model
 from llamafund_trainer.pausing import Pause, PauseRecord, find_pause, unfinished_pause, write_pause
 from llamafund_trainer.recipe import Recipe
 from llamafund_trainer.recorder import Recorder
 from llamafund_trainer.seeds import data_order_seed, library_seed
+from llamafund_trainer.shards import whole_weights
 from llamafund_trainer.tokenizer import save_tokenizer
 
 if TYPE_CHECKING:
@@ -182,6 +184,10 @@ class _OrderedTrainer(Trainer):
             raise _save_error(error, Path(str(self.args.output_dir)), self.state.global_step) from error
 
 
+class _OrderedShardedTrainer(_OrderedTrainer, ShardedTrainer):
+    """The same for a model that is split among the processes."""
+
+
 def _save_error(error: Exception, directory: Path, step: int) -> LlamafundError:
     """Torch and safetensors tell in their own words that the disk is full; a person needs one."""
     if isinstance(error, OSError) and error.errno is not None:
@@ -262,6 +268,9 @@ def train(
 
     def measure(model: Any) -> Mapping[str, int]:
         metrics = {HELDOUT_BYTES: corpus.heldout.size, HELDOUT_TOKENS: corpus.heldout.tokens}
+        if recipe.determinism.sharding == "full":
+            # The other processes go on, so the parts that they hold come from the disk.
+            model = _saved_model(recipe, places.checkpoints / f"checkpoint-{trainer.state.global_step}")
         value = measure_model(model, recipe, corpus)
         return {**metrics, DIVERGED: 1} if value is None else {**metrics, METRIC: value}
 
@@ -358,6 +367,13 @@ def replay_segment(
     return output / f"checkpoint-{last}"
 
 
+def _saved_model(recipe: Recipe, checkpoint: Path) -> Any:
+    """The model of a checkpoint on disk, whole."""
+    # A model begins with random weights, and the numbers of the training are not for that.
+    with tempfile.TemporaryDirectory(prefix="llamafund-", dir=checkpoint.parent) as place, torch.random.fork_rng([]):
+        return load_model(recipe, whole_weights(checkpoint, Path(place)))
+
+
 def measure_model(model: Any, recipe: Recipe, corpus: Corpus) -> int | None:
     """The promised metric in millionths, or null when the model has diverged. Always measured on the CPU."""
     model = whole_model(model)
@@ -398,11 +414,16 @@ class _Work:
         model: Any = starting_model(self.recipe, self.seed, self.corpus.base)
         if self.recipe.training.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        steps.trainer = _OrderedTrainer(
+        args = _arguments(self.recipe, self.seed, self.output)
+        kind = _OrderedTrainer
+        if self.recipe.determinism.sharding == "full":
+            shard_model(model, args)
+            kind = _OrderedShardedTrainer
+        steps.trainer = kind(
             told_to_stop=told_to_stop,
             pause=pause,
             model=model,
-            args=_arguments(self.recipe, self.seed, self.output),
+            args=args,
             train_dataset=samples,
             callbacks=[steps, *callbacks],
         )

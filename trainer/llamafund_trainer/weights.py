@@ -14,9 +14,10 @@ from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.hashing import raw_cid
 from llamafund_chain.manifests import MAX_MANIFEST_BYTES, CheckpointManifest, WeightsManifest
-from llamafund_trainer.base import WEIGHTS, fetch_base
+from llamafund_trainer.base import fetch_base
 from llamafund_trainer.inputs import fetch_recipe
 from llamafund_trainer.lora import ADAPTER, merge_files
+from llamafund_trainer.shards import WEIGHTS, fetch_joined, in_shards, weight_files, whole_weights
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -36,16 +37,18 @@ class OpenWeights:
         name: As they were asked for.
         files: The safetensors files, in the order of their names; more than one where a model is stored in parts.
         manifest: What they were fetched by; null for a file or directory.
+        beside: Directory of what belongs to them, where they had to be joined from shards in another place.
     """
 
     name: str
     files: tuple[Path, ...]
     manifest: CheckpointManifest | WeightsManifest | None = None
+    beside: Path | None = None
 
     @property
     def directory(self) -> Path:
         """Where they lie."""
-        return self.files[0].parent
+        return self.beside or self.files[0].parent
 
 
 def open_weights(name: str, store: Store, workdir: Path) -> OpenWeights:
@@ -69,6 +72,8 @@ def open_weights(name: str, store: Store, workdir: Path) -> OpenWeights:
     path = Path(name)
     if path.is_dir():
         files = tuple(sorted(each for each in path.iterdir() if each.suffix == SUFFIX and each.is_file()))
+        if in_shards(path):
+            return OpenWeights(name, (whole_weights(path, workdir),), beside=path)
         if not files:
             raise UsageError(f"The directory {name!r} holds no weights", f"No file in it ends in {SUFFIX}")
         return OpenWeights(name, files)
@@ -88,7 +93,7 @@ def fetch_weights(
     base: Base | None,
     directory: Path,
 ) -> Path:
-    """The whole weights of open weights or a checkpoint in one file; an adapter is merged into its base model.
+    """The whole weights of open weights or a checkpoint in one file; an adapter is merged, shards are joined.
 
     Args:
         store: Where they were published.
@@ -104,10 +109,9 @@ def fetch_weights(
         LlamafundError: The store lacks something, or the file cannot be written.
         VerificationError: What was fetched is not what it claims to be, or no adapter of that recipe and base model.
     """
-    target = directory / WEIGHTS
     if recipe.lora is None or base is None or isinstance(evidence, WeightsManifest):
-        fetch_tree(store, evidence, directory, [WEIGHTS])
-        return target
+        return fetch_joined(store, evidence, directory)
+    target = directory / WEIGHTS
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="llamafund-adapter-") as place:
         fetch_tree(store, evidence, Path(place), [ADAPTER])
@@ -117,10 +121,12 @@ def fetch_weights(
 
 def _fetched(name: str, sha256: str, store: Store, workdir: Path) -> OpenWeights:
     manifest = fetch_manifest(store, sha256, _kind(store.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)))
+    directory = workdir / f"weights-{sha256[:16]}"
+    if weight_files([entry.path for entry in manifest.files]) != (WEIGHTS,):
+        return OpenWeights(name, (fetch_joined(store, manifest, directory),), manifest)
     paths = [entry.path for entry in manifest.files if entry.path.endswith(SUFFIX) and "/" not in entry.path]
     if not paths:
         raise VerificationError(f"Manifest {sha256} names no weights", f"None of its files ends in {SUFFIX}")
-    directory = workdir / f"weights-{sha256[:16]}"
     recipe = _adapter_recipe(store, manifest, paths)
     if recipe is not None and recipe.base is not None:
         base = fetch_base(store, recipe.base, workdir / f"base-{recipe.base[:16]}")
