@@ -18,6 +18,7 @@ from llamafund_chain.errors import VerificationError
 from llamafund_chain.evidence import fetch_files
 from llamafund_chain.hashing import raw_cid
 from llamafund_chain.manifests import MAX_MANIFEST_BYTES, FileEntry, Listing, WeightsManifest, all_files, parse
+from llamafund_trainer.shards import WEIGHTS
 from llamafund_trainer.tensors import TensorEntry, read_entries
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
-WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 

@@ -28,7 +28,7 @@ from llamafund_trainer.model import config_values
 from llamafund_trainer.replay import catch_chance, choose, segments_of, weight_jumps
 from llamafund_trainer.replay import replay as replay_segments
 from llamafund_trainer.seeds import data_order_seed
-from llamafund_trainer.shards import fetch_joined
+from llamafund_trainer.shards import WEIGHTS, fetch_joined
 from llamafund_trainer.starting import make_start
 from llamafund_trainer.state import schedule_problem
 from llamafund_trainer.tensors import compare_files, compare_with, count_elements
@@ -110,7 +110,7 @@ def initial_weights_from_base(context: CheckContext) -> Iterator[CheckResult]:
     base = fetch_base(context.store, named, workdir / "base")
     facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "base": named}
     lora = recipe_file.recipe.lora
-    file = "model.safetensors" if lora is None else ADAPTER
+    file = WEIGHTS if lora is None else ADAPTER
     fetch_tree(context.store, first, workdir, [file])
     if lora is not None:
         # The base model itself is no part of the checkpoint: it is enough that the adapter adds nothing to it.
@@ -310,7 +310,7 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
         made = make_start(recipe_file, base, checkpoint.seed, original, weights=False)
         read = read_json(made / "config.json", _MAX_CONFIG_BYTES)
         expected = {key: value for key, value in read.items() if key not in _NOT_THE_MODELS}
-        parameters = count_elements(original / "model.safetensors")
+        parameters = count_elements(original / WEIGHTS)
     problem = _config_problem(published / "config.json", original / "config.json", expected)
     if problem is None and _json(published / "tokenizer.json") != _json(original / "tokenizer.json"):
         problem = "The published tokenizer.json is not the last checkpoint's"

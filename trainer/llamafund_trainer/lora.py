@@ -7,7 +7,6 @@ two float32 numbers is exact in float64, and nothing is left to the order in whi
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import VerificationError
-from llamafund_chain.files import storage_error
 from llamafund_trainer.initial import drawn
 from llamafund_trainer.seeds import derive
+from llamafund_trainer.tensor_files import TensorHeader, write_tensors
 from llamafund_trainer.tensors import TensorEntry, read_entries, read_numbers
 
 if TYPE_CHECKING:
@@ -112,22 +111,10 @@ def merge_files(base: Mapping[str, TensorEntry], adapter: Path, lora: LoraSectio
         LlamafundError: The file cannot be written.
     """
     pairs = _pairs(base, adapter, lora)
-    place, header = 0, {"__metadata__": {"format": "pt"}}
-    for name in sorted(base):
-        size = 4 * math.prod(base[name].shape)
-        described = {"dtype": "F32", "shape": list(base[name].shape), "data_offsets": [place, place + size]}
-        header[name] = described  # type: ignore[assignment]
-        place += size
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    try:
-        with target.open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            for name in sorted(base):
-                for block in _merged(base[name], pairs.get(name), lora.scale):
-                    file.write(block)
-    except OSError as error:
-        raise storage_error(error, f"Writing {target.name!r}") from error
+    names = sorted(base)
+    headers = (TensorHeader(name, "F32", base[name].shape, 4 * math.prod(base[name].shape)) for name in names)
+    blocks = (block for name in names for block in _merged(base[name], pairs.get(name), lora.scale))
+    write_tensors(target, headers, blocks)
 
 
 def changed_by(base: Mapping[str, TensorEntry], adapter: Path, lora: LoraSection) -> tuple[str, ...]:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence import fetch_tree
-from llamafund_chain.files import storage_error
+from llamafund_trainer.tensor_files import TensorHeader, encode_header, write_tensors
 from llamafund_trainer.tensors import TensorEntry, read_entries, read_metadata
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ SHARDING_KEY = "DCP_SHARDING_INFO"
 
 _SHARD = re.compile(rf"(?:{MODEL}|{OPTIMIZER})/shard-\d{{5}}-model-\d{{5}}-of-\d{{5}}\.safetensors")
 _SPAN = 1 << 22
-_FORMAT = {"format": "pt"}
-"""What transformers writes into the files that it saves, and looks for in those that it loads."""
 
 
 @dataclass(frozen=True)
@@ -146,26 +144,11 @@ def join_shards(paths: Sequence[Path], target: Path) -> None:
     tensors = read_shards(paths)
     # As safetensors orders them, so that a model saved whole and one joined from shards have the same bytes.
     names = sorted(tensors, key=lambda name: (-_item_size(tensors[name]), name))
-    header: dict[str, object] = {"__metadata__": _FORMAT}
-    end = 0
-    for name in names:
-        pieces = tensors[name]
-        begin, end = end, end + sum(piece.entry.size for piece in pieces)
-        shape = _whole_shape(pieces)
-        header[name] = {"dtype": pieces[0].entry.dtype, "shape": shape, "data_offsets": [begin, end]}
-    encoded = _encode(header)
-    unfinished = target.with_name(f".{target.name}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(len(encoded).to_bytes(8, "little") + encoded)
-            for name in names:
-                for piece in tensors[name]:
-                    _copy(piece.entry, file)
-        unfinished.replace(target)
-    except OSError as error:
-        raise storage_error(error, f"Writing {str(target)!r}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    headers = (
+        TensorHeader(name, pieces[0].entry.dtype, _whole_shape(pieces), sum(piece.entry.size for piece in pieces))
+        for name, pieces in ((name, tensors[name]) for name in names)
+    )
+    write_tensors(target, headers, (span for name in names for piece in tensors[name] for span in _spans(piece.entry)))
 
 
 def read_shards(paths: Sequence[Path]) -> dict[str, tuple[_Piece, ...]]:
@@ -194,7 +177,7 @@ def sort_header(path: Path) -> None:
         header = json.loads(file.read(length))
         header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
         file.seek(8)
-        file.write(_encode(header).ljust(length))
+        file.write(encode_header(header).ljust(length))
 
 
 def _pieces(path: Path) -> Iterator[tuple[str, _Piece]]:
@@ -246,12 +229,7 @@ def _item_size(pieces: Sequence[_Piece]) -> int:
     return entry.size // max(1, math.prod(entry.shape))
 
 
-def _encode(header: Mapping[str, object]) -> bytes:
-    encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    return encoded + b" " * (-len(encoded) % 8)
-
-
-def _copy(entry: TensorEntry, target: BinaryIO) -> None:
+def _spans(entry: TensorEntry) -> Iterator[bytes]:
     with entry.path.open("rb") as file:
         file.seek(entry.offset)
         left = entry.size
@@ -260,4 +238,4 @@ def _copy(entry: TensorEntry, target: BinaryIO) -> None:
             if not data:
                 raise VerificationError(f"{entry.path.name} ends in the middle of the tensor {entry.name}")
             left -= len(data)
-            target.write(data)
+            yield data
