@@ -15,6 +15,8 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory logs);
     function prank(address sender) external;
     function recordLogs() external;
+    function startPrank(address sender) external;
+    function stopPrank() external;
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function warp(uint256 moment) external;
 }

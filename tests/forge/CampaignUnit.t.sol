@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+
 import {Campaign} from "../../contracts/Campaign.sol";
 import {CampaignFactory} from "../../contracts/CampaignFactory.sol";
 import {
@@ -10,19 +12,25 @@ import {
     MilestoneAttestation,
     MilestoneKind,
     Payee,
+    Status,
     Terms
 } from "../../contracts/interfaces/ICampaign.sol";
 import {ContentProof} from "../../contracts/libraries/ContentProof.sol";
+import {PackedTerms} from "../../contracts/libraries/PackedTerms.sol";
 import {Wallet} from "../../contracts/test/Accounts.sol";
 import {DevToken} from "../../contracts/test/DevToken.sol";
 import {Base} from "./Base.sol";
+import {MerkleContent} from "./MerkleContent.sol";
 
-/// @title What random calls do not reach: getters, permits, and attestations that are wrong in one thing only
+/// @title What random calls seldom reach: getters, permits, the first and last unit and second of each bound, and
+/// attestations and answers that are wrong in one thing only
 contract CampaignUnit is Base {
     uint256 private constant START = 1_800_000_000;
     uint40 private constant FUNDING_DEADLINE = uint40(START + 30 days);
     uint256 private constant KEY = 7;
     bytes32 private constant ROOT = keccak256("content");
+    /// @dev Two whole chunks and one of a single byte.
+    uint64 private constant SIZE = 2 * 16_384 + 1;
 
     CampaignFactory private immutable FACTORY = new CampaignFactory(address(new Campaign()));
     DevToken private immutable TOKEN = new DevToken("Dollar", "USD", 6);
@@ -196,6 +204,174 @@ contract CampaignUnit is Base {
         );
     }
 
+    function test_recipientsAreNeitherZeroNorTheCampaign() external {
+        Campaign first = campaign;
+        campaign = _create(address(TOKEN));
+        _refusesRecipients(abi.encodeCall(Campaign.pledgeToken, (address(0), 1)), 0);
+        _refusesRecipients(abi.encodeCall(Campaign.unpledge, (1, address(0))), 1);
+        campaign = first;
+        _refusesRecipients(abi.encodeCall(Campaign.refundTo, (address(0))), 0);
+        vm.startPrank(address(0xB001));
+        _refusesRecipients(abi.encodeCall(Campaign.claim, (0, address(0))), 1);
+        vm.stopPrank();
+        _attest(_attestation());
+        campaign.challenge{value: 1}(ROOT, 1, 0);
+        vm.warp(START + 1 days);
+        _refusesRecipients(abi.encodeCall(Campaign.returnBond, (0, address(0))), 1);
+        campaign.returnBond(0, address(this));
+    }
+
+    function test_theGoalLocksWhatReachedIt() external {
+        _fundTokens(100 ether - 1, 1);
+        _refuses(
+            0,
+            abi.encodeCall(Campaign.unpledge, (1, address(this))),
+            _error(ICampaign.Campaign_GoalLocked.selector, 100 ether, 100 ether - 1)
+        );
+        campaign.pledgeToken(address(this), 1);
+        campaign.unpledge(1, address(this));
+        assert(campaign.pledgeOf(address(this)) == 100 ether - 1);
+    }
+
+    function test_theCapIsReachedAndNotPassed() external {
+        _fundTokens(149 ether, 1 ether - 1);
+        bytes memory call = abi.encodeCall(Campaign.pledgeToken, (address(this), 2));
+        _refuses(0, call, _error(ICampaign.Campaign_CapExceeded.selector, 150 ether, 150 ether + 1));
+        campaign.pledgeToken(address(this), 1);
+        vm.prank(address(0xdead));
+        campaign.activate();
+    }
+
+    function test_fundingEndsAtTheDeadlineAndWaitsForTheFirstMilestones() external {
+        _fundTokens(99 ether, 1 ether - 1);
+        vm.warp(FUNDING_DEADLINE - 1);
+        campaign.pledgeToken(address(this), 1);
+        vm.warp(FUNDING_DEADLINE);
+        _refuses(
+            0,
+            abi.encodeCall(Campaign.pledgeToken, (address(this), 1)),
+            abi.encodeWithSelector(ICampaign.Campaign_FundingOver.selector, FUNDING_DEADLINE)
+        );
+        vm.warp(FUNDING_DEADLINE + 30 days - 1);
+        assert(campaign.status() == Status.Funding);
+        vm.warp(FUNDING_DEADLINE + 30 days);
+        assert(campaign.status() == Status.Failed);
+    }
+
+    function test_exactlyTheShareOfTheTermsStops() external {
+        _fundTokens(50 ether, 50 ether);
+        campaign.activate();
+        assert(!campaign.hasVotedStop(address(this)));
+        campaign.voteStop(true);
+        assert(campaign.hasVotedStop(address(this)) && campaign.status() == Status.Failed);
+    }
+
+    function test_lessThanTheShareOfTheTermsDoesNotStop() external {
+        _fundTokens(50 ether - 1, 50 ether + 1);
+        campaign.activate();
+        campaign.voteStop(true);
+        assert(campaign.status() == Status.Active);
+        campaign.voteStop(false);
+        assert(campaign.stopSupport() == 0);
+    }
+
+    function test_theSlackIsUsedUpToTheLastSecond() external {
+        campaign.extendDeadlines(7 days);
+        _refuses(
+            0,
+            abi.encodeCall(Campaign.extendDeadlines, (1)),
+            _error(ICampaign.Campaign_SlackExceeded.selector, 7 days, 7 days + 1)
+        );
+        vm.warp(FUNDING_DEADLINE + 37 days - 1);
+        assert(campaign.status() == Status.Active);
+        vm.warp(FUNDING_DEADLINE + 37 days);
+        assert(campaign.status() == Status.Failed);
+    }
+
+    function test_nothingIsChallengedBeforeAnAttestation() external {
+        bytes memory call = abi.encodeCall(Campaign.challenge, (ROOT, 1, 0));
+        _refuses(1, call, abi.encodeWithSelector(ICampaign.Campaign_WindowOver.selector, 0));
+        vm.warp(FUNDING_DEADLINE + 30 days);
+        _refuses(
+            0,
+            abi.encodeCall(Campaign.returnBond, (0, address(this))),
+            abi.encodeWithSelector(ICampaign.Campaign_NotChallenger.selector, address(this), 0)
+        );
+    }
+
+    function test_theWindowEndsOnTimeAndReleasesTheTranche() external {
+        _attest(_attestation());
+        vm.warp(START + 2 days - 1);
+        assert(campaign.claimable(0) == 0 && campaign.released() == 0);
+        bytes memory call = abi.encodeCall(Campaign.challenge, (ROOT, 1, 1));
+        _refuses(1, call, _error(ICampaign.Campaign_ChunkOutOfRange.selector, 1, 1));
+        vm.warp(START + 2 days);
+        assert(campaign.claimable(0) == 24 ether && campaign.claimable(1) == 16 ether);
+        _refuses(1, call, abi.encodeWithSelector(ICampaign.Campaign_WindowOver.selector, START + 2 days));
+    }
+
+    function test_challengesAreAnsweredOldestFirst() external {
+        bytes32 root = _attestContent();
+        MilestoneAttestation memory a = _attestation();
+        a.milestone = 1;
+        _refusesToAttest(
+            a, 1, _sign(a), abi.encodeWithSelector(ICampaign.Campaign_ChallengeOpen.selector, START + 1 days)
+        );
+        assert(campaign.openChallenges() == 3 && campaign.openChallenge(1).chunk == 0);
+        bytes memory data = MerkleContent.chunk(1, SIZE, 0);
+        bytes32[] memory path = MerkleContent.path(1, SIZE, 0);
+        _refuses(
+            0,
+            abi.encodeCall(Campaign.answer, (root, SIZE, 0, data, path)),
+            _error(ICampaign.Campaign_NotNextChallenge.selector, 2, 0)
+        );
+        (data, path) = (MerkleContent.chunk(1, SIZE, 2), MerkleContent.path(1, SIZE, 2));
+        bytes32 other = MerkleContent.root(2, SIZE);
+        _refuses(
+            0,
+            abi.encodeCall(
+                Campaign.answer, (other, SIZE, 2, MerkleContent.chunk(2, SIZE, 2), MerkleContent.path(2, SIZE, 2))
+            ),
+            abi.encodeWithSelector(ICampaign.Campaign_WrongContent.selector, other, SIZE)
+        );
+        campaign.answer(root, SIZE, 2, data, path);
+        assert(campaign.openChallenges() == 2);
+        assert(campaign.openChallenge(0).chunk == 0 && campaign.openChallenge(1).chunk == 1);
+        _refuses(
+            0,
+            abi.encodeCall(Campaign.openChallenge, (2)),
+            abi.encodePacked(ICampaign.Campaign_NoChallengeOpen.selector)
+        );
+        // The next one was opened an hour later.
+        vm.warp(START + 1 days + 1 hours - 1);
+        assert(campaign.status() == Status.Active);
+        vm.warp(START + 1 days + 1 hours);
+        assert(campaign.status() == Status.Failed);
+    }
+
+    function test_laterChallengesGiveNoMoreTimeForTheOldest() external {
+        _attestContent();
+        vm.warp(START + 1 days - 1);
+        assert(campaign.status() == Status.Active);
+        vm.warp(START + 1 days);
+        assert(campaign.status() == Status.Failed);
+    }
+
+    function test_whatFollowsThePayeesIsNoPayee() external {
+        bytes memory args = Clones.fetchCloneArgs(address(campaign));
+        bytes memory account = new bytes(20);
+        for (uint256 i = 0; i < 20; ++i) {
+            account[i] = args[args.length - 2 * PackedTerms.MILESTONE_BYTES + i];
+        }
+        address next = address(bytes20(account));
+        vm.prank(next);
+        _refuses(
+            0,
+            abi.encodeCall(Campaign.claim, (2, next)),
+            abi.encodeWithSelector(ICampaign.Campaign_NotPayee.selector, next, 2)
+        );
+    }
+
     function test_aPathFitsItsIndexAndCount() external view {
         bytes32[] memory leaves = new bytes32[](5);
         for (uint256 i = 0; i < 5; ++i) {
@@ -267,6 +443,39 @@ contract CampaignUnit is Base {
         bytes memory expected
     ) private {
         _refuses(0, abi.encodeCall(Campaign.attest, (attestation, signers, signatures)), expected);
+    }
+
+    /// @dev The same call with the zero address and the campaign's own for the address argument at `position`.
+    function _refusesRecipients(bytes memory call, uint256 position) private {
+        address[2] memory recipients = [address(0), address(campaign)];
+        for (uint256 i = 0; i < 2; ++i) {
+            bytes20 recipient = bytes20(recipients[i]);
+            for (uint256 j = 0; j < 20; ++j) {
+                call[4 + 32 * position + 12 + j] = recipient[j];
+            }
+            _refuses(0, call, abi.encodeWithSelector(ICampaign.Campaign_BadRecipient.selector, recipients[i]));
+        }
+    }
+
+    /// @dev A campaign in tokens with so much from this contract and from somebody else.
+    function _fundTokens(uint256 own, uint256 others) private {
+        campaign = _create(address(TOKEN));
+        TOKEN.mint(address(this), 1_000 ether);
+        TOKEN.approve(address(campaign), 1_000 ether);
+        campaign.pledgeToken(address(this), own);
+        campaign.pledgeToken(address(0xB0B), others);
+    }
+
+    /// @dev Attests three chunks and challenges them: the last one now, the others an hour later.
+    function _attestContent() private returns (bytes32 root) {
+        root = MerkleContent.root(1, SIZE);
+        MilestoneAttestation memory a = _attestation();
+        (a.contentRoot, a.contentSize) = (root, SIZE);
+        _attest(a);
+        campaign.challenge{value: 3}(root, SIZE, 2);
+        vm.warp(START + 1 hours);
+        campaign.challenge{value: 2}(root, SIZE, 0);
+        campaign.challenge{value: 1}(root, SIZE, 1);
     }
 
     function _attest(MilestoneAttestation memory attestation) private {
