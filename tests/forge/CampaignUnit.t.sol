@@ -258,6 +258,14 @@ contract CampaignUnit is Base {
         assert(campaign.status() == Status.Failed);
     }
 
+    function test_nothingIsPledgedToAnActiveCampaign() external {
+        _refuses(
+            1,
+            abi.encodeCall(Campaign.pledgeCoin, (address(this))),
+            abi.encodeWithSelector(ICampaign.Campaign_WrongStatus.selector, Status.Active)
+        );
+    }
+
     function test_exactlyTheShareOfTheTermsStops() external {
         _fundTokens(50 ether, 50 ether);
         campaign.activate();

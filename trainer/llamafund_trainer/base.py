@@ -195,11 +195,11 @@ def _weight_files(directory: Path) -> list[str]:
     if not index.exists():
         return [WEIGHTS]
     places = _read_object(index, MAX_TEXT_BYTES).get("weight_map")
-    names = set(places.values()) if isinstance(places, dict) and places else {None}
+    names = list(places.values()) if isinstance(places, dict) and places else [None]
     for name in names:
         if not isinstance(name, str) or "/" in name or not name.endswith(".safetensors"):
             raise VerificationError(f"The base model's {INDEX} names {str(name)[:80]!r} as a file of weights")
-    return sorted(name for name in names if name is not None)
+    return sorted({name for name in names if isinstance(name, str)})
 
 
 def _refuse_programs(directory: Path) -> None:

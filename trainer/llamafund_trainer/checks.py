@@ -17,9 +17,10 @@ from llamafund_chain.checks import Check, CheckContext, CheckResult
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest, WeightsManifest
 from llamafund_chain.text import from_millionths
-from llamafund_trainer.base import fetch_base
+from llamafund_trainer.base import CONFIG, TOKENIZER, TOKENIZER_CONFIG, TOKENIZER_FILES, Base, fetch_base
 from llamafund_trainer.environment import INFORMATIVE, pinned_variables
 from llamafund_trainer.evaluation import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
+from llamafund_trainer.export import EXPORTED
 from llamafund_trainer.initial import initial_tensors, parameter_count
 from llamafund_trainer.inputs import fetch_inputs, fetch_recipe, walk_run
 from llamafund_trainer.lora import ADAPTER, changed_by
@@ -32,6 +33,7 @@ from llamafund_trainer.shards import WEIGHTS, fetch_joined
 from llamafund_trainer.starting import make_start
 from llamafund_trainer.state import schedule_problem
 from llamafund_trainer.tensors import compare_files, compare_with, count_elements
+from llamafund_trainer.tokenizer import END_OF_TEXT
 from llamafund_trainer.weights import fetch_weights
 
 if TYPE_CHECKING:
@@ -42,8 +44,21 @@ _RUNS_CODE = frozenset({".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".p
 _MAX_CONFIG_BYTES = 1024 * 1024
 _PROMPT = "The"
 
+_SETTINGS_OF_TOKENIZER = {
+    "backend": "tokenizers",
+    "bos_token": END_OF_TEXT,
+    "clean_up_tokenization_spaces": False,
+    "eos_token": END_OF_TEXT,
+    "pad_token": END_OF_TEXT,
+    "tokenizer_class": "TokenizersBackend",
+}
+"""What `tokenizer_config.json` says about a tokenizer that was trained, besides the length of a text."""
+
 _NOT_THE_MODELS = frozenset({"architectures", "transformers_version", "use_cache"})
 """Keys of a configuration that whoever saves a model sets, and that do not change what it computes."""
+
+_DEFAULTS = {"pretraining_tp": 1}
+"""What transformers writes into a configuration though nobody set it."""
 
 NOT_PINNED = frozenset(
     {"cpu_capability", "machine", "numpy", "processor", "python", "system", "torch", "torch_build", "transformers"}
@@ -290,8 +305,9 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
     recipe_file = fetch_recipe(context.store, checkpoint.recipe)
     recipe = recipe_file.recipe
     base = None if recipe.base is None else fetch_base(context.store, recipe.base, original / "base")
-    for manifest, place in ((evidence, published), (checkpoint, original)):
-        fetch_tree(context.store, manifest, place, ["config.json", "tokenizer.json"])
+    named = {entry.path for entry in evidence.files}
+    fetch_tree(context.store, evidence, published, sorted(named & {CONFIG, *TOKENIZER_FILES}))
+    fetch_tree(context.store, checkpoint, original, [CONFIG, TOKENIZER])
     facts: dict[str, JsonValue] = {"checkpoint": checkpoint.sha256}
     difference = compare_files(
         fetch_weights(context.store, evidence, recipe, base, published),
@@ -305,7 +321,7 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
         yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
         return
     if base is None:
-        expected, parameters = config_values(recipe), parameter_count(recipe)
+        expected, parameters = {**config_values(recipe), "model_type": "llama"}, parameter_count(recipe)
     else:
         made = make_start(recipe_file, base, checkpoint.seed, original, weights=False)
         read = read_json(made / "config.json", _MAX_CONFIG_BYTES)
@@ -314,6 +330,8 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
     problem = _config_problem(published / "config.json", original / "config.json", expected)
     if problem is None and _json(published / "tokenizer.json") != _json(original / "tokenizer.json"):
         problem = "The published tokenizer.json is not the last checkpoint's"
+    if problem is None:
+        problem = _tokenizer_settings_problem(published, recipe) if base is None else _sidecar_problem(published, base)
     if problem is None and evidence.parameters != parameters:
         problem = f"The manifest counts {evidence.parameters} parameters; the model has {parameters}"
     if problem is not None:
@@ -334,10 +352,19 @@ def loads_in_transformers(context: CheckContext) -> Iterator[CheckResult]:
         detail = f"{odd[0]!r} is among the published files: loading such a file can run its author's program"
         yield CheckResult(name, "fail", detail)
         return
+    recipe = fetch_recipe(context.store, evidence.recipe).recipe
+    known = EXPORTED if recipe.base is None else EXPORTED | set(TOKENIZER_FILES)
+    unknown = [entry.path for entry in evidence.files if entry.path not in known]
+    if unknown:
+        detail = (
+            f"{unknown[0]!r} is among the published files: libraries may take it for a part of the model, and nothing "
+            "compares it with the training"
+        )
+        yield CheckResult(name, "fail", detail)
+        return
     workdir = _workdir(context, name)
     fetch_tree(context.store, evidence, workdir)
     context.progress("Loading the model with transformers")
-    recipe = fetch_recipe(context.store, evidence.recipe).recipe
     loaded = load_published(workdir, recipe, _PROMPT)
     facts: dict[str, JsonValue] = {"model_class": loaded.model_class, "text": loaded.text}
     if loaded.parameters != evidence.parameters:
@@ -421,7 +448,28 @@ def _config_problem(published: Path, original: Path, expected: dict[str, object]
         if config.get(key) != value:
             return f"The published config.json says {key} {config.get(key)!r}; the recipe's model has {value!r}"
     ignored = {"transformers_version"}
+    known = {**_DEFAULTS, **expected}
+    added = sorted(key for key in set(config) - _NOT_THE_MODELS if key not in known or config[key] != known[key])
+    if added:
+        return f"The published config.json says {added[0]} {str(config[added[0]])[:80]!r}; the recipe's model does not"
     for key in sorted({*config, *before} - ignored):
         if config.get(key) != before.get(key):
             return f"The published config.json differs from the last checkpoint's in {key}"
+    return None
+
+
+def _tokenizer_settings_problem(published: Path, recipe: Recipe) -> str | None:
+    """Whether the settings beside a trained tokenizer could make it cut texts otherwise."""
+    expected = {**_SETTINGS_OF_TOKENIZER, "model_max_length": recipe.data.context_length}
+    if read_json(published / TOKENIZER_CONFIG, _MAX_CONFIG_BYTES) != expected:
+        return f"The published {TOKENIZER_CONFIG} is not what the trainer writes"
+    return None
+
+
+def _sidecar_problem(published: Path, base: Base) -> str | None:
+    """Whether the tokenizer's files are the base model's, byte for byte."""
+    for name in TOKENIZER_FILES:
+        ours, theirs = published / name, base.directory / name
+        if ours.exists() != theirs.exists() or (ours.exists() and ours.read_bytes() != theirs.read_bytes()):
+            return f"The published {name} is not the base model's"
     return None

@@ -49,7 +49,7 @@ def base_config(base: Base) -> PreTrainedConfig:
     try:
         config = auto.from_pretrained(base.directory, local_files_only=True, trust_remote_code=False)
         sizes = {name: getattr(config, name, 1) for name in _SIZES}
-        layers = config.num_hidden_layers
+        layers = config.get_text_config().num_hidden_layers
     except Exception as error:
         raise _unusable("config.json", error) from error
     wrong = [name for name, value in sizes.items() if not isinstance(value, int) or not 0 < value <= _MAX_SIZE]
@@ -113,6 +113,8 @@ def empty_base(base: Base, *, on_meta: bool = False) -> PreTrainedModel:
 
     auto: Any = AutoModelForCausalLM
     config = base_config(base)
+    if not on_meta:
+        _refuse_oversized(base)
     with torch.device("meta") if on_meta else nullcontext():
         try:
             model = auto.from_config(
@@ -159,7 +161,8 @@ def write_config(base: Base, directory: Path) -> None:
 
 def _refuse_oversized(base: Base) -> None:
     """A configuration that asks for far more than the weights hold would only fill the memory."""
-    wanted = sum(tensor.numel() for tensor in empty_base(base, on_meta=True).state_dict().values())
+    shape = empty_base(base, on_meta=True)
+    wanted = sum(tensor.numel() for tensors in (shape.parameters(), shape.buffers()) for tensor in tensors)
     held = sum(math.prod(entry.shape) for entry in base.tensors.values())
     # Of tied weights the files hold one.
     if wanted > 2 * held:

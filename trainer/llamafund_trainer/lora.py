@@ -151,7 +151,7 @@ def _pairs(
     pairs: dict[str, tuple[TensorEntry, TensorEntry]] = {}
     for module in sorted(modules):
         down, up, weight = found[_PREFIX + module + _DOWN], found[_PREFIX + module + _UP], base.get(f"{module}.weight")
-        if weight is None or len(weight.shape) != 2:
+        if weight is None or len(weight.shape) != 2 or 0 in weight.shape:
             raise VerificationError(f"{adapter.name} adapts {module!r}", "The base model has no such linear layer")
         outputs, inputs = weight.shape
         if (down.shape, up.shape) != ((lora.rank, inputs), (outputs, lora.rank)) or {down.dtype, up.dtype} != {"F32"}:

@@ -17,7 +17,7 @@ from llamafund_chain.manifests import MAX_MANIFEST_BYTES, CheckpointManifest, We
 from llamafund_trainer.base import fetch_base
 from llamafund_trainer.inputs import fetch_recipe
 from llamafund_trainer.lora import ADAPTER, merge_files
-from llamafund_trainer.shards import WEIGHTS, fetch_joined, in_shards, weight_files, whole_weights
+from llamafund_trainer.shards import WEIGHTS, fetch_joined, holds_weights, in_shards, weight_files, whole_weights
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -122,6 +122,7 @@ def fetch_weights(
 def _fetched(name: str, sha256: str, store: Store, workdir: Path) -> OpenWeights:
     manifest = fetch_manifest(store, sha256, _kind(store.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)))
     directory = workdir / f"weights-{sha256[:16]}"
+    _refuse_two_kinds(manifest)
     if weight_files([entry.path for entry in manifest.files]) != (WEIGHTS,):
         return OpenWeights(name, (fetch_joined(store, manifest, directory),), manifest)
     paths = [entry.path for entry in manifest.files if entry.path.endswith(SUFFIX) and "/" not in entry.path]
@@ -133,6 +134,14 @@ def _fetched(name: str, sha256: str, store: Store, workdir: Path) -> OpenWeights
         return OpenWeights(name, (fetch_weights(store, manifest, recipe, base, directory),), manifest)
     fetch_tree(store, manifest, directory, paths)
     return OpenWeights(name, tuple(directory / path for path in sorted(paths)), manifest)
+
+
+def _refuse_two_kinds(manifest: CheckpointManifest | WeightsManifest) -> None:
+    names = [entry.path for entry in manifest.files]
+    if ADAPTER in names and any(map(holds_weights, names)):
+        raise VerificationError(
+            f"Manifest {manifest.sha256} names both {ADAPTER} and whole weights", "Nobody can tell which of them count"
+        )
 
 
 def _adapter_recipe(

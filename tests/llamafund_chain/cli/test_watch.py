@@ -21,10 +21,13 @@ YEAR = 365 * DAY
 
 
 @pytest.fixture(autouse=True)
-def _money(devnet) -> None:
-    """The guard can pay for its answers."""
+def _money_and_time(devnet) -> None:
+    """The guard can pay for its answers, and the chain, which is put back after each test, shows today's time."""
     from eth_account import Account
 
+    behind = int(time.time()) - devnet.connection.block().timestamp
+    if behind > 0:
+        devnet.advance(behind)
     devnet.fund(Account.from_key((31).to_bytes(32, "big")).address, ETHER)
 
 
