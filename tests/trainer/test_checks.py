@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import load, save
 
 from llamafund_chain.checks import CheckContext, CheckResult, check_name, discover
@@ -147,6 +148,53 @@ def test_fraud_a_file_that_runs_code_when_loaded(lab: object, context: MakeConte
     result = only(loads_in_transformers(context(forged)))
     assert result.status == "fail"
     assert "pytorch_model.bin" in result.detail
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"transformers_weights": "other.safetensors"}, {"rope_scaling": {"factor": 2}}, {"model_type": "mistral"}],
+)
+def test_fraud_a_configuration_that_the_checkpoint_has_too(
+    lab: object, context: MakeContext, tmp_path: Path, change: dict[str, object]
+) -> None:
+    config = json.dumps({**json.loads(lab.file(lab.weights, "config.json")), **change}).encode()
+    checkpoint = lab.forge(lab.run[-1], tmp_path / "checkpoint", {"config.json": config})
+    forged = lab.forge(lab.weights, tmp_path / "weights", {"config.json": config}, parent=checkpoint.sha256)
+    result = only(weights_equal_checkpoint(context(forged)))
+    assert result.status == "fail"
+    assert next(iter(change)) in result.detail
+
+
+def test_fraud_tokenizer_settings_that_cut_texts_otherwise(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    settings = json.loads(lab.file(lab.weights, "tokenizer_config.json"))
+    settings["added_tokens_decoder"] = {"5": {"content": "the", "special": False}}
+    changed = {"tokenizer_config.json": json.dumps(settings).encode()}
+    checkpoint = lab.forge(lab.run[-1], tmp_path / "checkpoint", changed)
+    forged = lab.forge(lab.weights, tmp_path / "weights", changed, parent=checkpoint.sha256)
+    result = only(weights_equal_checkpoint(context(forged)))
+    assert result.status == "fail"
+    assert "tokenizer_config.json" in result.detail
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "adapter_model.safetensors",
+        "other.safetensors",
+        "model.safetensors.index.json",
+        "model/x",
+        "chat_template.jinja",
+    ],
+)
+def test_fraud_files_beside_the_weights_that_libraries_would_load(
+    lab: object, context: MakeContext, tmp_path: Path, name: str
+) -> None:
+    # The folder is made first, since forging only writes files.
+    (tmp_path / lab.weights.sha256[:12] / name).parent.mkdir(parents=True)
+    forged = lab.forge(lab.weights, tmp_path, {name: b"{}"})
+    result = only(loads_in_transformers(context(forged)))
+    assert result.status == "fail"
+    assert name in result.detail
 
 
 def test_weights_that_transformers_cannot_load_are_said_to_be_so(
