@@ -102,7 +102,7 @@ def test_what_is_no_model_is_refused_before_it_is_opened(
         fetched(folder, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../outside.safetensors", "weights.bin", 3, "missing.safetensors"])
+@pytest.mark.parametrize("name", ["../outside.safetensors", "weights.bin", 3, ["a.safetensors"], "missing.safetensors"])
 def test_an_index_leads_nowhere_else(folder: Path, tmp_path: Path, name: object) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": name}}))
@@ -145,6 +145,14 @@ def test_weights_that_are_left_over_are_refused(folder: Path, tmp_path: Path) ->
     tensors = load_file(folder / "model.safetensors")
     save_file({**tensors, "model.extra.weight": torch.zeros(3)}, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(VerificationError, match=r"unexpected keys.*extra"):
+        load_base(fetched(folder, tmp_path))
+
+
+def test_a_tied_tensor_that_the_files_hold_too_is_refused(folder: Path, tmp_path: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"] + 1
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(VerificationError, match=r"ties 'lm_head\.weight'"):
         load_base(fetched(folder, tmp_path))
 
 

@@ -165,6 +165,14 @@ def test_fraud_a_configuration_that_the_checkpoint_has_too(
     assert next(iter(change)) in result.detail
 
 
+def test_fraud_a_configuration_that_asks_for_all_memory(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    config = {**json.loads(lab.file(lab.weights, "config.json")), "vocab_size": 2**40}
+    forged = lab.forge(lab.weights, tmp_path, {"config.json": json.dumps(config).encode()})
+    result = only(loads_in_transformers(context(forged)))
+    assert result.status == "fail"
+    assert "vocab_size" in result.detail
+
+
 def test_fraud_tokenizer_settings_that_cut_texts_otherwise(lab: object, context: MakeContext, tmp_path: Path) -> None:
     settings = json.loads(lab.file(lab.weights, "tokenizer_config.json"))
     settings["added_tokens_decoder"] = {"5": {"content": "the", "special": False}}

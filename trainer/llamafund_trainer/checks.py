@@ -321,7 +321,7 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
         yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
         return
     if base is None:
-        expected, parameters = {**config_values(recipe), "model_type": "llama"}, parameter_count(recipe)
+        expected, parameters = _config_of(recipe), parameter_count(recipe)
     else:
         made = make_start(recipe_file, base, checkpoint.seed, original, weights=False)
         read = read_json(made / "config.json", _MAX_CONFIG_BYTES)
@@ -364,6 +364,12 @@ def loads_in_transformers(context: CheckContext) -> Iterator[CheckResult]:
         return
     workdir = _workdir(context, name)
     fetch_tree(context.store, evidence, workdir)
+    if recipe.base is None:
+        # Before transformers builds what it asks for, however large.
+        problem = _config_problem(workdir / CONFIG, workdir / CONFIG, _config_of(recipe))
+        if problem is not None:
+            yield CheckResult(name, "fail", problem)
+            return
     context.progress("Loading the model with transformers")
     loaded = load_published(workdir, recipe, _PROMPT)
     facts: dict[str, JsonValue] = {"model_class": loaded.model_class, "text": loaded.text}
@@ -438,6 +444,11 @@ def _workdir(context: CheckContext, name: str) -> Path:
 
 def _json(path: Path) -> object:
     return read_json(path, 64 * _MAX_CONFIG_BYTES)
+
+
+def _config_of(recipe: Recipe) -> dict[str, object]:
+    """What the configuration of a new model says."""
+    return {**config_values(recipe), "model_type": "llama"}
 
 
 def _config_problem(published: Path, original: Path, expected: dict[str, object]) -> str | None:

@@ -74,6 +74,7 @@ def load_base(base: Base) -> PreTrainedModel:
 
     config = base_config(base)
     _refuse_oversized(base)
+    _refuse_doubled(base)
     auto: Any = AutoModelForCausalLM
     try:
         model, found = auto.from_pretrained(
@@ -168,6 +169,18 @@ def _refuse_oversized(base: Base) -> None:
     if wanted > 2 * held:
         raise VerificationError(
             f"The base model's configuration asks for {wanted} weights", f"Its files hold {held}", "Do not use it"
+        )
+
+
+def _refuse_doubled(base: Base) -> None:
+    """Transformers unties what the configuration ties where the files hold both, and the result could not be read."""
+    tied = getattr(empty_base(base, on_meta=True), "all_tied_weights_keys", None) or ()
+    doubled = sorted(set(tied) & set(base.tensors))
+    if doubled:
+        raise VerificationError(
+            f"The base model's configuration ties {doubled[0]!r} to another tensor",
+            "Its files hold both",
+            "Load and save it once with transformers, and publish the result",
         )
 
 
