@@ -55,6 +55,21 @@ def test_another_runs_weights_are_different_and_the_tensor_is_named(lab: object,
     assert float(ran.json["not_same"][0]["largest_difference"]) > 0
 
 
+def test_an_adapter_beside_whole_weights_is_refused(lab: object, llamafund: Llamafund, tmp_path: Path) -> None:
+    forged = lab.forge(lab.run[-1], tmp_path, {"adapter_model.safetensors": lab.file(lab.weights, "model.safetensors")})
+    ran = llamafund("compare-weights", forged.sha256, lab.exported, "--store", lab.store.location)
+    ran.refused(ExitCode.VERIFICATION_FAILED, "both adapter_model.safetensors and whole weights")
+
+
+def test_a_type_that_numpy_lacks_is_a_difference_from_what_was_expected(tmp_path: Path) -> None:
+    import torch
+
+    path = torch_written(tmp_path / "w.safetensors", {"w": torch.zeros(4, dtype=torch.float8_e4m3fn)})
+    found = tensors.compare_with(path, {"w": np.zeros(4, np.float32)})
+    assert found is not None
+    assert (found.tensors, found.amount) == (("w",), np.inf)
+
+
 def test_one_changed_bit_is_found(lab: object, llamafund: Llamafund, tmp_path: Path) -> None:
     values = {name: each.copy() for name, each in load(lab.file(lab.weights, "model.safetensors")).items()}
     name = max(values)

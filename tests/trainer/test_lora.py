@@ -102,3 +102,13 @@ def test_an_adapter_of_another_model_or_recipe_is_refused(
     with pytest.raises(VerificationError, match=f"(?i){words}"):
         merge_files(read_entries([base]), path, LoraSection(rank=4), tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
+
+
+def test_a_layer_of_no_size_is_refused(tmp_path: Path) -> None:
+    empty = np.zeros((0, 7), np.float32)
+    save_file({"layer.q.weight": empty}, tmp_path / "base.safetensors")
+    pair = {f"{PREFIX}.lora_A.weight": np.zeros((4, 7), np.float32), f"{PREFIX}.lora_B.weight": empty[:, :4]}
+    save_file(pair, tmp_path / "adapter_model.safetensors")
+    base = read_entries([tmp_path / "base.safetensors"])
+    with pytest.raises(VerificationError, match="no such linear layer"):
+        merge_files(base, tmp_path / "adapter_model.safetensors", LoraSection(rank=4), tmp_path / "merged")
