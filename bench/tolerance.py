@@ -19,6 +19,13 @@ from bench.harness import Row
 from llamafund_chain.dataset import build_dataset
 from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
 from llamafund_chain.store import LocalStore
+from llamafund_trainer.closeness import (
+    CALIBRATION_FACTOR,
+    optimizer_changes,
+    optimizer_entries,
+    optimizer_gap,
+    optimizer_spread,
+)
 from llamafund_trainer.inputs import fetch_inputs
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
 from llamafund_trainer.repeating import (
@@ -27,9 +34,10 @@ from llamafund_trainer.repeating import (
     fetch_trained_weights,
     repeat_everywhere,
     repeat_once,
+    trained_weights,
     with_recipe,
 )
-from llamafund_trainer.replay import CALIBRATION_FACTOR, segments_of
+from llamafund_trainer.replay import segments_of
 from llamafund_trainer.run import RunRecord, train_run
 from llamafund_trainer.shards import WEIGHTS
 from llamafund_trainer.tensors import largest_change
@@ -63,7 +71,8 @@ def run() -> Iterator[Row]:
 
     Yields:
         For each pair of instruction sets, the largest difference of a weight in millionths of the largest change of
-        one over the segment. Its bound is the tolerance found by an auditor who has all sets but the recorded one.
+        one over the segment, and that of an optimizer's number in millionths of the change of its tensor. The bound
+        is the tolerance found by an auditor who has all sets but the recorded one.
         For two threads the bound is 0: with a pinned instruction set they give the same.
 
     Raises:
@@ -96,15 +105,25 @@ def _rows(store: LocalStore, dataset: str, values: dict[str, Any], place: Path) 
         before, after = (fetch_trained_weights(store, recipe.recipe, end, place) for end in ends)
         unit = 1e6 / largest_change(before, after)
         ways = repeat_everywhere(store, inputs, segment, place)
-        spread = {frozenset(pair): largest_change(*(ways[each] for each in pair)) for pair in combinations(ways, 2)}
+        weights = {name: trained_weights(recipe.recipe, outcome) for name, outcome in ways.items()}
+        spread = {frozenset(pair): largest_change(*(weights[each] for each in pair)) for pair in combinations(ways, 2)}
         for recorded, here in permutations(ways, 2):
             others = frozenset(ways) - {recorded}
             found, bound = spread[frozenset((recorded, here))] * unit, CALIBRATION_FACTOR * spread[others] * unit
             yield segment, Row(f"recorded {recorded}, repeated {here}", found, UNIT, bound=bound)
+        start = fetch_start(store, recipe.recipe, segment, place)
+        begun = {} if start is None else optimizer_entries(recipe.recipe, first, start)
+        optimizers = {name: optimizer_entries(recipe.recipe, last, outcome) for name, outcome in ways.items()}
+        for recorded, here in permutations(ways, 2):
+            changes = optimizer_changes(begun, optimizers[here])
+            gap = optimizer_gap(optimizers[recorded], optimizers[here], changes)
+            rest = [optimizers[name] for name in ways if name != recorded]
+            found = 0.0 if gap is None else gap.amount * 1e6
+            bound = CALIBRATION_FACTOR * optimizer_spread(rest, changes) * 1e6
+            yield segment, Row(f"the optimizer's, recorded {recorded}, repeated {here}", found, UNIT, bound=bound)
         threads = place / f"threads-{first}"
         threads.mkdir()
         changed = with_recipe(inputs, threads, determinism={"threads": 2})
-        start = fetch_start(store, recipe.recipe, segment, place)
         outcome = repeat_once(changed, SEED, first, last, start, threads / "repeated") / WEIGHTS
         yield segment, Row("1 and 2 threads", largest_change(after, outcome) * unit, UNIT, bound=0.0)
 

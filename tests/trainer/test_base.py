@@ -128,6 +128,10 @@ def test_a_manifest_of_something_else_is_refused(lab: object, tmp_path: Path) ->
         ({"vocab_size": 2**24}, "asks for .* weights"),
         ({"hidden_act": "os.system"}, "cannot use the base model's"),
         ({"num_hidden_layers": 2}, "not those of its architecture"),
+        ({"vision_config": {"num_hidden_layers": 10**9}}, "num_hidden_layers is 1000000000"),
+        ({"attention_types": [[["global"], 10**9]]}, "attention_types is 1000000000"),
+        ({"depths": [2, 2, 10**6]}, "depths is 1000000"),
+        ({"rope_parameters": json.loads('{"a": ' * 20 + "1" + "}" * 20)}, "nested more than 16 deep"),
         ({"tie_word_embeddings": False}, "not those of its architecture"),
         ({"intermediate_size": 80}, "cannot use|not those of its architecture"),
     ],
@@ -139,6 +143,31 @@ def test_a_configuration_that_does_not_fit_is_refused(
     base = fetched(folder, tmp_path)
     with pytest.raises(VerificationError, match=words):
         load_base(base)
+
+
+def test_parts_of_a_model_that_no_file_holds_count_as_well(folder: Path, tmp_path: Path) -> None:
+    """This architecture has a square of the longest text for each layer, and no weights for it."""
+    config = AutoConfig.for_model(
+        "gpt_neo",
+        vocab_size=300,
+        hidden_size=32,
+        num_layers=1,
+        num_heads=2,
+        attention_types=[[["global"], 1]],
+        max_position_embeddings=32,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    assert load_base(fetched(folder, tmp_path / "honest")).config.model_type == "gpt_neo"
+    edit(folder, "config.json", max_position_embeddings=2**20)
+    with pytest.raises(VerificationError, match=r"asks for 1099\d+ weights"):
+        load_base(fetched(folder, tmp_path / "endless"))
+
+
+def test_a_rotation_as_slow_as_one_likes_is_no_size(folder: Path, tmp_path: Path) -> None:
+    edit(folder, "config.json", rope_parameters={"rope_type": "default", "rope_theta": 10**9})
+    assert base_config(fetched(folder, tmp_path)).rope_parameters["rope_theta"] == 10**9
 
 
 def test_weights_that_are_left_over_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from llamafund_chain.checks import CheckContext, CheckResult, check_name, discover
+from llamafund_chain.checks import CheckContext, CheckResult, check_name, discover, run_checks
 from llamafund_trainer.checks import (
     CHECKS,
     initial_weights_from_seed,
@@ -166,11 +166,11 @@ def test_fraud_a_configuration_that_the_checkpoint_has_too(
 
 
 def test_fraud_a_configuration_that_asks_for_all_memory(lab: object, context: MakeContext, tmp_path: Path) -> None:
-    config = {**json.loads(lab.file(lab.weights, "config.json")), "vocab_size": 2**40}
+    config = {**json.loads(lab.file(lab.weights, "config.json")), "vocab_size": 2**24}
     forged = lab.forge(lab.weights, tmp_path, {"config.json": json.dumps(config).encode()})
-    result = only(loads_in_transformers(context(forged)))
+    result = only(run_checks(context(forged), (loads_in_transformers,)))
     assert result.status == "fail"
-    assert "vocab_size" in result.detail
+    assert "asks for" in result.detail
 
 
 def test_fraud_tokenizer_settings_that_cut_texts_otherwise(lab: object, context: MakeContext, tmp_path: Path) -> None:
@@ -182,6 +182,19 @@ def test_fraud_tokenizer_settings_that_cut_texts_otherwise(lab: object, context:
     result = only(weights_equal_checkpoint(context(forged)))
     assert result.status == "fail"
     assert "tokenizer_config.json" in result.detail
+
+
+@pytest.mark.parametrize("change", [{"suppress_tokens": [5]}, {"eos_token_id": 7}])
+def test_fraud_settings_that_spoil_what_the_model_writes(
+    lab: object, context: MakeContext, tmp_path: Path, change: dict[str, object]
+) -> None:
+    settings = {**json.loads(lab.file(lab.weights, "generation_config.json")), **change}
+    changed = {"generation_config.json": json.dumps(settings).encode()}
+    checkpoint = lab.forge(lab.run[-1], tmp_path / "checkpoint", changed)
+    forged = lab.forge(lab.weights, tmp_path / "weights", changed, parent=checkpoint.sha256)
+    result = only(weights_equal_checkpoint(context(forged)))
+    assert result.status == "fail"
+    assert f"generation_config.json says {next(iter(change))}" in result.detail
 
 
 @pytest.mark.parametrize(
@@ -209,8 +222,6 @@ def test_weights_that_transformers_cannot_load_are_said_to_be_so(
     lab: object, context: MakeContext, tmp_path: Path
 ) -> None:
     forged = lab.forge(lab.weights, tmp_path, {"model.safetensors": b"no tensors"})
-    from llamafund_chain.checks import run_checks
-
     results = run_checks(context(forged), (loads_in_transformers, weights_equal_checkpoint))
     assert [result.status for result in results] == ["fail", "fail"]
     assert "safetensors" in results[1].detail

@@ -17,7 +17,7 @@ from llamafund_chain.evidence import fetch_tree, publish_tree
 from llamafund_chain.manifests import EvidenceManifest
 from llamafund_chain.store import LocalStore
 from llamafund_trainer.bisection import bisect, finer_checkpoints
-from llamafund_trainer.checks import CHECKS
+from llamafund_trainer.checks import CHECKS, weights_equal_checkpoint
 from llamafund_trainer.inputs import fetch_inputs
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
 from llamafund_trainer.repeating import repeat_once, with_recipe
@@ -195,6 +195,18 @@ def test_honest_evidence_passes_every_check(tuned: dict[str, object], kind: str,
         ("weights-equal-checkpoint", "pass"),
         ("loads-in-transformers", "pass"),
     ]
+
+
+@both
+def test_settings_that_spoil_what_a_fine_tuned_model_writes_are_caught(
+    lab: object, tuned: dict[str, object], kind: str, tuned_context: MakeContext, tmp_path: Path
+) -> None:
+    honest = tuned[kind].weights
+    settings = {**json.loads(lab.file(honest, "generation_config.json")), "suppress_tokens": [5]}
+    forged = lab.forge(honest, tmp_path, {"generation_config.json": json.dumps(settings).encode()})
+    (result,) = weights_equal_checkpoint(tuned_context(kind, forged))
+    assert result.status == "fail"
+    assert "suppress_tokens" in result.detail
 
 
 def test_bisection_finds_the_step_at_which_an_adapter_went_wrong(

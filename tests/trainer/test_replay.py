@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 from llamafund_chain.errors import ExitCode, VerificationError
 from llamafund_chain.hashing import hash_file
 from llamafund_chain.manifests import CheckpointManifest, StepRange
+from llamafund_trainer.closeness import Gap
 from llamafund_trainer.effort import planned_effort, timed_effort
 from llamafund_trainer.environment import differing_settings
 from llamafund_trainer.initial import parameter_count
@@ -36,7 +37,6 @@ from llamafund_trainer.replay import (
     segments_of,
     weight_jumps,
 )
-from llamafund_trainer.tensors import Difference
 
 
 def empty_run(count: int) -> tuple[Segment, ...]:
@@ -79,28 +79,33 @@ def test_the_chance_to_catch_a_cheat_counts_random_picks_only() -> None:
 
 
 def result(
-    settings: dict[str, tuple[str, str]], amount: float, repeated: str = "bb", tolerance: float | None = 1e-6
+    settings: dict[str, tuple[str, str]],
+    amount: float,
+    repeated: str = "bb",
+    tolerance: float | None = 1e-6,
+    **more: object,
 ) -> SegmentResult:
     return SegmentResult(
         pick=Pick(empty_run(1)[0], "random"),
         compared=(FileComparison(10, "model.safetensors", "aa", repeated),),
         settings=settings,
-        difference=Difference(("w",), "w", amount),
         seconds=1.0,
-        moved=1e-3,
-        tolerance=tolerance,
+        weights=Gap("w", amount, 1e-3, tolerance),
+        **more,  # type: ignore[arg-type]
     )
 
 
+ELSEWHERE = {"threads": ("1", "2")}
+
+
 def test_other_bytes_are_never_called_the_same() -> None:
-    elsewhere = {"threads": ("1", "2")}
     assert result({}, 1e-9).verdict == "different"
-    assert result(elsewhere, 1e-6).verdict == "close"
-    assert result(elsewhere, 1.1e-6).verdict == "different"
-    assert result(elsewhere, 1e-9, tolerance=None).verdict == "different"
-    assert result(elsewhere, float("nan")).verdict == "different"
-    assert result(elsewhere, 0.0, repeated="aa").verdict == "same"
-    said = result(elsewhere, 1e-9).describe()
+    assert result(ELSEWHERE, 1e-6).verdict == "close"
+    assert result(ELSEWHERE, 1.1e-6).verdict == "different"
+    assert result(ELSEWHERE, 1e-9, tolerance=None).verdict == "different"
+    assert result(ELSEWHERE, float("nan")).verdict == "different"
+    assert result(ELSEWHERE, 0.0, repeated="aa").verdict == "same"
+    said = result(ELSEWHERE, 1e-9).describe()
     assert "other bytes" in said
     assert "threads ('1' then, '2' now)" in said
     assert "honest repetitions explain differences up to 1e-06" in said
@@ -109,16 +114,48 @@ def test_other_bytes_are_never_called_the_same() -> None:
 
 
 def test_no_environment_explains_other_initial_weights() -> None:
-    found = result({"threads": ("1", "2")}, 1e-9)
+    found = result(ELSEWHERE, 1e-9)
     start = FileComparison(0, "model.safetensors", "cc", "dd")
     assert replace(found, compared=(start, *found.compared)).verdict == "different"
 
 
 def test_a_tolerance_as_large_as_the_training_itself_shows_nothing() -> None:
-    elsewhere = {"threads": ("1", "2")}
-    assert result(elsewhere, 1e-6, tolerance=0.99e-4).verdict == "close"
-    assert result(elsewhere, 1e-6, tolerance=1e-4).verdict == "unclear"
-    assert "shows nothing" in result(elsewhere, 1e-6, tolerance=1e-4).describe()
+    assert result(ELSEWHERE, 1e-6, tolerance=0.99e-4).verdict == "close"
+    assert result(ELSEWHERE, 1e-6, tolerance=1e-4).verdict == "unclear"
+    assert "shows nothing" in result(ELSEWHERE, 1e-6, tolerance=1e-4).describe()
+
+
+@pytest.mark.parametrize(
+    ("amount", "tolerance", "verdict"),
+    [
+        (1e-4, 1e-4, "close"),
+        (1.1e-4, 1e-4, "different"),
+        (1e-4, 0.1, "unclear"),
+        (float("nan"), 1e-4, "different"),
+        (float("inf"), 1e-4, "different"),
+        (1e-4, float("nan"), "different"),
+        (1e-4, None, "different"),
+    ],
+)
+def test_close_weights_vouch_for_no_optimizer(amount: float, tolerance: float | None, verdict: str) -> None:
+    found = result(ELSEWHERE, 1e-9, optimizer=Gap("3.exp_avg", amount, 1.0, tolerance))
+    assert found.verdict == verdict
+    assert "the optimizer's 3.exp_avg differs by" in found.describe()
+    assert found.gap_facts()["optimizer_difference"] == str(amount)
+
+
+def test_other_random_numbers_are_explained_by_other_libraries_at_most_and_never_close() -> None:
+    assert result(ELSEWHERE, 1e-9, random_differs=True).verdict == "different"
+    found = result({**ELSEWHERE, "torch": ("2.12", "2.13")}, 1e-9, random_differs=True)
+    assert found.verdict == "unclear"
+    assert "random state holds other numbers" in found.describe()
+
+
+def test_the_worst_of_weights_and_optimizer_counts() -> None:
+    unclear, wrong = Gap("0.exp_avg", 1e-4, 1.0, 0.1), Gap("0.exp_avg", 1e-4, 1.0, 1e-5)
+    assert result(ELSEWHERE, 1e-9, optimizer=unclear).verdict == "unclear"
+    assert result(ELSEWHERE, 1e-9, tolerance=1e-4, optimizer=wrong).verdict == "different"
+    assert result(ELSEWHERE, 1.0, optimizer=unclear).verdict == "different"
 
 
 def test_a_setting_that_was_not_recorded_counts_as_different() -> None:
@@ -186,12 +223,121 @@ def test_what_another_environment_explains_is_close_and_no_success(
     assert float(segment["tolerance"]) < 0.1 * float(segment["largest_change"])
 
 
+OTHER_PROCESSOR = {"processor": "another one"}
+
+
+def excused(lab: object, scratch: Path, files: dict[str, bytes], **environment: str) -> tuple[CheckpointManifest, ...]:
+    """The honest run with other files after step 20, said to come from another environment; its weights are honest."""
+    changed = lab.forge(lab.run[2], scratch / "excused", files, environment={**lab.run[2].environment, **environment})
+    return lab.relink([*lab.run[:2], changed, *lab.run[3:]], scratch)
+
+
+def replayed(lab: object, chain: tuple[CheckpointManifest, ...], scratch: Path) -> SegmentResult:
+    (found,) = replay(
+        lab.store, fetch_inputs(lab.store, chain[-1], scratch), [Pick(segments_of(chain)[1], "asked for")], scratch
+    )
+    return found
+
+
+def other_optimizer(lab: object, change: Callable[[dict[str, object]], object]) -> bytes:
+    """The honest optimizer's file after step 20, written anew with something changed in it."""
+    import torch
+
+    state = torch.load(io.BytesIO(lab.file(lab.run[2], "optimizer.pt")), weights_only=True)
+    change(state)
+    target = io.BytesIO()
+    torch.save(state, target)
+    return target.getvalue()
+
+
+def turn_momentum(state: dict[str, object]) -> None:
+    for kept in state["state"].values():
+        kept["exp_avg"].neg_()
+
+
+def forget_rare_gradients(state: dict[str, object]) -> None:
+    """Only one small tensor's, so that the largest numbers of the optimizer are honest."""
+    smallest = min(state["state"].values(), key=lambda kept: float(kept["exp_avg_sq"].max()))
+    smallest["exp_avg_sq"].zero_()
+
+
+def count_fewer_steps(state: dict[str, object]) -> None:
+    state["state"][0]["step"] -= 1
+
+
+def share_one_count(state: dict[str, object]) -> None:
+    for kept in state["state"].values():
+        kept["step"] = state["state"][0]["step"]
+
+
+@pytest.mark.parametrize("change", [turn_momentum, forget_rare_gradients, count_fewer_steps])
+def test_a_forged_optimizer_is_found_behind_an_environment_that_excuses_it(
+    lab: object, tmp_path: Path, change: Callable[[dict[str, object]], object]
+) -> None:
+    chain = excused(lab, tmp_path, {"optimizer.pt": other_optimizer(lab, change)}, **OTHER_PROCESSOR)
+    found = replayed(lab, chain, tmp_path)
+    assert [file.path for file in found.differing] == ["optimizer.pt"]
+    assert found.verdict == "different"
+    assert found.optimizer.tolerance < 1e-2 < found.optimizer.amount
+
+
+def test_an_optimizer_whose_last_bits_another_environment_explains_is_close(lab: object, tmp_path: Path) -> None:
+    def nudge(state: dict[str, object]) -> None:
+        values = state["state"][1]["exp_avg"].view(-1).numpy()
+        values[np.abs(values).argmax()] *= np.float32(1 + 2**-22)
+
+    chain = excused(lab, tmp_path, {"optimizer.pt": other_optimizer(lab, nudge)}, **OTHER_PROCESSOR)
+    found = replayed(lab, chain, tmp_path)
+    assert [file.path for file in found.differing] == ["optimizer.pt"]
+    assert found.verdict == "close"
+    assert 0 < found.optimizer.amount <= found.optimizer.tolerance
+
+
+def test_counts_that_share_their_bytes_are_refused(lab: object, tmp_path: Path) -> None:
+    """Each is right, and torch would count all of them up for each parameter."""
+    chain = excused(lab, tmp_path, {"optimizer.pt": other_optimizer(lab, share_one_count)}, **OTHER_PROCESSOR)
+    with pytest.raises(VerificationError, match=r"optimizer\.pt cannot be read.*share their bytes"):
+        replayed(lab, chain, tmp_path)
+
+
+@pytest.mark.parametrize(("environment", "verdict"), [({}, "different"), ({"numpy": "1.0"}, "unclear")])
+def test_a_forged_random_state_is_found_behind_an_environment_that_excuses_it(
+    lab: object, tmp_path: Path, environment: dict[str, str], verdict: str
+) -> None:
+    files = {"rng_state.pth": lab.file(lab.other[2], "rng_state.pth")}
+    found = replayed(lab, excused(lab, tmp_path, files, **OTHER_PROCESSOR, **environment), tmp_path)
+    assert [file.path for file in found.differing] == ["rng_state.pth"]
+    assert (found.random_differs, found.verdict) == (True, verdict)
+
+
+def test_the_same_random_numbers_in_another_file_are_close(lab: object, tmp_path: Path) -> None:
+    import torch
+
+    state = torch.load(io.BytesIO(lab.file(lab.run[2], "rng_state.pth")), weights_only=False)
+    torch.save(dict(state), tmp_path / "another_name.pth")
+    files = {"rng_state.pth": (tmp_path / "another_name.pth").read_bytes()}
+    found = replayed(lab, excused(lab, tmp_path, files, **OTHER_PROCESSOR), tmp_path)
+    assert [file.path for file in found.differing] == ["rng_state.pth"]
+    assert (found.random_differs, found.verdict) == (False, "close")
+
+
+def test_settings_at_the_end_are_judged_behind_another_environment_too(lab: object, tmp_path: Path) -> None:
+    def decay(state: dict[str, object]) -> None:
+        state["param_groups"][0]["weight_decay"] = 0.5
+
+    chain = excused(lab, tmp_path, {"optimizer.pt": other_optimizer(lab, decay)}, **OTHER_PROCESSOR)
+    found = replayed(lab, chain, tmp_path)
+    assert found.verdict == "different"
+    assert "weight_decay 0.5" in found.problem
+
+
 def test_one_changed_bit_is_different_in_the_recorded_environment(lab: object, tmp_path: Path) -> None:
     chain = tampered(lab, tmp_path, dict(lab.run[2].environment))
     picks = [Pick(segments_of(chain)[1], "asked for")]
     (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
     assert found.verdict == "different"
-    assert found.tolerance is None
+    assert found.weights.tolerance is None
+    assert found.optimizer is None
     assert [file.path for file in found.differing] == ["model.safetensors"]
 
 

@@ -57,9 +57,11 @@ class Base:
 
     Attributes:
         directory: Where they lie; nothing else does.
+        name: What messages call it.
     """
 
     directory: Path
+    name: str = "The base model"
 
     @cached_property
     def config(self) -> dict[str, Any]:

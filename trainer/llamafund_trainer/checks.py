@@ -17,7 +17,15 @@ from llamafund_chain.checks import Check, CheckContext, CheckResult
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest, WeightsManifest
 from llamafund_chain.text import from_millionths
-from llamafund_trainer.base import CONFIG, TOKENIZER, TOKENIZER_CONFIG, TOKENIZER_FILES, Base, fetch_base
+from llamafund_trainer.base import (
+    CONFIG,
+    GENERATION_CONFIG,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    TOKENIZER_FILES,
+    Base,
+    fetch_base,
+)
 from llamafund_trainer.environment import INFORMATIVE, pinned_variables
 from llamafund_trainer.evaluation import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
 from llamafund_trainer.export import EXPORTED
@@ -31,9 +39,9 @@ from llamafund_trainer.replay import replay as replay_segments
 from llamafund_trainer.seeds import data_order_seed
 from llamafund_trainer.shards import WEIGHTS, fetch_joined
 from llamafund_trainer.starting import make_start
-from llamafund_trainer.state import schedule_problem
+from llamafund_trainer.state import SCHEDULER_STATE, schedule_problem
 from llamafund_trainer.tensors import compare_files, compare_with, count_elements
-from llamafund_trainer.tokenizer import END_OF_TEXT
+from llamafund_trainer.tokenizer import END_OF_TEXT, END_OF_TEXT_ID
 from llamafund_trainer.weights import fetch_weights
 
 if TYPE_CHECKING:
@@ -56,6 +64,19 @@ _SETTINGS_OF_TOKENIZER = {
 
 _NOT_THE_MODELS = frozenset({"architectures", "transformers_version", "use_cache"})
 """Keys of a configuration that whoever saves a model sets, and that do not change what it computes."""
+
+_VERSION = "transformers_version"
+
+_GENERATION: dict[str, object] = {
+    "_from_model_config": True,
+    "bos_token_id": END_OF_TEXT_ID,
+    "eos_token_id": END_OF_TEXT_ID,
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "pad_token_id": END_OF_TEXT_ID,
+    "use_cache": True,
+}
+"""What `generation_config.json` says about a new model."""
 
 _DEFAULTS = {"pretraining_tp": 1}
 """What transformers writes into a configuration though nobody set it."""
@@ -191,8 +212,8 @@ def schedule_follows_recipe(context: CheckContext) -> Iterator[CheckResult]:
     recipe = fetch_recipe(context.store, run[-1].recipe).recipe
     for link in run:
         place = workdir / link.sha256[:16]
-        fetch_tree(context.store, link, place, ["scheduler.pt"])
-        problem = schedule_problem(recipe, link.steps.last, place / "scheduler.pt")
+        fetch_tree(context.store, link, place, [SCHEDULER_STATE])
+        problem = schedule_problem(recipe, link.steps.last, place / SCHEDULER_STATE)
         if problem is not None:
             yield CheckResult(name, "fail", problem, {"checkpoint": link.sha256})
             return
@@ -237,8 +258,7 @@ def replay(context: CheckContext) -> Iterator[CheckResult]:
             "seconds": round(result.seconds, 3),
             "differing": [f"{file.path} after step {file.step}" for file in result.differing],
             "settings": {key: [then, now] for key, (then, now) in result.settings.items()},
-            "largest_difference": str(result.difference.amount) if result.difference else None,
-            "tolerance": None if result.tolerance is None else str(result.tolerance),
+            **result.gap_facts(),
         }
         status = {"same": "pass", "close": "warn", "unclear": "warn", "different": "fail"}[result.verdict]
         yield CheckResult(name, status, result.describe(), facts)  # type: ignore[arg-type]
@@ -306,7 +326,7 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
     recipe = recipe_file.recipe
     base = None if recipe.base is None else fetch_base(context.store, recipe.base, original / "base")
     named = {entry.path for entry in evidence.files}
-    fetch_tree(context.store, evidence, published, sorted(named & {CONFIG, *TOKENIZER_FILES}))
+    fetch_tree(context.store, evidence, published, sorted(named & {CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES}))
     fetch_tree(context.store, checkpoint, original, [CONFIG, TOKENIZER])
     facts: dict[str, JsonValue] = {"checkpoint": checkpoint.sha256}
     difference = compare_files(
@@ -321,13 +341,17 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
         yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
         return
     if base is None:
-        expected, parameters = _config_of(recipe), parameter_count(recipe)
+        expected, parameters = {**config_values(recipe), "model_type": "llama"}, parameter_count(recipe)
+        generation = _GENERATION
     else:
         made = make_start(recipe_file, base, checkpoint.seed, original, weights=False)
         read = read_json(made / "config.json", _MAX_CONFIG_BYTES)
         expected = {key: value for key, value in read.items() if key not in _NOT_THE_MODELS}
         parameters = count_elements(original / WEIGHTS)
+        generation = read_json(made / GENERATION_CONFIG, _MAX_CONFIG_BYTES)
     problem = _config_problem(published / "config.json", original / "config.json", expected)
+    if problem is None and GENERATION_CONFIG in named:
+        problem = _generation_problem(published / GENERATION_CONFIG, generation)
     if problem is None and _json(published / "tokenizer.json") != _json(original / "tokenizer.json"):
         problem = "The published tokenizer.json is not the last checkpoint's"
     if problem is None:
@@ -364,12 +388,6 @@ def loads_in_transformers(context: CheckContext) -> Iterator[CheckResult]:
         return
     workdir = _workdir(context, name)
     fetch_tree(context.store, evidence, workdir)
-    if recipe.base is None:
-        # Before transformers builds what it asks for, however large.
-        problem = _config_problem(workdir / CONFIG, workdir / CONFIG, _config_of(recipe))
-        if problem is not None:
-            yield CheckResult(name, "fail", problem)
-            return
     context.progress("Loading the model with transformers")
     loaded = load_published(workdir, recipe, _PROMPT)
     facts: dict[str, JsonValue] = {"model_class": loaded.model_class, "text": loaded.text}
@@ -446,11 +464,6 @@ def _json(path: Path) -> object:
     return read_json(path, 64 * _MAX_CONFIG_BYTES)
 
 
-def _config_of(recipe: Recipe) -> dict[str, object]:
-    """What the configuration of a new model says."""
-    return {**config_values(recipe), "model_type": "llama"}
-
-
 def _config_problem(published: Path, original: Path, expected: dict[str, object]) -> str | None:
     config, before = read_json(published, _MAX_CONFIG_BYTES), read_json(original, _MAX_CONFIG_BYTES)
     if not isinstance(config, dict) or not isinstance(before, dict):
@@ -458,14 +471,25 @@ def _config_problem(published: Path, original: Path, expected: dict[str, object]
     for key, value in expected.items():
         if config.get(key) != value:
             return f"The published config.json says {key} {config.get(key)!r}; the recipe's model has {value!r}"
-    ignored = {"transformers_version"}
     known = {**_DEFAULTS, **expected}
     added = sorted(key for key in set(config) - _NOT_THE_MODELS if key not in known or config[key] != known[key])
     if added:
         return f"The published config.json says {added[0]} {str(config[added[0]])[:80]!r}; the recipe's model does not"
-    for key in sorted({*config, *before} - ignored):
+    for key in sorted({*config, *before} - {_VERSION}):
         if config.get(key) != before.get(key):
             return f"The published config.json differs from the last checkpoint's in {key}"
+    return None
+
+
+def _generation_problem(path: Path, expected: dict[str, object]) -> str | None:
+    """Whether the settings with which people will let the model write are other than the trainer's."""
+    found = read_json(path, _MAX_CONFIG_BYTES)
+    if not isinstance(found, dict):
+        return f"The published {path.name} is not an object"
+    odd = sorted(key for key in {*found, *expected} - {_VERSION} if found.get(key) != expected.get(key))
+    if odd:
+        said, wanted = (str(values.get(odd[0]))[:80] for values in (found, expected))
+        return f"The published {path.name} says {odd[0]} {said!r}; what the trainer writes says {wanted!r}"
     return None
 
 

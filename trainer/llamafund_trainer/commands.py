@@ -524,9 +524,7 @@ def _segment_facts(result: SegmentResult) -> dict[str, JsonValue]:
         "verdict": result.verdict,
         "files": files,
         "settings": settings,
-        "largest_difference": None if result.difference is None else str(result.difference.amount),
-        "largest_change": str(result.moved),
-        "tolerance": None if result.tolerance is None else str(result.tolerance),
+        **result.gap_facts(),
         "problem": result.problem or None,
         "seconds": round(result.seconds, 3),
     }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.errors import VerificationError
+from llamafund_trainer.base import GENERATION_CONFIG
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +21,17 @@ if TYPE_CHECKING:
 
 _ATTENTION = "eager"
 _MAX_LAYERS = 1024
+"""Of anything that a model has one after the other: layers, blocks, experts."""
+
 _MAX_SIZE = 2**24
 """Largest size of a dimension; what a model of any use has is far below it."""
+
+_MAX_DEPTH = 16
+"""Of objects and lists in a configuration."""
+
+_REPEATED = re.compile(r"(?:layers?|blocks?|depths?|stages?|experts)$")
+_NO_SIZE = re.compile(r"theta|base|seed|_id$|_ids$")
+"""Keys of a configuration whose numbers nothing is made as large as."""
 
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "max_position_embeddings")
 
@@ -31,32 +42,34 @@ def base_config(base: Base) -> PreTrainedConfig:
     Raises:
         VerificationError: transformers has no such architecture, or the model cannot be trained.
     """
+    _refuse_absurd(base.name, base.config)
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = base.config.get("model_type")
     if not isinstance(kind, str) or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise VerificationError(
-            f"The base model is of the type {str(kind)[:80]!r}",
+            f"{base.name} is of the type {str(kind)[:80]!r}",
             "transformers has no language model of that type built in",
-            "Choose another base model",
+            "Choose another one",
         )
     if base.config.get("quantization_config") is not None:
         raise VerificationError(
-            "The base model's weights are quantised", "Only whole weights are trained", "Name the original model"
+            f"{base.name}'s weights are quantised", "Only whole weights are trained", "Name the original model"
         )
     auto: Any = AutoConfig
     try:
         config = auto.from_pretrained(base.directory, local_files_only=True, trust_remote_code=False)
-        sizes = {name: getattr(config, name, 1) for name in _SIZES}
+        # Some architectures derive one that their configuration leaves out.
+        sizes = {name: value for name in _SIZES if (value := getattr(config, name, None)) is not None}
         layers = config.get_text_config().num_hidden_layers
     except Exception as error:
-        raise _unusable("config.json", error) from error
+        raise _unusable(base, "config.json", error) from error
     wrong = [name for name, value in sizes.items() if not isinstance(value, int) or not 0 < value <= _MAX_SIZE]
     if wrong or not isinstance(layers, int) or not 0 < layers <= _MAX_LAYERS:
         name = wrong[0] if wrong else "num_hidden_layers"
         raise VerificationError(
-            f"The base model's {name} is {str(getattr(config, name))[:40]}", "No such model can be built"
+            f"{base.name}'s {name} is {str(getattr(config, name))[:40]}", "No such model can be built"
         )
     config.dtype = "float32"
     config._name_or_path = ""
@@ -73,7 +86,7 @@ def load_base(base: Base) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
     config = base_config(base)
-    _refuse_oversized(base)
+    refuse_oversized(base)
     _refuse_doubled(base)
     auto: Any = AutoModelForCausalLM
     try:
@@ -89,11 +102,11 @@ def load_base(base: Base) -> PreTrainedModel:
         )
         model.generation_config.validate(strict=True)
     except Exception as error:
-        raise _unusable("files", error) from error
+        raise _unusable(base, "files", error) from error
     odd = [f"{name}: {str(next(iter(found[name])))[:100]!r}" for name in sorted(found) if found[name]]
     if odd:
         raise VerificationError(
-            "The base model's weights are not those of its architecture",
+            f"{base.name}'s weights are not those of its architecture",
             "; ".join(each.replace("_", " ") for each in odd),
             "Load and save it once with transformers, and publish the result",
         )
@@ -115,14 +128,14 @@ def empty_base(base: Base, *, on_meta: bool = False) -> PreTrainedModel:
     auto: Any = AutoModelForCausalLM
     config = base_config(base)
     if not on_meta:
-        _refuse_oversized(base)
+        refuse_oversized(base)
     with torch.device("meta") if on_meta else nullcontext():
         try:
             model = auto.from_config(
                 config, dtype=torch.float32, trust_remote_code=False, attn_implementation=_ATTENTION
             )
         except Exception as error:
-            raise _unusable("config.json", error) from error
+            raise _unusable(base, "config.json", error) from error
     return model  # type: ignore[no-any-return]
 
 
@@ -160,15 +173,37 @@ def write_config(base: Base, directory: Path) -> None:
     base_config(base).save_pretrained(directory)
 
 
-def _refuse_oversized(base: Base) -> None:
-    """A configuration that asks for far more than the weights hold would only fill the memory."""
+def write_generation_config(base: Base, directory: Path) -> None:
+    """Write the `generation_config.json` of such a model: the base model's, or what follows from its configuration.
+
+    Raises:
+        VerificationError: The base model's cannot be read.
+    """
+    from transformers import GenerationConfig
+
+    try:
+        if (base.directory / GENERATION_CONFIG).exists():
+            generation = GenerationConfig.from_pretrained(base.directory, local_files_only=True)
+        else:
+            generation = GenerationConfig.from_model_config(base_config(base))
+        generation.save_pretrained(directory)
+    except (OSError, ValueError, TypeError) as error:
+        raise _unusable(base, GENERATION_CONFIG, error) from error
+
+
+def refuse_oversized(base: Base) -> None:
+    """Refuse a configuration that asks for far more than the weights hold: it would only fill the memory.
+
+    Raises:
+        VerificationError: It does, or transformers has no such architecture.
+    """
     shape = empty_base(base, on_meta=True)
     wanted = sum(tensor.numel() for tensors in (shape.parameters(), shape.buffers()) for tensor in tensors)
     held = sum(math.prod(entry.shape) for entry in base.tensors.values())
     # Of tied weights the files hold one.
     if wanted > 2 * held:
         raise VerificationError(
-            f"The base model's configuration asks for {wanted} weights", f"Its files hold {held}", "Do not use it"
+            f"{base.name}'s configuration asks for {wanted} weights", f"Its files hold {held}", "Do not use it"
         )
 
 
@@ -178,12 +213,28 @@ def _refuse_doubled(base: Base) -> None:
     doubled = sorted(set(tied) & set(base.tensors))
     if doubled:
         raise VerificationError(
-            f"The base model's configuration ties {doubled[0]!r} to another tensor",
+            f"{base.name}'s configuration ties {doubled[0]!r} to another tensor",
             "Its files hold both",
             "Load and save it once with transformers, and publish the result",
         )
 
 
-def _unusable(what: str, error: Exception) -> VerificationError:
+def _refuse_absurd(whose: str, value: object, key: str = "", depth: int = 0) -> None:
+    """Refuse numbers that would make even an empty model endless to build, wherever in a configuration they stand."""
+    if depth > _MAX_DEPTH:
+        raise VerificationError(f"{whose}'s configuration is nested more than {_MAX_DEPTH} deep")
+    if isinstance(value, dict):
+        for name, below in value.items():
+            _refuse_absurd(whose, below, name, depth + 1)
+    elif isinstance(value, list):
+        for below in value:
+            _refuse_absurd(whose, below, key, depth + 1)
+    elif isinstance(value, int) and not _NO_SIZE.search(key):
+        most = _MAX_LAYERS if _REPEATED.search(key) else _MAX_SIZE
+        if value > most:
+            raise VerificationError(f"{whose}'s {key} is {str(value)[:40]}", f"Nothing is built larger than {most}")
+
+
+def _unusable(base: Base, what: str, error: Exception) -> VerificationError:
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
-    return VerificationError(f"transformers cannot use the base model's {what}", reason, "Choose another base model")
+    return VerificationError(f"transformers cannot use {base.name[0].lower()}{base.name[1:]}'s {what}", reason)

@@ -26,6 +26,7 @@ from transformers import Trainer
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.files import write_file
 from llamafund_trainer.shards import MODEL, OPTIMIZER, SETTINGS, sort_header
+from llamafund_trainer.state import SCHEDULER_STATE
 
 if TYPE_CHECKING:
     from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 """What AdamW keeps for every element of a parameter; beside them a count of the steps."""
-
-_SCHEDULER = "scheduler.pt"
 
 
 def shard_model(model: Any, args: TrainingArguments) -> None:
@@ -94,7 +93,7 @@ class ShardedTrainer(Trainer):
                 {name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups
             ]
             write_file(directory / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
-            torch.save(scheduler.state_dict(), directory / _SCHEDULER)
+            torch.save(scheduler.state_dict(), directory / SCHEDULER_STATE)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:
@@ -111,7 +110,7 @@ class ShardedTrainer(Trainer):
         ):
             # Which parameters are in a group is not for the file to say.
             group.update({name: _as_torch(value) for name, value in settings.items() if name != "params"})
-        scheduler.load_state_dict(torch.load(directory / _SCHEDULER, weights_only=True))
+        scheduler.load_state_dict(torch.load(directory / SCHEDULER_STATE, weights_only=True))
 
     def _optimization(self) -> tuple[Any, Any]:
         return self.optimizer, self.lr_scheduler

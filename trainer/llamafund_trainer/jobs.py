@@ -88,7 +88,7 @@ class DryRunJob(_Message):
 
 
 class InitialJob(_Message):
-    """Write what checkpoint 0 begins with: the configuration and, if wanted, the weights or the adapter."""
+    """Write what checkpoint 0 begins with: the configurations and, if wanted, the weights or the adapter."""
 
     task: Literal["initial"] = "initial"
     recipe: Path

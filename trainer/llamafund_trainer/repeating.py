@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,12 @@ from llamafund_trainer.lora import ADAPTER
 from llamafund_trainer.process import run_job
 from llamafund_trainer.recipe import Recipe, parse_recipe
 from llamafund_trainer.shards import MODEL, OPTIMIZER, SETTINGS, WEIGHTS, fetch_joined, shard_files, whole_weights
-from llamafund_trainer.tensors import largest_change
+from llamafund_trainer.state import OPTIMIZER_STATE, RNG_STATE, SCHEDULER_STATE
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
 
-STATE_FILES = (WEIGHTS, "optimizer.pt", "rng_state.pth", "scheduler.pt")
+STATE_FILES = (WEIGHTS, OPTIMIZER_STATE, RNG_STATE, SCHEDULER_STATE)
 """Files of a checkpoint that hold the whole state of a run, but for adapters and shards; see `state_files`."""
 
 INSTRUCTION_SETS = ("generic", "avx2", "avx512")
@@ -64,7 +63,7 @@ def state_files(recipe: Recipe, step: int) -> tuple[str, ...]:
     processes = recipe.determinism.processes
     # An optimizer has no state before the first step.
     optimizer = shard_files(OPTIMIZER, processes) if step else ()
-    return (*shard_files(MODEL, processes), *optimizer, SETTINGS, "rng_state.pth", "scheduler.pt")
+    return (*shard_files(MODEL, processes), *optimizer, SETTINGS, RNG_STATE, SCHEDULER_STATE)
 
 
 def run_segments(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> Iterator[Event]:
@@ -176,7 +175,7 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
         workdir: Existing directory for fetched and new files.
 
     Returns:
-        By instruction set, the file with the weights or the adapter that it ends with.
+        By instruction set, the directory of the checkpoint that it ends with.
 
     Raises:
         LlamafundError: The store lacks something, or a process failed.
@@ -188,16 +187,5 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
         directory = workdir / f"calibration-{first}-{name}"
         directory.mkdir()
         changed = with_recipe(inputs, directory, determinism={"instruction_set": name})
-        outcome = repeat_once(changed, segment.end.seed, first, last, start, directory / "repeated")
-        outcomes[name] = trained_weights(changed.recipe, outcome)
+        outcomes[name] = repeat_once(changed, segment.end.seed, first, last, start, directory / "repeated")
     return outcomes
-
-
-def honest_spread(store: Store, inputs: Inputs, segment: Segment, workdir: Path) -> float:
-    """How far honest repetitions of a segment come apart on this machine; otherwise as `repeat_everywhere`.
-
-    Returns:
-        Largest absolute difference of a weight between any two of them.
-    """
-    outcomes = repeat_everywhere(store, inputs, segment, workdir)
-    return max(largest_change(one, other) for one, other in combinations(outcomes.values(), 2))

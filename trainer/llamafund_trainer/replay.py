@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import JsonValue
+
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.manifests import CheckpointManifest
+from llamafund_trainer.closeness import (
+    Gap,
+    Nearness,
+    optimizer_changes,
+    optimizer_entries,
+    optimizer_gap,
+    optimizer_spread,
+    weights_gap,
+    weights_spread,
+)
 from llamafund_trainer.environment import differing_settings
 from llamafund_trainer.inputs import Inputs, fetch_recipe
 from llamafund_trainer.jobs import SegmentEvent, SegmentJob, StepEvent
@@ -18,41 +30,36 @@ from llamafund_trainer.lora import ADAPTER
 from llamafund_trainer.repeating import (
     Segment,
     fetch_start,
+    fetch_state,
     fetch_trained_weights,
-    honest_spread,
+    repeat_everywhere,
     run_segments,
     state_files,
     state_hash,
     trained_weights,
 )
 from llamafund_trainer.shards import MODEL, OPTIMIZER, SETTINGS, holds_weights, read_shards, shard_files
-from llamafund_trainer.state import optimizer_problem, schedule_problem
-from llamafund_trainer.tensors import Difference, compare_files, largest_change, movement
+from llamafund_trainer.state import (
+    OPTIMIZER_STATE,
+    RNG_STATE,
+    SCHEDULER_STATE,
+    optimizer_problem,
+    schedule_problem,
+)
+from llamafund_trainer.tensors import movement
+from llamafund_trainer.torch_files import same_values
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
     from llamafund_trainer.recipe import Recipe
 
-CALIBRATION_FACTOR = 16.0
-"""Tolerance, as a multiple of the largest difference between the auditor's own honest repetitions of a segment.
-
-There is no one number. Honest repetitions under other instruction sets came apart by 1e-6 to 3e-5 of the largest change
-of a weight in segments of 10 steps at a learning rate of 0.001, and by up to 0.94 of it in segments of 50 steps at
-0.01, where rounding errors grow until the weights are others; 1 and 2 threads gave the same bits. So each segment is
-calibrated by itself. One instruction set was up to 5.3 times as far from the recorded one as another, which the factor
-covers three times over. `python -m bench tolerance` measures it; docs/verification.md has the table.
-"""
-
-UNDECIDABLE = 0.1
-"""Tolerance, as a share of the largest change of a weight over the segment, from which a comparison shows nothing.
-
-Had the segment not been trained at all, the difference would be the whole change.
-"""
-
 DETECTION_FORMULA = "1 - (1 - f)^s"
 """Chance that s random segments show a cheat who faked a fraction f of all; picks that are not random do not count."""
 
-Verdict = Literal["same", "close", "unclear", "different"]
+DRAWING = frozenset({"accelerate", "numpy", "peft", "torch", "transformers"})
+"""Libraries whose versions may decide how many random numbers a step takes."""
+
+Verdict = Literal["same"] | Nearness
 Reason = Literal["asked for", "random", "first", "last", "largest change of the weights"]
 
 
@@ -81,22 +88,24 @@ class SegmentResult:
     Attributes:
         compared: Every state file that was compared.
         settings: What is not as it was recorded: name to (then, now).
-        difference: Between the weights at the end, or at the start of the run, where they differ.
         seconds: Time it took.
-        problem: Why the segment was not repeated at all: what its start says that is not the recipe's.
-        moved: Largest change of a weight over the segment as published, where the weights differ.
-        tolerance: Largest difference of a weight that honest repetitions explain; null where the environment is the
-            recorded one, which explains none, or where there was nothing to explain.
+        weights: Between the weights at the end, or at the start of the run, where they differ. Honest repetitions are
+            only asked where the environment is not the recorded one, which explains no difference.
+        optimizer: The same of the optimizer, in shares of the change of each tensor; only looked at where the
+            environment is not the recorded one.
+        random_differs: Whether the random state holds other numbers, in the same case.
+        problem: What the published state says that is not the recipe's; if it is the one that the segment begins with,
+            nothing was repeated.
     """
 
     pick: Pick
     compared: tuple[FileComparison, ...]
     settings: dict[str, tuple[str, str]]
-    difference: Difference | None
     seconds: float
+    weights: Gap | None = None
+    optimizer: Gap | None = None
+    random_differs: bool = False
     problem: str = ""
-    moved: float = 0.0
-    tolerance: float | None = None
     differing: tuple[FileComparison, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,18 +122,32 @@ class SegmentResult:
             return "different"
         if not self.differing:
             return "same"
-        if not self.settings or self.difference is None or self.tolerance is None or self._starts_otherwise:
+        if not self.settings or self._starts_otherwise:
             return "different"
-        if not self.difference.amount <= self.tolerance:
-            return "different"
-        return "close" if self.tolerance < UNDECIDABLE * self.moved else "unclear"
+        found = {gap.nearness for gap in (self.weights, self.optimizer) if gap is not None}
+        if self.random_differs:
+            found.add("unclear" if DRAWING & self.settings.keys() else "different")
+        # What is left are the same values in other bytes.
+        return next((each for each in ("different", "unclear") if each in found), "close")
 
     @property
     def _starts_otherwise(self) -> bool:
         # The initial weights are no arithmetic of the training: no environment explains others.
         start = self.pick.segment.start.steps.last
         trained = (file.path for file in self.differing if file.step == start)
-        return any(path == ADAPTER or holds_weights(path) for path in trained)
+        return any(map(_is_trained, trained))
+
+    def gap_facts(self) -> dict[str, JsonValue]:
+        """How far apart things are, for machines. Numbers are texts: JSON has no infinity."""
+        weights, optimizer = self.weights, self.optimizer
+        return {
+            "largest_difference": None if weights is None else str(weights.amount),
+            "largest_change": str(0.0 if weights is None else weights.moved),
+            "tolerance": _tolerance(weights),
+            "optimizer_difference": None if optimizer is None else str(optimizer.amount),
+            "optimizer_tolerance": _tolerance(optimizer),
+            "random_differs": self.random_differs,
+        }
 
     def describe(self) -> str:
         """The result in one sentence."""
@@ -143,17 +166,33 @@ class SegmentResult:
             f"{first.published}, repeated it is {first.repeated} ({len(self.differing)} of {len(self.compared)} "
             "files differ)"
         )
-        if self.difference is not None and self.difference.largest:
+        if self.weights is not None:
             found += (
-                f"; the largest difference of a weight is {self.difference.amount:.3g} in {self.difference.largest}, "
-                f"where the segment changed weights by up to {self.moved:.3g}"
+                f"; the largest difference of a weight is {self.weights.amount:.3g} in {self.weights.largest}, "
+                f"where the segment changed weights by up to {self.weights.moved:.3g}"
             )
+        if self.optimizer is not None:
+            found += (
+                f"; the optimizer's {self.optimizer.largest} differs by {self.optimizer.amount:.3g} of what the "
+                "segment changed in it"
+            )
+        if self.random_differs:
+            found += "; the random state holds other numbers"
         found += elsewhere
-        if self.tolerance is not None:
-            found += f"; honest repetitions explain differences up to {self.tolerance:.3g}"
+        explained = [
+            f"{gap.tolerance:.3g}{of}"
+            for gap, of in ((self.weights, ""), (self.optimizer, " of the change in the optimizer"))
+            if gap is not None and gap.tolerance is not None
+        ]
+        if explained:
+            found += f"; honest repetitions explain differences up to {' and '.join(explained)}"
         if self.verdict == "unclear":
             found += ", so much that this shows nothing: repeat it in the recorded environment"
         return found
+
+
+def _tolerance(gap: Gap | None) -> str | None:
+    return None if gap is None or gap.tolerance is None else str(gap.tolerance)
 
 
 def segments_of(run: Sequence[CheckpointManifest]) -> tuple[Segment, ...]:
@@ -266,60 +305,94 @@ def replay(
         start, first = fetch_start(store, inputs.recipe, pick.segment, place), pick.segment.start.steps.last
         problem = None if start is None else _start_problem(inputs.recipe, first, start)
         if problem is not None:
-            results[index] = SegmentResult(pick, (), {}, None, 0.0, problem)
+            results[index] = SegmentResult(pick, (), {}, 0.0, problem=problem)
             continue
         last = pick.segment.end.steps.last
         jobs.append(SegmentJob(first=first, last=last, start=start, output=place / f"repeated-{first}"))
         repeated.append(index)
     steps = 0
+    events: list[SegmentEvent] = []
     for event in run_segments(inputs, picks[0].segment.end.seed, jobs):
         if isinstance(event, StepEvent) and event.loss is None:
             steps += 1
             progress(steps)
         elif isinstance(event, SegmentEvent):
-            index = repeated[event.index]
-            results[index] = _compare(store, inputs.recipe, picks[index], event, place)
-    if len(results) < len(picks):
+            events.append(event)
+    if len(events) < len(jobs):
         raise LlamafundError("The training process ended before all segments were repeated")
-    return tuple(_calibrated(store, inputs, results[index], place) for index in range(len(picks)))
+    for event in events:
+        index = repeated[event.index]
+        results[index] = _judged(store, inputs, picks[index], event, place)
+    return tuple(results[index] for index in range(len(picks)))
 
 
 def _start_problem(recipe: Recipe, step: int, start: Path) -> str | None:
     # Settings travel with the state: one that was wrong from the start would repeat in every later segment.
-    problem = schedule_problem(recipe, step, start / "scheduler.pt")
-    if recipe.determinism.sharding == "none":
-        return problem or optimizer_problem(recipe, step, start / "optimizer.pt")
-    for part in (MODEL, OPTIMIZER):
-        read_shards([start / path for path in shard_files(part, recipe.determinism.processes)])
-    return problem or optimizer_problem(recipe, step, start / SETTINGS)
+    if recipe.determinism.sharding == "full":
+        for part in (MODEL, OPTIMIZER):
+            read_shards([start / path for path in shard_files(part, recipe.determinism.processes)])
+    return _settings_problem(recipe, step, start)
 
 
-def _compare(store: Store, recipe: Recipe, pick: Pick, event: SegmentEvent, workdir: Path) -> SegmentResult:
-    segment = pick.segment
+def _settings_problem(recipe: Recipe, step: int, state: Path) -> str | None:
+    problem = schedule_problem(recipe, step, state / SCHEDULER_STATE)
+    settings = OPTIMIZER_STATE if recipe.determinism.sharding == "none" else SETTINGS
+    return problem or optimizer_problem(recipe, step, state / settings)
+
+
+def _judged(store: Store, inputs: Inputs, pick: Pick, event: SegmentEvent, workdir: Path) -> SegmentResult:
+    """What a repeated segment shows: hashes first, and more only where they differ."""
+    recipe, segment = inputs.recipe, pick.segment
     ends = [segment.start, segment.end] if segment.start.steps.last == 0 else [segment.end]
-    compared: list[FileComparison] = []
-    difference: Difference | None = None
-    for end in ends:
-        directory = event.directory.parent / f"checkpoint-{end.steps.last}"
-        start = len(compared)
-        for path in state_files(recipe, end.steps.last):
-            published, repeated = end.entry(path).sha256, state_hash(directory / path)
-            compared.append(FileComparison(end.steps.last, path, published, repeated))
-        wrong = (file.path for file in compared[start:] if file.published != file.repeated)
-        if any(path == ADAPTER or holds_weights(path) for path in wrong):
-            published_weights = fetch_trained_weights(store, recipe, end, workdir)
-            difference = compare_files(published_weights, trained_weights(recipe, directory))
+    repeated = {end.steps.last: event.directory.parent / f"checkpoint-{end.steps.last}" for end in ends}
+    compared = tuple(
+        FileComparison(step, path, end.entry(path).sha256, state_hash(repeated[step] / path))
+        for end in ends
+        for step in (end.steps.last,)
+        for path in state_files(recipe, step)
+    )
     settings = differing_settings(segment.end.environment, event.environment)
-    moved = 0.0
-    if difference is not None:
-        before, after = (fetch_trained_weights(store, recipe, end, workdir) for end in (segment.start, segment.end))
-        moved = largest_change(before, after)
-    return SegmentResult(pick, tuple(compared), settings, difference, event.seconds, moved=moved)
-
-
-def _calibrated(store: Store, inputs: Inputs, result: SegmentResult, workdir: Path) -> SegmentResult:
-    """The result with a tolerance, where another environment may explain a difference of the weights."""
-    if not result.settings or result.difference is None:
+    result = SegmentResult(pick, compared, settings, event.seconds)
+    if not result.differing:
         return result
-    spread = honest_spread(store, inputs, result.pick.segment, workdir)
-    return replace(result, tolerance=CALIBRATION_FACTOR * spread)
+    for end in ends:
+        if any(_is_trained(file.path) for file in result.differing if file.step == end.steps.last):
+            before, published = (fetch_trained_weights(store, recipe, each, workdir) for each in (segment.start, end))
+            made = trained_weights(recipe, repeated[end.steps.last])
+            result = replace(result, weights=weights_gap(published, made, before))
+    return _explained(store, inputs, result, repeated, workdir) if settings else result
+
+
+def _explained(
+    store: Store, inputs: Inputs, result: SegmentResult, repeated: Mapping[int, Path], workdir: Path
+) -> SegmentResult:
+    """The same with the rest of the state compared, and with what another environment explains."""
+    recipe, segment = inputs.recipe, result.pick.segment
+    first, last = segment.start.steps.last, segment.end.steps.last
+    published = {
+        end.steps.last: fetch_state(store, end, workdir, state_files(recipe, end.steps.last))
+        for end in (segment.start, segment.end)
+    }
+    for step, made in repeated.items():
+        problem = _settings_problem(recipe, step, published[step])
+        if problem is not None:
+            return replace(result, problem=problem)
+        if not same_values(published[step] / RNG_STATE, made / RNG_STATE):
+            result = replace(result, random_differs=True)
+    ours = optimizer_entries(recipe, last, repeated[last])
+    changes = optimizer_changes(optimizer_entries(recipe, first, published[first]), ours)
+    gap = optimizer_gap(optimizer_entries(recipe, last, published[last]), ours, changes)
+    result = replace(result, optimizer=gap)
+    if result.weights is None and result.optimizer is None:
+        return result
+    outcomes = repeat_everywhere(store, inputs, segment, workdir).values()
+    if result.weights is not None:
+        result = replace(result, weights=result.weights.calibrated(weights_spread(recipe, outcomes)))
+    if result.optimizer is not None:
+        optimizers = [optimizer_entries(recipe, last, outcome) for outcome in outcomes]
+        result = replace(result, optimizer=result.optimizer.calibrated(optimizer_spread(optimizers, changes)))
+    return result
+
+
+def _is_trained(path: str) -> bool:
+    return path == ADAPTER or holds_weights(path)

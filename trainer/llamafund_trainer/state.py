@@ -8,21 +8,20 @@ beginning would repeat bit for bit ever after. Replay therefore compares the set
 from __future__ import annotations
 
 import math
-import pickle
-import zipfile
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from llamafund_chain.errors import VerificationError
 from llamafund_trainer.measuring import read_json
+from llamafund_trainer.torch_files import read_saved
 
 if TYPE_CHECKING:
     from llamafund_trainer.recipe import Recipe
 
-MAX_STATE_PICKLE = 64 * 1024 * 1024
-"""Bytes of the index in a `torch.save` file; the tensors stand beside it."""
+OPTIMIZER_STATE = "optimizer.pt"
+SCHEDULER_STATE = "scheduler.pt"
+RNG_STATE = "rng_state.pth"
+"""Files of a checkpoint that is not in shards, as the Trainer calls them."""
 
 MAX_SETTINGS = 1024 * 1024
 """Bytes of an optimizer's settings in JSON."""
@@ -58,7 +57,7 @@ def schedule_problem(recipe: Recipe, step: int, path: Path) -> str | None:
     Raises:
         VerificationError: It is not a file of that kind.
     """
-    state = _read(path)
+    state = read_saved(path)
     peak, rate = recipe.optimizer.learning_rate, learning_rate(recipe, step)
     for name, expected in (("base_lrs", peak), ("_last_lr", rate)):
         values = state.get(name)
@@ -75,9 +74,11 @@ def optimizer_problem(recipe: Recipe, step: int, path: Path) -> str | None:
 
     The settings of an optimizer whose state is in shards stand in a file of JSON.
     """
-    groups = _settings(path) if path.suffix == ".json" else _read(path).get("param_groups")
+    groups = _settings(path) if path.suffix == ".json" else read_saved(path).get("param_groups")
     if not isinstance(groups, list) or len(groups) != 2 or not all(isinstance(group, Mapping) for group in groups):
         return f"{path.name} after step {step} does not have the two groups of parameters that the trainer makes"
+    if path.suffix != ".json" and not _numbered(groups):
+        return f"{path.name} after step {step} has its parameters in another order than the trainer"
     optimizer = recipe.optimizer
     for group, decay in zip(groups, (optimizer.weight_decay, 0.0), strict=True):
         expected: dict[str, object] = {
@@ -101,6 +102,17 @@ def optimizer_problem(recipe: Recipe, step: int, path: Path) -> str | None:
     return None
 
 
+def _numbered(groups: Iterable[Mapping[str, object]]) -> bool:
+    """Whether the parameters are counted from 0 through all groups: by their numbers they get their state."""
+    numbers: list[object] = []
+    for group in groups:
+        named = group.get("params")
+        if not isinstance(named, list):
+            return False
+        numbers += named
+    return all(type(found) is int and found == number for number, found in enumerate(numbers))
+
+
 def _settings(path: Path) -> object:
     groups = read_json(path, MAX_SETTINGS)
     pairs = [group for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
@@ -122,44 +134,3 @@ def _shown(value: object) -> str:
     if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63):
         return repr(value)
     return repr(value[:80]) if isinstance(value, str) else f"something of type {type(value).__name__}"
-
-
-class _Opaque:
-    """Stands in for a tensor or its bytes, which are not looked at."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-
-class _SettingsOnly(pickle.Unpickler):
-    """Takes plain values and skips tensors; anything else that a pickle may ask for is refused."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2") or (
-            module == "torch" and name.endswith("Storage") and name.isidentifier()
-        ):
-            return _Opaque
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-    def persistent_load(self, pid: Any) -> Any:  # noqa: ARG002
-        return _Opaque()
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """The plain values of a file that `torch.save` wrote."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            (name,) = (name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))
-            with archive.open(name) as file:
-                if archive.getinfo(name).file_size > MAX_STATE_PICKLE:
-                    raise ValueError(f"its index is longer than {MAX_STATE_PICKLE} bytes")
-                state = _SettingsOnly(file).load()
-    # A pickle from a stranger fails in any way it likes.
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"[:300]
-        raise VerificationError(f"{path.name} cannot be read as a training state", reason) from error
-    if not isinstance(state, Mapping):
-        raise VerificationError(f"{path.name} cannot be read as a training state", f"It holds a {type(state).__name__}")
-    return state

@@ -197,13 +197,17 @@ def compare_files(one: Path, other: Path) -> Difference | None:
     Raises:
         VerificationError: One is not a safetensors file.
     """
-    first, second = read_entries([one]), read_entries([other])
+    return _difference(differences(read_entries([one]), read_entries([other])))
+
+
+def differences(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]) -> dict[str, float]:
+    """The tensors that are not the same bit by bit, each with its amount as in `Difference`."""
     gaps: dict[str, float] = {}
-    for found in compare_tensors(first, second):
+    for found in compare_tensors(one, other):
         if found.verdict != "same":
-            comparable = found.amount is not None and first[found.name].dtype == second[found.name].dtype
+            comparable = found.amount is not None and one[found.name].dtype == other[found.name].dtype
             gaps[found.name] = float(found.amount or 0.0) if comparable else math.inf
-    return _difference(gaps)
+    return gaps
 
 
 def compare_with(path: Path, expected: Mapping[str, NDArray[np.float32]]) -> Difference | None:
@@ -228,9 +232,13 @@ def compare_with(path: Path, expected: Mapping[str, NDArray[np.float32]]) -> Dif
 def _difference(gaps: Mapping[str, float]) -> Difference | None:
     if not gaps:
         return None
-    # What is not a number counts as more than any number.
-    largest = max(sorted(gaps), key=lambda name: (math.isnan(gaps[name]), gaps[name]))
+    largest = largest_of(gaps)
     return Difference(tuple(sorted(gaps)), largest, gaps[largest])
+
+
+def largest_of(amounts: Mapping[str, float]) -> str:
+    """The name of the largest amount; what is not a number counts as more than any number."""
+    return max(sorted(amounts), key=lambda name: (math.isnan(amounts[name]), amounts[name]))
 
 
 def movement(one: Path, other: Path) -> float:
@@ -241,28 +249,45 @@ def movement(one: Path, other: Path) -> float:
     """
     import numpy as np
 
-    return float(np.sqrt(sum(float(np.square(gap).sum()) for gap in _gaps(one, other))))
+    gaps = _gaps(read_entries([one]), read_entries([other]))
+    return float(np.sqrt(sum(float(np.square(gap).sum()) for _, gap in gaps)))
 
 
 def largest_change(one: Path, other: Path) -> float:
     """Largest absolute difference of a weight between two files; otherwise as `movement`."""
+    changes = largest_changes(read_entries([one]), read_entries([other]))
+    return changes[largest_of(changes)] if changes else 0.0
+
+
+def largest_changes(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]) -> dict[str, float]:
+    """Largest absolute difference of an element of each tensor; not a number where an element is none.
+
+    Raises:
+        VerificationError: The tensors differ in name or shape, or are no floating point numbers.
+    """
     import numpy as np
 
-    return max((float(np.abs(gap).max()) for gap in _gaps(one, other)), default=0.0)
+    found = dict.fromkeys(one, 0.0)
+    for name, gap in _gaps(one, other):
+        # numpy's maximum, unlike Python's, hands on what is not a number.
+        found[name] = float(np.maximum(found[name], np.abs(gap).max()))
+    return found
 
 
-def _gaps(one: Path, other: Path) -> Iterator[NDArray[np.float64]]:
+def _gaps(
+    one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
     import numpy as np
 
-    first, second = read_entries([one]), read_entries([other])
-    if set(first) != set(second):
-        raise VerificationError(f"{one.name} and {other.name} have different tensors")
-    for name in sorted(first):
-        before, after = first[name], second[name]
+    odd = sorted(set(one) ^ set(other))
+    if odd:
+        raise VerificationError(f"Only one of two states has the tensor {odd[0]}")
+    for name in sorted(one):
+        before, after = one[name], other[name]
         if before.shape != after.shape or not {before.dtype, after.dtype} <= set(_SIZES):
             raise VerificationError(f"The tensor {name} is {before.describe()} before and {after.describe()} after")
         for left, right in _blocks(before, after):
-            yield _numbers(right, after.dtype).astype(np.float64) - _numbers(left, before.dtype)
+            yield name, _numbers(right, after.dtype).astype(np.float64) - _numbers(left, before.dtype)
 
 
 def _compare(first: TensorEntry, second: TensorEntry) -> TensorComparison:

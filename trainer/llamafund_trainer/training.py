@@ -42,6 +42,7 @@ from llamafund_trainer.recipe import Recipe
 from llamafund_trainer.recorder import Recorder
 from llamafund_trainer.seeds import data_order_seed, library_seed
 from llamafund_trainer.shards import whole_weights
+from llamafund_trainer.state import RNG_STATE
 from llamafund_trainer.tokenizer import save_tokenizer
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
 Progress = Callable[[int, float | None], None]
 """Called after each step with the number of steps done, and the loss where it was just logged."""
 
-
-RNG_STATE = "rng_state.pth"
 
 _NEARLY_FULL = 1 << 20
 """Free bytes below which a write that failed is blamed on a full disk."""

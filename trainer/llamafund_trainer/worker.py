@@ -213,6 +213,10 @@ def _load(job: LoadJob, emit: Emit) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from llamafund_trainer.foundation import refuse_oversized
+
+    # Before anything is built, however large.
+    refuse_oversized(Base(job.directory, "The published model"))
     try:
         tokenizer = AutoTokenizer.from_pretrained(job.directory, local_files_only=True, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(
@@ -244,7 +248,7 @@ def _load(job: LoadJob, emit: Emit) -> None:
 
 def _initial(job: InitialJob) -> None:
     from llamafund_trainer.environment import apply_settings
-    from llamafund_trainer.foundation import write_config
+    from llamafund_trainer.foundation import write_config, write_generation_config
     from llamafund_trainer.model import starting_model
 
     recipe = load_recipe(job.recipe).recipe
@@ -254,6 +258,7 @@ def _initial(job: InitialJob) -> None:
         starting_model(recipe, job.seed, base).save_pretrained(str(job.output))
     if base is not None:
         write_config(base, job.output)
+        write_generation_config(base, job.output)
 
 
 def _base(directory: Path | None) -> Base | None:

@@ -1,0 +1,178 @@
+"""How far published numbers are from repeated ones, and how far honest repetitions come apart.
+
+Only where the environment is not the recorded one is anything but equality looked at. Weights are compared with the
+largest change of a weight over the segment. The optimizer's numbers are of very different sizes from tensor to tensor,
+so there each tensor's difference is taken as a share of that tensor's own change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from llamafund_trainer.repeating import trained_weights
+from llamafund_trainer.shards import OPTIMIZER, shard_files
+from llamafund_trainer.state import OPTIMIZER_STATE
+from llamafund_trainer.tensors import (
+    TensorEntry,
+    compare_files,
+    differences,
+    largest_change,
+    largest_changes,
+    largest_of,
+    read_entries,
+    read_numbers,
+)
+from llamafund_trainer.torch_files import optimizer_tensors
+
+if TYPE_CHECKING:
+    from llamafund_trainer.recipe import Recipe
+
+CALIBRATION_FACTOR = 16.0
+"""Tolerance, as a multiple of the largest difference between the auditor's own honest repetitions of a segment.
+
+There is no one number. Honest repetitions under other instruction sets came apart by 1e-6 to 3e-5 of the largest change
+of a weight in segments of 10 steps at a learning rate of 0.001, and by up to 0.94 of it in segments of 50 steps at
+0.01, where rounding errors grow until the weights are others; 1 and 2 threads gave the same bits. So each segment is
+calibrated by itself. One instruction set was up to 5.3 times as far from the recorded one as another, which the factor
+covers three times over. `python -m bench tolerance` measures it; docs/verification.md has the table.
+"""
+
+UNDECIDABLE = 0.1
+"""Tolerance, as a share of the largest change over the segment, from which a comparison shows nothing.
+
+Had the segment not been trained at all, the difference would be the whole change.
+"""
+
+Nearness = Literal["close", "unclear", "different"]
+
+_COUNTED = ".step"
+"""Ends the names of an optimizer's counts of steps, which no rounding changes."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far published numbers are from repeated ones.
+
+    Attributes:
+        largest: Name of the tensor with the largest difference.
+        amount: That difference; infinite where tensors cannot be compared, not a number where a value is none.
+        moved: Largest change over the segment, in the same unit.
+        tolerance: Largest difference that honest repetitions explain; null where they were not asked.
+    """
+
+    largest: str
+    amount: float
+    moved: float
+    tolerance: float | None = None
+
+    @property
+    def nearness(self) -> Nearness:
+        """`close` where honest repetitions differ by as much; `unclear` where by so much that they show nothing."""
+        if self.tolerance is None or not self.amount <= self.tolerance:
+            return "different"
+        return "close" if self.tolerance < UNDECIDABLE * self.moved else "unclear"
+
+    def calibrated(self, spread: float) -> Gap:
+        """The same with the tolerance that follows from how far honest repetitions come apart."""
+        return replace(self, tolerance=CALIBRATION_FACTOR * spread)
+
+
+def weights_gap(published: Path, repeated: Path, before: Path) -> Gap | None:
+    """How far weights, or an adapter, are from the repeated ones; null where every bit is the same.
+
+    Args:
+        published: At the end of the segment.
+        repeated: The same, repeated.
+        before: As published for its beginning.
+
+    Raises:
+        VerificationError: Something is no safetensors file, or `before` has other tensors than `published`.
+    """
+    found = compare_files(published, repeated)
+    return None if found is None else Gap(found.largest, found.amount, largest_change(before, published))
+
+
+def weights_spread(recipe: Recipe, outcomes: Iterable[Path]) -> float:
+    """Largest difference of a weight between any two honest repetitions.
+
+    Args:
+        recipe: Says what is trained.
+        outcomes: Directories of their last checkpoints.
+    """
+    files = [trained_weights(recipe, outcome) for outcome in outcomes]
+    return _most(largest_change(one, other) for one, other in combinations(files, 2))
+
+
+def optimizer_entries(recipe: Recipe, step: int, directory: Path) -> dict[str, TensorEntry]:
+    """Where the tensors of a checkpoint's optimizer lie; of one in shards, each shard's by themselves.
+
+    Raises:
+        VerificationError: A file cannot be read.
+    """
+    if recipe.determinism.sharding == "none":
+        return optimizer_tensors(directory / OPTIMIZER_STATE)
+    if step == 0:
+        return {}
+    shards = shard_files(OPTIMIZER, recipe.determinism.processes)
+    return {f"{shard}:{name}": entry for shard in shards for name, entry in read_entries([directory / shard]).items()}
+
+
+def optimizer_changes(before: Mapping[str, TensorEntry], after: Mapping[str, TensorEntry]) -> dict[str, float]:
+    """How far each tensor of an optimizer moved; one that begins without any begins with zeros.
+
+    Raises:
+        VerificationError: They are not the same tensors.
+    """
+    if before:
+        return largest_changes(before, after)
+    return {name: _most(float(abs(block).max()) for block in read_numbers(entry)) for name, entry in after.items()}
+
+
+def optimizer_gap(
+    published: Mapping[str, TensorEntry], repeated: Mapping[str, TensorEntry], changes: Mapping[str, float]
+) -> Gap | None:
+    """How far an optimizer is from the repeated one, in shares of each tensor's change; null where nothing differs.
+
+    Args:
+        published: Its tensors.
+        repeated: Those that came out.
+        changes: How far each of these moved.
+
+    Raises:
+        VerificationError: A file became shorter.
+    """
+    gaps = differences(published, repeated)
+    if not gaps:
+        return None
+    shares = {
+        name: math.inf if name.endswith(_COUNTED) else _share(gap, changes.get(name)) for name, gap in gaps.items()
+    }
+    largest = largest_of(shares)
+    return Gap(largest, shares[largest], 1.0)
+
+
+def optimizer_spread(outcomes: Iterable[Mapping[str, TensorEntry]], changes: Mapping[str, float]) -> float:
+    """Largest difference between any two honest repetitions, as a share of the change of the tensor."""
+    found = (largest_changes(one, other) for one, other in combinations(outcomes, 2))
+    return _most(_share(gap, changes.get(name)) for gaps in found for name, gap in gaps.items())
+
+
+def _share(gap: float, change: float | None) -> float:
+    if gap == 0:
+        return 0.0
+    return gap / change if change else math.inf
+
+
+def _most(amounts: Iterable[float]) -> float:
+    """The largest, or what is not a number where one is not."""
+    found = 0.0
+    for amount in amounts:
+        found = amount if math.isnan(amount) or amount > found else found
+        if math.isnan(found):
+            break
+    return found
