@@ -147,6 +147,26 @@ def environment_as_an_excuse(lab: Any, runs: DishonestRuns, scratch: Path) -> Pl
     return Planted(claim(lab, links, scratch, environment=environment)[-1], {"replay_segments": 4}, (3,))
 
 
+def _excused(name: str) -> Commit:
+    """The last checkpoint with one file of another run, said to come from a machine that nobody has."""
+
+    def commit(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+        environment = {**lab.run[-1].environment, "processor": "something rare"}
+        last = lab.forge(lab.run[-1], scratch / "last", {name: lab.file(lab.other[-1], name)})
+        links = [*lab.run[:-1], last]
+        return Planted(claim(lab, links, scratch, environment=environment)[-1], {"replay_segments": 4}, (3,))
+
+    return commit
+
+
+fraud("environment record falsified to excuse a forged optimizer", check="replay", words="the optimizer's")(
+    _excused("optimizer.pt")
+)
+fraud("environment record falsified to excuse other random numbers", check="replay", words="other numbers")(
+    _excused("rng_state.pth")
+)
+
+
 # Weights.
 
 

@@ -1,0 +1,245 @@
+"""What `torch.save` wrote is read as torch reads it, or not at all."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from llamafund_chain.errors import VerificationError
+from llamafund_trainer.tensors import read_numbers
+from llamafund_trainer.torch_files import MAX_SMALL_FILE, optimizer_tensors, read_saved, same_values
+
+REFUSED = "cannot be read as a training state"
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def saved(value: object) -> bytes:
+    target = io.BytesIO()
+    torch.save(value, target)
+    return target.getvalue()
+
+
+@pytest.fixture
+def optimizer(lab: object) -> bytes:
+    """The honest optimizer after step 20."""
+    return lab.file(lab.run[2], "optimizer.pt")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Bytes beside an index that is made by hand."""
+
+    pid: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A tensor in such an index."""
+
+    storage: Stored
+    offset: object = 0
+    shape: object = (2,)
+    stride: object = (1,)
+
+
+class Indexer(pickle.Pickler):
+    def persistent_id(self, value: object) -> object:
+        return value.pid if isinstance(value, Stored) else None
+
+    def reducer_override(self, value: object) -> object:
+        if not isinstance(value, Described):
+            return NotImplemented
+        arguments = (value.storage, value.offset, value.shape, value.stride, False, OrderedDict())
+        return torch._utils._rebuild_tensor_v2, arguments
+
+
+def stored(key: object = "0", elements: object = 2, kind: object = torch.FloatStorage) -> Stored:
+    return Stored(("storage", kind, key, "cpu", elements))
+
+
+def by_hand(state: object, members: Mapping[str, bytes] | None = None, **options: int) -> bytes:
+    """An archive with an index of one's own and, if nothing else is said, two numbers beside it."""
+    index, target = io.BytesIO(), io.BytesIO()
+    Indexer(index, protocol=2).dump({"state": state, "param_groups": []})
+    files = {
+        "data.pkl": index.getvalue(),
+        "byteorder": b"little",
+        "version": b"3\n",
+        "data/0": struct.pack("<2f", 1, 2),
+    }
+    with zipfile.ZipFile(target, "w", **options) as archive:
+        for name, content in {**files, **(members or {})}.items():
+            archive.writestr(f"a/{name}", content)
+    return target.getvalue()
+
+
+def test_every_tensor_of_an_optimizer_is_found_where_torch_finds_it(optimizer: bytes, tmp_path: Path) -> None:
+    path = write(tmp_path / "optimizer.pt", optimizer)
+    found = optimizer_tensors(path)
+    state = torch.load(path, weights_only=True)["state"]
+    assert set(found) == {f"{number}.{name}" for number, kept in state.items() for name in kept}
+    for number, kept in state.items():
+        for name, tensor in kept.items():
+            entry = found[f"{number}.{name}"]
+            assert entry.shape == tuple(tensor.shape)
+            assert np.array_equal(np.concatenate(list(read_numbers(entry))), tensor.numpy().reshape(-1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_numbers_of_every_type_are_read(tmp_path: Path, dtype: torch.dtype) -> None:
+    values = torch.tensor([[1.5, -2.0], [0.25, 3.0]], dtype=dtype)
+    path = write(tmp_path / "optimizer.pt", saved({"state": {0: {"exp_avg": values}}, "param_groups": []}))
+    entry = optimizer_tensors(path)["0.exp_avg"]
+    assert np.concatenate(list(read_numbers(entry))).tolist() == [1.5, -2.0, 0.25, 3.0]
+
+
+def test_values_are_the_same_whatever_file_they_are_in(lab: object, tmp_path: Path) -> None:
+    honest, other = (lab.file(run[2], "rng_state.pth") for run in (lab.run, lab.other))
+    one = write(tmp_path / "one", honest)
+    again = write(tmp_path / "again", saved(torch.load(io.BytesIO(honest), weights_only=False)))
+    assert again.read_bytes() != honest
+    assert same_values(one, again)
+    assert not same_values(one, write(tmp_path / "other", other))
+
+
+@pytest.mark.parametrize("part", ["python", "numpy", "cpu"])
+def test_one_other_random_number_is_another_state(lab: object, tmp_path: Path, part: str) -> None:
+    honest = lab.file(lab.run[2], "rng_state.pth")
+    state = torch.load(io.BytesIO(honest), weights_only=False)
+    if part == "python":
+        version, numbers, gauss = state["python"]
+        state["python"] = (version, (numbers[0] ^ 1, *numbers[1:]), gauss)
+    elif part == "numpy":
+        state["numpy"][1][-1] ^= 1
+    else:
+        state["cpu"][-1] ^= 1
+    assert not same_values(write(tmp_path / "one", honest), write(tmp_path / "other", saved(state)))
+
+
+def test_a_large_file_is_not_compared_in_memory(lab: object, tmp_path: Path) -> None:
+    one = write(tmp_path / "one", lab.file(lab.run[2], "rng_state.pth"))
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(MAX_SMALL_FILE + 1)
+    with pytest.raises(VerificationError, match="large is longer than"):
+        same_values(one, tmp_path / "large")
+
+
+ONE = Described(stored())
+BY_HAND: dict[str, Callable[[], bytes]] = {
+    "keys that look alike": lambda: by_hand({0: {"exp_avg": ONE}, "0": {"exp_avg": Described(stored("1"))}}),
+    "a number in place of a tensor": lambda: by_hand({0: {"step": 3}}),
+    "no state": lambda: by_hand([]),
+    "more elements than bytes": lambda: by_hand({0: {"exp_avg": Described(stored(elements=3))}}),
+    "fewer elements than bytes": lambda: by_hand({0: {"exp_avg": Described(stored(elements=1), shape=(1,))}}),
+    "an offset": lambda: by_hand({0: {"exp_avg": Described(stored(), offset=1)}}),
+    "a negative offset": lambda: by_hand({0: {"exp_avg": Described(stored(), offset=-1)}}),
+    "a shape that is too large": lambda: by_hand({0: {"exp_avg": Described(stored(), shape=(3,))}}),
+    "a negative shape": lambda: by_hand({0: {"exp_avg": Described(stored(), shape=(-2,))}}),
+    "a stride": lambda: by_hand({0: {"exp_avg": Described(stored(), stride=(0,))}}),
+    "no bytes": lambda: by_hand({0: {"exp_avg": Described(stored("7"))}}),
+    "bytes of no type": lambda: by_hand({0: {"exp_avg": Described(stored(kind=torch.ComplexFloatStorage))}}),
+    "a type that is a text": lambda: by_hand({0: {"exp_avg": Described(stored(kind="QInt8Storage"))}}),
+    "bytes that are described twice": lambda: by_hand(
+        {0: {"exp_avg": ONE, "exp_avg_sq": Described(stored(kind=torch.HalfStorage, elements=4))}}
+    ),
+    "bytes that two share": lambda: by_hand({0: {"exp_avg": ONE, "exp_avg_sq": ONE}}),
+    "compressed bytes": lambda: by_hand({0: {"exp_avg": ONE}}, compression=zipfile.ZIP_DEFLATED),
+    "big-endian numbers": lambda: by_hand({0: {"exp_avg": ONE}}, {"byteorder": b"big"}),
+    "names that are alike": lambda: by_hand({0: {"exp_avg": ONE}}, {"DATA/0": struct.pack("<2f", 3, 4)}),
+    "odd names": lambda: by_hand({0: {"exp_avg": ONE}}, {"data\\1": b""}),
+}
+
+
+def test_what_is_made_by_hand_is_read_where_nothing_is_wrong_with_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "optimizer.pt", by_hand({0: {"exp_avg": ONE}}))
+    assert next(read_numbers(optimizer_tensors(path)["0.exp_avg"])).tolist() == [1, 2]
+    assert torch.load(path, weights_only=True)["state"][0]["exp_avg"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("what", BY_HAND)
+def test_an_index_that_does_not_describe_what_is_there_is_refused(tmp_path: Path, what: str) -> None:
+    with pytest.raises(VerificationError, match=REFUSED):
+        optimizer_tensors(write(tmp_path / "optimizer.pt", BY_HAND[what]()))
+
+
+def two_archives(honest: bytes) -> bytes:
+    """One behind the other: which one counts is a matter of taste."""
+    return by_hand({0: {"exp_avg": ONE}}) + honest
+
+
+def remark(honest: bytes) -> bytes:
+    """A comment, in which a second directory could stand."""
+    return honest[:-2] + struct.pack("<H", 3) + b"abc"
+
+
+def elsewhere(honest: bytes) -> bytes:
+    """Large archives say twice where their directory is: the first time it is somewhere else now."""
+    data = bytearray(honest)
+    data[-42 + 8 : -42 + 16] = struct.pack("<Q", 0)
+    return bytes(data)
+
+
+def shorter(honest: bytes) -> bytes:
+    """A directory that ends before its last member does."""
+    data = bytearray(honest)
+    for place, size in ((-98 + 24, 8), (-98 + 32, 8), (-22 + 8, 2), (-22 + 10, 2)):
+        number = int.from_bytes(data[place : place + size], "little")
+        data[place : place + size] = (number - 1).to_bytes(size, "little")
+    return bytes(data)
+
+
+def repeated(honest: bytes) -> bytes:
+    """Two members of one name."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(honest)) as source, zipfile.ZipFile(target, "w") as archive:
+        for name in (*source.namelist(), "optimizer/data/1"):
+            archive.writestr(name, source.read(name))
+    return target.getvalue()
+
+
+def hidden(honest: bytes) -> bytes:
+    """A name that ends early for whoever ends names at a zero."""
+    return honest.replace(b"optimizer/data/10", b"optimizer/data/1\0")
+
+
+def open_ended(honest: bytes) -> bytes:
+    return honest[:-40]
+
+
+@pytest.mark.parametrize("change", [two_archives, remark, elsewhere, shorter, repeated, hidden, open_ended])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_archive_that_two_readers_could_read_in_two_ways_is_refused(
+    optimizer: bytes, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    changed = change(optimizer)
+    assert changed != optimizer
+    with pytest.raises(VerificationError, match=REFUSED):
+        read_saved(write(tmp_path / "optimizer.pt", changed))
+
+
+def test_an_optimizer_with_its_parameters_in_another_order_is_another_one(
+    lab: object, optimizer: bytes, tmp_path: Path
+) -> None:
+    from llamafund_trainer.state import optimizer_problem
+
+    state = torch.load(io.BytesIO(optimizer), weights_only=True)
+    first = state["param_groups"][0]["params"]
+    first[0], first[1] = first[1], first[0]
+    path = write(tmp_path / "optimizer.pt", saved(state))
+    assert "in another order" in str(optimizer_problem(lab.recipe.recipe, 20, path))
+    del state["param_groups"][1]["params"]
+    assert "in another order" in str(optimizer_problem(lab.recipe.recipe, 20, write(path, saved(state))))
