@@ -53,7 +53,11 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
 
     uint256 private constant BPS = 10_000;
     uint256 private constant VOTED_STOP = 1 << 128;
-    /// @dev Bounds what a contract wallet can burn, and with it what it can return.
+    /// @dev Money that comes in to vote has to stay in for so long, which a loan of one transaction cannot. Less than the
+    /// factory's MIN_CHALLENGE_WINDOW, so that no tranche is released before backers could vote.
+    uint256 private constant VOTE_DELAY = 1 days;
+    /// @dev Bounds what each contract wallet can burn. What several of them return is copied one after the other, at a
+    /// cost that grows with the square of the sum: whoever submits leaves such a signer out, as one that refuses.
     uint256 private constant WALLET_GAS = 500_000;
     /// @dev More gas than an answer can cost. EIP-7623 charges 40 for each of the 18 212 bytes of a call with a whole
     /// chunk and the 50 hashes of the deepest path that 64 bits of size allow, and the transaction 21 000: 749 480 in
@@ -63,6 +67,13 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
 
     /// @dev The only immutable, so that the code differs between chains in nothing but this address.
     address private immutable SELF = address(this);
+
+    /// @param support units whose backers vote to stop: at most what is pledged, which has 128 bits
+    /// @param opensAt unix seconds from which votes are taken, 0 before activation; block timestamps outlast 40 bits
+    struct Votes {
+        uint128 support;
+        uint40 opensAt;
+    }
 
     struct Bond {
         address challenger;
@@ -88,8 +99,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     mapping(address backer => uint256) private _backers;
     /// @inheritdoc ICampaign
     bytes32 public trainingSeed;
-    /// @inheritdoc ICampaign
-    uint256 public stopSupport;
+    Votes private _votes;
     /// @inheritdoc ICampaign
     mapping(uint256 payee => uint256) public claimed;
     Queue private _queue;
@@ -177,6 +187,10 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         if (l.attested() == t.milestoneCount()) {
             revert Campaign_VotingClosed();
         }
+        Votes memory votes = _votes;
+        if (block.timestamp < votes.opensAt) {
+            revert Campaign_VotingNotOpen(votes.opensAt);
+        }
         if (own == 0) {
             revert Campaign_NotBacker(msg.sender);
         }
@@ -185,8 +199,8 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         }
 
         // Effect
-        uint256 total = support ? stopSupport + own : stopSupport - own;
-        stopSupport = total;
+        uint256 total = support ? votes.support + own : votes.support - own;
+        _votes.support = uint128(total);
         _backers[msg.sender] = support ? own | VOTED_STOP : own;
         emit StopVoted({backer: msg.sender, support: support, weight: own, totalSupport: total});
         if (support && total * BPS >= l.pledged() * t.stopBps()) {
@@ -344,6 +358,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
             keccak256(abi.encode(blockhash(block.number - 1), block.prevrandao, block.chainid, address(this)));
         _ledger = l.withActive();
         trainingSeed = seed;
+        _votes = Votes({support: 0, opensAt: uint40(block.timestamp + VOTE_DELAY)});
         emit Activated({pledged: l.pledged(), trainingSeed: seed});
     }
 
@@ -477,6 +492,16 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// @inheritdoc ICampaign
     function hasVotedStop(address backer) public view returns (bool) {
         return _backers[backer] >= VOTED_STOP;
+    }
+
+    /// @inheritdoc ICampaign
+    function stopSupport() external view returns (uint256) {
+        return _votes.support;
+    }
+
+    /// @inheritdoc ICampaign
+    function votesFrom() external view returns (uint256) {
+        return _votes.opensAt;
     }
 
     /// @inheritdoc ICampaign

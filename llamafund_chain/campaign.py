@@ -70,6 +70,7 @@ class CampaignState:
         withheld: Whether it came before the latest attestation's tranche was released.
         released: Released to payees so far.
         stop_support: Pledges whose backers vote to stop.
+        votes_from: From when votes to stop are taken; 0 before activation.
         training_seed: 64 hexadecimal digits; empty before activation.
         latest_evidence: SHA-256 of the latest evidence; the proposal's before the first.
         balance: What the campaign's address holds of the asset.
@@ -91,6 +92,7 @@ class CampaignState:
     withheld: bool
     released: int
     stop_support: int
+    votes_from: int
     training_seed: str
     latest_evidence: str
     balance: int
@@ -666,7 +668,7 @@ class CampaignClient:
         return self._send(account, "refundTo", recipient)
 
     def vote_stop(self, account: BaseAccount, support: bool = True) -> Receipt:
-        """Vote to stop the campaign, or retract that vote."""
+        """Vote to stop the campaign, or retract that vote: from a day after activation."""
         return self._send(account, "voteStop", support)
 
     def activate(self, account: BaseAccount) -> Receipt:
@@ -800,6 +802,7 @@ class CampaignClient:
             withheld=withheld,
             released=ask("released")[0],
             stop_support=ask("stopSupport")[0],
+            votes_from=ask("votesFrom")[0],
             training_seed="" if seed == NO_HASH else seed,
             latest_evidence=bytes(ask("latestEvidence")[0]).hex(),
             balance=balance,

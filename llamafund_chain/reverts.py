@@ -286,6 +286,11 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "A vote counts once, with the whole pledge",
         "Nothing needs to be done",
     ),
+    "Campaign_VotingNotOpen": (
+        "Votes are taken from {opensAt:time} on ({opensAt:from_now})",
+        "A day lies between activation and the first vote, so that nobody votes with money borrowed for a moment",
+        "Vote then: nothing of the money is paid out before",
+    ),
     "Campaign_VotingClosed": (
         "Voting is closed",
         "The weights were attested: the product is public by now",

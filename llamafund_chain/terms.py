@@ -32,6 +32,8 @@ MAX_STOP_BPS = 8_000
 MAX_ATTESTORS = 16
 MAX_PAYEES = 8
 MAX_MILESTONES = 16
+VOTE_DELAY = DAY
+"""Between a campaign's activation and the first vote to stop it."""
 MIN_CHALLENGE_WINDOW = 2 * DAY
 MAX_CHALLENGE_WINDOW = 90 * DAY
 MIN_RESPONSE_WINDOW = DAY
@@ -302,6 +304,10 @@ class Terms:
     def blocking_stake(self, pledged: int) -> int:
         """Units of a pool that make every stop vote fail when their backer does not join it."""
         return pledged - self.stop_threshold(pledged) + 1
+
+    def forcing_stake(self, pledged: int) -> int:
+        """Units that somebody must add to a pool to hold the share of the sum that stops the campaign."""
+        return -(-pledged * self.stop_bps // (BPS - self.stop_bps))
 
     def tranches(self, pledged: int) -> tuple[int, ...]:
         """What each milestone releases out of a pool.

@@ -181,6 +181,7 @@ interface ICampaign {
     error Campaign_BadSignature(address attestor);
     error Campaign_SlackExceeded(uint256 slack, uint256 wouldBe);
     error Campaign_VoteUnchanged(bool support);
+    error Campaign_VotingNotOpen(uint256 opensAt);
     error Campaign_VotingClosed();
     error Campaign_WrongContent(bytes32 contentRoot, uint256 contentSize);
     error Campaign_WindowOver(uint256 endedAt);
@@ -212,7 +213,8 @@ interface ICampaign {
     /// @notice Take back `amount` of the caller's pledge while the campaign is funding.
     function unpledge(uint256 amount, address recipient) external;
 
-    /// @notice Vote to stop the campaign, or retract that vote, with the caller's whole pledge.
+    /// @notice Vote to stop the campaign, or retract that vote, with the caller's whole pledge: from a day after
+    /// activation until the weights are attested.
     function voteStop(bool support) external;
 
     /// @notice Send a failed campaign's refund to the backer it belongs to. Anyone may call.
@@ -285,11 +287,14 @@ interface ICampaign {
     function hasVotedStop(address backer) external view returns (bool);
     /// @notice Units whose backers vote to stop.
     function stopSupport() external view returns (uint256);
+    /// @notice Unix seconds from which votes to stop are taken, a day after activation; 0 before activation.
+    function votesFrom() external view returns (uint256);
     /// @notice keccak256(abi.encode(contentRoot, contentSize)) of the latest attestation, zero when there is none.
     function latestContent() external view returns (bytes32);
-    /// @notice Number of challenges that wait for an answer.
+    /// @notice Number of challenges without an answer. Once the campaign has failed they stay listed, although nothing
+    /// can be answered any more.
     function openChallenges() external view returns (uint256);
-    /// @notice One of them.
+    /// @notice One of them. Its bond reads 0 once it was returned.
     /// @param position 0 is the one that is to be answered next
     function openChallenge(uint256 position) external view returns (Challenge memory);
     /// @notice Wei that a challenge must bring in a block with this one's base fee: the larger of the terms' `minBond`

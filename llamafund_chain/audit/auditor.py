@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamafund_chain.audit.comparisons import cost_of_blocking, proposal_against_terms
+from llamafund_chain.audit.comparisons import cost_of_blocking, cost_of_forcing, proposal_against_terms
 from llamafund_chain.audit.course import (
     Story,
     attested_by_the_rules,
@@ -61,7 +61,7 @@ from llamafund_chain.manifests import (
     WeightsManifest,
 )
 from llamafund_chain.risks import term_risks
-from llamafund_chain.terms import NO_HASH
+from llamafund_chain.terms import NO_HASH, Status
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -213,6 +213,13 @@ class _Draft:
                     pledged=state.pledged,
                     researcher_pledge=client.pledge_of(terms.researcher, self._block.number),
                 ),
+                cost_of_forcing(
+                    terms,
+                    decimals=asset.decimals,
+                    symbol=asset.symbol,
+                    pledged=state.pledged,
+                    open_for_pledges=state.status is Status.FUNDING and state.timestamp < terms.funding_deadline,
+                ),
                 withheld_content(story.attested),
             ],
         )
@@ -226,6 +233,7 @@ class _Draft:
                 campaign=client.address,
                 stop_missing=amount(max(0, terms.stop_threshold(state.pledged) - state.stop_support)),
                 unreleased=amount(state.pledged - state.released),
+                votes_from=state.votes_from if state.timestamp < state.votes_from else 0,
             )
         ).model_copy(
             update={

@@ -9,8 +9,9 @@ from pydantic import JsonValue
 from llamafund_chain.amounts import format_amount
 from llamafund_chain.checks import CheckResult
 from llamafund_chain.manifests import ProposalManifest
-from llamafund_chain.terms import NO_HASH, NO_MINIMUM, Terms
+from llamafund_chain.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Terms
 from llamafund_chain.text import from_millionths
+from llamafund_chain.times import duration
 
 
 def proposal_against_terms(proposal: ProposalManifest, terms: Terms) -> Iterator[CheckResult]:
@@ -64,6 +65,37 @@ def cost_of_blocking(terms: Terms, *, decimals: int, symbol: str, pledged: int, 
         return CheckResult("cost-of-blocking", "warn", detail, facts)
     detail = f"To block a stop vote somebody must have put {money} of its own into the pool"
     return CheckResult("cost-of-blocking", "pass", detail, facts)
+
+
+def cost_of_forcing(terms: Terms, *, decimals: int, symbol: str, pledged: int, open_for_pledges: bool) -> CheckResult:
+    """What somebody must still pledge to be able to stop the campaign alone, and whether the cap lets it.
+
+    It has nothing to lose: votes are taken before anything is paid, and a stop gives all of it back.
+
+    Args:
+        terms: What the contract enforces.
+        decimals: Of the asset.
+        symbol: Of the asset.
+        pledged: The pool in the asset's smallest unit.
+        open_for_pledges: Whether more can come in.
+    """
+    name = "cost-of-forcing"
+    # Below the goal there is nothing to stop: it has to bring the pool there as well.
+    forcing, room = max(terms.forcing_stake(pledged), terms.goal - pledged), terms.cap - pledged
+    money = f"{format_amount(forcing, decimals)} {symbol}"
+    facts: dict[str, JsonValue] = {
+        "forcing": format_amount(forcing, decimals),
+        "room": format_amount(room, decimals),
+    }
+    if pledged == 0:
+        return CheckResult(name, "pass", "Nothing is pledged, so there is nothing to stop", facts)
+    if not open_for_pledges:
+        return CheckResult(name, "pass", "Funding is over: nobody can buy the votes that stop the campaign", facts)
+    if forcing > room:
+        detail = f"To stop the campaign alone somebody would have to add {money}, and the cap leaves less room"
+        return CheckResult(name, "pass", detail, facts)
+    detail = f"Whoever adds {money} can stop the campaign {duration(VOTE_DELAY)} after activation, and takes it back"
+    return CheckResult(name, "warn", detail, facts)
 
 
 def _same(name: str, words: str, proposed: JsonValue, agreed: JsonValue) -> CheckResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llamafund_chain.audit.model import Alarm, CampaignFacts, MilestoneReport, ReportCheck, Verdict
+from llamafund_chain.times import when
 
 _REASONS = 6
 _SO_FAR = {
@@ -26,6 +27,7 @@ def conclude(
     genuine: bool = True,
     stop_missing: str = "0",
     unreleased: str = "0",
+    votes_from: int = 0,
 ) -> Verdict:
     """The verdict, computed from the checks alone.
 
@@ -37,10 +39,11 @@ def conclude(
         genuine: Whether the address is a campaign of the known factory.
         stop_missing: What the supporters of a stop lack, in whole coins.
         unreleased: What is neither released nor refundable yet, in whole coins.
+        votes_from: Unix seconds from which votes to stop are taken; 0 when they are taken already.
     """
     counts = {status: sum(check.status == status for check in checks) for status in ("pass", "warn", "fail", "skip")}
     alarms = tuple(
-        _alarm(milestone, failures, facts, len(milestones), campaign, stop_missing, unreleased)
+        _alarm(milestone, failures, facts, len(milestones), campaign, stop_missing, unreleased, votes_from)
         for milestone in milestones
         if facts is not None
         and milestone.attested is not None
@@ -88,6 +91,7 @@ def _alarm(
     campaign: str,
     stop_missing: str,
     unreleased: str,
+    votes_from: int,
 ) -> Alarm:
     attested = milestone.attested
     if attested is None or facts is None:
@@ -105,7 +109,7 @@ def _alarm(
             + (", and its tranche is not released yet" if in_time else "")
         ),
         reasons=tuple(reasons),
-        choices=tuple(_choices(milestone, facts, milestones, campaign, stop_missing, unreleased)),
+        choices=tuple(_choices(milestone, facts, milestones, campaign, stop_missing, unreleased, votes_from)),
     )
 
 
@@ -116,6 +120,7 @@ def _choices(
     campaign: str,
     stop_missing: str,
     unreleased: str,
+    votes_from: int,
 ) -> list[str]:
     attested = milestone.attested
     if attested is None:
@@ -128,6 +133,8 @@ def _choices(
         f"llamafund vote-stop {campaign}: backers of {stop_missing} {facts.asset.symbol} more must support a "
         f"stop ({facts.stop_bps / 100:g} % of the pledges in all)"
     )
+    if votes_from:
+        stop += f", and votes are taken from {when(votes_from)} on"
     choices = []
     if facts.status == "Failed":
         choices.append(f"The campaign has failed. Backers get back what was not released: llamafund refund {campaign}")

@@ -12,7 +12,7 @@ from llamafund_chain.chain import Connection, Receipt, connect
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.merkle import chunk_count
 from llamafund_chain.risks import term_risks
-from llamafund_chain.terms import NO_HASH, NO_MINIMUM, Status, Terms
+from llamafund_chain.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Status, Terms
 from llamafund_chain.text import from_millionths
 from llamafund_chain.times import duration, when
 from llamafund_chain.tokens import COIN, Asset
@@ -71,7 +71,8 @@ def terms_facts(terms: Terms, asset: Asset) -> dict[str, JsonValue]:
 
 def terms_lines(terms: Terms, asset: Asset) -> list[str]:
     """Terms for people: what a backer agrees to."""
-    stop = f"backers of {_percent(terms.stop_bps)} of the pledges, until the weights are attested"
+    share = f"backers of {_percent(terms.stop_bps)} of the pledges"
+    stop = f"{share}, from {duration(VOTE_DELAY)} after activation until the weights are attested"
     pairs = [
         ("researcher", terms.researcher),
         ("asset", asset.symbol if asset.is_native else f"{asset.symbol} (token {terms.asset})"),
@@ -108,6 +109,12 @@ def warnings(terms: Terms, asset: Asset) -> list[str]:
         f"Whoever pledges {asset.format(terms.blocking_stake(terms.goal))} of the goal, even the researcher, "
         "can block a stop vote"
     )
+    forcing = terms.forcing_stake(terms.goal)
+    if terms.goal + forcing <= terms.cap:
+        found.append(
+            f"The cap leaves room for whoever adds {asset.format(forcing)} to the goal: it can stop the campaign "
+            f"{duration(VOTE_DELAY)} after activation, and takes it back"
+        )
     return found
 
 
@@ -123,6 +130,7 @@ def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, J
         "claimable": [asset.plain(amount) for amount in state.claimable],
         "balance": asset.plain(state.balance),
         "stop_support": asset.plain(state.stop_support),
+        "votes_from": state.votes_from or None,
         "attested": state.attested,
         "attested_at": state.attested_at or None,
         "window_end": state.window_end(terms) or None,
@@ -161,6 +169,8 @@ def state_lines(terms: Terms, asset: Asset, state: CampaignState) -> list[str]:
         ("pledged", asset.format(state.pledged) + share),
         ("released", asset.format(state.released)),
     ]
+    if state.status is Status.ACTIVE and state.timestamp < state.votes_from and state.attested < len(terms.milestones):
+        pairs.append(("votes to stop", f"are taken from {when(state.votes_from)} on"))
     if state.stop_support:
         pairs.append(("want to stop", asset.format(state.stop_support)))
     for index, claimable in enumerate(state.claimable):

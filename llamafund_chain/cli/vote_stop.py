@@ -29,7 +29,7 @@ def vote_stop(
     """Vote, with the whole pledge, to stop the campaign at ADDRESS.
 
     When enough of the pledges agree, the campaign fails at once and what was not released goes back to the backers.
-    Voting is closed once the weights are attested.
+    Votes are taken from a day after activation until the weights are attested.
 
     \b
     Example:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from content import CHUNK, Bytes
-from world import ACTIVE, COMPLETED, DATASET, FAILED, FUNDING, WEIGHTS, ZERO
+from world import ACTIVE, COMPLETED, DATASET, DAY, FAILED, FUNDING, WEIGHTS, ZERO
 
 BPS = 10_000
 ANSWER_GAS = 1_250_000
+VOTE_DELAY = DAY
 NATIVE = "native coin"
 ASSET = "asset"
 
@@ -66,6 +67,7 @@ class Model:
 
     phase: int = FUNDING
     active: bool = False
+    votes_from: int = 0
     stopped: bool = False
     pledges: Counter[str] = field(default_factory=Counter)
     pledged: int = 0
@@ -148,6 +150,8 @@ class Model:
     def boundaries(self) -> list[int]:
         """Moments ahead at which something may change."""
         moments = [self.terms["fundingDeadline"], *(self.deadline(i) for i in range(len(self.terms["milestones"])))]
+        if self.active:
+            moments.append(self.votes_from)
         if self.attested_at:
             moments.append(self.window_end)
         moments += [demand.opened_at + self.terms["responseWindow"] for demand in self.open_demands]
@@ -245,6 +249,8 @@ class Model:
         self._require(ACTIVE)
         if len(self.attested_at) == len(self.terms["milestones"]):
             raise RefusedError("Campaign_VotingClosed")
+        if self.now < self.votes_from:
+            raise RefusedError("Campaign_VotingNotOpen", self.votes_from)
         own = self.pledges[backer]
         if own == 0:
             raise RefusedError("Campaign_NotBacker", backer)
@@ -328,6 +334,7 @@ class Model:
         if caller != self.terms["researcher"] and self.now < self.terms["fundingDeadline"] and not full:
             raise RefusedError("Campaign_FundingOpen", self.terms["fundingDeadline"])
         self.active = True
+        self.votes_from = self.now + VOTE_DELAY
         self.phase = ACTIVE
 
     def extend(self, caller: str, seconds: int) -> None:

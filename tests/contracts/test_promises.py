@@ -158,7 +158,7 @@ def test_promise_7_the_cost_of_a_call_does_not_grow_with_the_number_of_backers(w
             "pledgeCoin": campaign.pledge(world.backer0, ETHER),
             "unpledge": campaign.unpledge(world.backer0, ETHER, world.elsewhere),
             "activate": campaign.activate(),
-            "voteStop": campaign.vote(world.backer0),
+            "voteStop": campaign.votes_open().vote(world.backer0),
             "attest": campaign.attest_content(content),
             "challenge": campaign.challenge(content, 0),
             "answer": campaign.answer(content, 0),

@@ -132,9 +132,9 @@ class Views:
         self._address = campaign.address
         backers, payees = accounts, range(len(campaign.terms["payees"]))
         asked: list[tuple[str, tuple[Any, ...]]] = [
-            (name, ()) for name in ("status", "ledger", "released", "stopSupport", "latestEvidence", "latestContent")
+            (name, ()) for name in ("status", "ledger", "released", "stopSupport", "votesFrom", "latestEvidence")
         ]
-        asked += [("openChallenges", ()), ("requiredBond", ())]
+        asked += [("latestContent", ()), ("openChallenges", ()), ("requiredBond", ())]
         asked += [(name, (who,)) for name in ("pledgeOf", "hasVotedStop", "refundable") for who in backers]
         asked += [(name, (payee,)) for name in ("claimable", "claimed") for payee in payees]
         asked += [("deadlineOf", (index,)) for index in range(len(campaign.terms["milestones"]))]
@@ -229,7 +229,7 @@ class Escrow(RuleBasedStateMachine):
             fee=_one_percent if asset == "FeeToken" else _nothing,
             balances={NATIVE: coin, ASSET: units},
         )
-        starts = ["empty", "empty", "funded", "active", "attested", "attested", "challenged", "challenged"]
+        starts = ["empty", "begun", "funded", "active", "attested", "attested", "challenged", "challenged"]
         start = data.draw(st.sampled_from(starts), label="start")
         self._begin(start, data)
 
@@ -277,6 +277,8 @@ class Escrow(RuleBasedStateMachine):
         goal = self.model.terms["goal"]
         first = max(1, goal * split // 100)
         self._pledge("backer0", "backer0", self._gross(first))
+        if start == "begun":
+            return
         if goal > first:
             self._pledge("backer1", "puppet", self._gross(goal - first))
         if start == "funded":
@@ -305,6 +307,8 @@ class Escrow(RuleBasedStateMachine):
         kind, offset = moment
         if kind == "window":
             return max(self.model.now + 1, self.model.window_end + offset)
+        if kind == "votes":
+            return max(self.model.now + 1, self.model.votes_from + offset)
         boundaries = self.model.boundaries
         if kind == "boundary" and boundaries:
             return max(self.model.now + 1, boundaries[0] + offset)
@@ -497,8 +501,10 @@ class Escrow(RuleBasedStateMachine):
 
     @precondition(lambda self: (self.model.phase == FUNDING and self.model.pledged > 0) or _seldom(self))
     @rule(who=people, share=st.sampled_from(["all", "one", "one", "above goal", "above goal", "nothing", "too much"]),
-          place=places, moment=moments)  # fmt: skip
-    def unpledge(self, who: str, share: str, place: str, moment: Moment) -> None:
+          place=places, moment=moments, backers=st.sampled_from([True, True, True, False]))  # fmt: skip
+    def unpledge(self, who: str, share: str, place: str, moment: Moment, backers: bool) -> None:
+        pledged = [name for name, account in self.stage.places.items() if self.model.pledges[account]]
+        who = pledged[0] if backers and pledged and who not in pledged else who
         own = self.model.pledges[self.stage.places[who]]
         spare = max(0, self.model.pledged - self.model.terms["goal"])
         amount = {"all": own, "nothing": 0, "too much": own + 1, "one": 1, "above goal": min(own, spare)}[share]
@@ -560,7 +566,8 @@ class Escrow(RuleBasedStateMachine):
 
     @precondition(_mostly(ACTIVE))
     @rule(who=st.sampled_from(["backer0", "backer1", "backer2", "puppet", "stranger"]),
-          support=st.sampled_from([True, True, False]), moment=moments)  # fmt: skip
+          support=st.sampled_from([True, True, False]),
+          moment=st.one_of(st.sampled_from([("votes", 0), ("votes", 0), ("votes", -1)]), moments))  # fmt: skip
     def vote(self, who: str, support: bool, moment: Moment) -> None:
         self._call("voteStop", (support,), who, lambda model, caller: model.vote(caller, support), moment=moment)
 
@@ -671,6 +678,7 @@ class Escrow(RuleBasedStateMachine):
             ("status",): model.phase,
             ("released",): model.released,
             ("stopSupport",): model.stop_support,
+            ("votesFrom",): model.votes_from,
             ("latestEvidence",): model.parent,
             ("openChallenges",): len(model.open_demands),
             ("requiredBond",): model.required_bond(found["base fee",]),

@@ -72,12 +72,16 @@ def _funding(campaign: Campaign) -> None:
     campaign.pledge(campaign.world.backer0, 9 * ETHER)
 
 
-def _active(campaign: Campaign) -> None:
+def _just_active(campaign: Campaign) -> None:
     campaign.funded().activated()
 
 
+def _active(campaign: Campaign) -> None:
+    campaign.funded().activated().votes_open()
+
+
 def _attested(campaign: Campaign) -> None:
-    campaign.funded().activated().attested(1)
+    campaign.funded().activated().attested(1).votes_open()
 
 
 def _delivered(campaign: Campaign) -> None:
@@ -103,6 +107,7 @@ def _stopped(campaign: Campaign) -> None:
 
 STATES: dict[str, tuple[Callable[[Campaign], None], int]] = {
     "funding": (_funding, FUNDING),
+    "just active": (_just_active, ACTIVE),
     "active": (_active, ACTIVE),
     "attested": (_attested, ACTIVE),
     "delivered": (_delivered, ACTIVE),
@@ -124,6 +129,7 @@ CALLS: dict[str, Callable[[Campaign], object]] = {
 }
 ALLOWED = {
     "funding": {"pledge", "unpledge"},
+    "just active": {"extend", "attest"},
     "active": {"vote", "extend", "attest"},
     "attested": {"vote", "extend"},
     "delivered": {"claim"},
@@ -134,6 +140,7 @@ ALLOWED = {
 }
 REASONS = {
     ("funding", "activate"): "Campaign_GoalNotMet",
+    ("just active", "vote"): "Campaign_VotingNotOpen",
     ("attested", "attest"): "Campaign_WindowOpen",
     ("delivered", "attest"): "Campaign_WindowOpen",
     ("delivered", "vote"): "Campaign_VotingClosed",

@@ -61,7 +61,7 @@ def _unpledge(world: World) -> Payout:
 
 def _answered_bond(world: World) -> Payout:
     campaign, puppet = _with_puppet(world)
-    campaign.activated().attest_content(CONTENT)
+    campaign.activated().votes_open().attest_content(CONTENT)
     for chunk in (0, 1):
         _demand_by_puppet(campaign, puppet, chunk)
     call = campaign.functions.answer(CONTENT.root, CONTENT.size, 0, CONTENT.chunk(0), CONTENT.path(0))
@@ -381,6 +381,56 @@ def test_threat_a_contract_wallet_is_attestor_backer_and_payee_like_anybody_else
     assert world.balance(wallet.address) == (100 - 6 + 1) * ETHER + 2 * ETHER * 7 // 10 + 5 * ETHER * 8 // 10
     with refused("NotTheOwner", world.stranger):
         world.send(wallet.functions.execute(campaign.address, 0, b""), world.stranger)
+
+
+# ------------------------------------------------------------ borrowed money
+
+
+def test_threat_borrowed_money_cannot_stop_a_campaign(world: World) -> None:
+    """A loan of one transaction fills the cap; whoever takes it gets neither the vote nor the pledge back in time."""
+    lender = world.deploy("FlashLender", value=50 * ETHER)
+    borrower = world.deploy("Borrower", lender.address)
+    campaign = world.open().funded()
+    room = campaign.terms["cap"] - campaign.ledger["pledged"]
+    before = _books(campaign, borrower)
+
+    # The loan itself works, and comes back.
+    world.send(borrower.functions.attack(campaign.address, room, 0), world.stranger)
+    assert _books(campaign, borrower) == before
+    # Pledge, activate: both go through, and the vote does not.
+    moment = world.now() + 1
+    with refused("Campaign_VotingNotOpen", moment + DAY):
+        world.send(borrower.functions.attack(campaign.address, room, 3), world.stranger, at=moment)
+    # Without the vote there is no refund, and without the refund the loan cannot be paid back.
+    with refused("FlashLender_NotRepaid", room):
+        world.send(borrower.functions.attack(campaign.address, room, 2), world.stranger)
+    assert _books(campaign, borrower) == before
+    assert world.balance(lender.address) == 50 * ETHER
+
+
+@pytest.mark.parametrize("variant", ["around the deadline", "around the researcher's activation"])
+def test_threat_money_that_is_in_for_a_block_cannot_stop_a_campaign(world: World, variant: str) -> None:
+    """The same with a pledge one second before funding ends: nobody has to reach the cap, and nothing is atomic."""
+    campaign = world.open().funded()
+    deadline = campaign.terms["fundingDeadline"]
+    whale = world.backer2
+    if variant == "around the deadline":
+        campaign.pledge(whale, 10 * ETHER - 1, at=deadline - 1)
+        campaign.activate(by=whale, at=deadline)
+    else:
+        campaign.pledge(whale, 10 * ETHER - 1)
+        campaign.activate()
+    opens = world.now() + DAY
+
+    for moment in (world.now() + 1, opens - 1):
+        with refused("Campaign_VotingNotOpen", opens):
+            campaign.vote(whale, at=moment)
+    # The pledge stays in all that time.
+    with refused("Campaign_WrongStatus", ACTIVE):
+        campaign.refund_to(whale, whale)
+    with refused("Campaign_WrongStatus", ACTIVE):
+        campaign.unpledge(whale, 1)
+    assert campaign.status == ACTIVE
 
 
 # ------------------------------------------------------------------ possession

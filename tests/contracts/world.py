@@ -92,7 +92,7 @@ class World:
         )
         self.implementation = self.campaign_at(devnet.deployment.implementation)
         self._errors = [Interface(artifacts.load(name).abi) for name in ("Campaign", "CampaignFactory", "DevToken")]
-        own = ("BlocklistToken", "Puppet", "RebasingToken", "Wallet")
+        own = ("BlocklistToken", "FlashLender", "Puppet", "RebasingToken", "Wallet")
         self._errors += [Interface(project[name].abi) for name in own]
         self._salts = itertools.count(1)
 
@@ -418,9 +418,15 @@ class Campaign:
         self.world.warp(self.read("deadlineOf", self.ledger["attested"]))
         return self
 
+    def votes_open(self) -> Campaign:
+        """Go to the first second at which votes are taken, a day after activation; nothing to do when it has passed."""
+        if self.world.now() < self.votes_from:
+            self.world.warp(self.votes_from)
+        return self
+
     def stopped(self) -> Campaign:
-        """The larger backer stops it."""
-        self.vote(self.world.backer0)
+        """The larger backer stops it, once votes are taken."""
+        self.votes_open().vote(self.world.backer0)
         return self
 
     # -------------------------------------------------------------------- state
@@ -431,6 +437,11 @@ class Campaign:
     @property
     def status(self) -> int:
         return int(self.read("status"))
+
+    @property
+    def votes_from(self) -> int:
+        """The second from which votes are taken; 0 before activation."""
+        return int(self.read("votesFrom"))
 
     @property
     def ledger(self) -> dict[str, Any]:

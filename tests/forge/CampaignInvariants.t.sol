@@ -70,6 +70,7 @@ contract CampaignInvariants is Base {
         }
         _happened("attest", _handler.outcomes("attest", true));
         _happened("refusal of attest", _handler.outcomes("attest", false));
+        _happened("a stop", _handler.outcomes("a stop", true));
         _happened("a campaign that failed", _handler.ended(Status.Failed));
         _happened("a campaign that completed", _handler.ended(Status.Completed));
     }
@@ -82,7 +83,7 @@ contract CampaignInvariants is Base {
 
     /// @dev Twice what moves a campaign on.
     function _selectors() private pure returns (bytes4[] memory selectors) {
-        selectors = new bytes4[](29);
+        selectors = new bytes4[](30);
         selectors[0] = CampaignHandler.openAnother.selector;
         selectors[1] = CampaignHandler.pass.selector;
         selectors[2] = CampaignHandler.setMood.selector;
@@ -112,5 +113,6 @@ contract CampaignInvariants is Base {
         selectors[26] = CampaignHandler.answer.selector;
         selectors[27] = CampaignHandler.attest.selector;
         selectors[28] = CampaignHandler.postUpdate.selector;
+        selectors[29] = CampaignHandler.voteStop.selector;
     }
 }

@@ -37,6 +37,7 @@ abstract contract CampaignModel is Base {
 
     uint256 internal constant BPS = 10_000;
     uint256 internal constant ANSWER_GAS = 1_250_000;
+    uint256 internal constant VOTE_DELAY = 1 days;
     uint256 internal constant BACKERS = 4;
 
     /// @dev The time, unix seconds. Kept here because forge sets the clock back between calls.
@@ -50,6 +51,8 @@ abstract contract CampaignModel is Base {
 
     Backer[BACKERS] internal backers;
     bool internal active;
+    /// @dev Unix seconds, 0 before activation.
+    uint256 internal votesFrom;
     bool internal stopped;
     /// @dev Whether the stop came while the latest tranche still waited.
     bool internal stoppedInWindow;

@@ -270,6 +270,7 @@ contract CampaignUnit is Base {
         _fundTokens(50 ether, 50 ether);
         campaign.activate();
         assert(!campaign.hasVotedStop(address(this)));
+        vm.warp(START + 1 days);
         campaign.voteStop(true);
         assert(campaign.hasVotedStop(address(this)) && campaign.status() == Status.Failed);
     }
@@ -277,10 +278,32 @@ contract CampaignUnit is Base {
     function test_lessThanTheShareOfTheTermsDoesNotStop() external {
         _fundTokens(50 ether - 1, 50 ether + 1);
         campaign.activate();
+        vm.warp(START + 1 days);
         campaign.voteStop(true);
         assert(campaign.status() == Status.Active);
         campaign.voteStop(false);
         assert(campaign.stopSupport() == 0);
+    }
+
+    function test_votesAreTakenFromADayAfterActivation() external {
+        _fundTokens(50 ether, 50 ether);
+        assert(campaign.votesFrom() == 0);
+        vm.warp(START + 5);
+        campaign.activate();
+        assert(campaign.votesFrom() == START + 5 + 1 days);
+        bytes memory early = abi.encodeWithSelector(ICampaign.Campaign_VotingNotOpen.selector, START + 5 + 1 days);
+        _refuses(0, abi.encodeCall(Campaign.voteStop, (true)), early);
+        // An attestation changes nothing about it.
+        _attest(_attestation());
+        vm.warp(START + 5 + 1 days - 1);
+        _refuses(0, abi.encodeCall(Campaign.voteStop, (true)), early);
+        vm.prank(address(0xdead));
+        _refuses(0, abi.encodeCall(Campaign.voteStop, (true)), early);
+        vm.warp(START + 5 + 1 days);
+        campaign.voteStop(true);
+        assert(campaign.status() == Status.Failed && campaign.stopSupport() == 50 ether);
+        // The time stays beside the support.
+        assert(campaign.votesFrom() == START + 5 + 1 days);
     }
 
     function test_theSlackIsUsedUpToTheLastSecond() external {

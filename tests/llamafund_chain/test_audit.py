@@ -22,7 +22,8 @@ from llamafund_chain.checks import BUILT_IN
 from llamafund_chain.errors import NodeUnreachableError
 from llamafund_chain.hashing import raw_cid
 from llamafund_chain.manifests import CheckpointManifest, DatasetPromise, MilestonePromise
-from llamafund_chain.terms import Milestone, MilestoneKind
+from llamafund_chain.terms import Milestone, MilestoneKind, Status
+from llamafund_chain.times import when
 
 DAY = 86_400
 ETHER = 10**18
@@ -258,7 +259,19 @@ def test_an_old_run_attested_by_a_colluding_quorum_is_called_fraud_while_backers
     assert alarm.in_time
     assert int(alarm.until.timestamp()) == stage.client.state().attested_at + 2 * DAY
     assert any("vote-stop" in choice and "6.000000000000000004 ETH more" in choice for choice in alarm.choices)
+    assert not any("votes are taken from" in choice for choice in alarm.choices)
     assert any("Attestor 0, Attestor 2" in choice for choice in alarm.choices)
+
+
+def test_on_the_first_day_the_audit_says_from_when_backers_can_stop_what_it_found(stage, look) -> None:
+    stage.honest_until(0)
+    stage.attest(0, stage.run.dataset, content_root="ab" * 32)
+
+    report = look()
+
+    (alarm,) = report.verdict.alarms
+    opens = when(stage.client.state().votes_from)
+    assert any(f"votes are taken from {opens} on. Before" in choice for choice in alarm.choices)
 
 
 def test_the_stop_that_the_audit_advises_withholds_the_tranche(stage, look) -> None:
@@ -428,6 +441,44 @@ def test_a_researcher_that_can_block_a_stop_is_a_remark(stage, look) -> None:
     stage.devnet.finalize()
 
     assert status_of(look(), "cost-of-blocking") == "warn"
+
+
+def test_a_cap_with_room_for_a_forced_stop_is_a_remark_until_funding_is_over(stage, look) -> None:
+    stage.open(goal=10 * ETHER, cap=24 * ETHER)
+    assert _forcing(stage, look) == ("pass", "Nothing is pledged, so there is nothing to stop")
+
+    # Below the goal: it has to bring the pool there.
+    stage.client.pledge(stage.backers[0], 4 * ETHER)
+    assert _forcing(stage, look) == (
+        "warn",
+        "Whoever adds 6 ETH can stop the campaign 1 day after activation, and takes it back",
+    )
+    stage.client.pledge(stage.backers[1], 8 * ETHER)
+    status, detail = _forcing(stage, look)
+    assert (status, "adds 12 ETH" in detail) == ("warn", True)
+    # A unit more, and its pledge no longer fits under the cap.
+    stage.client.pledge(stage.backers[1], 1)
+    status, detail = _forcing(stage, look)
+    assert (status, "leaves less room" in detail) == ("pass", True)
+
+    stage.client.activate(stage.researcher)
+    status, detail = _forcing(stage, look)
+    assert (status, "Funding is over" in detail) == ("pass", True)
+
+
+def test_after_the_funding_deadline_nobody_can_add_what_forces_a_stop(stage, look) -> None:
+    stage.open(goal=10 * ETHER, cap=50 * ETHER)
+    stage.client.pledge(stage.backers[0], 10 * ETHER)
+    stage.devnet.advance(11 * DAY)
+
+    assert stage.client.state().status is Status.FUNDING
+    assert _forcing(stage, look)[0] == "pass"
+
+
+def _forcing(stage, look) -> tuple[str, str]:
+    stage.devnet.finalize()
+    (check,) = (check for check in look().checks if check.name == "cost-of-forcing")
+    return check.status, check.detail
 
 
 def test_an_address_without_a_campaign_is_no_campaign(stage, look) -> None:

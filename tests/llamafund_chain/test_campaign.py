@@ -199,6 +199,7 @@ def test_a_stopped_campaign_refunds_what_was_not_released(stage) -> None:
     stage.honest_until(1)
     client = stage.client
     one, two, three = stage.backers
+    assert 0 < client.state().votes_from <= client.state().timestamp
     client.vote_stop(three)
     client.vote_stop(three, False)
     assert not client.has_voted_stop(three.address)

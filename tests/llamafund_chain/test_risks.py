@@ -65,6 +65,13 @@ def test_a_bond_within_reach_is_no_risk(change: dict[str, object]) -> None:
 
 
 @given(st.integers(1, 10**6), st.integers(3_300, 8_000))
+def test_a_forcing_stake_is_the_least_that_stops_a_campaign_alone(pledged: int, stop_bps: int) -> None:
+    stake = replace(TERMS, stop_bps=stop_bps).forcing_stake(pledged)
+    assert stake * BPS >= (pledged + stake) * stop_bps
+    assert (stake - 1) * BPS < (pledged + stake - 1) * stop_bps
+
+
+@given(st.integers(1, 10**6), st.integers(3_300, 8_000))
 def test_a_blocking_stake_is_the_least_that_keeps_everybody_else_from_stopping(pledged: int, stop_bps: int) -> None:
     stake = replace(TERMS, stop_bps=stop_bps).blocking_stake(pledged)
     assert (pledged - stake) * BPS < pledged * stop_bps

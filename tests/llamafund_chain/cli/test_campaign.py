@@ -13,6 +13,7 @@ from llamafund_chain.devnet import Devnet
 from llamafund_chain.evidence import fetch_manifest
 from llamafund_chain.manifests import ProposalManifest
 from llamafund_chain.store import LocalStore
+from llamafund_chain.times import when
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 ETHER = 10**18
@@ -142,6 +143,18 @@ def test_a_campaign_is_shown_with_terms_state_and_warnings(llamafund, stage) -> 
     text = show(llamafund, stage, stage.client.address).stdout
     for words in (stage.run.proposal.title, "12.000000000000000008 ETH", "attested and released", "Note: "):
         assert words in text
+    assert shown["votes_from"] == stage.client.state().votes_from > 0
+    assert "votes to stop" not in text
+
+
+def test_on_the_first_day_a_campaign_shows_from_when_votes_are_taken(llamafund, stage) -> None:
+    client = stage.open()
+    assert show(llamafund, stage, client.address, "--json").json["votes_from"] is None
+    stage.fund()
+    opens = client.state().votes_from
+    assert f"are taken from {when(opens)} on" in show(llamafund, stage, client.address).stdout
+    stage.devnet.advance(opens - stage.devnet.connection.timestamp())
+    assert "are taken from" not in show(llamafund, stage, client.address).stdout
 
 
 def test_what_is_not_final_is_shown_as_such(llamafund, stage) -> None:
@@ -167,6 +180,13 @@ def test_warnings_name_what_backers_should_think_about(llamafund, stage) -> None
     text = show(llamafund, stage, client.address).stdout
     for words in ("researcher is an attestor", "single signature", "dataset is not fixed", "can block a stop vote"):
         assert words in text
+
+
+def test_a_cap_with_room_for_a_forced_stop_is_warned_of(llamafund, stage) -> None:
+    roomy = stage.open(goal=10 * ETHER, cap=20 * ETHER)
+    assert "leaves room for whoever adds 10 ETH" in show(llamafund, stage, roomy.address).stdout
+    tight = stage.open(goal=10 * ETHER, cap=20 * ETHER - 1)
+    assert "leaves room" not in show(llamafund, stage, tight.address).stdout
 
 
 def test_what_is_no_campaign_is_not_shown_as_one(llamafund, stage) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from llamafund_chain.terms import Status
+import pytest
+
+from llamafund_chain.campaign import Activated
+from llamafund_chain.terms import DAY, VOTE_DELAY, Status
+from llamafund_chain.times import when
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 
@@ -11,9 +15,17 @@ def vote(llamafund, stage, *more: object, wallet: str = "backer0"):
     return llamafund("vote-stop", stage.client.address, *more, "--rpc", stage.devnet.rpc_url, "--json", wallet=wallet)
 
 
-def test_enough_pledges_stop_a_campaign(llamafund, stage) -> None:
+@pytest.fixture
+def voting(stage):
+    """A campaign that has been active for a day."""
     stage.open()
     stage.fund()
+    stage.devnet.advance(DAY)
+    return stage
+
+
+def test_enough_pledges_stop_a_campaign(llamafund, voting) -> None:
+    stage = voting
     first = vote(llamafund, stage, wallet="backer1").json
     assert (first["stopped"], first["stop_support"], first["needed"]) == (False, "3", "6.000000000000000004")
     second = vote(llamafund, stage).json
@@ -21,20 +33,28 @@ def test_enough_pledges_stop_a_campaign(llamafund, stage) -> None:
     assert stage.client.state().status is Status.FAILED
 
 
-def test_a_vote_can_be_retracted(llamafund, stage) -> None:
-    stage.open()
-    stage.fund()
-    vote(llamafund, stage, wallet="backer1")
-    ran = vote(llamafund, stage, "--retract", wallet="backer1")
+def test_a_vote_can_be_retracted(llamafund, voting) -> None:
+    vote(llamafund, voting, wallet="backer1")
+    ran = vote(llamafund, voting, "--retract", wallet="backer1")
     assert (ran.json["support"], ran.json["stop_support"]) == (False, "0")
 
 
-def test_votes_that_change_nothing_or_are_nobodys_are_refused(llamafund, stage, untouched) -> None:
-    stage.open()
-    stage.fund()
+def test_votes_that_change_nothing_or_are_nobodys_are_refused(llamafund, voting, untouched) -> None:
     with untouched():
-        vote(llamafund, stage, "--retract").refused(5, "already as asked")
-        vote(llamafund, stage, wallet="researcher").refused(5, "no pledge")
+        vote(llamafund, voting, "--retract").refused(5, "already as asked")
+        vote(llamafund, voting, wallet="researcher").refused(5, "no pledge")
+
+
+def test_on_the_first_day_a_backer_is_told_from_when_votes_are_taken(llamafund, stage, untouched) -> None:
+    client = stage.open()
+    stage.fund()
+    opens = client.state().votes_from
+    (activated,) = client.events(only=[Activated])
+    assert opens == stage.devnet.connection.timestamp(activated.block) + VOTE_DELAY
+    with untouched():
+        vote(llamafund, stage).refused(5, f"taken from {when(opens)} on (in ", "Campaign_VotingNotOpen")
+    stage.devnet.advance(opens - stage.devnet.connection.timestamp())
+    assert vote(llamafund, stage).json["stopped"] is True
 
 
 def test_a_funding_campaign_is_not_voted_on(llamafund, stage, untouched) -> None:
