@@ -15,8 +15,6 @@ import {
     Status,
     Terms
 } from "../../contracts/interfaces/ICampaign.sol";
-import {ContentProof} from "../../contracts/libraries/ContentProof.sol";
-import {PackedTerms} from "../../contracts/libraries/PackedTerms.sol";
 import {Wallet} from "../../contracts/test/Accounts.sol";
 import {DevToken} from "../../contracts/test/DevToken.sol";
 import {Base} from "./Base.sol";
@@ -31,6 +29,8 @@ contract CampaignUnit is Base {
     bytes32 private constant ROOT = keccak256("content");
     /// @dev Two whole chunks and one of a single byte.
     uint64 private constant SIZE = 2 * 16_384 + 1;
+    /// @dev Of the terms in a clone's code; see `PackedTerms`.
+    uint256 private constant MILESTONE_BYTES = 16;
 
     CampaignFactory private immutable FACTORY = new CampaignFactory(address(new Campaign()));
     DevToken private immutable TOKEN = new DevToken("Dollar", "USD", 6);
@@ -392,7 +392,7 @@ contract CampaignUnit is Base {
         bytes memory args = Clones.fetchCloneArgs(address(campaign));
         bytes memory account = new bytes(20);
         for (uint256 i = 0; i < 20; ++i) {
-            account[i] = args[args.length - 2 * PackedTerms.MILESTONE_BYTES + i];
+            account[i] = args[args.length - 2 * MILESTONE_BYTES + i];
         }
         address next = address(bytes20(account));
         vm.prank(next);
@@ -403,58 +403,7 @@ contract CampaignUnit is Base {
         );
     }
 
-    function test_aPathFitsItsIndexAndCount() external view {
-        bytes32[] memory leaves = new bytes32[](5);
-        for (uint256 i = 0; i < 5; ++i) {
-            leaves[i] = keccak256(abi.encode(i));
-        }
-        bytes32 left = _node(_node(leaves[0], leaves[1]), _node(leaves[2], leaves[3]));
-        bytes32 root = _node(left, leaves[4]);
-        bytes32[] memory path = new bytes32[](1);
-        path[0] = left;
-        assert(this.leadsTo(leaves[4], 4, 5, path, root));
-        assert(!this.leadsTo(leaves[4], 4, 6, path, root));
-        assert(!this.leadsTo(leaves[4], 5, 5, path, root));
-        assert(!this.leadsTo(leaves[4], 3, 5, path, root));
-        assert(!this.leadsTo(leaves[4], 4, 5, new bytes32[](0), root));
-        assert(!this.leadsTo(leaves[4], 4, 5, new bytes32[](2), root));
-        path = new bytes32[](3);
-        (path[0], path[1], path[2]) = (leaves[3], _node(leaves[0], leaves[1]), leaves[4]);
-        assert(this.leadsTo(leaves[2], 2, 5, path, root));
-        assert(!this.leadsTo(leaves[3], 2, 5, path, root));
-    }
-
-    function test_aChunkBehindTheContentIsRefused() external view {
-        bytes32[] memory path = new bytes32[](0);
-        bytes memory data = hex"61";
-        bytes32 root = sha256(hex"0061");
-        assert(this.verify(root, 1, 0, data, path));
-        assert(!this.verify(root, 1, 1, data, path));
-        assert(!this.verify(root, 2, 0, data, path));
-        assert(!this.verify(root, 0, 0, "", path));
-    }
-
-    function leadsTo(bytes32 leaf, uint256 index, uint256 count, bytes32[] calldata path, bytes32 root)
-        external
-        pure
-        returns (bool)
-    {
-        return ContentProof.leadsTo(leaf, index, count, path, root);
-    }
-
-    function verify(bytes32 root, uint256 size, uint256 index, bytes calldata data, bytes32[] calldata path)
-        external
-        pure
-        returns (bool)
-    {
-        return ContentProof.verify(root, size, index, data, path);
-    }
-
     receive() external payable {}
-
-    function _node(bytes32 left, bytes32 right) private pure returns (bytes32) {
-        return sha256(abi.encodePacked(hex"01", left, right));
-    }
 
     function _error(bytes4 selector, uint256 first, uint256 second) private pure returns (bytes memory) {
         return abi.encodeWithSelector(selector, first, second);
