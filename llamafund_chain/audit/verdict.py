@@ -143,9 +143,12 @@ def _choices(
         choices.append(f"From {until} on this tranche counts as released, and nothing brings it back.")
     elif milestone.state == "window-open":
         choices.append(
-            f"Nothing on chain holds this tranche, {tranche}, back: the stop vote closed with this attestation, "
-            "and this version of the contract has no possession challenge. "
+            f"No vote holds this tranche, {tranche}, back: the stop vote closed with this attestation. "
             f"From {until} on it counts as released."
+        )
+        choices.append(
+            f"Backers who cannot fetch a part of the content can demand it until then: llamafund challenge {campaign}. "
+            "If nobody shows it, the campaign fails and refunds them. Content that can be fetched is no ground for it."
         )
     elif milestone.state == "released":
         choices.append(f"The tranche, {tranche}, was released at {until}; nothing brings it back.")

@@ -298,7 +298,8 @@ def test_other_weights_than_the_trained_ones_are_called_fraud_and_the_audit_admi
     assert failed(report) == {"parent-links"}
     (alarm,) = report.verdict.alarms
     assert alarm.in_time
-    assert any("Nothing on chain holds this tranche" in choice for choice in alarm.choices)
+    assert any("No vote holds this tranche" in choice for choice in alarm.choices)
+    assert any("llamafund challenge" in choice for choice in alarm.choices)
     assert not any("vote-stop" in choice for choice in alarm.choices)
 
 
