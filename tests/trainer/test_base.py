@@ -131,6 +131,7 @@ def test_a_manifest_of_something_else_is_refused(lab: object, tmp_path: Path) ->
         ({"vision_config": {"num_hidden_layers": 10**9}}, "num_hidden_layers is 1000000000"),
         ({"attention_types": [[["global"], 10**9]]}, "attention_types is 1000000000"),
         ({"depths": [2, 2, 10**6]}, "depths is 1000000"),
+        ({"model_type": "gpt_neo", "attention_types": [[["global"] * 1000, 20_000]]}, "attention_types is 20000"),
         ({"rope_parameters": json.loads('{"a": ' * 20 + "1" + "}" * 20)}, "nested more than 16 deep"),
         ({"tie_word_embeddings": False}, "not those of its architecture"),
         ({"intermediate_size": 80}, "cannot use|not those of its architecture"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,17 @@ import pytest
 from safetensors.numpy import load, save
 
 from llamafund_chain.checks import CheckContext, CheckResult, check_name, discover, run_checks
+from llamafund_chain.evidence import fetch_tree, publish_tree
+from llamafund_chain.hashing import hash_tree
+from llamafund_chain.manifests import WeightsManifest
+from llamafund_chain.terms import NO_MINIMUM, Milestone, MilestoneKind
 from llamafund_trainer.checks import (
     CHECKS,
     initial_weights_from_seed,
     loads_in_transformers,
     metric_re_evaluated,
     replay,
+    steps_follow_recipe,
     weights_equal_checkpoint,
 )
 
@@ -36,6 +42,7 @@ def test_the_checks_are_found_by_the_attestor() -> None:
         "initial-weights-from-base",
         "environment-recorded",
         "schedule-follows-recipe",
+        "steps-follow-recipe",
         "replay",
         "metric-re-evaluated",
         "weights-equal-checkpoint",
@@ -54,6 +61,7 @@ def test_an_honest_checkpoint_passes_every_check(lab: object, context: MakeConte
         ("initial-weights-from-seed", "pass"),
         ("environment-recorded", "pass"),
         ("schedule-follows-recipe", "pass"),
+        ("steps-follow-recipe", "pass"),
         ("replay", "pass"),
         ("replay", "pass"),
         ("metric-re-evaluated", "pass"),
@@ -63,6 +71,7 @@ def test_an_honest_checkpoint_passes_every_check(lab: object, context: MakeConte
 def test_honest_weights_pass_every_check(lab: object, context: MakeContext) -> None:
     results = [result for check in CHECKS for result in check(context(lab.weights))]
     assert [(result.name, result.status) for result in results] == [
+        ("steps-follow-recipe", "pass"),
         ("metric-re-evaluated", "pass"),
         ("weights-equal-checkpoint", "pass"),
         ("loads-in-transformers", "pass"),
@@ -99,6 +108,52 @@ def test_fraud_a_segment_of_another_run(lab: object, context: MakeContext, tmp_p
     results = list(replay(context(chain[-1], replay_segments=4)))
     assert [result.status for result in results] == ["pass", "fail", "fail", "pass"]
     assert "model.safetensors after step 20" in results[1].detail
+
+
+def test_each_milestone_is_due_after_its_own_step(lab: object, context: MakeContext) -> None:
+    kinds = (MilestoneKind.DATASET, MilestoneKind.CHECKPOINT, MilestoneKind.CHECKPOINT, MilestoneKind.WEIGHTS)
+    terms = replace(
+        context(lab.run[-1]).terms,
+        milestones=tuple(Milestone(kind=kind, bps=2_500, deadline=20, min_score=NO_MINIMUM) for kind in kinds),
+    )
+    found = {
+        (link.steps.last, milestone): only(
+            steps_follow_recipe(context(link, terms=terms, milestone=milestone, ancestry=()))
+        ).status
+        for link in lab.run[1:]
+        for milestone in (1, 2)
+    }
+    assert {place for place, status in found.items() if status == "pass"} == {(20, 1), (40, 2)}
+    assert only(steps_follow_recipe(context(lab.weights, terms=terms, milestone=3))).status == "pass"
+
+
+def test_fraud_open_weights_of_half_a_run(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    half = lab.forge(lab.weights, tmp_path, parent=lab.run[2].sha256)
+    result = only(steps_follow_recipe(context(half, ancestry=(lab.dataset, lab.run[2]))))
+    assert result.status == "fail"
+    assert "stands at step 20; by the recipe this milestone is after step 40" in result.detail
+
+
+def test_fraud_an_architecture_that_other_programs_go_by(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    config = {**json.loads(lab.file(lab.run[-1], "config.json")), "architectures": ["GemmaForCausalLM"]}
+    changed = {"config.json": json.dumps(config).encode()}
+    checkpoint = lab.forge(lab.run[-1], tmp_path / "checkpoint", changed)
+    forged = lab.forge(lab.weights, tmp_path / "weights", changed, parent=checkpoint.sha256)
+    result = only(weights_equal_checkpoint(context(forged)))
+    assert result.status == "fail"
+    assert "architectures ['GemmaForCausalLM']" in result.detail
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_a_file_that_the_weights_lack_is_named(lab: object, context: MakeContext, tmp_path: Path, name: str) -> None:
+    fetch_tree(lab.store, lab.weights, tmp_path / "lacking")
+    (tmp_path / "lacking" / name).unlink()
+    tree = hash_tree(tmp_path / "lacking")
+    lacking = WeightsManifest.model_validate({**dict(lab.weights), "files": tree.files, "content": tree.content})
+    publish_tree(lab.store, tmp_path / "lacking", lacking)
+    result = only(run_checks(context(lacking), (weights_equal_checkpoint,)))
+    assert result.status == "fail"
+    assert f"The last checkpoint has {name}" in result.detail
 
 
 def test_fraud_an_inflated_metric(lab: object, context: MakeContext, tmp_path: Path) -> None:

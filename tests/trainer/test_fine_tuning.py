@@ -186,11 +186,13 @@ def test_honest_evidence_passes_every_check(tuned: dict[str, object], kind: str,
         ("initial-weights-from-base", "pass"),
         ("environment-recorded", "pass"),
         ("schedule-follows-recipe", "pass"),
+        ("steps-follow-recipe", "pass"),
         ("replay", "pass"),
         ("metric-re-evaluated", "pass"),
     ]
     weights = tuned_context(kind, evidence.weights, workdir=made.workdir / "weights")
     assert [(result.name, result.status) for check in CHECKS for result in check(weights)] == [
+        ("steps-follow-recipe", "pass"),
         ("metric-re-evaluated", "pass"),
         ("weights-equal-checkpoint", "pass"),
         ("loads-in-transformers", "pass"),

@@ -125,6 +125,13 @@ def test_a_tolerance_as_large_as_the_training_itself_shows_nothing() -> None:
     assert "shows nothing" in result(ELSEWHERE, 1e-6, tolerance=1e-4).describe()
 
 
+def test_honest_repetitions_that_agree_to_the_bit_tell_nothing_of_other_machines() -> None:
+    """On a GPU no setting of the processor changes anything."""
+    assert Gap("w", 1e-7, 1e-1).calibrated(0.0).nearness == "unclear"
+    assert Gap("w", 1e-1, 1e-1).calibrated(0.0).nearness == "different", "as if it had not been trained at all"
+    assert Gap("w", 1e-7, 0.0).calibrated(0.0).nearness == "different", "nothing was changed, by anybody's arithmetic"
+
+
 @pytest.mark.parametrize(
     ("amount", "tolerance", "verdict"),
     [
@@ -334,6 +341,28 @@ def test_the_same_random_numbers_in_another_file_are_close(lab: object, tmp_path
     found = replayed(lab, excused(lab, tmp_path, files, **OTHER_PROCESSOR), tmp_path)
     assert [file.path for file in found.differing] == ["rng_state.pth"]
     assert (found.random_differs, found.verdict) == (False, "close")
+
+
+def test_the_optimizer_of_step_0_is_no_measure_of_how_far_it_moved(lab: object, tmp_path: Path) -> None:
+    """With numbers as large as one likes in it, any other difference would be a small share of the change."""
+    import torch
+
+    first, forged = (torch.load(io.BytesIO(lab.file(link, "optimizer.pt")), weights_only=True) for link in lab.run[:2])
+    for number, kept in forged["state"].items():
+        moments = {name: torch.full_like(kept[name], 1e9) for name in ("exp_avg", "exp_avg_sq")}
+        first["state"][number] = {"step": torch.zeros(()), **moments}
+        kept["exp_avg"] *= -50
+    links = []
+    for link, state in zip(lab.run, (first, forged), strict=False):
+        torch.save(state, tmp_path / "optimizer.pt")
+        files = {"optimizer.pt": (tmp_path / "optimizer.pt").read_bytes()}
+        environment = {**link.environment, **OTHER_PROCESSOR}
+        links.append(lab.forge(link, tmp_path / f"forged-{link.steps.last}", files, environment=environment))
+    chain = lab.relink([*links, *lab.run[2:]], tmp_path)
+    picks = [Pick(segments_of(chain)[0], "first")]
+    (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
+    assert found.verdict == "different"
+    assert "remembers gradients" in found.describe()
 
 
 def test_settings_at_the_end_are_judged_behind_another_environment_too(lab: object, tmp_path: Path) -> None:

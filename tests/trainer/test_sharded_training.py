@@ -25,6 +25,7 @@ from llamafund_chain.evidence import fetch_tree
 from llamafund_chain.manifests import CheckpointManifest, ProposalManifest
 from llamafund_chain.store import LocalStore
 from llamafund_trainer.checks import CHECKS, metric_re_evaluated
+from llamafund_trainer.closeness import optimizer_changes, optimizer_entries, optimizer_gap
 from llamafund_trainer.export import export_weights
 from llamafund_trainer.inputs import fetch_inputs, walk_run
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
@@ -32,6 +33,7 @@ from llamafund_trainer.repeating import fetch_start, state_files
 from llamafund_trainer.replay import Pick, replay, segments_of
 from llamafund_trainer.run import RunRecord, train_run
 from llamafund_trainer.shards import SHARDING_KEY, shard_files, whole_weights
+from llamafund_trainer.tensor_files import encode_header
 from llamafund_trainer.tensors import read_metadata
 
 NewRecord = Callable[..., RunRecord]
@@ -285,3 +287,46 @@ def test_killed_while_shards_are_written_it_goes_on_from_the_checkpoint_before(
     second.unlink()
     assert train_run(dataset_store, sharded_recipe, record, out) == run
     assert whole_weights(disk / "checkpoint-40", tmp_path).is_file()
+
+
+def test_optimizers_in_shards_that_differ_are_measured(
+    lab: object, run: Run, sharded_recipe: RecipeFile, tmp_path: Path
+) -> None:
+    """As those of an honest run on another machine do."""
+    entries = []
+    for link in run[1:3]:
+        fetch_tree(lab.store, link, tmp_path / str(link.steps.last))
+        entries.append(optimizer_entries(sharded_recipe.recipe, link.steps.last, tmp_path / str(link.steps.last)))
+    gap = optimizer_gap(*entries, optimizer_changes(*entries))
+    assert gap is not None
+    assert gap.largest.endswith(".step")
+    assert gap.amount == float("inf")
+
+
+def test_rows_of_an_optimizer_that_changed_places_are_found_behind_an_excuse(
+    lab: object, run: Run, tmp_path: Path
+) -> None:
+    """The same bytes in the same files; only where each process's rows belong is another place."""
+    names = shard_files("optimizer", 2)
+    headers, bodies = [], []
+    for name in names:
+        data = lab.file(run[2], name)
+        length = int.from_bytes(data[:8], "little")
+        headers.append(json.loads(data[8 : 8 + length]))
+        bodies.append(data[8 + length :])
+    one, two = (json.loads(header["__metadata__"][SHARDING_KEY]) for header in headers)
+    for name in {*one} & {*two}:
+        if name.endswith("exp_avg") and headers[0][name]["shape"] == headers[1][name]["shape"]:
+            one[name], two[name] = two[name], one[name]
+    files = {}
+    for name, header, body, places in zip(names, headers, bodies, (one, two), strict=True):
+        header["__metadata__"][SHARDING_KEY] = json.dumps(places)
+        encoded = encode_header(header)
+        files[name] = len(encoded).to_bytes(8, "little") + encoded + body
+    environment = {**run[2].environment, "processor": "another one"}
+    forged = lab.forge(run[2], tmp_path / "forged", files, environment=environment)
+    chain = lab.relink([*run[:2], forged, *run[3:]], tmp_path)
+    inputs = fetch_inputs(lab.store, chain[-1], tmp_path)
+    (found,) = replay(lab.store, inputs, [Pick(segments_of(chain)[1], "random")], tmp_path)
+    assert {file.path for file in found.differing} == set(names)
+    assert found.verdict == "different"

@@ -6,14 +6,16 @@ import io
 import pickle
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from transformers.trainer_pt_utils import safe_globals
 
 from llamafund_chain.errors import VerificationError
 from llamafund_trainer.tensors import read_numbers
@@ -54,6 +56,19 @@ class Described:
     offset: object = 0
     shape: object = (2,)
     stride: object = (1,)
+    changed: Described | None = None
+    """What torch puts in its place when the index says BUILD."""
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A mapping in such an index that is changed after it was made."""
+
+    values: Mapping[str, object]
+    attributes: Mapping[str, object]
 
 
 class Indexer(pickle.Pickler):
@@ -61,10 +76,13 @@ class Indexer(pickle.Pickler):
         return value.pid if isinstance(value, Stored) else None
 
     def reducer_override(self, value: object) -> object:
+        if isinstance(value, Mapped):
+            return OrderedDict, ([[name, each] for name, each in value.values.items()],), dict(value.attributes)
         if not isinstance(value, Described):
             return NotImplemented
         arguments = (value.storage, value.offset, value.shape, value.stride, False, OrderedDict())
-        return torch._utils._rebuild_tensor_v2, arguments
+        made = (torch._utils._rebuild_tensor_v2, arguments)
+        return made if value.changed is None else (*made, {value.changed: 0})
 
 
 def stored(key: object = "0", elements: object = 2, kind: object = torch.FloatStorage) -> Stored:
@@ -130,6 +148,26 @@ def test_one_other_random_number_is_another_state(lab: object, tmp_path: Path, p
     assert not same_values(write(tmp_path / "one", honest), write(tmp_path / "other", saved(state)))
 
 
+def test_a_random_state_that_torch_reads_otherwise_is_refused(lab: object, tmp_path: Path) -> None:
+    honest = lab.file(lab.run[2], "rng_state.pth")
+    state = torch.load(io.BytesIO(honest), weights_only=False)
+    count, other = state["cpu"].numel(), torch.Generator().manual_seed(7).get_state()
+    parts = [Described(stored(key, count, torch.ByteStorage), shape=(count,)) for key in ("0", "1")]
+    index = io.BytesIO()
+    changed = replace(parts[0], changed=parts[1])
+    Indexer(index, protocol=2).dump({**state, "cpu": changed})
+    with zipfile.ZipFile(tmp_path / "forged", "w") as archive:
+        for name, content in (("data.pkl", index.getvalue()), ("byteorder", b"little"), ("version", b"3\n")):
+            archive.writestr(f"a/{name}", content)
+        for key, tensor in (("0", state["cpu"]), ("1", other)):
+            archive.writestr(f"a/data/{key}", tensor.numpy().tobytes())
+    with safe_globals():
+        read = torch.load(tmp_path / "forged", weights_only=True)["cpu"]
+    assert torch.equal(read, other), "what the Trainer would continue with"
+    with pytest.raises(VerificationError, match=REFUSED):
+        same_values(write(tmp_path / "one", honest), tmp_path / "forged")
+
+
 def test_a_large_file_is_not_compared_in_memory(lab: object, tmp_path: Path) -> None:
     one = write(tmp_path / "one", lab.file(lab.run[2], "rng_state.pth"))
     with (tmp_path / "large").open("wb") as file:
@@ -157,6 +195,16 @@ BY_HAND: dict[str, Callable[[], bytes]] = {
         {0: {"exp_avg": ONE, "exp_avg_sq": Described(stored(kind=torch.HalfStorage, elements=4))}}
     ),
     "bytes that two share": lambda: by_hand({0: {"exp_avg": ONE, "exp_avg_sq": ONE}}),
+    "another tensor in its place": lambda: by_hand(
+        {0: {"exp_avg": Described(stored(), changed=Described(stored("1")))}}, {"data/1": struct.pack("<2f", 3, 4)}
+    ),
+    "a mapping that hides what it holds": lambda: by_hand(Mapped({"exp_avg": ONE}, {"get": OrderedDict})),
+    "a tensor that torch negates": lambda: saved(
+        {"state": {0: {"exp_avg": torch._neg_view(torch.ones(2))}}, "param_groups": []}
+    ),
+    "a tensor with a gradient": lambda: saved(
+        {"state": {0: {"exp_avg": torch.ones(2, requires_grad=True)}}, "param_groups": []}
+    ),
     "compressed bytes": lambda: by_hand({0: {"exp_avg": ONE}}, compression=zipfile.ZIP_DEFLATED),
     "big-endian numbers": lambda: by_hand({0: {"exp_avg": ONE}}, {"byteorder": b"big"}),
     "names that are alike": lambda: by_hand({0: {"exp_avg": ONE}}, {"DATA/0": struct.pack("<2f", 3, 4)}),
@@ -216,11 +264,25 @@ def hidden(honest: bytes) -> bytes:
     return honest.replace(b"optimizer/data/10", b"optimizer/data/1\0")
 
 
+def twice_named(honest: bytes) -> bytes:
+    """Members with a second name, by which Python 3.12 and later go, and torch does not."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(honest)) as source, zipfile.ZipFile(target, "w") as archive:
+        for name in source.namelist():
+            info = zipfile.ZipInfo(name)
+            second = struct.pack("<BL", 1, zlib.crc32(name.encode())) + b"optimizer/other"
+            info.extra = struct.pack("<HH", 0x7075, len(second)) + second
+            archive.writestr(info, source.read(name))
+    return target.getvalue()
+
+
 def open_ended(honest: bytes) -> bytes:
     return honest[:-40]
 
 
-@pytest.mark.parametrize("change", [two_archives, remark, elsewhere, shorter, repeated, hidden, open_ended])
+@pytest.mark.parametrize(
+    "change", [two_archives, remark, elsewhere, shorter, repeated, hidden, twice_named, open_ended]
+)
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_an_archive_that_two_readers_could_read_in_two_ways_is_refused(
     optimizer: bytes, tmp_path: Path, change: Callable[[bytes], bytes]

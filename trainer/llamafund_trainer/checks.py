@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from llamafund_chain.checks import Check, CheckContext, CheckResult
 from llamafund_chain.evidence import fetch_manifest, fetch_tree
 from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest, WeightsManifest
+from llamafund_chain.terms import MilestoneKind
 from llamafund_chain.text import from_millionths
 from llamafund_trainer.base import (
     CONFIG,
@@ -33,7 +34,7 @@ from llamafund_trainer.initial import initial_tensors, parameter_count
 from llamafund_trainer.inputs import fetch_inputs, fetch_recipe, walk_run
 from llamafund_trainer.lora import ADAPTER, changed_by
 from llamafund_trainer.measuring import load_published, measure_weights, read_json, same_tokenizer
-from llamafund_trainer.model import config_values
+from llamafund_trainer.model import ARCHITECTURE, config_values
 from llamafund_trainer.replay import catch_chance, choose, segments_of, weight_jumps
 from llamafund_trainer.replay import replay as replay_segments
 from llamafund_trainer.seeds import data_order_seed
@@ -62,8 +63,10 @@ _SETTINGS_OF_TOKENIZER = {
 }
 """What `tokenizer_config.json` says about a tokenizer that was trained, besides the length of a text."""
 
-_NOT_THE_MODELS = frozenset({"architectures", "transformers_version", "use_cache"})
+_NOT_THE_MODELS = frozenset({"transformers_version", "use_cache"})
 """Keys of a configuration that whoever saves a model sets, and that do not change what it computes."""
+
+_BESIDE = frozenset({GENERATION_CONFIG, *TOKENIZER_FILES})
 
 _VERSION = "transformers_version"
 
@@ -221,6 +224,30 @@ def schedule_follows_recipe(context: CheckContext) -> Iterator[CheckResult]:
     yield CheckResult(name, "pass", detail, {"checkpoints": len(run)})
 
 
+def steps_follow_recipe(context: CheckContext) -> Iterator[CheckResult]:
+    """The run went as far as the recipe says for this milestone, with a checkpoint wherever the recipe has one."""
+    name = "steps-follow-recipe"
+    evidence = context.evidence
+    if not isinstance(evidence, (CheckpointManifest, WeightsManifest)):
+        return
+    head = evidence if isinstance(evidence, CheckpointManifest) else _checkpoint_of(context, evidence)
+    recipe = fetch_recipe(context.store, head.recipe).recipe
+    promised = _promised_step(context, recipe)
+    facts: dict[str, JsonValue] = {"step": head.steps.last, "promised": promised}
+    if head.steps.last != promised:
+        detail = f"The run stands at step {head.steps.last}; by the recipe this milestone is after step {promised}"
+        yield CheckResult(name, "fail", detail, facts)
+        return
+    found = {link.steps.last for link in walk_run(context.store, head)}
+    wanted = {step for step in recipe.checkpoint_steps() if step <= promised}
+    for step in sorted(found ^ wanted):
+        detail = f"There is {'a' if step in found else 'no'} checkpoint after step {step}; the recipe has one every "
+        yield CheckResult(name, "fail", f"{detail}{recipe.training.checkpoint_every} steps", facts)
+        return
+    detail = f"The run stands at step {promised} of {recipe.training.steps}, with all its {len(wanted)} checkpoints"
+    yield CheckResult(name, "pass", detail, facts)
+
+
 def replay(context: CheckContext) -> Iterator[CheckResult]:
     """Random parts of the training, repeated from the evidence, give the same bytes."""
     name = "replay"
@@ -326,6 +353,11 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
     recipe = recipe_file.recipe
     base = None if recipe.base is None else fetch_base(context.store, recipe.base, original / "base")
     named = {entry.path for entry in evidence.files}
+    lacking = sorted({CONFIG, *_BESIDE & {entry.path for entry in checkpoint.files}} - named)
+    if lacking:
+        detail = f"The last checkpoint has {lacking[0]}, and the published weights lack it"
+        yield CheckResult(name, "fail", detail, {"checkpoint": checkpoint.sha256})
+        return
     fetch_tree(context.store, evidence, published, sorted(named & {CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES}))
     fetch_tree(context.store, checkpoint, original, [CONFIG, TOKENIZER])
     facts: dict[str, JsonValue] = {"checkpoint": checkpoint.sha256}
@@ -341,7 +373,8 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
         yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
         return
     if base is None:
-        expected, parameters = {**config_values(recipe), "model_type": "llama"}, parameter_count(recipe)
+        expected = {**config_values(recipe), "model_type": "llama", "architectures": [ARCHITECTURE]}
+        parameters = parameter_count(recipe)
         generation = _GENERATION
     else:
         made = make_start(recipe_file, base, checkpoint.seed, original, weights=False)
@@ -405,6 +438,7 @@ CHECKS: tuple[Check, ...] = (
     initial_weights_from_base,
     environment_recorded,
     schedule_follows_recipe,
+    steps_follow_recipe,
     replay,
     metric_re_evaluated,
     weights_equal_checkpoint,
@@ -444,6 +478,16 @@ def _run_of_milestone(context: CheckContext) -> tuple[CheckpointManifest, ...]:
         if before.sha256 in known:
             return run[known.index(before.sha256) :]
     return run
+
+
+def _promised_step(context: CheckContext, recipe: Recipe) -> int:
+    """The step that a milestone is due after; CHECKPOINT milestones divide the run among them."""
+    checkpoints = [
+        index for index, milestone in enumerate(context.terms.milestones) if milestone.kind is MilestoneKind.CHECKPOINT
+    ]
+    if context.milestone not in checkpoints:
+        return recipe.training.steps
+    return recipe.milestone_steps(len(checkpoints))[checkpoints.index(context.milestone)]
 
 
 def _checkpoint_of(context: CheckContext, weights: WeightsManifest) -> CheckpointManifest:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from llamafund_trainer.repeating import trained_weights
-from llamafund_trainer.shards import OPTIMIZER, shard_files
+from llamafund_trainer.shards import OPTIMIZER, read_shards, shard_files
 from llamafund_trainer.state import OPTIMIZER_STATE
 from llamafund_trainer.tensors import (
     TensorEntry,
@@ -24,7 +24,6 @@ from llamafund_trainer.tensors import (
     largest_change,
     largest_changes,
     largest_of,
-    read_entries,
     read_numbers,
 )
 from llamafund_trainer.torch_files import optimizer_tensors
@@ -61,7 +60,7 @@ class Gap:
     Attributes:
         largest: Name of the tensor with the largest difference.
         amount: That difference; infinite where tensors cannot be compared, not a number where a value is none.
-        moved: Largest change over the segment, in the same unit.
+        moved: Largest change over the segment as it was repeated, in the same unit.
         tolerance: Largest difference that honest repetitions explain; null where they were not asked.
     """
 
@@ -72,7 +71,13 @@ class Gap:
 
     @property
     def nearness(self) -> Nearness:
-        """`close` where honest repetitions differ by as much; `unclear` where by so much that they show nothing."""
+        """`close` where honest repetitions differ by as much; `unclear` where they show nothing.
+
+        They show nothing where they differ by too much, and where they agree to the bit, as on a GPU, which no setting
+        of the processor changes: nobody knows then how far another one's results may be.
+        """
+        if self.tolerance == 0 and self.amount < self.moved:
+            return "unclear"
         if self.tolerance is None or not self.amount <= self.tolerance:
             return "different"
         return "close" if self.tolerance < UNDECIDABLE * self.moved else "unclear"
@@ -91,10 +96,10 @@ def weights_gap(published: Path, repeated: Path, before: Path) -> Gap | None:
         before: As published for its beginning.
 
     Raises:
-        VerificationError: Something is no safetensors file, or `before` has other tensors than `published`.
+        VerificationError: Something is no safetensors file, or `before` has other tensors than `repeated`.
     """
     found = compare_files(published, repeated)
-    return None if found is None else Gap(found.largest, found.amount, largest_change(before, published))
+    return None if found is None else Gap(found.largest, found.amount, largest_change(before, repeated))
 
 
 def weights_spread(recipe: Recipe, outcomes: Iterable[Path]) -> float:
@@ -119,7 +124,9 @@ def optimizer_entries(recipe: Recipe, step: int, directory: Path) -> dict[str, T
     if step == 0:
         return {}
     shards = shard_files(OPTIMIZER, recipe.determinism.processes)
-    return {f"{shard}:{name}": entry for shard in shards for name, entry in read_entries([directory / shard]).items()}
+    tensors = read_shards([directory / shard for shard in shards])
+    found = {f"{piece.row}:{name}": piece.entry for name, pieces in tensors.items() for piece in pieces}
+    return {name: replace(entry, name=name) for name, entry in found.items()}
 
 
 def optimizer_changes(before: Mapping[str, TensorEntry], after: Mapping[str, TensorEntry]) -> dict[str, float]:

@@ -29,7 +29,7 @@ _MAX_SIZE = 2**24
 _MAX_DEPTH = 16
 """Of objects and lists in a configuration."""
 
-_REPEATED = re.compile(r"(?:layers?|blocks?|depths?|stages?|experts)$")
+_REPEATED = re.compile(r"(?:layers?|blocks?|depths?|stages?|experts|types)$")
 _NO_SIZE = re.compile(r"theta|base|seed|_id$|_ids$")
 """Keys of a configuration whose numbers nothing is made as large as."""
 
@@ -170,7 +170,12 @@ def finish_fine_tuned(recipe: Recipe, base: Base, directory: Path) -> None:
 
 def write_config(base: Base, directory: Path) -> None:
     """Write the `config.json` of a model that the base model was made into."""
-    base_config(base).save_pretrained(directory)
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    config = base_config(base)
+    # As the Trainer writes it, whatever the base model's file says: other programs go by it.
+    config.architectures = [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[base.config["model_type"]]]
+    config.save_pretrained(directory)
 
 
 def write_generation_config(base: Base, directory: Path) -> None:

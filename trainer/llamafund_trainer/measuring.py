@@ -104,10 +104,13 @@ def read_json(path: Path, limit: int) -> Any:
         limit: Bytes that it may have.
 
     Raises:
-        VerificationError: It is longer, or not JSON.
+        VerificationError: It is not there, longer, or not JSON.
     """
-    with path.open("rb") as file:
-        data = file.read(limit + 1)
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise VerificationError(f"{path.name} cannot be read", error.strerror or str(error)) from error
     if len(data) > limit:
         raise VerificationError(f"{path.name} is longer than {limit} bytes")
     try:

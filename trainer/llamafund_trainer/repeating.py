@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 STATE_FILES = (WEIGHTS, OPTIMIZER_STATE, RNG_STATE, SCHEDULER_STATE)
 """Files of a checkpoint that hold the whole state of a run, but for adapters and shards; see `state_files`."""
 
-INSTRUCTION_SETS = ("generic", "avx2", "avx512")
-"""Ways to compute that give honest repetitions other bits; see `DeterminismSection`."""
+INSTRUCTION_SETS = {"generic": "", "avx2": "avx2", "avx512": "avx512f"}
+"""Ways to compute that give honest repetitions other bits, each with what Linux calls the processor's part in it; see
+`DeterminismSection`."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def with_recipe(inputs: Inputs, directory: Path, **sections: Mapping[str, object
 
 
 def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: Path) -> dict[str, Path]:
-    """Repeat a segment honestly under each of `INSTRUCTION_SETS`.
+    """Repeat a segment honestly under each of `INSTRUCTION_SETS` that this machine has.
 
     Args:
         store: Where the checkpoints are published.
@@ -183,9 +184,21 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
     start = fetch_start(store, inputs.recipe, segment, workdir)
     first, last = segment.start.steps.last, segment.end.steps.last
     outcomes: dict[str, Path] = {}
-    for name in INSTRUCTION_SETS:
+    has = _processor_flags()
+    for name, needed in INSTRUCTION_SETS.items():
+        if needed and has and needed not in has:
+            continue
         directory = workdir / f"calibration-{first}-{name}"
         directory.mkdir()
         changed = with_recipe(inputs, directory, determinism={"instruction_set": name})
         outcomes[name] = repeat_once(changed, segment.end.seed, first, last, start, directory / "repeated")
     return outcomes
+
+
+def _processor_flags() -> frozenset[str]:
+    """What the processor can do, as Linux calls it; empty elsewhere. A library told to use more would crash."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())

@@ -379,8 +379,12 @@ def _explained(
             return replace(result, problem=problem)
         if not same_values(published[step] / RNG_STATE, made / RNG_STATE):
             result = replace(result, random_differs=True)
+    before = optimizer_entries(recipe, first, published[first])
+    if first in repeated and before:
+        # It would be the measure of how far the optimizer moved, and is compared with nothing.
+        return replace(result, problem=f"{OPTIMIZER_STATE} after step {first} remembers gradients of steps before")
     ours = optimizer_entries(recipe, last, repeated[last])
-    changes = optimizer_changes(optimizer_entries(recipe, first, published[first]), ours)
+    changes = optimizer_changes(before, ours)
     gap = optimizer_gap(optimizer_entries(recipe, last, published[last]), ours, changes)
     result = replace(result, optimizer=gap)
     if result.weights is None and result.optimizer is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
 import struct
 import zipfile
@@ -25,8 +26,11 @@ from typing import Any, BinaryIO
 from llamafund_chain.errors import VerificationError
 from llamafund_trainer.tensors import TensorEntry
 
-MAX_INDEX = 64 * 1024 * 1024
+MAX_INDEX = 32 * 1024 * 1024
 """Bytes of the index; the tensors stand beside it."""
+
+MAX_OPERATIONS = 4_000_000
+"""Of the pickle in the index; a tensor takes about 34."""
 
 MAX_TENSORS = 1_000_000
 
@@ -47,7 +51,20 @@ _TYPES = {
 }
 """torch's storages: safetensors' name of the type, and bytes of an element."""
 
-_NUMPY = frozenset({"_reconstruct", "ndarray", "dtype", "scalar"})
+_NUMPY = frozenset({"_reconstruct", "ndarray", "dtype"})
+
+_OPERATIONS = frozenset(
+    {
+        *("PROTO", "MARK", "STOP", "NONE", "NEWFALSE", "NEWTRUE"),
+        *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"),
+        *("EMPTY_DICT", "SETITEM", "SETITEMS", "EMPTY_LIST", "APPEND", "APPENDS"),
+        *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+        *("BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
+        *("GLOBAL", "BINPERSID", "REDUCE", "BUILD"),
+    }
+)
+"""All that torch.save makes a pickle of."""
+
 _LOCAL_HEADER = 30
 """Bytes in front of a member's name in a zip archive."""
 
@@ -62,8 +79,19 @@ _LARGE_END = struct.Struct("<4sQ2H2L4Q")
 _MEMBER = re.compile(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+")
 
 
+class _Final:
+    """Made once: torch lets a pickle change a tensor or mapping that it has made, into one with other bytes."""
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError(f"it changes a {type(self).__name__} that it has made")
+
+
+class _Mapping(_Final, OrderedDict[Any, Any]):
+    """In place of an `OrderedDict`, whose attributes could hide what it holds."""
+
+
 @dataclass(frozen=True)
-class SavedTensor:
+class SavedTensor(_Final):
     """A tensor as the index describes it, which need not be true.
 
     Attributes:
@@ -78,7 +106,7 @@ class SavedTensor:
 
 
 @dataclass(frozen=True)
-class _Storage:
+class _Storage(_Final):
     """Bytes beside the index.
 
     Attributes:
@@ -95,7 +123,7 @@ class _Storage:
 
 
 @dataclass(frozen=True)
-class _Maker:
+class _Maker(_Final):
     """What the index would call; nothing is called."""
 
     name: str
@@ -224,7 +252,7 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
+            return _Mapping
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return self._tensor
         if module == "torch" and name in _TYPES:
@@ -252,7 +280,12 @@ class _Reader(pickle.Unpickler):
         return self._archive.read(member)
 
     @staticmethod
-    def _tensor(storage: object, offset: object, shape: object, stride: object, *_: object) -> SavedTensor:
+    def _tensor(
+        storage: object, offset: object, shape: object, stride: object, grad: object, hooks: object, *more: object
+    ) -> SavedTensor:
+        if grad is not False or hooks or any(more):
+            # Among them what makes torch negate every element.
+            raise pickle.UnpicklingError("a tensor of it is more than its bytes")
         return SavedTensor(storage, offset, shape, stride)
 
 
@@ -261,10 +294,12 @@ def _read(path: Path, *, with_bytes: bool) -> Mapping[str, Any]:
         with zipfile.ZipFile(path) as archive:
             _refuse_two_directories(path, archive)
             index = _index(archive)
-            with archive.open(index) as file:
-                if index.file_size > MAX_INDEX:
-                    raise ValueError(f"its index is longer than {MAX_INDEX} bytes")
-                state = _Reader(file, archive, _root(index), with_bytes=with_bytes).load()
+            if index.file_size > MAX_INDEX:
+                raise ValueError(f"its index is longer than {MAX_INDEX} bytes")
+            pickled = io.BytesIO(archive.read(index))
+            _refuse_odd_operations(pickled)
+            pickled.seek(0)
+            state = _Reader(pickled, archive, _root(index), with_bytes=with_bytes).load()
     # A pickle from a stranger fails in any way it likes.
     except Exception as error:
         raise _unreadable(path, error) from error
@@ -273,16 +308,39 @@ def _read(path: Path, *, with_bytes: bool) -> Mapping[str, Any]:
     return state
 
 
+def _refuse_odd_operations(pickled: BinaryIO) -> None:
+    """Refuse a pickle that torch.save would not write, before it can fill the memory or take for ever."""
+    for count, (operation, value, _) in enumerate(pickletools.genops(pickled)):
+        name = operation.name
+        if name not in _OPERATIONS or count >= MAX_OPERATIONS:
+            raise pickle.UnpicklingError(f"its index has {name}, or more than {MAX_OPERATIONS} operations")
+        # Numbers with one hash would make a mapping of them slow, and a memory of one thing can be made large.
+        number = value if isinstance(value, int) else 0
+        if (name == "LONG1" and abs(number) >= 2**63) or (name == "LONG_BINPUT" and number > count):
+            raise pickle.UnpicklingError(f"its index has {name} with {str(value)[:40]}")
+
+
 def _index(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     """The only member that can be the index."""
     members = archive.infolist()
     (index,) = (each for each in members if each.filename.count("/") == 1 and each.filename.endswith("/data.pkl"))
     names = [each.orig_filename for each in members]
+    if any(number != 1 for each in members for number in _fields(each.extra)):
+        # Among them is a second name, by which Python 3.12 and later go, and torch does not.
+        raise ValueError("one of its members is described by more than torch writes")
     if not all(_MEMBER.fullmatch(name) and name.startswith(f"{_root(index)}/") for name in names):
         raise ValueError("its members are not called as torch calls them")
     if len({name.lower() for name in names}) != len(names):
         raise ValueError("two of its members have one name")
     return index
+
+
+def _fields(extra: bytes) -> Iterator[int]:
+    """Kinds of the fields behind a member's name."""
+    while extra:
+        kind, length = struct.unpack_from("<HH", extra)
+        yield kind
+        extra = extra[4 + length :]
 
 
 def _refuse_two_directories(path: Path, archive: zipfile.ZipFile) -> None:

@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 from frauds.dishonest_runs import DishonestRuns, claim
 from llamafund_chain.dataset import build_dataset
 from llamafund_chain.evidence import fetch_tree
-from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest
+from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest, StepRange
 from llamafund_trainer.inputs import fetch_inputs
 from llamafund_trainer.lora import merge_files
 from llamafund_trainer.measuring import measure_weights
@@ -111,6 +111,18 @@ fraud("another learning rate than the recipe's", check="replay", words="learning
     _trained("other_learning_rate")
 )
 fraud("optimizer state reset", check="replay", words="gave other bytes")(_trained("optimizer_state_reset"))
+
+
+@fraud("training ended before its last step", check="steps-follow-recipe", words="stands at step 20")
+def ended_early(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(lab.run[2])
+
+
+@fraud("checkpoints left out", check="steps-follow-recipe", words="no checkpoint after step 20")
+def left_out(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    """Every segment that is left takes longer to repeat, and more can be forged in it."""
+    longer = lab.forge(lab.run[3], scratch / "longer", steps=StepRange(first=10, last=30))
+    return Planted(claim(lab, [*lab.run[:2], longer, lab.run[4]], scratch)[-1])
 
 
 @fraud("another learning rate, left in the scheduler", check="schedule-follows-recipe", words="base_lrs")
