@@ -228,6 +228,33 @@ def test_fraud_a_configuration_that_asks_for_all_memory(lab: object, context: Ma
     assert "asks for" in result.detail
 
 
+def test_fraud_a_tokenizer_that_takes_for_ever(
+    lab: object, context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty times each e becomes two."""
+    monkeypatch.setattr("llamafund_trainer.process.SPARE_SECONDS", 12)
+    tokenizer = json.loads(lab.file(lab.weights, "tokenizer.json"))
+    doubling = {"type": "Replace", "pattern": {"String": "e"}, "content": "ee"}
+    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [doubling] * 40}
+    forged = lab.forge(lab.weights, tmp_path, {"tokenizer.json": json.dumps(tokenizer).encode()})
+    result = only(run_checks(context(forged), (loads_in_transformers,)))
+    assert result.status == "fail"
+    assert "takes too long" in result.detail
+
+
+def test_fraud_a_tokenizer_that_takes_all_memory(
+    lab: object, context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamafund_trainer.process.SPARE_MEMORY", 1 << 30)
+    tokenizer = json.loads(lab.file(lab.weights, "tokenizer.json"))
+    thousandfold = {"type": "Replace", "pattern": {"String": "e"}, "content": "e" * 1000}
+    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [thousandfold] * 4}
+    forged = lab.forge(lab.weights, tmp_path, {"tokenizer.json": json.dumps(tokenizer).encode()})
+    result = only(run_checks(context(forged), (loads_in_transformers,)))
+    assert result.status == "fail"
+    assert "enough memory" in result.detail
+
+
 def test_fraud_tokenizer_settings_that_cut_texts_otherwise(lab: object, context: MakeContext, tmp_path: Path) -> None:
     settings = json.loads(lab.file(lab.weights, "tokenizer_config.json"))
     settings["added_tokens_decoder"] = {"5": {"content": "the", "special": False}}

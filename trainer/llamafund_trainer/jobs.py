@@ -87,6 +87,18 @@ class DryRunJob(_Message):
     base: Path | None = None
 
 
+class Bounds(_Message):
+    """What a process may use at most that opens a stranger's files.
+
+    Attributes:
+        memory: Bytes of data, where the system counts them.
+        seconds: Of the processor, all threads together.
+    """
+
+    memory: int
+    seconds: int
+
+
 class InitialJob(_Message):
     """Write what checkpoint 0 begins with: the configurations and, if wanted, the weights or the adapter."""
 
@@ -96,6 +108,7 @@ class InitialJob(_Message):
     seed: str
     weights: bool
     output: Path
+    bounds: Bounds
 
 
 class LoadJob(_Message):
@@ -105,6 +118,7 @@ class LoadJob(_Message):
     directory: Path
     prompt: str
     new_tokens: int
+    bounds: Bounds
 
 
 Job = Annotated[TrainJob | ReplayJob | EvaluateJob | DryRunJob | InitialJob | LoadJob, Field(discriminator="task")]

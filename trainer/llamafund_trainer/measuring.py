@@ -18,7 +18,7 @@ from llamafund_trainer.evaluation import (
 )
 from llamafund_trainer.inputs import Inputs
 from llamafund_trainer.jobs import EvaluateJob, EvaluationEvent, LoadedEvent, LoadJob
-from llamafund_trainer.process import run_job
+from llamafund_trainer.process import bounds_for, run_job
 from llamafund_trainer.recipe import Recipe
 
 MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
@@ -80,7 +80,7 @@ def load_published(directory: Path, recipe: Recipe, prompt: str, new_tokens: int
         VerificationError: transformers cannot load it.
         LlamafundError: The process failed.
     """
-    job = LoadJob(directory=directory.absolute(), prompt=prompt, new_tokens=new_tokens)
+    job = LoadJob(directory=directory.absolute(), prompt=prompt, new_tokens=new_tokens, bounds=bounds_for(directory))
     for event in run_job(job, recipe):
         if isinstance(event, LoadedEvent):
             return event

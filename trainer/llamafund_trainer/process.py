@@ -21,13 +21,29 @@ import llamafund_chain
 import llamafund_trainer
 from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_trainer.environment import pinned_variables, quiet_variables
-from llamafund_trainer.jobs import EVENTS, DoneEvent, ErrorEvent, Event, Job, TrainJob
+from llamafund_trainer.jobs import EVENTS, Bounds, DoneEvent, ErrorEvent, Event, Job, TrainJob
 from llamafund_trainer.recipe import Recipe
 
 NEEDED = ("torch", "transformers", "accelerate", "tokenizers", "safetensors")
 """Packages that the training process imports."""
 
+SPARE_MEMORY = 8 << 30
+"""Bytes that opening a model may take whatever its size: the libraries, and what is held for a moment."""
+
+SPARE_SECONDS = 1800
+"""Processor time that it may take whatever its size."""
+
+_SECONDS_PER_GIB = 600
+_COPIES = 8
+"""Of the files, in memory: as float32 where they hold 16 bits, twice, and twice again."""
+
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "TZ")
+
+
+def bounds_for(directory: Path) -> Bounds:
+    """What it may take to open the model in a directory, which a stranger published: files can ask for more."""
+    held = sum(path.stat().st_size for path in directory.iterdir() if path.is_file())
+    return Bounds(memory=SPARE_MEMORY + _COPIES * held, seconds=SPARE_SECONDS + _SECONDS_PER_GIB * (held >> 30))
 
 
 def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
@@ -61,6 +77,12 @@ def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
                     return
                 yield event
             code = process.wait()
+            if code == -signal.SIGXCPU:
+                raise VerificationError(
+                    "Opening the model takes too long",
+                    "What it asks for takes more of the processor than any model of its size",
+                    "Do not use it",
+                )
             log.seek(0)
             lines = log.read().decode("utf-8", "replace").strip().splitlines()
             raise LlamafundError(

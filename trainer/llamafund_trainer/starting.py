@@ -6,7 +6,7 @@ from pathlib import Path
 
 from llamafund_trainer.base import Base
 from llamafund_trainer.jobs import InitialJob
-from llamafund_trainer.process import run_job
+from llamafund_trainer.process import bounds_for, run_job
 from llamafund_trainer.recipe import RecipeFile
 
 
@@ -31,7 +31,14 @@ def make_start(recipe_file: RecipeFile, base: Base, seed: str, directory: Path, 
     place.mkdir()
     path = place / "recipe.yaml"
     path.write_bytes(recipe_file.data)
-    job = InitialJob(recipe=path, base=base.directory, seed=seed, weights=weights, output=place / "checkpoint-0")
+    job = InitialJob(
+        recipe=path,
+        base=base.directory,
+        seed=seed,
+        weights=weights,
+        output=place / "checkpoint-0",
+        bounds=bounds_for(base.directory),
+    )
     for _ in run_job(job, recipe_file.recipe):
         pass
     return job.output

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import resource
 import signal
 import sys
 import threading
@@ -61,6 +62,7 @@ def main() -> None:
     if processes > 1 and _RANK not in os.environ:
         _launch(processes)
         return
+    _keep_within(Path(sys.argv[1]))
     emit = _take_standard_output()
     _leave_out(_UNUSED - _adapting(Path(sys.argv[1])))
     try:
@@ -94,6 +96,15 @@ def _adapting(file: Path) -> frozenset[str]:
     except LlamafundError:
         return frozenset()  # As above.
     return frozenset({"peft"} if recipe is not None and recipe.lora is not None else ())
+
+
+def _keep_within(file: Path) -> None:
+    """Give up rather than take all memory and time, where the system can see to it."""
+    job = JOBS.validate_json(file.read_bytes())
+    if sys.platform == "linux" and isinstance(job, InitialJob | LoadJob):
+        resource.setrlimit(resource.RLIMIT_DATA, (job.bounds.memory, job.bounds.memory))
+        # The first limit can be told from other ends; the second one cannot be caught.
+        resource.setrlimit(resource.RLIMIT_CPU, (job.bounds.seconds, job.bounds.seconds + 10))
 
 
 def _launch(processes: int) -> None:
