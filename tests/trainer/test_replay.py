@@ -138,6 +138,9 @@ def test_honest_repetitions_that_agree_to_the_bit_tell_nothing_of_other_machines
         (1e-4, 1e-4, "close"),
         (1.1e-4, 1e-4, "different"),
         (1e-4, 0.1, "unclear"),
+        (5.0, 0.1, "unclear"),
+        (5.0, 0.09, "different"),
+        (float("inf"), 0.1, "different"),
         (float("nan"), 1e-4, "different"),
         (float("inf"), 1e-4, "different"),
         (1e-4, float("nan"), "different"),
@@ -145,7 +148,7 @@ def test_honest_repetitions_that_agree_to_the_bit_tell_nothing_of_other_machines
     ],
 )
 def test_close_weights_vouch_for_no_optimizer(amount: float, tolerance: float | None, verdict: str) -> None:
-    found = result(ELSEWHERE, 1e-9, optimizer=Gap("3.exp_avg", amount, 1.0, tolerance))
+    found = result(ELSEWHERE, 1e-9, optimizer=Gap("3.exp_avg", amount, 1.0, tolerance, in_shares=True))
     assert found.verdict == verdict
     assert "the optimizer's 3.exp_avg differs by" in found.describe()
     assert found.gap_facts()["optimizer_difference"] == str(amount)
