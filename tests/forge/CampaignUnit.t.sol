@@ -242,6 +242,21 @@ contract CampaignUnit is Base {
         campaign.activate();
     }
 
+    function test_anybodyActivatesFromTheFundingDeadlineOn() external {
+        _fundTokens(99 ether, 1 ether);
+        vm.warp(FUNDING_DEADLINE - 1);
+        vm.prank(address(0xB0B));
+        _refuses(
+            0,
+            abi.encodeCall(Campaign.activate, ()),
+            abi.encodeWithSelector(ICampaign.Campaign_FundingOpen.selector, FUNDING_DEADLINE)
+        );
+        vm.warp(FUNDING_DEADLINE);
+        vm.prank(address(0xB0B));
+        campaign.activate();
+        assert(campaign.status() == Status.Active);
+    }
+
     function test_fundingEndsAtTheDeadlineAndWaitsForTheFirstMilestones() external {
         _fundTokens(99 ether, 1 ether - 1);
         vm.warp(FUNDING_DEADLINE - 1);
