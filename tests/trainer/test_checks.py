@@ -228,31 +228,32 @@ def test_fraud_a_configuration_that_asks_for_all_memory(lab: object, context: Ma
     assert "asks for" in result.detail
 
 
-def test_fraud_a_tokenizer_that_takes_for_ever(
-    lab: object, context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("bound", "value", "longer", "times", "words"),
+    [
+        ("SPARE_SECONDS", 12, 2, 40, "takes too long"),
+        ("SPARE_MEMORY", 1 << 30, 1000, 4, "enough memory"),
+    ],
+)
+def test_fraud_a_tokenizer_that_makes_a_letter_longer_and_longer(
+    lab: object,
+    context: MakeContext,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: str,
+    value: int,
+    longer: int,
+    times: int,
+    words: str,
 ) -> None:
-    """Forty times each e becomes two."""
-    monkeypatch.setattr("llamafund_trainer.process.SPARE_SECONDS", 12)
+    monkeypatch.setattr(f"llamafund_trainer.process.{bound}", value)
     tokenizer = json.loads(lab.file(lab.weights, "tokenizer.json"))
-    doubling = {"type": "Replace", "pattern": {"String": "e"}, "content": "ee"}
-    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [doubling] * 40}
+    replacing = {"type": "Replace", "pattern": {"String": "e"}, "content": "e" * longer}
+    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [replacing] * times}
     forged = lab.forge(lab.weights, tmp_path, {"tokenizer.json": json.dumps(tokenizer).encode()})
     result = only(run_checks(context(forged), (loads_in_transformers,)))
     assert result.status == "fail"
-    assert "takes too long" in result.detail
-
-
-def test_fraud_a_tokenizer_that_takes_all_memory(
-    lab: object, context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("llamafund_trainer.process.SPARE_MEMORY", 1 << 30)
-    tokenizer = json.loads(lab.file(lab.weights, "tokenizer.json"))
-    thousandfold = {"type": "Replace", "pattern": {"String": "e"}, "content": "e" * 1000}
-    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [thousandfold] * 4}
-    forged = lab.forge(lab.weights, tmp_path, {"tokenizer.json": json.dumps(tokenizer).encode()})
-    result = only(run_checks(context(forged), (loads_in_transformers,)))
-    assert result.status == "fail"
-    assert "enough memory" in result.detail
+    assert words in result.detail
 
 
 def test_fraud_tokenizer_settings_that_cut_texts_otherwise(lab: object, context: MakeContext, tmp_path: Path) -> None:

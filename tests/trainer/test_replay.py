@@ -141,6 +141,7 @@ def test_honest_repetitions_that_agree_to_the_bit_tell_nothing_of_other_machines
         (5.0, 0.1, "unclear"),
         (5.0, 0.09, "different"),
         (float("inf"), 0.1, "different"),
+        (float("inf"), float("inf"), "different"),
         (float("nan"), 1e-4, "different"),
         (float("inf"), 1e-4, "different"),
         (1e-4, float("nan"), "different"),

@@ -81,14 +81,14 @@ class Gap:
         They show nothing where they differ by too much, and where they agree to the bit, as on a GPU, which no setting
         of the processor changes: nobody knows then how far another one's results may be.
         """
+        if self.tolerance is None or not math.isfinite(self.amount):
+            return "different"
         if self.tolerance == 0 and self.amount < self.moved:
             return "unclear"
-        if self.tolerance is None:
-            return "different"
         decidable = not self.tolerance >= UNDECIDABLE * self.moved
         if self.amount <= self.tolerance:
             return "close" if decidable else "unclear"
-        return "unclear" if self.in_shares and not decidable and math.isfinite(self.amount) else "different"
+        return "unclear" if self.in_shares and not decidable else "different"
 
     def calibrated(self, spread: float) -> Gap:
         """The same with the tolerance that follows from how far honest repetitions come apart."""
