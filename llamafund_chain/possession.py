@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 IN_FLIGHT = 16
-"""Most answers that wait for inclusion at once: nodes promise an account no more places, and blocks hold few more."""
+"""Most answers that wait for inclusion at once: nodes (geth, reth) promise an account no more places."""
 
 MAX_PROOFS = 16_384
 """Most proofs kept at once (about 300 MB). Blocks take hours to include so many answers; then come the next."""

@@ -41,6 +41,9 @@ def term_risks(terms: Terms) -> Iterator[CheckResult]:
     if terms.min_bond > HIGH_BOND or (terms.is_native and terms.min_bond * BOND_SHARE > terms.goal):
         detail = f"Demanding proof that the content is there takes a bond of {bond}, so few or no backers will"
         yield CheckResult("challenge-bond", "warn", detail)
+    elif terms.min_bond == 0:
+        detail = "There is no least bond: where the base fee is low, challenges cost little and do not pay for answers"
+        yield CheckResult("challenge-bond", "warn", detail)
     else:
         yield CheckResult("challenge-bond", "pass", f"A challenge takes a bond of {bond}, or the gas of an answer")
     window = duration(terms.response_window)
