@@ -18,6 +18,7 @@ import torch
 from transformers.trainer_pt_utils import safe_globals
 
 from llamafund_chain.errors import VerificationError
+from llamafund_trainer import torch_files
 from llamafund_trainer.tensors import read_numbers
 from llamafund_trainer.torch_files import MAX_SMALL_FILE, optimizer_tensors, read_saved, same_values
 
@@ -229,6 +230,23 @@ def two_archives(honest: bytes) -> bytes:
     return by_hand({0: {"exp_avg": ONE}}) + honest
 
 
+def behind_an_old_file(honest: bytes) -> bytes:
+    """Behind a file of the kind that torch wrote before it wrote archives, and still reads."""
+    old = io.BytesIO()
+    torch.save(torch.load(io.BytesIO(honest), weights_only=True), old, _use_new_zipfile_serialization=False)
+    return _moved(honest, old.getvalue())
+
+
+def _moved(honest: bytes, front: bytes) -> bytes:
+    """An archive behind something else, with every place in it corrected."""
+    target = io.BytesIO(front)
+    target.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(io.BytesIO(honest)) as source, zipfile.ZipFile(target, "a") as archive:
+        for name in source.namelist():
+            archive.writestr(name, source.read(name))
+    return target.getvalue()
+
+
 def remark(honest: bytes) -> bytes:
     """A comment, in which a second directory could stand."""
     return honest[:-2] + struct.pack("<H", 3) + b"abc"
@@ -281,7 +299,7 @@ def open_ended(honest: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "change", [two_archives, remark, elsewhere, shorter, repeated, hidden, twice_named, open_ended]
+    "change", [two_archives, behind_an_old_file, remark, elsewhere, shorter, repeated, hidden, twice_named, open_ended]
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_an_archive_that_two_readers_could_read_in_two_ways_is_refused(
@@ -291,6 +309,51 @@ def test_an_archive_that_two_readers_could_read_in_two_ways_is_refused(
     assert changed != optimizer
     with pytest.raises(VerificationError, match=REFUSED):
         read_saved(write(tmp_path / "optimizer.pt", changed))
+
+
+def test_torch_reads_the_old_file_in_front_of_an_archive(optimizer: bytes, tmp_path: Path) -> None:
+    path = write(tmp_path / "optimizer.pt", behind_an_old_file(optimizer))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None, "an archive to whoever goes by its end"
+    assert path.read_bytes()[:4] != b"PK\3\4"
+    assert torch.load(path, weights_only=True)["state"], "and a file of the old kind to torch"
+
+
+def index_alone(index: bytes) -> bytes:
+    """An archive with an index of one's own and nothing else."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in (("data.pkl", index), ("byteorder", b"little"), ("version", b"3\n")):
+            archive.writestr(f"a/{name}", content)
+    return target.getvalue()
+
+
+TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
+HUNGRY = {
+    "a key that holds the one before it twice": b"}"
+    + b")q\x00"
+    + b"".join(b"h%c\x86q%c" % (number, number + 1) for number in range(100))
+    + b"Ns.",
+    "a tensor as a key": b"}" + TENSOR + b"(NNNN\x89NtRNs.",
+    "copies of a mapping": b"}ccollections\nOrderedDict\nq\x00](" + b"K\x01N\x86" * 50 + b"e\x85q\x01h\x00h\x01R.",
+    "a function with other defaults": b"}" + TENSOR + b"q\x00N}X\x0c\x00\x00\x00__defaults__NNN\x87s\x86b}.",
+}
+"""Indexes that take time, memory or liberties, in pickle's protocol 2."""
+
+
+@pytest.mark.parametrize("what", HUNGRY)
+def test_an_index_that_takes_more_than_its_bytes_is_refused(tmp_path: Path, what: str) -> None:
+    with pytest.raises(VerificationError, match=REFUSED):
+        read_saved(write(tmp_path / "optimizer.pt", index_alone(b"\x80\x02" + HUNGRY[what])))
+
+
+def test_a_directory_of_very_many_members_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "optimizer.pt", by_hand({0: {"exp_avg": ONE}}))
+    monkeypatch.setattr(torch_files, "MAX_TENSORS", 0)
+    monkeypatch.setattr(torch_files, "_OTHER_MEMBERS", 3)
+    monkeypatch.delattr(zipfile, "ZipFile")
+    with pytest.raises(VerificationError, match="its directory says 4 members"):
+        read_saved(path)
 
 
 def test_an_optimizer_with_its_parameters_in_another_order_is_another_one(

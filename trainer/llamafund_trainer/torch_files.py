@@ -5,7 +5,7 @@ index is read by an unpickler that knows plain values, tensors and numpy's array
 may ask for.
 
 torch reads these files after us and with a reader of its own, so what it could understand otherwise is refused:
-archives with two directories, names that are alike, bytes that two tensors share.
+archives behind something else, archives with two directories, names that are alike, bytes that two tensors share.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ MAX_INDEX = 32 * 1024 * 1024
 MAX_OPERATIONS = 4_000_000
 """Of the pickle in the index; a tensor takes about 34."""
 
-MAX_TENSORS = 1_000_000
+MAX_TENSORS = 300_000
+
+MAX_REMEMBERED_TUPLES = 8
+"""How often an index may use a tuple again; torch.save does so once or twice, for an optimizer's betas."""
 
 MAX_SMALL_FILE = 16 * 1024 * 1024
 """Bytes of a file whose tensors are read into memory as well."""
@@ -68,6 +71,15 @@ _OPERATIONS = frozenset(
 _LOCAL_HEADER = 30
 """Bytes in front of a member's name in a zip archive."""
 
+_LOCAL_MARK = b"PK\3\4"
+"""What torch goes by: whatever begins otherwise is a file of the old kind to it, without an archive."""
+
+_OTHER_MEMBERS = 16
+"""Beside the tensors; torch.save writes five or six."""
+
+_MAX_ENTRY = 128
+"""Bytes of a member in the archive's directory; torch.save takes about 90."""
+
 _LENGTHS = (26, 28)
 """Where in them the two bytes stand that say how long the name is, and the field behind it."""
 
@@ -87,7 +99,13 @@ class _Final:
 
 
 class _Mapping(_Final, OrderedDict[Any, Any]):
-    """In place of an `OrderedDict`, whose attributes could hide what it holds."""
+    """In place of an `OrderedDict`, whose attributes could hide what it holds.
+
+    It begins empty, as torch.save writes it: made of a list it would be a copy, and a byte is enough to make another.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
 
 
 @dataclass(frozen=True)
@@ -103,6 +121,22 @@ class SavedTensor(_Final):
     offset: object
     shape: object
     stride: object
+
+    # No key of a mapping: the hash of one that holds others twice takes for ever.
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class _TensorMaker(_Final):
+    """Takes what `torch._utils._rebuild_tensor_v2` takes."""
+
+    def __call__(
+        self, storage: object, offset: object, shape: object, stride: object, grad: object, hooks: object, *more: object
+    ) -> SavedTensor:
+        if grad is not False or hooks or any(more):
+            # Among them what makes torch negate every element.
+            raise pickle.UnpicklingError("a tensor of it is more than its bytes")
+        return SavedTensor(storage, offset, shape, stride)
 
 
 @dataclass(frozen=True)
@@ -254,7 +288,7 @@ class _Reader(pickle.Unpickler):
         if (module, name) == ("collections", "OrderedDict"):
             return _Mapping
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return self._tensor
+            return _TensorMaker()
         if module == "torch" and name in _TYPES:
             return name
         # The module has two names: numpy renamed it.
@@ -279,20 +313,13 @@ class _Reader(pickle.Unpickler):
             raise pickle.UnpicklingError("its bytes are compressed")
         return self._archive.read(member)
 
-    @staticmethod
-    def _tensor(
-        storage: object, offset: object, shape: object, stride: object, grad: object, hooks: object, *more: object
-    ) -> SavedTensor:
-        if grad is not False or hooks or any(more):
-            # Among them what makes torch negate every element.
-            raise pickle.UnpicklingError("a tensor of it is more than its bytes")
-        return SavedTensor(storage, offset, shape, stride)
-
 
 def _read(path: Path, *, with_bytes: bool) -> Mapping[str, Any]:
     try:
+        begin, members = _directory(path)
         with zipfile.ZipFile(path) as archive:
-            _refuse_two_directories(path, archive)
+            if (archive.start_dir, len(archive.infolist())) != (begin, members):
+                raise ValueError("its directory is not the one that its end tells of")
             index = _index(archive)
             if index.file_size > MAX_INDEX:
                 raise ValueError(f"its index is longer than {MAX_INDEX} bytes")
@@ -310,10 +337,19 @@ def _read(path: Path, *, with_bytes: bool) -> Mapping[str, Any]:
 
 def _refuse_odd_operations(pickled: BinaryIO) -> None:
     """Refuse a pickle that torch.save would not write, before it can fill the memory or take for ever."""
+    before, tuples, reused = "", set[object](), 0
     for count, (operation, value, _) in enumerate(pickletools.genops(pickled)):
         name = operation.name
         if name not in _OPERATIONS or count >= MAX_OPERATIONS:
             raise pickle.UnpicklingError(f"its index has {name}, or more than {MAX_OPERATIONS} operations")
+        if name.endswith("BINPUT") and before.startswith("TUPLE"):
+            tuples.add(value)
+        elif name.endswith("BINGET"):
+            # The hash of a tuple that holds another one twice, and that one another, takes for ever.
+            reused += value in tuples
+            if reused > MAX_REMEMBERED_TUPLES:
+                raise pickle.UnpicklingError(f"its index uses tuples again more than {MAX_REMEMBERED_TUPLES} times")
+        before = name
         # Numbers with one hash would make a mapping of them slow, and a memory of one thing can be made large.
         number = value if isinstance(value, int) else 0
         if (name == "LONG1" and abs(number) >= 2**63) or (name == "LONG_BINPUT" and number > count):
@@ -343,13 +379,20 @@ def _fields(extra: bytes) -> Iterator[int]:
         extra = extra[4 + length :]
 
 
-def _refuse_two_directories(path: Path, archive: zipfile.ZipFile) -> None:
-    """Insist on one directory that lies right in front of the archive's end, with nothing behind it."""
+def _directory(path: Path) -> tuple[int, int]:
+    """Where the archive's only directory begins, right in front of the archive's end, and how many members it has.
+
+    Raises:
+        ValueError: It is not there, or has more members than any training state.
+    """
     whole = _END.size + _LOCATOR.size + _LARGE_END.size
     size = path.stat().st_size
     with path.open("rb") as file:
+        head = file.read(len(_LOCAL_MARK))
         file.seek(max(0, size - whole))
         tail = file.read()
+    if head != _LOCAL_MARK:
+        raise ValueError("it does not begin as torch's archives do")
     mark, _, _, _, count, length, begin, comment = _END.unpack(tail[-_END.size :])
     end = size - _END.size
     locator = tail[-_END.size - _LOCATOR.size : -_END.size]
@@ -358,10 +401,11 @@ def _refuse_two_directories(path: Path, archive: zipfile.ZipFile) -> None:
         large, _, _, _, _, _, _, count, length, begin = _LARGE_END.unpack(tail[: _LARGE_END.size])
         if large != b"PK\6\6" or _LOCATOR.unpack(locator)[2] != end:
             raise ValueError("its directory is not where torch puts it")
-    if mark != b"PK\5\6" or comment or begin + length != end or begin != archive.start_dir:
+    if mark != b"PK\5\6" or comment or begin + length != end:
         raise ValueError("its directory is not where torch puts it")
-    if count != len(archive.infolist()):
-        raise ValueError("its directory does not have as many members as it says")
+    if count > MAX_TENSORS + _OTHER_MEMBERS or length > _MAX_ENTRY * count:
+        raise ValueError(f"its directory says {count} members in {length} bytes")
+    return begin, count
 
 
 def _root(index: zipfile.ZipInfo) -> str:
