@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import load, save
+from safetensors.numpy import load, save, save_file
 
 from llamafund_chain.errors import ExitCode, VerificationError
 from llamafund_chain.hashing import hash_file
@@ -37,6 +37,7 @@ from llamafund_trainer.replay import (
     segments_of,
     weight_jumps,
 )
+from llamafund_trainer.tensors import movement
 
 
 def empty_run(count: int) -> tuple[Segment, ...]:
@@ -60,6 +61,18 @@ def test_first_last_and_largest_change_are_among_four() -> None:
     for entropy in (b"a", b"b", b"c"):
         indices = {pick.segment.index for pick in choose(empty_run(30), 4, entropy, lambda: sizes)}
         assert {0, 29, 17} <= indices
+
+
+def test_a_weight_that_is_no_number_hides_no_change_behind_it(tmp_path: Path) -> None:
+    sizes = []
+    before = tmp_path / "0.safetensors"
+    save_file({"a": np.array([np.nan, 0, 1], dtype=np.float32)}, before)
+    for number, values in enumerate(([np.nan, 0, 1], [np.nan, 0, 4], [np.nan, np.nan, 4], [np.nan, np.inf, 4])):
+        after = tmp_path / f"{number + 1}.safetensors"
+        save_file({"a": np.array(values, dtype=np.float32)}, after)
+        sizes.append(movement(before, after))
+        before = after
+    assert sizes == [0, 3, np.inf, np.inf]
 
 
 def test_a_single_pick_is_random_and_entropy_decides() -> None:
@@ -279,10 +292,14 @@ def turn_momentum(state: dict[str, object]) -> None:
         kept["exp_avg"].neg_()
 
 
-def forget_rare_gradients(state: dict[str, object]) -> None:
+def remember_larger_gradients(state: dict[str, object]) -> None:
     """Only one small tensor's, so that the largest numbers of the optimizer are honest."""
     smallest = min(state["state"].values(), key=lambda kept: float(kept["exp_avg_sq"].max()))
-    smallest["exp_avg_sq"].zero_()
+    smallest["exp_avg_sq"].mul_(2)
+
+
+def forget_gradients(state: dict[str, object]) -> None:
+    state["state"][0]["exp_avg_sq"].zero_()
 
 
 def count_fewer_steps(state: dict[str, object]) -> None:
@@ -295,7 +312,7 @@ def share_one_count(state: dict[str, object]) -> None:
 
 
 @pytest.mark.usefixtures("repeated_before")
-@pytest.mark.parametrize("change", [turn_momentum, forget_rare_gradients, count_fewer_steps])
+@pytest.mark.parametrize("change", [turn_momentum, remember_larger_gradients])
 def test_a_forged_optimizer_is_found_behind_an_environment_that_excuses_it(
     lab: object, tmp_path: Path, change: Callable[[dict[str, object]], object]
 ) -> None:
@@ -304,6 +321,45 @@ def test_a_forged_optimizer_is_found_behind_an_environment_that_excuses_it(
     assert [file.path for file in found.differing] == ["optimizer.pt"]
     assert found.verdict == "different"
     assert found.optimizer.tolerance < 1e-2 < found.optimizer.amount
+
+
+@pytest.mark.parametrize("change", [forget_gradients, count_fewer_steps])
+@pytest.mark.parametrize("environment", [{}, OTHER_PROCESSOR])
+def test_a_forged_optimizer_is_found_by_the_segment_that_begins_with_it(
+    lab: object, tmp_path: Path, change: Callable[[dict[str, object]], object], environment: dict[str, str]
+) -> None:
+    """It would repeat bit for bit ever after."""
+    chain = excused(lab, tmp_path, {"optimizer.pt": other_optimizer(lab, change)}, **environment)
+    picks = [Pick(segments_of(chain)[2], "asked for")]
+    (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
+    assert found.verdict == "different"
+    assert "the optimizer after step 20" in found.problem
+
+
+@pytest.mark.parametrize("change", [forget_gradients, count_fewer_steps])
+def test_an_optimizer_to_which_no_run_leads_is_found_at_the_end_of_a_segment_too(
+    lab: object, tmp_path: Path, change: Callable[[dict[str, object]], object]
+) -> None:
+    chain = excused(lab, tmp_path, {"optimizer.pt": other_optimizer(lab, change)}, **OTHER_PROCESSOR)
+    found = replayed(lab, chain, tmp_path)
+    assert found.verdict == "different"
+    assert "the optimizer after step 20" in found.problem
+
+
+def test_a_random_state_that_somebody_chose_decides_nothing(lab: object, tuned: object, tmp_path: Path) -> None:
+    """With dropout: numbers that are all zero would drop nothing ever after."""
+    import torch
+
+    run = tuned["lora"].run
+    assert [link.steps.last for link in run] == [0, 2, 4]
+    state = torch.load(io.BytesIO(lab.file(run[1], "rng_state.pth")), weights_only=False)
+    state["cpu"][24 : 24 + 8 * 624] = 0
+    torch.save(state, tmp_path / "rng_state.pth")
+    files = {"rng_state.pth": (tmp_path / "rng_state.pth").read_bytes()}
+    chain = lab.relink([run[0], lab.forge(run[1], tmp_path / "forged", files), run[2]], tmp_path)
+    picks = [Pick(segments_of(chain)[1], "asked for")]
+    (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
+    assert found.verdict == "same", found.describe()
 
 
 @pytest.mark.usefixtures("repeated_before")

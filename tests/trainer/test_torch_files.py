@@ -331,9 +331,7 @@ def index_alone(index: bytes) -> bytes:
 TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
 HUNGRY = {
     "a key that holds the one before it twice": b"}"
-    + b")q\x00"
-    + b"".join(b"h%c\x86q%c" % (number, number + 1) for number in range(100))
-    + b"Ns.",
+    b")q\x00" + b"".join(b"h%c\x86q%c" % (number, number + 1) for number in range(100)) + b"Ns.",
     "a tensor as a key": b"}" + TENSOR + b"(NNNN\x89NtRNs.",
     "copies of a mapping": b"}ccollections\nOrderedDict\nq\x00](" + b"K\x01N\x86" * 50 + b"e\x85q\x01h\x00h\x01R.",
     "a function with other defaults": b"}" + TENSOR + b"q\x00N}X\x0c\x00\x00\x00__defaults__NNN\x87s\x86b}.",

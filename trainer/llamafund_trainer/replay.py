@@ -27,6 +27,7 @@ from llamafund_trainer.environment import differing_settings
 from llamafund_trainer.inputs import Inputs, fetch_recipe
 from llamafund_trainer.jobs import SegmentEvent, SegmentJob, StepEvent
 from llamafund_trainer.lora import ADAPTER
+from llamafund_trainer.moments import moments_problem
 from llamafund_trainer.repeating import (
     Segment,
     fetch_start,
@@ -38,7 +39,7 @@ from llamafund_trainer.repeating import (
     state_hash,
     trained_weights,
 )
-from llamafund_trainer.shards import MODEL, OPTIMIZER, SETTINGS, holds_weights, read_shards, shard_files
+from llamafund_trainer.shards import MODEL, SETTINGS, holds_weights, read_shards, shard_files
 from llamafund_trainer.state import (
     OPTIMIZER_STATE,
     RNG_STATE,
@@ -247,7 +248,7 @@ def choose(
         picked.setdefault(len(segments) - 1, "last")
     if count >= 4:
         sizes = jumps()
-        picked.setdefault(max(range(len(sizes)), key=lambda index: sizes[index]), "largest change of the weights")
+        picked.setdefault(max(range(len(sizes)), key=sizes.__getitem__), "largest change of the weights")
     for index in order:
         if len(picked) >= count:
             break
@@ -327,17 +328,17 @@ def replay(
 
 
 def _start_problem(recipe: Recipe, step: int, start: Path) -> str | None:
-    # Settings travel with the state: one that was wrong from the start would repeat in every later segment.
     if recipe.determinism.sharding == "full":
-        for part in (MODEL, OPTIMIZER):
-            read_shards([start / path for path in shard_files(part, recipe.determinism.processes)])
-    return _settings_problem(recipe, step, start)
+        read_shards([start / path for path in shard_files(MODEL, recipe.determinism.processes)])
+    return _state_problem(recipe, step, start)
 
 
-def _settings_problem(recipe: Recipe, step: int, state: Path) -> str | None:
+def _state_problem(recipe: Recipe, step: int, state: Path) -> str | None:
+    """What no run of the recipe comes to: a state that was forged once would repeat in every later segment."""
     problem = schedule_problem(recipe, step, state / SCHEDULER_STATE)
     settings = OPTIMIZER_STATE if recipe.determinism.sharding == "none" else SETTINGS
-    return problem or optimizer_problem(recipe, step, state / settings)
+    problem = problem or optimizer_problem(recipe, step, state / settings)
+    return problem or moments_problem(recipe, step, optimizer_entries(recipe, step, state))
 
 
 def _judged(store: Store, inputs: Inputs, pick: Pick, event: SegmentEvent, workdir: Path) -> SegmentResult:
@@ -374,15 +375,12 @@ def _explained(
         for end in (segment.start, segment.end)
     }
     for step, made in repeated.items():
-        problem = _settings_problem(recipe, step, published[step])
+        problem = _state_problem(recipe, step, published[step])
         if problem is not None:
             return replace(result, problem=problem)
         if not same_values(published[step] / RNG_STATE, made / RNG_STATE):
             result = replace(result, random_differs=True)
     before = optimizer_entries(recipe, first, published[first])
-    if first in repeated and before:
-        # It would be the measure of how far the optimizer moved, and is compared with nothing.
-        return replace(result, problem=f"{OPTIMIZER_STATE} after step {first} remembers gradients of steps before")
     ours = optimizer_entries(recipe, last, repeated[last])
     changes = optimizer_changes(before, ours)
     gap = optimizer_gap(optimizer_entries(recipe, last, published[last]), ours, changes)

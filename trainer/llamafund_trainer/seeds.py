@@ -28,9 +28,21 @@ def data_order_seed(seed: str) -> int:
 
 
 def library_seed(seed: str) -> int:
-    """Seed for the random generators of Python, numpy and torch, below 2**31.
+    """Seed for the random generators of Python, numpy and torch before the first step, below 2**31."""
+    return _for_libraries(derive(seed, "libraries"))
 
-    A recipe without dropout draws nothing from them; they are set all the same, so that `rng_state.pth` is
-    the same in every run.
+
+def step_seed(seed: str, step: int) -> int:
+    """Seed for the same generators at the beginning of a step, below 2**31.
+
+    What a step draws, for dropout, so depends on no state that a checkpoint holds and a cheat could choose.
+
+    Args:
+        seed: The training seed.
+        step: Optimizer steps done before it.
     """
-    return int.from_bytes(derive(seed, "libraries")[:4], "big") >> 1
+    return _for_libraries(derive(seed, f"step/{step}"))
+
+
+def _for_libraries(derived: bytes) -> int:
+    return int.from_bytes(derived[:4], "big") >> 1

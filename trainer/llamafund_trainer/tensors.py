@@ -244,13 +244,20 @@ def largest_of(amounts: Mapping[str, float]) -> str:
 def movement(one: Path, other: Path) -> float:
     """Euclidean distance between the weights of two files with the same tensors.
 
+    What became a number, or ceased to be one, moved infinitely far; what was none and is none stayed.
+
     Raises:
         VerificationError: One is not a safetensors file, or their tensors differ in name or shape.
     """
     import numpy as np
 
-    gaps = _gaps(read_entries([one]), read_entries([other]))
-    return float(np.sqrt(sum(float(np.square(gap).sum()) for _, gap in gaps)))
+    moved = 0.0
+    for _, before, after in _pairs(read_entries([one]), read_entries([other])):
+        stayed = (before == after) | (np.isnan(before) & np.isnan(after))
+        with np.errstate(invalid="ignore", over="ignore"):
+            squares = np.square(np.where(stayed, 0.0, after - before))
+        moved += float(np.where(np.isnan(squares), np.inf, squares).sum())
+    return math.sqrt(moved)
 
 
 def largest_change(one: Path, other: Path) -> float:
@@ -268,15 +275,16 @@ def largest_changes(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEn
     import numpy as np
 
     found = dict.fromkeys(one, 0.0)
-    for name, gap in _gaps(one, other):
+    for name, before, after in _pairs(one, other):
         # numpy's maximum, unlike Python's, hands on what is not a number.
-        found[name] = float(np.maximum(found[name], np.abs(gap).max()))
+        found[name] = float(np.maximum(found[name], np.abs(after - before).max()))
     return found
 
 
-def _gaps(
+def _pairs(
     one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]
-) -> Iterator[tuple[str, NDArray[np.float64]]]:
+) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
+    """The elements of both, block by block, with the name of their tensor."""
     import numpy as np
 
     odd = sorted(set(one) ^ set(other))
@@ -287,7 +295,11 @@ def _gaps(
         if before.shape != after.shape or not {before.dtype, after.dtype} <= set(_SIZES):
             raise VerificationError(f"The tensor {name} is {before.describe()} before and {after.describe()} after")
         for left, right in _blocks(before, after):
-            yield name, _numbers(right, after.dtype).astype(np.float64) - _numbers(left, before.dtype)
+            yield (
+                name,
+                _numbers(left, before.dtype).astype(np.float64),
+                _numbers(right, after.dtype).astype(np.float64),
+            )
 
 
 def _compare(first: TensorEntry, second: TensorEntry) -> TensorComparison:

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import distributed
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.trainer_pt_utils import nested_gather
 
@@ -40,7 +40,7 @@ from llamafund_trainer.model import load_model, starting_model
 from llamafund_trainer.pausing import Pause, PauseRecord, find_pause, unfinished_pause, write_pause
 from llamafund_trainer.recipe import Recipe
 from llamafund_trainer.recorder import Recorder
-from llamafund_trainer.seeds import data_order_seed, library_seed
+from llamafund_trainer.seeds import data_order_seed, library_seed, step_seed
 from llamafund_trainer.shards import whole_weights
 from llamafund_trainer.state import RNG_STATE
 from llamafund_trainer.tokenizer import save_tokenizer
@@ -201,10 +201,11 @@ def _save_error(error: Exception, directory: Path, step: int) -> LlamafundError:
 
 
 class _Steps(TrainerCallback):
-    """Saves step 0, stops where a segment ends, reports progress."""
+    """Saves step 0, gives each step its random numbers, stops where a segment ends, reports progress."""
 
-    def __init__(self, stop: int, progress: Progress, pause: Pause | None) -> None:
+    def __init__(self, seed: str, stop: int, progress: Progress, pause: Pause | None) -> None:
         self.trainer: _OrderedTrainer | None = None
+        self._seed = seed
         self._stop = stop
         self._progress = progress
         self._resumed = pause
@@ -216,6 +217,9 @@ class _Steps(TrainerCallback):
             self.trainer.save_initial_checkpoint()
         elif self._resumed is not None:
             self.trainer.restore_losses(self._resumed.record)
+
+    def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        set_seed(step_seed(self._seed, state.global_step))
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
         if state.global_step >= self._stop:
@@ -409,7 +413,7 @@ class _Work:
         paused: Pause | None = None,
     ) -> _OrderedTrainer:
         samples = _Samples(self.corpus.blocks, self.order(), self.recipe.training.steps * self.recipe.samples_per_step)
-        steps = _Steps(stop, progress, paused)
+        steps = _Steps(self.seed, stop, progress, paused)
         model: Any = starting_model(self.recipe, self.seed, self.corpus.base)
         if self.recipe.training.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
