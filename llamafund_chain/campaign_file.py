@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from llamafund_chain.amounts import parse_amount
+from llamafund_chain.documents import load_yaml
 from llamafund_chain.errors import UsageError
 from llamafund_chain.files import read_spans
 from llamafund_chain.manifests import Address, ProposalManifest
@@ -102,7 +103,10 @@ def load(path: Path, *, now: int, decimals_of: Callable[[str], int]) -> tuple[Pr
 
 def parse(text: str, *, now: int, decimals_of: Callable[[str], int]) -> tuple[ProposalManifest, Terms]:
     """As `load`, from the file's text."""
-    document = _load_yaml(text)
+    try:
+        document = load_yaml(text)
+    except ValueError as error:
+        raise UsageError("This is not a campaign file", printable(str(error), 300)) from error
     if not isinstance(document, dict):
         raise UsageError("This is not a campaign file", "It has no sections", f"Begin with: schema: {SCHEMA}")
     _check_keys(document, _File, "")
@@ -251,48 +255,3 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         return
     for part in typing.get_args(annotation):
         yield from _models(part)
-
-
-def _load_yaml(text: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.load(text, Loader=_loader())  # noqa: S506 - a restriction of the safe loader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-        problem = getattr(error, "problem", None) or "it is not YAML"
-        raise UsageError("This is not a campaign file", printable(f"{where}{problem}", 300)) from error
-    except RecursionError as error:
-        raise UsageError("This is not a campaign file", "It is nested too deeply") from error
-
-
-def _loader() -> Any:
-    """The safe loader without its surprises: numbers with a point, hexadecimal digits and dates stay text."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the base class has it so
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-                raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed", mark)
-            return super().compose_node(parent, index)
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            mapping = super().construct_mapping(node, deep)
-            if len(mapping) != len(node.value):
-                raise yaml.constructor.ConstructorError(None, None, "a key occurs twice", node.start_mark)
-            return mapping
-
-        def construct_yaml_map(self, node: Any) -> Any:
-            yield self.construct_mapping(node, deep=True)
-
-    Loader.add_constructor("tag:yaml.org,2002:map", Loader.construct_yaml_map)
-    Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(?:~|null|)\Z"), ["~", "n", ""])
-    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)\Z"), ["t", "f"])
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:int", re.compile(r"-?(?:0|[1-9][0-9]{0,77})\Z"), list("-0123456789")
-    )
-    return Loader

@@ -8,7 +8,7 @@ no floats. Unknown fields are kept and hashed, unknown schemas are refused. File
 from __future__ import annotations
 
 from llamafund_chain.manifests.base import Address, Cid, Count, HexHash, Manifest, Name, SafeInt, Text
-from llamafund_chain.manifests.encoding import MAX_DEPTH, MAX_MANIFEST_BYTES, MAX_SAFE_INTEGER
+from llamafund_chain.manifests.encoding import MAX_MANIFEST_BYTES, MAX_SAFE_INTEGER
 from llamafund_chain.manifests.listings import MAX_FILES, MAX_LISTING_DEPTH, FileEntry, Listing, ListingReference
 from llamafund_chain.manifests.models import (
     KINDS,
@@ -37,7 +37,6 @@ from llamafund_chain.manifests.saved import beside, load_manifest, read_saved, s
 
 __all__ = [
     "KINDS",
-    "MAX_DEPTH",
     "MAX_FILES",
     "MAX_LISTING_DEPTH",
     "MAX_MANIFEST_BYTES",

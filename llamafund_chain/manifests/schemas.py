@@ -13,8 +13,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from llamafund_chain.documents import MAX_DEPTH
 from llamafund_chain.errors import UsageError
-from llamafund_chain.manifests.encoding import MAX_DEPTH, MAX_MANIFEST_BYTES, MAX_SAFE_INTEGER
+from llamafund_chain.manifests.encoding import MAX_MANIFEST_BYTES, MAX_SAFE_INTEGER
 from llamafund_chain.manifests.models import KINDS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -135,6 +135,36 @@ def test_what_is_no_recipe_is_refused(data: bytes) -> None:
         parse_recipe(data)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("training: {steps: 10, batch_size: 1, checkpoint_every: 10}", "the key 'training' occurs twice"),
+        ("a0: &a0 {x: 1}\na1: {<<: [*a0, *a0]}", "anchors"),
+        ("evaluation: {<<: {stride: 3}}", "merges"),
+        ("evaluation: !!map {}", "tags"),
+        ("a: " + "[" * 1000, "nested more than 32 deep"),
+        ("a: " + "1" * 5000, "'a' is unknown"),
+    ],
+)
+def test_a_recipe_that_can_be_read_in_two_ways_or_without_end_is_refused(
+    recipe: RecipeFile, text: str, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        parse_recipe(recipe.data + text.encode() + b"\n")
+
+
+@pytest.mark.parametrize("title", ["2001-99-99", "0x_", "2001-01-01", "yes"])
+def test_a_title_is_what_stands_there(recipe: RecipeFile, title: str) -> None:
+    lines = [line for line in recipe.data.splitlines() if not line.startswith(b"title:")]
+    assert parse_recipe(b"\n".join([*lines, f"title: {title}".encode()])).recipe.title == title
+
+
+def test_a_number_is_what_a_person_reads(recipe: RecipeFile) -> None:
+    """To YAML `010` is eight."""
+    with pytest.raises(UsageError, match=r"training\.checkpoint_every"):
+        parse_recipe(recipe.data.replace(b"checkpoint_every: 10", b"checkpoint_every: 010"))
+
+
 def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere"):
         load_recipe(tmp_path / "nowhere.yaml")

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
+from llamafund_chain.documents import load_yaml
 from llamafund_chain.errors import UsageError
+from llamafund_chain.text import printable
 
 MAX_RECIPE_BYTES = 64 * 1024
 
@@ -359,10 +360,9 @@ def parse_recipe(data: bytes, *, name: str = "recipe") -> RecipeFile:
     if len(data) > MAX_RECIPE_BYTES:
         raise UsageError(f"{name} is {len(data)} bytes long", f"Recipes are at most {MAX_RECIPE_BYTES} bytes")
     try:
-        raw = yaml.safe_load(data.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UsageError(f"{name} cannot be read as YAML", reason, "Correct the file") from error
+        raw = load_yaml(data.decode("utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{name} cannot be read as YAML", printable(str(error), 300), "Correct the file") from error
     if not isinstance(raw, dict):
         raise UsageError(f"{name} is not a recipe", f"It is a {type(raw).__name__}, not a mapping of sections")
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from llamafund_chain.documents import load_yaml
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence import fetch_tree
 from llamafund_chain.hashing import hash_file
@@ -157,7 +158,7 @@ def with_recipe(inputs: Inputs, directory: Path, **sections: Mapping[str, object
         directory: Existing directory for the changed recipe.
         **sections: New values by section.
     """
-    raw: dict[str, Any] = yaml.safe_load(inputs.recipe_file.data)
+    raw: dict[str, Any] = load_yaml(inputs.recipe_file.data.decode("utf-8"))
     for name, values in sections.items():
         raw[name] = {**raw.get(name, {}), **values}
     changed = parse_recipe(yaml.safe_dump(raw).encode())
