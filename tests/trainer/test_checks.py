@@ -220,6 +220,16 @@ def test_fraud_a_configuration_that_the_checkpoint_has_too(
     assert next(iter(change)) in result.detail
 
 
+def test_fraud_a_configuration_that_says_two_things(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    """The first value is what other programs may take, and what people read."""
+    config = lab.file(lab.weights, "config.json").replace(b"{", b'{"hidden_act": "relu",', 1)
+    checkpoint = lab.forge(lab.run[-1], tmp_path / "checkpoint", {"config.json": config})
+    forged = lab.forge(lab.weights, tmp_path / "weights", {"config.json": config}, parent=checkpoint.sha256)
+    result = only(run_checks(context(forged), (weights_equal_checkpoint,)))
+    assert result.status == "fail"
+    assert "a key occurs twice" in result.detail
+
+
 def test_fraud_a_configuration_that_asks_for_all_memory(lab: object, context: MakeContext, tmp_path: Path) -> None:
     config = {**json.loads(lab.file(lab.weights, "config.json")), "vocab_size": 2**24}
     forged = lab.forge(lab.weights, tmp_path, {"config.json": json.dumps(config).encode()})

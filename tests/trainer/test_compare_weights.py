@@ -213,6 +213,16 @@ def test_what_is_no_safetensors_file_is_refused(llamafund: Llamafund, tmp_path: 
     llamafund("compare-weights", path, path).refused(ExitCode.VERIFICATION_FAILED, "safetensors")
 
 
+def test_a_tensor_that_stands_in_two_places_is_refused(tmp_path: Path) -> None:
+    """safetensors takes the last one."""
+    one, other = (f'{{"dtype": "F32", "shape": [1], "data_offsets": {place}}}' for place in ([0, 4], [4, 8]))
+    header = f'{{"w": {one}, "w": {other}, "v": {one}}}'.encode()
+    path = tmp_path / "twice.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(VerificationError, match="a key occurs twice"):
+        read_entries([path])
+
+
 def test_what_does_not_exist_is_a_usage_error(lab: object, llamafund: Llamafund, tmp_path: Path) -> None:
     llamafund("compare-weights", tmp_path / "nothing", lab.exported).refused(ExitCode.USAGE, "no weights called")
     llamafund("compare-weights", tmp_path, lab.exported).refused(ExitCode.USAGE, "holds no weights")

@@ -122,6 +122,13 @@ def test_a_file_without_places_is_no_shard(tmp_path: Path) -> None:
         join_shards([tmp_path / "plain"], tmp_path / "joined")
 
 
+def test_a_tensor_with_two_places_is_refused(tmp_path: Path) -> None:
+    note = f'{{"b.matrix": {json.dumps(place(3, 0))}, "b.matrix": {json.dumps(place(0, 0))}}}'
+    path = write_shard(tmp_path / "twice", {"b.matrix": WHOLE["b.matrix"]}, note)
+    with pytest.raises(VerificationError, match="a key occurs twice"):
+        join_shards([path], tmp_path / "joined")
+
+
 def test_weights_in_two_ways_are_refused(shards: Sequence[Path], tmp_path: Path) -> None:
     assert weight_files(["config.json", WEIGHTS, "model/other.safetensors"]) == (WEIGHTS,)
     save_file(dict(WHOLE), tmp_path / "checkpoint" / WEIGHTS)
@@ -191,5 +198,9 @@ def test_settings_in_json_are_compared_with_the_recipe(lab: object, settings: Ca
         assert name in str(optimizer_problem(lab.recipe.recipe, 20, settings(forged)))
     for odd in (honest[:1], {}, [1, 2], "no", None):
         assert "two groups" in str(optimizer_problem(lab.recipe.recipe, 20, settings(odd)))
+    path = settings(honest)
+    path.write_text(path.read_text().replace('"lr":', '"lr": 0.5, "lr":', 1))
+    with pytest.raises(VerificationError, match="a key occurs twice"):
+        optimizer_problem(lab.recipe.recipe, 20, path)
     with pytest.raises(VerificationError, match=r"optimizer\.json is longer"):
         optimizer_problem(lab.recipe.recipe, 20, settings(["x" * (1 << 20)]))

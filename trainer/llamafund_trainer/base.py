@@ -6,7 +6,6 @@ safetensors; programs and pickles beside them stay where they are.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llamafund_chain.documents import load_json
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.evidence import fetch_files
 from llamafund_chain.hashing import raw_cid
@@ -221,9 +221,9 @@ def _read_object(path: Path, limit: int) -> dict[str, Any]:
     try:
         if len(data) > limit:
             raise ValueError(f"it is longer than {limit} bytes")
-        value = json.loads(data)
+        value = load_json(data)
         if not isinstance(value, dict):
             raise TypeError("it is no object")
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise VerificationError(f"The base model's {path.name} cannot be read", str(error)[:200]) from error
     return value

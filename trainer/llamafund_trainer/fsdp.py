@@ -25,8 +25,9 @@ from transformers import Trainer
 
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.files import write_file
+from llamafund_trainer.measuring import read_json
 from llamafund_trainer.shards import MODEL, OPTIMIZER, SETTINGS, sort_header
-from llamafund_trainer.state import SCHEDULER_STATE
+from llamafund_trainer.state import MAX_SETTINGS, SCHEDULER_STATE
 
 if TYPE_CHECKING:
     from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
@@ -105,9 +106,7 @@ class ShardedTrainer(Trainer):
                 moments = {name: torch.zeros_like(parameter) for name in _MOMENTS}
                 optimizer.state[parameter] = {"step": torch.tensor(0.0), **moments}
         _load(self._moments(), directory / OPTIMIZER)
-        for group, settings in zip(
-            optimizer.param_groups, json.loads((directory / SETTINGS).read_bytes()), strict=True
-        ):
+        for group, settings in zip(optimizer.param_groups, read_json(directory / SETTINGS, MAX_SETTINGS), strict=True):
             # Which parameters are in a group is not for the file to say.
             group.update({name: _as_torch(value) for name, value in settings.items() if name != "params"})
         scheduler.load_state_dict(torch.load(directory / SCHEDULER_STATE, weights_only=True))

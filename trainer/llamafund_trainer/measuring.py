@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llamafund_chain.documents import load_json
 from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_trainer.evaluation import (
     DIVERGED,
@@ -93,7 +93,7 @@ def same_tokenizer(path: Path, expected: str) -> bool:
     Raises:
         VerificationError: It cannot be read.
     """
-    return bool(read_json(path, MAX_TOKENIZER_BYTES) == json.loads(expected))
+    return bool(read_json(path, MAX_TOKENIZER_BYTES) == load_json(expected.encode()))
 
 
 def read_json(path: Path, limit: int) -> Any:
@@ -104,7 +104,7 @@ def read_json(path: Path, limit: int) -> Any:
         limit: Bytes that it may have.
 
     Raises:
-        VerificationError: It is not there, longer, or not JSON.
+        VerificationError: It is not there, longer, not JSON, or JSON that others may read otherwise.
     """
     try:
         with path.open("rb") as file:
@@ -114,6 +114,6 @@ def read_json(path: Path, limit: int) -> Any:
     if len(data) > limit:
         raise VerificationError(f"{path.name} is longer than {limit} bytes")
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return load_json(data)
+    except ValueError as error:
         raise VerificationError(f"{path.name} cannot be read as JSON", str(error)[:200]) from error

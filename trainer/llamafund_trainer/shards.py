@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llamafund_chain.documents import load_json
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence import fetch_tree
 from llamafund_trainer.tensor_files import TensorHeader, encode_header, write_tensors
@@ -183,8 +184,8 @@ def sort_header(path: Path) -> None:
 def _pieces(path: Path) -> Iterator[tuple[str, _Piece]]:
     note = read_metadata(path).get(SHARDING_KEY)
     try:
-        places = json.loads(note or "")
-    except (ValueError, RecursionError) as error:
+        places = load_json((note or "").encode())
+    except ValueError as error:
         raise VerificationError(f"{path.name} does not say which parts of the tensors it holds", str(error)) from error
     for name, entry in read_entries([path]).items():
         described = places.get(name) if isinstance(places, dict) else None

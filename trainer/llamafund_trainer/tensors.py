@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from llamafund_chain.documents import load_json
 from llamafund_chain.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -411,7 +411,10 @@ def _entries(path: Path) -> Iterator[TensorEntry]:
         names = list(file.keys())
     with path.open("rb") as raw:
         length = int.from_bytes(raw.read(8), "little")
-        header = json.loads(raw.read(length))
+        try:
+            header = load_json(raw.read(length))
+        except ValueError as error:
+            raise VerificationError(f"{path.name} cannot be read as safetensors", str(error)) from error
     for name in names:
         described = header[name]
         begin, end = described["data_offsets"]
