@@ -90,6 +90,18 @@ def test_fraud_a_run_that_starts_from_trained_weights(lab: object, context: Make
     assert "did not start fresh" in result.detail
 
 
+def test_fraud_a_recipe_for_a_model_without_end(
+    lab: object, context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is drawn for it: the file shows that it holds another model."""
+    recipe = lab.recipe.data.replace(b"hidden_size: 32, layers: 1,", b"hidden_size: 16777216, layers: 1024,")
+    forged = lab.forge(lab.run[0], tmp_path, recipe=lab.store.put_bytes(recipe).sha256)
+    monkeypatch.setattr("llamafund_trainer.initial.drawn", lambda *_: pytest.fail("drawn"))
+    result = only(initial_weights_from_seed(context(forged)))
+    assert result.status == "fail"
+    assert "model.embed_tokens.weight" in result.detail
+
+
 def test_fraud_an_old_run_with_the_campaigns_seed_written_over_its_own(
     lab: object, context: MakeContext, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,10 @@ def torch_written(path: Path, values: dict[str, object]) -> Path:
 
     save_tensors(values, path)
     return path
+
+
+def compared(path: Path, values: dict[str, np.ndarray]) -> tensors.Difference | None:
+    return tensors.compare_with(path, {name: value.shape for name, value in values.items()}, values.items())
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def test_a_type_that_numpy_lacks_is_a_difference_from_what_was_expected(tmp_path
     import torch
 
     path = torch_written(tmp_path / "w.safetensors", {"w": torch.zeros(4, dtype=torch.float8_e4m3fn)})
-    found = tensors.compare_with(path, {"w": np.zeros(4, np.float32)})
+    found = compared(path, {"w": np.zeros(4, np.float32)})
     assert found is not None
     assert (found.tensors, found.amount) == (("w",), np.inf)
 
@@ -188,8 +192,28 @@ def test_tensors_that_cannot_be_compared_are_never_within_a_tolerance(
     for values, name in ((extra, "extra"), (other_type, "layer.1"), (narrower, "layer.1")):
         found = tensors.compare_files(one, written(tmp_path / "other.safetensors", values))
         assert found == tensors.Difference((name,), name, float("inf"))
-        assert tensors.compare_with(tmp_path / "other.safetensors", random_weights) == found
+        assert compared(tmp_path / "other.safetensors", random_weights) == found
     assert tensors.compare_files(one, one) is None
+
+
+def test_expected_tensors_are_made_one_by_one_and_only_for_a_file_that_can_hold_them(
+    random_weights: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    path = written(tmp_path / "w.safetensors", random_weights)
+    assert compared(path, random_weights) is None
+    changed = {**random_weights, "layer.2": random_weights["layer.2"] + np.float32(1)}
+    found = compared(path, changed)
+    assert found is not None
+    assert (found.tensors, found.amount) == (("layer.2",), pytest.approx(1, abs=1e-6))
+
+    def never() -> Iterator[tuple[str, np.ndarray]]:
+        pytest.fail("made for nothing")
+        yield
+
+    shapes = {name: value.shape for name, value in random_weights.items()}
+    for other, odd in (({"layer.1": (2**24, 2**24)}, "layer.1"), ({"layer.9": (40, 30)}, "layer.9")):
+        found = tensors.compare_with(path, {**shapes, **other}, never())
+        assert found == tensors.Difference((odd,), odd, float("inf"))
 
 
 def test_memory_does_not_grow_with_the_weights(tmp_path: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from llamafund_chain.errors import LlamafundError
+from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_trainer.evaluation import Heldout, bits_per_byte, encode_heldout, measure_baselines
-from llamafund_trainer.model import initial_model
-from llamafund_trainer.recipe import RecipeFile
+from llamafund_trainer.model import empty_model, initial_model, load_model
+from llamafund_trainer.recipe import Recipe, RecipeFile
 from llamafund_trainer.tokenizer import train_tokenizer
 
 SEED = "5a" * 32
@@ -69,6 +71,20 @@ def test_a_diverged_model_has_no_value(recipe: RecipeFile) -> None:
     with torch.no_grad():
         model.lm_head.weight[0, 0] = math.nan
     assert bits_per_byte(model, HELDOUT, context=32, stride=32, batch_size=4) is None
+
+
+def test_weights_are_compared_with_a_recipe_before_its_model_is_built(
+    recipe: RecipeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({"w": torch.zeros(3)}, tmp_path / "w.safetensors")
+
+    def empty(recipe: Recipe) -> torch.nn.Module:
+        assert torch.get_default_device().type == "meta"
+        return empty_model(recipe)
+
+    monkeypatch.setattr("llamafund_trainer.model.empty_model", empty)
+    with pytest.raises(VerificationError, match="other tensors than the recipe's model"):
+        load_model(recipe.recipe, tmp_path / "w.safetensors")
 
 
 def test_the_byte_baseline_is_the_best_smoothed_count(recipe: RecipeFile) -> None:

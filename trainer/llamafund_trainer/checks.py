@@ -30,7 +30,7 @@ from llamafund_trainer.base import (
 from llamafund_trainer.environment import INFORMATIVE, pinned_variables
 from llamafund_trainer.evaluation import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
 from llamafund_trainer.export import EXPORTED
-from llamafund_trainer.initial import initial_tensors, parameter_count
+from llamafund_trainer.initial import initial_tensors, parameter_count, parameter_shapes
 from llamafund_trainer.inputs import fetch_inputs, fetch_recipe, walk_run
 from llamafund_trainer.lora import ADAPTER, changed_by
 from llamafund_trainer.measuring import load_published, measure_weights, read_json, same_tokenizer
@@ -105,7 +105,8 @@ def initial_weights_from_seed(context: CheckContext) -> Iterator[CheckResult]:
         if recipe.lora is not None:
             yield _initial_adapter(context, name, recipe_file, seed)
         return
-    difference = compare_with(fetch_joined(context.store, first, workdir), dict(initial_tensors(recipe, seed)))
+    published = fetch_joined(context.store, first, workdir)
+    difference = compare_with(published, parameter_shapes(recipe), initial_tensors(recipe, seed))
     facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "seed": seed}
     if difference is None:
         detail = f"All {parameter_count(recipe)} parameters of step 0 follow from the seed {seed}"

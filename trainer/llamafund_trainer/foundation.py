@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.errors import VerificationError
 from llamafund_trainer.base import GENERATION_CONFIG
+from llamafund_trainer.recipe import MAX_LAYERS, MAX_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from llamafund_trainer.recipe import Recipe
 
 _ATTENTION = "eager"
-_MAX_LAYERS = 1024
-"""Of anything that a model has one after the other: layers, blocks, experts."""
-
-_MAX_SIZE = 2**24
-"""Largest size of a dimension; what a model of any use has is far below it."""
-
 _MAX_DEPTH = 16
 """Of objects and lists in a configuration."""
 
@@ -65,8 +60,8 @@ def base_config(base: Base) -> PreTrainedConfig:
         layers = config.get_text_config().num_hidden_layers
     except Exception as error:
         raise _unusable(base, "config.json", error) from error
-    wrong = [name for name, value in sizes.items() if not isinstance(value, int) or not 0 < value <= _MAX_SIZE]
-    if wrong or not isinstance(layers, int) or not 0 < layers <= _MAX_LAYERS:
+    wrong = [name for name, value in sizes.items() if not isinstance(value, int) or not 0 < value <= MAX_SIZE]
+    if wrong or not isinstance(layers, int) or not 0 < layers <= MAX_LAYERS:
         name = wrong[0] if wrong else "num_hidden_layers"
         raise VerificationError(
             f"{base.name}'s {name} is {str(getattr(config, name))[:40]}", "No such model can be built"
@@ -235,7 +230,7 @@ def _refuse_absurd(whose: str, value: object, key: str = "", depth: int = 0) -> 
         for below in value:
             _refuse_absurd(whose, below, key, depth + 1)
     elif isinstance(value, int) and not _NO_SIZE.search(key):
-        most = _MAX_LAYERS if _REPEATED.search(key) else _MAX_SIZE
+        most = MAX_LAYERS if _REPEATED.search(key) else MAX_SIZE
         if value > most:
             raise VerificationError(f"{whose}'s {key} is {str(value)[:40]}", f"Nothing is built larger than {most}")
 

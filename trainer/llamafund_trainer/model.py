@@ -103,6 +103,7 @@ def load_model(recipe: Recipe, weights: Path, base: Base | None = None) -> PreTr
     Raises:
         VerificationError: The file is not safetensors, or its tensors are not the architecture's.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -116,6 +117,9 @@ def load_model(recipe: Recipe, weights: Path, base: Base | None = None) -> PreTr
         model = empty_base(base)
         copy_tensors(saved_tensors(model), tensors)
         return model
+    # Without memory first: a recipe can describe a model that is far larger than the file.
+    with torch.device("meta"):
+        set_weights(empty_model(recipe), recipe, tensors)
     new = empty_model(recipe)
     set_weights(new, recipe, tensors)
     return new

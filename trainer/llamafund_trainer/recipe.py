@@ -22,9 +22,16 @@ from llamafund_chain.text import printable
 
 MAX_RECIPE_BYTES = 64 * 1024
 
+MAX_LAYERS = 1024
+"""Of anything that a model has one after the other: layers, blocks, experts."""
+
+MAX_SIZE = 2**24
+"""Largest size of a dimension; what a model of any use has is far below it."""
+
 _MODULE = re.compile(r"[A-Za-z0-9_]{1,100}")
 
 Whole = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
+Size = Annotated[int, Field(strict=True, ge=1, le=MAX_SIZE)]
 Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 
@@ -36,11 +43,11 @@ class _Section(BaseModel):
 class ModelSection(_Section):
     """A Llama architecture; the names are those of `transformers.LlamaConfig`, shortened."""
 
-    hidden_size: Whole
-    layers: Whole
-    heads: Whole
-    kv_heads: Whole
-    intermediate_size: Whole
+    hidden_size: Size
+    layers: Annotated[int, Field(strict=True, ge=1, le=MAX_LAYERS)]
+    heads: Size
+    kv_heads: Size
+    intermediate_size: Size
     rope_theta: Positive = 10_000.0
     norm_epsilon: Positive = 1e-5
     tie_embeddings: Annotated[bool, Field(strict=True)] = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -210,22 +210,30 @@ def differences(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]
     return gaps
 
 
-def compare_with(path: Path, expected: Mapping[str, NDArray[np.float32]]) -> Difference | None:
-    """Compare a file with tensors in memory; otherwise as `compare_files`."""
+def compare_with(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], tensors: Iterable[tuple[str, NDArray[np.float32]]]
+) -> Difference | None:
+    """Compare a file with tensors that are made for it, one after the other; otherwise as `compare_files`.
+
+    Args:
+        path: The file.
+        shapes: Of each tensor by name.
+        tensors: Name and values of each. None is made unless the file has tensors of just these names and shapes, so
+            that they take no more memory than it does.
+    """
     import numpy as np
 
-    entries = read_entries([path])
-    gaps = dict.fromkeys(set(entries) ^ set(expected), math.inf)
+    found = {name: (entry.dtype, entry.shape) for name, entry in read_entries([path]).items()}
+    # numpy has no types for some that safetensors knows.
+    wanted = {name: ("F32", shape) for name, shape in shapes.items()}
+    gaps = {name: math.inf for name in {*found, *wanted} if found.get(name) != wanted.get(name)}
+    if gaps:
+        return _difference(gaps)
     with _opened(path) as file:
-        for name in set(entries) & set(expected):
-            entry, wanted = entries[name], expected[name]
-            # numpy has no types for some that safetensors knows.
-            if entry.dtype != "F32" or entry.shape != wanted.shape:
-                gaps[name] = math.inf
-                continue
+        for name, expected in tensors:
             actual = file.get_tensor(name)
-            if actual.tobytes() != wanted.tobytes():
-                gaps[name] = float(np.abs(actual.astype(np.float64) - wanted.astype(np.float64)).max())
+            if actual.tobytes() != expected.tobytes():
+                gaps[name] = float(np.abs(actual.astype(np.float64) - expected.astype(np.float64)).max())
     return _difference(gaps)
 
 
