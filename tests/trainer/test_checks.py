@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from safetensors.numpy import load, save
 from llamafund_chain.checks import CheckContext, CheckResult, check_name, discover, run_checks
 from llamafund_chain.evidence import fetch_tree, publish_tree
 from llamafund_chain.hashing import hash_tree
-from llamafund_chain.manifests import WeightsManifest
+from llamafund_chain.manifests import StepRange, WeightsManifest
 from llamafund_chain.terms import NO_MINIMUM, Milestone, MilestoneKind
 from llamafund_trainer.checks import (
     CHECKS,
@@ -100,6 +101,27 @@ def test_fraud_a_recipe_for_a_model_without_end(
     result = only(initial_weights_from_seed(context(forged)))
     assert result.status == "fail"
     assert "model.embed_tokens.weight" in result.detail
+
+
+def test_fraud_a_recipe_with_more_checkpoints_than_fit_into_memory(
+    lab: object, context: MakeContext, tmp_path: Path
+) -> None:
+    steps = 1_000_000
+    recipe = lab.recipe.data.replace(
+        b"steps: 40, batch_size: 4, gradient_accumulation: 2, checkpoint_every: 10, log_every: 5",
+        f"steps: {steps}, batch_size: 4, checkpoint_every: 1, log_every: 1".encode(),
+    )
+    named = {"recipe": lab.store.put_bytes(recipe).sha256}
+    first = lab.forge(lab.run[0], tmp_path / "first", **named)
+    end = StepRange(first=0, last=steps)
+    last = lab.forge(lab.run[1], tmp_path / "last", parent=first.sha256, chain=(first.sha256,), steps=end, **named)
+    tracemalloc.start()
+    result = only(steps_follow_recipe(context(last)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert result.status == "fail"
+    assert "There is no checkpoint after step 1; the recipe has one every 1 steps" in result.detail
+    assert peak < 8 * 2**20
 
 
 def test_fraud_an_old_run_with_the_campaigns_seed_written_over_its_own(

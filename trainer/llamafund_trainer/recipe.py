@@ -319,9 +319,9 @@ class Recipe(_Section):
         """Tokens from one evaluation window's start to the next."""
         return self.evaluation.stride or self.data.context_length
 
-    def checkpoint_steps(self) -> tuple[int, ...]:
-        """The steps after which a checkpoint is written, 0 (the initial weights) first."""
-        return tuple(range(0, self.training.steps + 1, self.training.checkpoint_every))
+    def checkpoint_steps(self) -> range:
+        """The steps after which a checkpoint is written, 0 (the initial weights) first; there may be billions."""
+        return range(0, self.training.steps + 1, self.training.checkpoint_every)
 
     def milestone_steps(self, count: int) -> tuple[int, ...]:
         """The steps of `count` CHECKPOINT milestones: the i-th is at `round(steps * (i + 1) / count)`.
