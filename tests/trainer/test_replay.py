@@ -24,6 +24,7 @@ from llamafund_trainer.effort import planned_effort, timed_effort
 from llamafund_trainer.environment import differing_settings
 from llamafund_trainer.initial import parameter_count
 from llamafund_trainer.inputs import fetch_inputs, walk_run
+from llamafund_trainer.recipe import parse_recipe
 from llamafund_trainer.repeating import STATE_FILES, Segment, fetch_start, repeat_everywhere, repeat_once, with_recipe
 from llamafund_trainer.replay import (
     FileComparison,
@@ -470,6 +471,15 @@ def test_a_segment_that_begins_with_other_settings_than_the_recipe_s_is_not_even
     assert found.verdict == "different"
     assert "base_lrs [0.03, 0.03]" in found.describe()
     assert found.compared == ()
+
+
+def test_a_repetition_with_other_values_changes_nothing_else(lab: object, tmp_path: Path) -> None:
+    """Not even what a less strict reader of YAML takes for something else."""
+    data = lab.recipe.data.replace(b"A Llama for tests", b"yes")
+    inputs = replace(fetch_inputs(lab.store, lab.run[-1], tmp_path), recipe_file=parse_recipe(data))
+    changed = with_recipe(inputs, tmp_path, training={"checkpoint_every": 2, "log_every": 2})
+    training = inputs.recipe.training.model_copy(update={"checkpoint_every": 2, "log_every": 2})
+    assert changed.recipe == inputs.recipe.model_copy(update={"training": training})
 
 
 def test_the_first_wrong_step_is_found_between_finer_checkpoints(
