@@ -19,13 +19,16 @@ from llamafund_chain.manifests import StepRange, WeightsManifest
 from llamafund_chain.terms import NO_MINIMUM, Milestone, MilestoneKind
 from llamafund_trainer.checks import (
     CHECKS,
+    environment_recorded,
     initial_weights_from_seed,
     loads_in_transformers,
     metric_re_evaluated,
+    recorded_settings,
     replay,
     steps_follow_recipe,
     weights_equal_checkpoint,
 )
+from llamafund_trainer.environment import recorded_environment
 
 MakeContext = Callable[..., CheckContext]
 
@@ -81,6 +84,39 @@ def test_honest_weights_pass_every_check(lab: object, context: MakeContext) -> N
 
 def test_no_replay_is_said_and_not_passed_over(lab: object, context: MakeContext) -> None:
     assert only(replay(context(lab.run[-1]))).status == "skip"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("moon", "full", "records no such setting"),
+        ("gpu", "NVIDIA H100", "records no such setting"),
+        ("peft", "0.1", "records no such setting"),
+        ("samples", "00", "records no such setting"),
+        ("device", "cuda", "the recipe pins 'cpu'"),
+        ("attention", "sdpa", "the recipe pins 'eager'"),
+    ],
+)
+def test_fraud_an_environment_that_the_trainer_cannot_record(
+    lab: object, context: MakeContext, tmp_path: Path, key: str, value: str, words: str
+) -> None:
+    forged = lab.forge(lab.run[-1], tmp_path, environment={**lab.run[-1].environment, key: value})
+    result = only(environment_recorded(context(forged)))
+    assert result.status == "fail"
+    assert f"{key!r} {value!r}" in result.detail or f"{key} {value!r}" in result.detail
+    assert words in result.detail
+
+
+def test_what_a_gpu_is_recorded_with_is_known(lab: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    for name, value in {"get_device_name": "a GPU", "get_device_capability": (9, 0), "device_count": 2}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    on_cpu = lab.recipe.recipe
+    on_gpu = on_cpu.model_copy(update={"determinism": on_cpu.determinism.model_copy(update={"device": "cuda"})})
+    recorded = (recorded_environment(recipe).keys() for recipe in (on_gpu, on_cpu))
+    known = (recorded_settings(recipe) for recipe in (on_gpu, on_cpu))
+    assert frozenset.difference(*map(frozenset, recorded)) == frozenset.difference(*known)
 
 
 def test_fraud_a_run_that_starts_from_trained_weights(lab: object, context: MakeContext, tmp_path: Path) -> None:

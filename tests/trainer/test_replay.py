@@ -188,6 +188,10 @@ def test_a_setting_that_was_not_recorded_counts_as_different() -> None:
     assert differing_settings({"python": "3.11"}, {"python": "3.12"}) == {}
 
 
+def test_a_setting_that_nobody_records_now_explains_nothing() -> None:
+    assert differing_settings({"torch": "2", "moon": "full"}, {"torch": "2"}) == {}
+
+
 def test_every_segment_of_an_honest_run_repeats_bit_for_bit(lab: object, tmp_path: Path) -> None:
     segments = segments_of(lab.run)
     steps: list[int] = []

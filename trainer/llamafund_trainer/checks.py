@@ -27,7 +27,7 @@ from llamafund_trainer.base import (
     Base,
     fetch_base,
 )
-from llamafund_trainer.environment import INFORMATIVE, pinned_variables
+from llamafund_trainer.environment import INFORMATIVE, pinned_variables, recipe_settings
 from llamafund_trainer.evaluation import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
 from llamafund_trainer.export import EXPORTED
 from llamafund_trainer.initial import initial_tensors, parameter_count, parameter_shapes
@@ -88,6 +88,11 @@ NOT_PINNED = frozenset(
     {"cpu_capability", "machine", "numpy", "processor", "python", "system", "torch", "torch_build", "transformers"}
 )
 """Settings that a checkpoint has to record and that no recipe decides."""
+
+_BY_LIBRARIES = frozenset({"CUBLAS_WORKSPACE_CONFIG", "accelerate", "safetensors", "tokenizers"})
+"""Settings that the trainer records where a library says or sets them."""
+
+_OF_GPU = frozenset({"cuda", "cudnn", "cudnn_benchmark", "flash_attention", "gpu", "gpu_capability", "tf32"})
 
 
 def initial_weights_from_seed(context: CheckContext) -> Iterator[CheckResult]:
@@ -171,7 +176,8 @@ def initial_weights_from_base(context: CheckContext) -> Iterator[CheckResult]:
 def environment_recorded(context: CheckContext) -> Iterator[CheckResult]:
     """Every checkpoint records what decides the bits, and what the recipe pins is as the recipe pins it.
 
-    A record that names other settings would let other bytes pass as the work of another machine.
+    A record that names other settings would let other bytes pass as the work of another machine. Only what this
+    version of the trainer can record for the recipe is taken; a later one that records more has to check its own runs.
     """
     name = "environment-recorded"
     run = _run_of_milestone(context)
@@ -179,6 +185,7 @@ def environment_recorded(context: CheckContext) -> Iterator[CheckResult]:
         return
     recipe = fetch_recipe(context.store, run[-1].recipe).recipe
     pinned = pinned_record(recipe)
+    known = recorded_settings(recipe)
     for link in run:
         for key, expected in pinned.items():
             found = link.environment.get(key, "")
@@ -193,6 +200,15 @@ def environment_recorded(context: CheckContext) -> Iterator[CheckResult]:
         if missing:
             detail = f"The checkpoint after step {link.steps.last} does not record {', '.join(missing)}"
             yield CheckResult(name, "fail", detail, {"missing": [*missing]})
+            return
+        unknown = sorted(link.environment.keys() - known)
+        if unknown:
+            key, found = unknown[0][:80], link.environment[unknown[0]][:80]
+            detail = (
+                f"The checkpoint after step {link.steps.last} records {key!r} {found!r}; for this recipe this version "
+                "of the trainer records no such setting. If a later version made the run, check it with that one"
+            )
+            yield CheckResult(name, "fail", detail, {"setting": key, "recorded": found})
             return
     changed = sorted(
         key for key in NOT_PINNED - INFORMATIVE if any(link.environment[key] != run[0].environment[key] for link in run)
@@ -455,13 +471,19 @@ def pinned_record(recipe: Recipe) -> dict[str, str]:
     pinned = {name: value for name, value in pinned_variables(recipe).items() if name != "CUDA_VISIBLE_DEVICES"}
     return {
         **pinned,
+        **recipe_settings(recipe),
         "threads": str(recipe.determinism.threads),
         "processes": str(recipe.determinism.processes),
-        "sharding": recipe.determinism.sharding,
-        "dtype": recipe.precision.dtype,
         "float32_matmul_precision": "highest",
         "deterministic_algorithms": "true",
     }
+
+
+def recorded_settings(recipe: Recipe) -> frozenset[str]:
+    """Names of everything that the trainer can record about a run of a recipe."""
+    adapter = {"peft"} if recipe.lora is not None else set()
+    gpu = _OF_GPU if recipe.determinism.device == "cuda" else frozenset()
+    return NOT_PINNED.union(pinned_record(recipe), _BY_LIBRARIES, adapter, gpu)
 
 
 def _run_of_milestone(context: CheckContext) -> tuple[CheckpointManifest, ...]:

@@ -97,6 +97,16 @@ def apply_settings(recipe: Recipe) -> None:
     torch.use_deterministic_algorithms(True)
 
 
+def recipe_settings(recipe: Recipe) -> dict[str, str]:
+    """What the reference trainer records as it decides it, from the recipe or always alike."""
+    return {
+        "device": recipe.determinism.device,
+        "sharding": recipe.determinism.sharding,
+        "dtype": recipe.precision.dtype,
+        "attention": "eager",
+    }
+
+
 def recorded_environment(recipe: Recipe) -> dict[str, str]:
     """What a checkpoint manifest of the reference trainer says about where it was made.
 
@@ -104,11 +114,8 @@ def recorded_environment(recipe: Recipe) -> dict[str, str]:
     """
     return {
         **observed_environment(),
-        "device": recipe.determinism.device,
-        "sharding": recipe.determinism.sharding,
+        **recipe_settings(recipe),
         **(_about_gpu() if recipe.determinism.device == "cuda" else {}),
-        "dtype": recipe.precision.dtype,
-        "attention": "eager",
         **{name: os.environ.get(name, "") for name in pinned_variables(recipe) if name != "CUDA_VISIBLE_DEVICES"},
     }
 
@@ -185,9 +192,12 @@ def _processes() -> int:
 
 
 def differing_settings(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Settings that may explain other bits: name to (then, now), with an empty text for what was not recorded."""
-    names = sorted({*then, *now} - INFORMATIVE)
-    return {name: (then.get(name, ""), now.get(name, "")) for name in names if then.get(name) != now.get(name)}
+    """Settings that may explain other bits: name to (then, now), with an empty text for what was not recorded then.
+
+    What is not recorded now explains nothing: anybody can invent a setting.
+    """
+    names = sorted(now.keys() - INFORMATIVE)
+    return {name: (then.get(name, ""), now[name]) for name in names if then.get(name) != now[name]}
 
 
 def _processor() -> str:

@@ -152,6 +152,23 @@ def environment_falsified(lab: Any, runs: DishonestRuns, scratch: Path) -> Plant
     return Planted(claim(lab, lab.run, scratch, environment=environment)[-1])
 
 
+@fraud("setting invented in the environment record", check="environment-recorded", words="'moon' 'full'")
+def setting_invented(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    environment = {**lab.run[-1].environment, "moon": "full"}
+    return Planted(claim(lab, lab.run, scratch, environment=environment)[-1])
+
+
+@fraud("setting invented to excuse one changed bit", check="replay", words="gave other bytes")
+def setting_invented_as_an_excuse(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    tensors = {name: each.copy() for name, each in load(lab.file(lab.run[-1], "model.safetensors")).items()}
+    tensors["model.norm.weight"].view(np.uint32)[0] ^= 1
+    data = save(tensors, metadata={"format": "pt"})
+    last = lab.forge(lab.run[-1], scratch / "last", {"model.safetensors": data})
+    environment = {**lab.run[-1].environment, "moon": "full"}
+    links = [*lab.run[:-1], last]
+    return Planted(claim(lab, links, scratch, environment=environment)[-1], {"replay_segments": 4}, (3,))
+
+
 @fraud("environment record falsified to excuse a spliced checkpoint", check="replay", words="gave other bytes")
 def environment_as_an_excuse(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     links = [*lab.run[:-1], lab.other[-1]]
