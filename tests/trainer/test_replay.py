@@ -387,7 +387,9 @@ def test_counts_that_share_their_bytes_are_refused(lab: object, tmp_path: Path) 
         replayed(lab, chain, tmp_path)
 
 
-@pytest.mark.parametrize(("environment", "verdict"), [({}, "different"), ({"numpy": "1.0"}, "unclear")])
+@pytest.mark.parametrize(
+    ("environment", "verdict"), [({}, "different"), ({"peft": "0.1"}, "different"), ({"numpy": "1.0"}, "unclear")]
+)
 def test_a_forged_random_state_is_found_behind_an_environment_that_excuses_it(
     lab: object, tmp_path: Path, environment: dict[str, str], verdict: str
 ) -> None:

@@ -58,7 +58,7 @@ DETECTION_FORMULA = "1 - (1 - f)^s"
 """Chance that s random segments show a cheat who faked a fraction f of all; picks that are not random do not count."""
 
 DRAWING = frozenset({"accelerate", "numpy", "peft", "torch", "transformers"})
-"""Libraries whose versions may decide how many random numbers a step takes."""
+"""Libraries whose versions may decide how many random numbers a step takes; peft is recorded for adapters only."""
 
 Verdict = Literal["same"] | Nearness
 Reason = Literal["asked for", "random", "first", "last", "largest change of the weights"]
