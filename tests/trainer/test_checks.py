@@ -23,6 +23,7 @@ from llamafund_trainer.checks import (
     initial_weights_from_seed,
     loads_in_transformers,
     metric_re_evaluated,
+    pinned_record,
     recorded_settings,
     replay,
     steps_follow_recipe,
@@ -117,6 +118,8 @@ def test_what_a_gpu_is_recorded_with_is_known(lab: object, monkeypatch: pytest.M
     recorded = (recorded_environment(recipe).keys() for recipe in (on_gpu, on_cpu))
     known = (recorded_settings(recipe) for recipe in (on_gpu, on_cpu))
     assert frozenset.difference(*map(frozenset, recorded)) == frozenset.difference(*known)
+    assert recorded_environment(on_gpu)["gpus"] == "2"
+    assert (pinned_record(on_gpu)["gpus"], "gpus" in pinned_record(on_cpu)) == ("1", False)
 
 
 def test_fraud_a_run_that_starts_from_trained_weights(lab: object, context: MakeContext, tmp_path: Path) -> None:

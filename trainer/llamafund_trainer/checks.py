@@ -469,11 +469,13 @@ CHECKS: tuple[Check, ...] = (
 def pinned_record(recipe: Recipe) -> dict[str, str]:
     """What the record of an environment must say, because the recipe decides it and the trainer sets it."""
     pinned = {name: value for name, value in pinned_variables(recipe).items() if name != "CUDA_VISIBLE_DEVICES"}
+    processes = str(recipe.determinism.processes)
     return {
         **pinned,
         **recipe_settings(recipe),
         "threads": str(recipe.determinism.threads),
-        "processes": str(recipe.determinism.processes),
+        "processes": processes,
+        **({"gpus": processes} if recipe.determinism.device == "cuda" else {}),
         "float32_matmul_precision": "highest",
         "deterministic_algorithms": "true",
     }

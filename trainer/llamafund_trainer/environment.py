@@ -11,8 +11,11 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from llamafund_chain.errors import UsageError
 
 if TYPE_CHECKING:
     from llamafund_trainer.recipe import Recipe
@@ -62,6 +65,38 @@ def pinned_variables(recipe: Recipe) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+def visible_devices(recipe: Recipe, surroundings: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables that show the training one CUDA device for each process, and none besides.
+
+    With more in sight, a single process would split larger batches among them, and the state of all their random
+    generators would be saved.
+
+    Args:
+        recipe: Says how many.
+        surroundings: This process's environment variables; devices are taken from those that they name, if they do.
+
+    Raises:
+        UsageError: They name fewer.
+    """
+    if recipe.determinism.device != "cuda":
+        return {}
+    wanted = recipe.determinism.processes
+    named = surroundings.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(wanted)))}
+    # CUDA reads no further than the first entry that is no device.
+    entries = (entry.strip() for entry in named.split(","))
+    devices = list(takewhile(lambda entry: entry and not entry.startswith("-"), entries))
+    if len(devices) < wanted:
+        raise UsageError(
+            f"The recipe takes {wanted} CUDA device{'s' if wanted > 1 else ''}; CUDA_VISIBLE_DEVICES names "
+            f"{len(devices) or 'none'}",
+            "Each process takes one",
+            "Name as many, or unset the variable",
+        )
+    return {"CUDA_VISIBLE_DEVICES": ",".join(devices[:wanted])}
 
 
 def quiet_variables(home: str) -> dict[str, str]:
@@ -175,6 +210,7 @@ def _about_gpu() -> dict[str, str]:
     cuda: Any = torch.backends.cuda
     cudnn: Any = torch.backends.cudnn
     return {
+        "gpus": str(torch.cuda.device_count()),
         "gpu": torch.cuda.get_device_name(),
         "gpu_capability": ".".join(map(str, torch.cuda.get_device_capability())),
         "cuda": str(torch.version.cuda),

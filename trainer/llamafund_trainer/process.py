@@ -20,8 +20,8 @@ from pathlib import Path
 import llamafund_chain
 import llamafund_trainer
 from llamafund_chain.errors import LlamafundError, VerificationError
-from llamafund_trainer.environment import pinned_variables, quiet_variables
-from llamafund_trainer.jobs import EVENTS, Bounds, DoneEvent, ErrorEvent, Event, Job, TrainJob
+from llamafund_trainer.environment import pinned_variables, quiet_variables, visible_devices
+from llamafund_trainer.jobs import EVENTS, Bounds, DoneEvent, ErrorEvent, Event, Job, ReplayJob, TrainJob
 from llamafund_trainer.recipe import Recipe
 
 NEEDED = ("torch", "transformers", "accelerate", "tokenizers", "safetensors")
@@ -37,7 +37,7 @@ _SECONDS_PER_GIB = 600
 _COPIES = 8
 """Of the files, in memory: as float32 where they hold 16 bits, twice, and twice again."""
 
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "TZ")
+_PASSED_ON = ("PATH", "CUDA_DEVICE_ORDER", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "TZ")
 
 
 def bounds_for(directory: Path) -> Bounds:
@@ -101,6 +101,7 @@ def _process(file: Path, job: Job, recipe: Recipe, log: int) -> Iterator[subproc
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         **quiet_variables(home),
         **pinned_variables(recipe),
+        **(visible_devices(recipe, os.environ) if isinstance(job, TrainJob | ReplayJob) else {}),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(sources)),
         "LLAMAFUND_PARENT": str(os.getpid()),
     }

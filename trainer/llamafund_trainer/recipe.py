@@ -205,7 +205,8 @@ class DeterminismSection(_Section):
     Attributes:
         threads: Of one operation. Also fixes how sums are split.
         instruction_set: The widest one that the numeric libraries may use.
-        device: Where the training computes. `cuda` takes one device for each process.
+        device: Where the training computes. `cuda` takes one device for each process, the first ones that
+            `CUDA_VISIBLE_DEVICES` names where it is set.
         processes: How many share each batch (data parallel); they are started with `torchrun` on one machine.
         sharding: What the processes split among them besides the batch. With `full`, parameters, gradients and
             optimizer state (FSDP), and checkpoints are written in shards; with `none`, every process holds all of it.
