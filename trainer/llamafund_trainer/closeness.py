@@ -79,11 +79,12 @@ class Gap:
         """`close` where honest repetitions differ by as much; `unclear` where they show nothing.
 
         They show nothing where they differ by too much, and where they agree to the bit, as on a GPU, which no setting
-        of the processor changes: nobody knows then how far another one's results may be.
+        of the processor changes: nobody knows then how far another one's results may be. It may be farther than the
+        segment moved; but what a segment leaves as it is, it leaves so everywhere.
         """
         if self.tolerance is None or not math.isfinite(self.amount):
             return "different"
-        if self.tolerance == 0 and self.amount < self.moved:
+        if self.tolerance == 0 and self.moved > 0:
             return "unclear"
         decidable = not self.tolerance >= UNDECIDABLE * self.moved
         if self.amount <= self.tolerance:
