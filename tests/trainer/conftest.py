@@ -240,6 +240,12 @@ def recipe() -> RecipeFile:
     return parse_recipe(RECIPE)
 
 
+@pytest.fixture(scope="session")
+def tuned_recipe() -> Callable[..., RecipeFile]:
+    """Makes recipes that go on from a base model."""
+    return fine_tuning_recipe
+
+
 @pytest.fixture
 def new_record(lab: Lab) -> Callable[..., RunRecord]:
     """Describes a run of the lab's recipe and data."""

@@ -21,6 +21,8 @@ from llamafund_trainer.base import Base, fetch_base
 from llamafund_trainer.corpus import load_corpus
 from llamafund_trainer.evaluation import Heldout, bits_per_byte
 from llamafund_trainer.foundation import base_config, load_base
+from llamafund_trainer.inputs import prepare_inputs
+from llamafund_trainer.measuring import measure_weights, same_tokenizer
 from llamafund_trainer.recipe import RecipeFile
 
 Change = Callable[[Path], object]
@@ -263,3 +265,32 @@ def test_other_architectures_are_measured_in_double_precision_too(kind: str) -> 
                 logits = model.eval()(input_ids=window[:, :-1]).logits.double()
                 loss += float(torch.nn.functional.cross_entropy(logits[0], window[0, 1:], reduction="sum"))
     assert value / 1e6 == pytest.approx(loss / 0.6931471805599453 / 300, abs=2e-5)
+
+
+def test_a_tokenizer_is_the_base_models_however_that_was_written(
+    lab: object, tuned_recipe: Callable[[str], RecipeFile], folder: Path, tmp_path: Path
+) -> None:
+    """As older programs wrote it: to be cut and padded, merges as texts, without settings that came later."""
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+    tokenizer["padding"] = {
+        "strategy": "BatchLongest",
+        "direction": "Right",
+        "pad_to_multiple_of": None,
+        "pad_id": 0,
+        "pad_type_id": 0,
+        "pad_token": "<|endoftext|>",
+    }
+    tokenizer["model"]["merges"] = [" ".join(merge) for merge in tokenizer["model"]["merges"]]
+    del tokenizer["model"]["byte_fallback"], tokenizer["model"]["ignore_merges"]
+    del tokenizer["pre_tokenizer"]["use_regex"]
+    path.write_text(json.dumps(tokenizer))
+    recipe = tuned_recipe(published(folder, lab.store))
+    inputs = prepare_inputs(lab.store, recipe, lab.dataset.sha256, tmp_path / "inputs")
+    measured = measure_weights(inputs, folder / "model.safetensors")
+    assert measured.value == lab.weights.metrics["heldout_bits_per_byte"]
+    assert same_tokenizer(path, measured.tokenizer)
+    for change in ({"normalizer": {"type": "Replace", "pattern": {"Regex": "."}, "content": "a"}}, {"padding": None}):
+        path.write_text(json.dumps({**tokenizer, **change}))
+        assert not same_tokenizer(path, measured.tokenizer)

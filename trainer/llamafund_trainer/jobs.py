@@ -162,7 +162,7 @@ class EvaluationEvent(_Message):
 
     Attributes:
         value: Null when the model has diverged.
-        tokenizer: The `tokenizer.json` that the data gives.
+        tokenizer: The `tokenizer.json` that the data gives; empty where the base model's was used.
     """
 
     event: Literal["evaluation"] = "evaluation"

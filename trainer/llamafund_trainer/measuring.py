@@ -8,6 +8,7 @@ from typing import Any
 
 from llamafund_chain.documents import load_json
 from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_trainer.base import TOKENIZER
 from llamafund_trainer.evaluation import (
     DIVERGED,
     HELDOUT_BYTES,
@@ -30,11 +31,11 @@ class Measurement:
 
     Attributes:
         metrics: Millionths, or counts where the name says so.
-        tokenizer: The `tokenizer.json` that follows from the data.
+        tokenizer: The `tokenizer.json` that follows from the data, or where the base model's lies.
     """
 
     metrics: dict[str, int]
-    tokenizer: str
+    tokenizer: str | Path
 
     @property
     def value(self) -> int | None:
@@ -45,8 +46,8 @@ class Measurement:
 def measure_weights(inputs: Inputs, weights: Path) -> Measurement:
     """Measure the weights of a file on the held-out part.
 
-    The architecture comes from the recipe and the tokenizer from the training part; what else was published
-    with the weights has no influence.
+    The architecture comes from the recipe and the tokenizer from the training part, or both from the base model; what
+    else was published with the weights has no influence.
 
     Raises:
         VerificationError: The file does not hold the recipe's model.
@@ -69,7 +70,7 @@ def measure_weights(inputs: Inputs, weights: Path) -> Measurement:
                 HELDOUT_BYTES: event.heldout_bytes,
                 HELDOUT_TOKENS: event.heldout_tokens,
             }
-            return Measurement(metrics, event.tokenizer)
+            return Measurement(metrics, event.tokenizer if inputs.base is None else inputs.base.directory / TOKENIZER)
     raise LlamafundError("The measurement ended without a result")
 
 
@@ -87,12 +88,20 @@ def load_published(directory: Path, recipe: Recipe, prompt: str, new_tokens: int
     raise LlamafundError("Loading the model ended without a result")
 
 
-def same_tokenizer(path: Path, expected: str) -> bool:
-    """Whether a published `tokenizer.json` says the same as the one that follows from the data.
+def same_tokenizer(path: Path, expected: str | Path) -> bool:
+    """Whether a published `tokenizer.json` is the one that weights were measured with.
+
+    A base model's is published as it is, byte for byte: written anew, many a file would say the same in another way.
+
+    Args:
+        path: The published one.
+        expected: As in `Measurement`.
 
     Raises:
         VerificationError: It cannot be read.
     """
+    if isinstance(expected, Path):
+        return _read(path, MAX_TOKENIZER_BYTES) == expected.read_bytes()
     return bool(read_json(path, MAX_TOKENIZER_BYTES) == load_json(expected.encode()))
 
 
@@ -107,13 +116,17 @@ def read_json(path: Path, limit: int) -> Any:
         VerificationError: It is not there, longer, not JSON, or JSON that others may read otherwise.
     """
     try:
+        return load_json(_read(path, limit))
+    except ValueError as error:
+        raise VerificationError(f"{path.name} cannot be read as JSON", str(error)[:200]) from error
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
         raise VerificationError(f"{path.name} cannot be read", error.strerror or str(error)) from error
     if len(data) > limit:
         raise VerificationError(f"{path.name} is longer than {limit} bytes")
-    try:
-        return load_json(data)
-    except ValueError as error:
-        raise VerificationError(f"{path.name} cannot be read as JSON", str(error)[:200]) from error
+    return data

@@ -215,7 +215,7 @@ def _evaluate(job: EvaluateJob, emit: Emit) -> None:
             unigram_bytes=baselines.unigram_bytes,
             heldout_bytes=corpus.heldout.size,
             heldout_tokens=corpus.heldout.tokens,
-            tokenizer=corpus.tokenizer.to_str(),
+            tokenizer=corpus.tokenizer.to_str() if corpus.base is None else "",
         )
     )
 
