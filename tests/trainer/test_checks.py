@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from llamafund_chain.checks import CheckContext, CheckResult, check_name, discover, run_checks
 from llamafund_chain.evidence import fetch_tree, publish_tree
@@ -30,6 +31,7 @@ from llamafund_trainer.checks import (
     weights_equal_checkpoint,
 )
 from llamafund_trainer.environment import recorded_environment
+from llamafund_trainer.tensors import count_elements
 
 MakeContext = Callable[..., CheckContext]
 
@@ -301,6 +303,38 @@ def test_fraud_a_configuration_that_says_two_things(lab: object, context: MakeCo
     result = only(run_checks(context(forged), (weights_equal_checkpoint,)))
     assert result.status == "fail"
     assert "a key occurs twice" in result.detail
+
+
+def test_numbers_that_are_saved_and_are_no_parameters_count_as_the_files_hold_them(
+    lab: object, context: MakeContext, tmp_path: Path
+) -> None:
+    """This architecture corrects which experts are chosen by numbers that no optimizer sees."""
+    config = AutoConfig.for_model(
+        "glm4_moe",
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=32,
+        moe_intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=16,
+        n_routed_experts=4,
+        num_experts_per_tok=2,
+        first_k_dense_replace=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    model = AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(tmp_path / "model")
+    files = {name: (tmp_path / "model" / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    held = count_elements(tmp_path / "model" / "model.safetensors")
+    trained = sum(parameter.numel() for parameter in model.parameters())
+    assert held == trained + 4
+    for count, status in ((held, "pass"), (trained, "fail")):
+        forged = lab.forge(lab.weights, tmp_path / str(count), files, parameters=count)
+        assert only(run_checks(context(forged), (loads_in_transformers,))).status == status
 
 
 def test_fraud_a_configuration_that_asks_for_all_memory(lab: object, context: MakeContext, tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def _load(job: LoadJob, emit: Emit) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from llamafund_trainer.foundation import refuse_oversized
+    from llamafund_trainer.foundation import refuse_oversized, saved_tensors
 
     # Before anything is built, however large.
     refuse_oversized(Base(job.directory, "The published model"))
@@ -251,7 +251,8 @@ def _load(job: LoadJob, emit: Emit) -> None:
         LoadedEvent(
             model_class=type(model).__name__,
             tokenizer_class=type(tokenizer).__name__,
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            # As the files are counted: some models learn numbers that are no parameters for an optimizer.
+            parameters=sum(tensor.numel() for tensor in saved_tensors(model).values()),
             text=text,
         )
     )
