@@ -19,7 +19,7 @@ from safetensors.numpy import load, save, save_file
 from llamafund_chain.errors import ExitCode, VerificationError
 from llamafund_chain.hashing import hash_file
 from llamafund_chain.manifests import CheckpointManifest, StepRange
-from llamafund_trainer.closeness import Gap
+from llamafund_trainer.closeness import Gap, optimizer_changes, optimizer_gap, optimizer_spread
 from llamafund_trainer.effort import planned_effort, timed_effort
 from llamafund_trainer.environment import differing_settings
 from llamafund_trainer.initial import parameter_count
@@ -38,7 +38,8 @@ from llamafund_trainer.replay import (
     segments_of,
     weight_jumps,
 )
-from llamafund_trainer.tensors import movement
+from llamafund_trainer.tensors import TensorEntry, movement
+from llamafund_trainer.torch_files import optimizer_tensors
 
 
 def empty_run(count: int) -> tuple[Segment, ...]:
@@ -169,6 +170,41 @@ def test_close_weights_vouch_for_no_optimizer(amount: float, tolerance: float | 
     assert found.verdict == verdict
     assert "the optimizer's 3.exp_avg differs by" in found.describe()
     assert found.gap_facts()["optimizer_difference"] == str(amount)
+
+
+def optimizer_with(path: Path, moments: dict[int, float]) -> dict[str, TensorEntry]:
+    """One after some steps, with the same moment in each element of a parameter, for those that had a gradient."""
+    import torch
+
+    state = {
+        number: {"step": torch.tensor(3.0), "exp_avg": torch.full((4,), moment)} for number, moment in moments.items()
+    }
+    torch.save({"state": state, "param_groups": []}, path)
+    return optimizer_tensors(path)
+
+
+def test_a_parameter_that_got_its_first_gradient_in_the_segment_begins_with_zeros(tmp_path: Path) -> None:
+    before = optimizer_with(tmp_path / "before.pt", {0: 1.0})
+    repeated = optimizer_with(tmp_path / "repeated.pt", {0: 1.5, 1: 0.25})
+    changes = optimizer_changes(before, repeated)
+    assert changes == {"0.step": 0.0, "0.exp_avg": 0.5, "1.step": 3.0, "1.exp_avg": 0.25}
+    near = optimizer_with(tmp_path / "near.pt", {0: 1.5, 1: 0.25 + 2**-20})
+    gap = optimizer_gap(near, repeated, changes)
+    assert (gap.largest, gap.amount) == ("1.exp_avg", 2**-18)
+    assert gap.calibrated(optimizer_spread([near, repeated], changes)).nearness == "close"
+    late = optimizer_with(tmp_path / "late.pt", {0: 1.5})
+    assert optimizer_spread([late, repeated], changes) == 1.0, "honest repetitions that disagree show nothing"
+
+
+@pytest.mark.parametrize("moments", [{0: 1.5}, {0: 1.5, 1: 0.25, 2: 0.25}])
+def test_a_published_optimizer_with_other_parameters_than_the_repeated_one_is_different(
+    tmp_path: Path, moments: dict[int, float]
+) -> None:
+    before = optimizer_with(tmp_path / "before.pt", {0: 1.0})
+    repeated = optimizer_with(tmp_path / "repeated.pt", {0: 1.5, 1: 0.25})
+    published = optimizer_with(tmp_path / "published.pt", moments)
+    gap = optimizer_gap(published, repeated, optimizer_changes(before, repeated))
+    assert gap.calibrated(1.0).nearness == "different"
 
 
 def test_other_random_numbers_are_explained_by_other_libraries_at_most_and_never_close() -> None:

@@ -139,14 +139,20 @@ def optimizer_entries(recipe: Recipe, step: int, directory: Path) -> dict[str, T
 
 
 def optimizer_changes(before: Mapping[str, TensorEntry], after: Mapping[str, TensorEntry]) -> dict[str, float]:
-    """How far each tensor of an optimizer moved; one that begins without any begins with zeros.
+    """How far each tensor of an optimizer moved.
+
+    One that only one side has is zeros on the other: an optimizer begins without any, and has those of a parameter
+    from its first gradient on, which one of many experts may get late.
 
     Raises:
-        VerificationError: They are not the same tensors.
+        VerificationError: They differ in shape, or are no floating point numbers.
     """
-    if before:
-        return largest_changes(before, after)
-    return {name: _most(float(abs(block).max()) for block in read_numbers(entry)) for name, entry in after.items()}
+    shared = before.keys() & after.keys()
+    changes = largest_changes({name: before[name] for name in shared}, {name: after[name] for name in shared})
+    for name, entry in {**before, **after}.items():
+        if name not in shared:
+            changes[name] = _most(float(abs(block).max()) for block in read_numbers(entry))
+    return changes
 
 
 def optimizer_gap(
@@ -174,7 +180,7 @@ def optimizer_gap(
 
 def optimizer_spread(outcomes: Iterable[Mapping[str, TensorEntry]], changes: Mapping[str, float]) -> float:
     """Largest difference between any two honest repetitions, as a share of the change of the tensor."""
-    found = (largest_changes(one, other) for one, other in combinations(outcomes, 2))
+    found = (optimizer_changes(one, other) for one, other in combinations(outcomes, 2))
     return _most(_share(gap, changes.get(name)) for gaps in found for name, gap in gaps.items())
 
 
