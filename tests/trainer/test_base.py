@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -294,3 +296,31 @@ def test_a_tokenizer_is_the_base_models_however_that_was_written(
     for change in ({"normalizer": {"type": "Replace", "pattern": {"Regex": "."}, "content": "a"}}, {"padding": None}):
         path.write_text(json.dumps({**tokenizer, **change}))
         assert not same_tokenizer(path, measured.tokenizer)
+
+
+LIMITS = """\
+import resource
+from llamafund_trainer.jobs import Bounds
+from llamafund_trainer.limits import keep_within
+def limits(kind):
+    print(*resource.getrlimit(kind))
+"""
+
+
+def limited(program: str) -> list[str]:
+    """What a program prints that sets its own limits."""
+    done = subprocess.run([sys.executable, "-c", LIMITS + program], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a process takes as this needs it")
+def test_limits_of_the_system_that_are_lower_than_ours_stay() -> None:
+    """A batch system sets them, and nobody may raise them again."""
+    program = """\
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 2 << 30))
+resource.setrlimit(resource.RLIMIT_CPU, (600, 900))
+keep_within(Bounds(memory=8 << 30, seconds=1800))
+limits(resource.RLIMIT_DATA)
+limits(resource.RLIMIT_CPU)
+"""
+    assert limited(program) == [f"{2 << 30} {2 << 30}", "900 900"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
-import resource
 import signal
 import sys
 import threading
@@ -41,6 +40,7 @@ from llamafund_trainer.jobs import (
     StoppedEvent,
     TrainJob,
 )
+from llamafund_trainer.limits import keep_within
 from llamafund_trainer.recipe import RecipeFile, load_recipe
 
 Emit = Callable[[BaseModel], None]
@@ -99,12 +99,10 @@ def _adapting(file: Path) -> frozenset[str]:
 
 
 def _keep_within(file: Path) -> None:
-    """Give up rather than take all memory and time, where the system can see to it."""
+    """Bound the whole process where it does nothing but open a stranger's files."""
     job = JOBS.validate_json(file.read_bytes())
-    if sys.platform == "linux" and isinstance(job, InitialJob | LoadJob):
-        resource.setrlimit(resource.RLIMIT_DATA, (job.bounds.memory, job.bounds.memory))
-        # The first limit can be told from other ends; the second one cannot be caught.
-        resource.setrlimit(resource.RLIMIT_CPU, (job.bounds.seconds, job.bounds.seconds + 10))
+    if isinstance(job, InitialJob | LoadJob):
+        keep_within(job.bounds)
 
 
 def _launch(processes: int) -> None:
