@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -24,8 +28,12 @@ from llamafund_trainer.corpus import load_corpus
 from llamafund_trainer.evaluation import Heldout, bits_per_byte
 from llamafund_trainer.foundation import base_config, load_base
 from llamafund_trainer.inputs import prepare_inputs
+from llamafund_trainer.jobs import Bounds
 from llamafund_trainer.measuring import measure_weights, same_tokenizer
+from llamafund_trainer.process import SPARE_MEMORY, bounds_for
 from llamafund_trainer.recipe import RecipeFile
+from llamafund_trainer.repeating import repeat_once
+from llamafund_trainer.training import replay_segment
 
 Change = Callable[[Path], object]
 
@@ -301,7 +309,7 @@ def test_a_tokenizer_is_the_base_models_however_that_was_written(
 LIMITS = """\
 import resource
 from llamafund_trainer.jobs import Bounds
-from llamafund_trainer.limits import keep_within
+from llamafund_trainer.limits import keep_within, within
 def limits(kind):
     print(*resource.getrlimit(kind))
 """
@@ -324,3 +332,79 @@ limits(resource.RLIMIT_DATA)
 limits(resource.RLIMIT_CPU)
 """
     assert limited(program) == [f"{2 << 30} {2 << 30}", "900 900"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a process takes as this needs it")
+def test_limits_hold_while_a_strangers_files_are_opened_and_no_longer() -> None:
+    program = """\
+kinds = (resource.RLIMIT_DATA, resource.RLIMIT_CPU)
+resource.setrlimit(resource.RLIMIT_DATA, (4 << 30, 8 << 30))
+before = [resource.getrlimit(kind) for kind in kinds]
+held = bytearray(1 << 28)
+with within(Bounds(memory=1 << 28, seconds=60)):
+    print(60 < resource.getrlimit(resource.RLIMIT_CPU)[0] < 120)
+    print(len(bytearray(1 << 27)) == 1 << 27)
+    try:
+        bytearray(1 << 29)
+    except MemoryError:
+        print("too much")
+print(len(bytearray(1 << 29)) == 1 << 29)
+print([resource.getrlimit(kind) for kind in kinds] == before)
+with within(None):
+    print([resource.getrlimit(kind) for kind in kinds] == before)
+"""
+    assert limited(program) == ["True", "True", "too much", "True", "True", "True"]
+
+
+def test_a_tokenizer_that_takes_all_memory_ends_the_measurement_and_the_repetition(
+    lab: object,
+    tuned_recipe: Callable[[str], RecipeFile],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each e becomes a hundred thousand; it would be found to lose the text where there is memory enough for that."""
+    monkeypatch.setattr("llamafund_trainer.process.SPARE_MEMORY", 1 << 28)
+    longer = {"type": "Replace", "pattern": {"String": "e"}, "content": "e" * 100_000}
+    edit(folder, "tokenizer.json", normalizer=longer)
+    recipe = tuned_recipe(published(folder, lab.store))
+    inputs = prepare_inputs(lab.store, recipe, lab.dataset.sha256, tmp_path / "inputs")
+    with pytest.raises(LlamafundError, match="enough memory"):
+        measure_weights(inputs, folder / "model.safetensors")
+    with pytest.raises(LlamafundError, match="enough memory"):
+        repeat_once(inputs, "5a" * 32, 0, 2, None, tmp_path / "repeated")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a process takes as this needs it")
+def test_a_segments_model_is_built_within_bounds_that_end_with_it(
+    recipe: RecipeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BuiltError(Exception):
+        pass
+
+    def build(*_: object) -> None:
+        raise BuiltError(resource.getrlimit(resource.RLIMIT_CPU)[0] - time.process_time())
+
+    monkeypatch.setattr("llamafund_trainer.training.starting_model", build)
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    corpus = SimpleNamespace(blocks=np.zeros((1, 32), np.int64), base=None)
+    bounds = Bounds(memory=1 << 30, seconds=1000)
+    with pytest.raises(BuiltError) as told:
+        replay_segment(recipe.recipe, corpus, "5a" * 32, None, 0, 10, tmp_path, lambda *_: None, bounds)
+    assert told.value.args[0] == pytest.approx(1000, abs=10)
+    assert resource.getrlimit(resource.RLIMIT_CPU) == before
+
+
+def test_the_bounds_grow_with_model_and_text(
+    lab: object, tuned_recipe: Callable[[str], RecipeFile], folder: Path, tmp_path: Path
+) -> None:
+    recipe = tuned_recipe(published(folder, lab.store))
+    inputs = prepare_inputs(lab.store, recipe, lab.dataset.sha256, tmp_path / "inputs")
+    alone = bounds_for(inputs.base.directory)
+    text = sum(entry.size for entry in lab.dataset.files)
+    assert inputs.bounds.memory == alone.memory + 256 * text > alone.memory > SPARE_MEMORY
+    with (inputs.data / "train" / "long.txt").open("wb") as file:
+        file.truncate(1 << 30)
+    assert inputs.bounds.seconds >= alone.seconds + 36_000
+    new = prepare_inputs(lab.store, lab.recipe, lab.dataset.sha256, tmp_path / "new")
+    assert new.bounds is None, "everything that is opened was made here"

@@ -132,6 +132,16 @@ def test_the_examples_of_fine_tuning_are_counted_from_the_base_models_configurat
     )
 
 
+def test_a_base_model_that_takes_too_long_is_given_up(
+    llamafund: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = example("fine_tune_8b", llamafund, tmp_path)
+    monkeypatch.setattr("llamafund_trainer.process.SPARE_SECONDS", 1)
+    llamafund("train", path, "--dry-run", "--store", tmp_path / "store").refused(
+        ExitCode.VERIFICATION_FAILED, "takes too long"
+    )
+
+
 def test_the_command_needs_neither_data_nor_a_directory(llamafund: Command, recipe: RecipeFile, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_bytes(recipe.data)

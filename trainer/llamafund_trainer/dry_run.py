@@ -16,7 +16,7 @@ from llamafund_chain.errors import LlamafundError
 from llamafund_chain.store import MissingContentError
 from llamafund_trainer.base import fetch_base
 from llamafund_trainer.jobs import DryRunEvent, DryRunJob
-from llamafund_trainer.process import run_job
+from llamafund_trainer.process import bounds_for, run_job
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -113,10 +113,11 @@ def dry_run(
     with tempfile.TemporaryDirectory(prefix="llamafund-") as place:
         path = Path(place) / "recipe.yaml"
         path.write_bytes(recipe_file.data)
-        base = None
+        job = DryRunJob(recipe=path)
         if recipe.base is not None:
             base = _base_shape(store, recipe.base, Path(place) / "base")
-        for event in run_job(DryRunJob(recipe=path, base=base), recipe):
+            job = DryRunJob(recipe=path, base=base, bounds=bounds_for(base))
+        for event in run_job(job, recipe):
             if isinstance(event, DryRunEvent):
                 break
         else:

@@ -14,10 +14,12 @@ from llamafund_chain.hashing import raw_cid
 from llamafund_chain.manifests import CheckpointManifest, DatasetManifest, save_manifest
 from llamafund_trainer.base import Base, fetch_base
 from llamafund_trainer.initial import parameter_count
+from llamafund_trainer.process import bounds_for
 from llamafund_trainer.recipe import MAX_RECIPE_BYTES, Recipe, RecipeFile, parse_recipe
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
+    from llamafund_trainer.jobs import Bounds
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Inputs:
     def base_path(self) -> Path | None:
         """Directory with the base model's files."""
         return None if self.base is None else self.base.directory
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """What it may take to encode the data and build the model, where a stranger's files decide that."""
+        return None if self.base is None else bounds_for(self.base.directory, self.data)
 
     @property
     def parameters(self) -> int:

@@ -12,6 +12,18 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Bounds(_Message):
+    """What a process may use at most that opens a stranger's files.
+
+    Attributes:
+        memory: Bytes of data, where the system counts them.
+        seconds: Of the processor, all threads together.
+    """
+
+    memory: int
+    seconds: int
+
+
 class _Job(_Message):
     """What every job needs.
 
@@ -65,38 +77,37 @@ class SegmentJob(_Message):
 
 
 class ReplayJob(_Job):
-    """Repeat segments of a run, one after the other."""
+    """Repeat segments of a run, one after the other.
+
+    Attributes:
+        bounds: For encoding the data and building the model, not for training it; null where there is no base model.
+    """
 
     task: Literal["replay"] = "replay"
+    bounds: Bounds | None
     seed: str
     segments: tuple[SegmentJob, ...]
 
 
 class EvaluateJob(_Job):
-    """Measure the weights of a file in the recipe's architecture, with the tokenizer that the data gives."""
+    """Measure the weights of a file in the recipe's architecture, with the tokenizer that the data gives.
+
+    Attributes:
+        bounds: For encoding the data and building the model, not for measuring; null where there is no base model.
+    """
 
     task: Literal["evaluate"] = "evaluate"
+    bounds: Bounds | None
     weights: Path
 
 
 class DryRunJob(_Message):
-    """Build the recipe's model without memory for it, and count."""
+    """Build the recipe's model without memory for it, and count. Bounds come with a base model."""
 
     task: Literal["dry-run"] = "dry-run"
     recipe: Path
     base: Path | None = None
-
-
-class Bounds(_Message):
-    """What a process may use at most that opens a stranger's files.
-
-    Attributes:
-        memory: Bytes of data, where the system counts them.
-        seconds: Of the processor, all threads together.
-    """
-
-    memory: int
-    seconds: int
+    bounds: Bounds | None = None
 
 
 class InitialJob(_Message):

@@ -59,6 +59,7 @@ def measure_weights(inputs: Inputs, weights: Path) -> Measurement:
         data=inputs.data,
         base=inputs.base_path,
         weights=weights.absolute(),
+        bounds=inputs.bounds,
     )
     for event in run_job(job, inputs.recipe):
         if isinstance(event, EvaluationEvent):

@@ -37,13 +37,30 @@ _SECONDS_PER_GIB = 600
 _COPIES = 8
 """Of the files, in memory: as float32 where they hold 16 bits, twice, and twice again."""
 
+_MEMORY_PER_TEXT_BYTE = 256
+"""What a tokenizer may take for a byte of text: the text in several forms, and a token with its place in each."""
+
+_SECONDS_PER_TEXT_GIB = 36_000
+
 _PASSED_ON = ("PATH", "CUDA_DEVICE_ORDER", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "TZ")
 
 
-def bounds_for(directory: Path) -> Bounds:
-    """What it may take to open the model in a directory, which a stranger published: files can ask for more."""
-    held = sum(path.stat().st_size for path in directory.iterdir() if path.is_file())
-    return Bounds(memory=SPARE_MEMORY + _COPIES * held, seconds=SPARE_SECONDS + _SECONDS_PER_GIB * (held >> 30))
+def bounds_for(directory: Path, texts: Path | None = None) -> Bounds:
+    """What it may take to open the model in a directory, which a stranger published: files can ask for more.
+
+    Args:
+        directory: The model's.
+        texts: That of the data which its tokenizer encodes, where it encodes any.
+    """
+    held, read = _size(directory), 0 if texts is None else _size(texts)
+    return Bounds(
+        memory=SPARE_MEMORY + _COPIES * held + _MEMORY_PER_TEXT_BYTE * read,
+        seconds=SPARE_SECONDS + (_SECONDS_PER_GIB * held + _SECONDS_PER_TEXT_GIB * read >> 30),
+    )
+
+
+def _size(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:

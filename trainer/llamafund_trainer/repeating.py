@@ -76,6 +76,7 @@ def run_segments(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> Itera
             dataset=inputs.dataset_path,
             data=inputs.data,
             base=inputs.base_path,
+            bounds=inputs.bounds,
             seed=seed,
             segments=tuple(jobs),
         )

@@ -36,6 +36,7 @@ from llamafund_trainer.evaluation import (
 )
 from llamafund_trainer.foundation import finish_fine_tuned, whole_model
 from llamafund_trainer.fsdp import ShardedTrainer, shard_model
+from llamafund_trainer.limits import within
 from llamafund_trainer.model import load_model, starting_model
 from llamafund_trainer.pausing import Pause, PauseRecord, find_pause, unfinished_pause, write_pause
 from llamafund_trainer.recipe import Recipe
@@ -48,6 +49,8 @@ from llamafund_trainer.tokenizer import save_tokenizer
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from llamafund_trainer.jobs import Bounds
 
 Progress = Callable[[int, float | None], None]
 """Called after each step with the number of steps done, and the loss where it was just logged."""
@@ -347,6 +350,7 @@ def replay_segment(
     last: int,
     output: Path,
     progress: Progress,
+    bounds: Bounds | None = None,
 ) -> Path:
     """Train from one checkpoint to the next.
 
@@ -359,13 +363,14 @@ def replay_segment(
         last: Step at which it ends.
         output: Directory for the result.
         progress: Told about each step.
+        bounds: For building the model, where a stranger's files decide what that takes.
 
     Returns:
         The directory of the checkpoint at step `last`.
     """
     if start is not None:
         _write_state(recipe, first, start)
-    trainer = _Work(recipe, corpus, seed, output).trainer(last, progress, [])
+    trainer = _Work(recipe, corpus, seed, output, bounds).trainer(last, progress, [])
     trainer.train(resume_from_checkpoint=None if start is None else str(start))
     return output / f"checkpoint-{last}"
 
@@ -399,6 +404,7 @@ class _Work:
     corpus: Corpus
     seed: str
     output: Path
+    bounds: Bounds | None = None
 
     def order(self) -> SampleOrder:
         return SampleOrder(data_order_seed(self.seed), len(self.corpus.blocks))
@@ -414,7 +420,8 @@ class _Work:
     ) -> _OrderedTrainer:
         samples = _Samples(self.corpus.blocks, self.order(), self.recipe.training.steps * self.recipe.samples_per_step)
         steps = _Steps(self.seed, stop, progress, paused)
-        model: Any = starting_model(self.recipe, self.seed, self.corpus.base)
+        with within(self.bounds):
+            model: Any = starting_model(self.recipe, self.seed, self.corpus.base)
         if self.recipe.training.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         args = _arguments(self.recipe, self.seed, self.output)

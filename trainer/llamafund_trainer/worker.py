@@ -40,7 +40,7 @@ from llamafund_trainer.jobs import (
     StoppedEvent,
     TrainJob,
 )
-from llamafund_trainer.limits import keep_within
+from llamafund_trainer.limits import keep_within, within
 from llamafund_trainer.recipe import RecipeFile, load_recipe
 
 Emit = Callable[[BaseModel], None]
@@ -101,7 +101,7 @@ def _adapting(file: Path) -> frozenset[str]:
 def _keep_within(file: Path) -> None:
     """Bound the whole process where it does nothing but open a stranger's files."""
     job = JOBS.validate_json(file.read_bytes())
-    if isinstance(job, InitialJob | LoadJob):
+    if isinstance(job, InitialJob | LoadJob | DryRunJob) and job.bounds is not None:
         keep_within(job.bounds)
 
 
@@ -169,7 +169,8 @@ def _replay(job: ReplayJob, emit: Emit) -> None:
 
     recipe_file, dataset = _inputs(job.recipe, job.dataset)
     apply_settings(recipe_file.recipe)
-    corpus = load_corpus(recipe_file.recipe, job.data, dataset, _base(job.base))
+    with within(job.bounds):
+        corpus = load_corpus(recipe_file.recipe, job.data, dataset, _base(job.base))
     for index, segment in enumerate(job.segments):
         started = time.monotonic()
         directory = replay_segment(
@@ -181,6 +182,7 @@ def _replay(job: ReplayJob, emit: Emit) -> None:
             segment.last,
             segment.output,
             lambda step, loss: emit(StepEvent(step=step, loss=loss)),
+            job.bounds,
         )
         seconds = time.monotonic() - started
         # Looked at when the Trainer has set everything, as it is for a manifest.
@@ -197,10 +199,12 @@ def _evaluate(job: EvaluateJob, emit: Emit) -> None:
     recipe_file, dataset = _inputs(job.recipe, job.dataset)
     recipe = recipe_file.recipe
     apply_settings(recipe)
-    corpus = load_corpus(recipe, job.data, dataset, _base(job.base))
-    baselines = corpus.baselines()
+    with within(job.bounds):
+        corpus = load_corpus(recipe, job.data, dataset, _base(job.base))
+        baselines = corpus.baselines()
+        model = load_model(recipe, job.weights, corpus.base)
     value = bits_per_byte(
-        load_model(recipe, job.weights, corpus.base),
+        model,
         corpus.heldout,
         context=recipe.data.context_length,
         stride=recipe.evaluation_stride,
