@@ -240,6 +240,35 @@ def recipe() -> RecipeFile:
     return parse_recipe(RECIPE)
 
 
+@pytest.fixture
+def experts(lab: Lab, tmp_path: Path) -> Path:
+    """A directory with a mixture of experts that has learnt nothing, and the lab's tokenizer."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    place = tmp_path / "experts"
+    config = AutoConfig.for_model(
+        "glm4_moe",
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=32,
+        moe_intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=16,
+        n_routed_experts=4,
+        num_experts_per_tok=2,
+        first_k_dense_replace=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(place)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (place / name).write_bytes((lab.exported / name).read_bytes())
+    return place
+
+
 @pytest.fixture(scope="session")
 def tuned_recipe() -> Callable[..., RecipeFile]:
     """Makes recipes that go on from a base model."""

@@ -33,6 +33,7 @@ from llamafund_trainer.measuring import measure_weights, same_tokenizer
 from llamafund_trainer.process import SPARE_MEMORY, bounds_for
 from llamafund_trainer.recipe import RecipeFile
 from llamafund_trainer.repeating import repeat_once
+from llamafund_trainer.run import RunRecord, train_run
 from llamafund_trainer.training import replay_segment
 
 Change = Callable[[Path], object]
@@ -186,6 +187,22 @@ def test_parts_of_a_model_that_no_file_holds_count_as_well(folder: Path, tmp_pat
 def test_a_rotation_as_slow_as_one_likes_is_no_size(folder: Path, tmp_path: Path) -> None:
     edit(folder, "config.json", rope_parameters={"rope_type": "default", "rope_theta": 10**9})
     assert base_config(fetched(folder, tmp_path)).rope_parameters["rope_theta"] == 10**9
+
+
+@pytest.mark.parametrize("sections", ["", "lora: {rank: 2, target_modules: [q_proj]}\n"])
+def test_a_model_that_is_saved_under_other_names_is_refused_before_it_is_trained(
+    experts: Path,
+    dataset_store: LocalStore,
+    tuned_recipe: Callable[..., RecipeFile],
+    new_record: Callable[..., RunRecord],
+    tmp_path: Path,
+    sections: str,
+) -> None:
+    recipe = tuned_recipe(published(experts, dataset_store), sections)
+    run = new_record(recipe=recipe.sha256, milestone_steps=(4,))
+    with pytest.raises(VerificationError, match=r"'model\.layers\.0\.mlp\.experts"):
+        train_run(dataset_store, recipe, run, tmp_path / "run")
+    assert not list((tmp_path / "run").rglob("checkpoint-2"))
 
 
 def test_weights_that_are_left_over_are_refused(folder: Path, tmp_path: Path) -> None:

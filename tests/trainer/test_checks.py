@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from llamafund_chain.checks import CheckContext, CheckResult, check_name, discover, run_checks
 from llamafund_chain.evidence import fetch_tree, publish_tree
@@ -306,30 +306,12 @@ def test_fraud_a_configuration_that_says_two_things(lab: object, context: MakeCo
 
 
 def test_numbers_that_are_saved_and_are_no_parameters_count_as_the_files_hold_them(
-    lab: object, context: MakeContext, tmp_path: Path
+    lab: object, context: MakeContext, experts: Path, tmp_path: Path
 ) -> None:
     """This architecture corrects which experts are chosen by numbers that no optimizer sees."""
-    config = AutoConfig.for_model(
-        "glm4_moe",
-        vocab_size=300,
-        hidden_size=32,
-        intermediate_size=32,
-        moe_intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=16,
-        n_routed_experts=4,
-        num_experts_per_tok=2,
-        first_k_dense_replace=0,
-        bos_token_id=0,
-        eos_token_id=0,
-        pad_token_id=0,
-    )
-    model = AutoModelForCausalLM.from_config(config)
-    model.save_pretrained(tmp_path / "model")
-    files = {name: (tmp_path / "model" / name).read_bytes() for name in ("config.json", "model.safetensors")}
-    held = count_elements(tmp_path / "model" / "model.safetensors")
+    files = {name: (experts / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    model = AutoModelForCausalLM.from_pretrained(experts)
+    held = count_elements(experts / "model.safetensors")
     trained = sum(parameter.numel() for parameter in model.parameters())
     assert held == trained + 4
     for count, status in ((held, "pass"), (trained, "fail")):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llamafund_chain.errors import VerificationError
 from llamafund_trainer.base import GENERATION_CONFIG
 from llamafund_trainer.recipe import MAX_LAYERS, MAX_SIZE
+from llamafund_trainer.tensors import read_entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +141,29 @@ def saved_tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     state: dict[str, torch.Tensor] = model.state_dict()
     places = {tensor.data_ptr() for name, tensor in state.items() if name not in tied}
     return {name: tensor for name, tensor in state.items() if name not in tied or tensor.data_ptr() not in places}
+
+
+def refuse_renamed(model: PreTrainedModel, base: Base, saved: Path) -> None:
+    """Refuse a model whose weights are saved under other names than it has them, before it is trained.
+
+    transformers joins the experts of some architectures when it loads them and parts them when it saves them: what
+    is saved then could neither be measured nor merged here.
+
+    Args:
+        model: As it is trained.
+        base: What it began as.
+        saved: The safetensors file that was written of it.
+
+    Raises:
+        VerificationError: They have other names.
+    """
+    odd = sorted(set(saved_tensors(model)) ^ set(read_entries([saved])))
+    if odd:
+        raise VerificationError(
+            f"{base.name} is of an architecture that cannot be fine-tuned: {base.config.get('model_type')}",
+            f"transformers saves its weights under other names than it trains them: {odd[0]!r} is one of {len(odd)}",
+            "Choose another base model",
+        )
 
 
 def whole_model(model: Any) -> Any:

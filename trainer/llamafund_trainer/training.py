@@ -34,7 +34,7 @@ from llamafund_trainer.evaluation import (
     METRIC,
     bits_per_byte,
 )
-from llamafund_trainer.foundation import finish_fine_tuned, whole_model
+from llamafund_trainer.foundation import finish_fine_tuned, refuse_renamed, whole_model
 from llamafund_trainer.fsdp import ShardedTrainer, shard_model
 from llamafund_trainer.limits import within
 from llamafund_trainer.model import load_model, starting_model
@@ -42,7 +42,7 @@ from llamafund_trainer.pausing import Pause, PauseRecord, find_pause, unfinished
 from llamafund_trainer.recipe import Recipe
 from llamafund_trainer.recorder import Recorder
 from llamafund_trainer.seeds import data_order_seed, library_seed, step_seed
-from llamafund_trainer.shards import whole_weights
+from llamafund_trainer.shards import WEIGHTS, whole_weights
 from llamafund_trainer.state import RNG_STATE
 from llamafund_trainer.tokenizer import save_tokenizer
 
@@ -270,6 +270,9 @@ def train(
         if corpus.base is None:
             save_tokenizer(corpus.tokenizer, recipe.data.context_length, directory)
         else:
+            if recipe.lora is None:
+                model: Any = trainer.model
+                refuse_renamed(model, corpus.base, directory / WEIGHTS)
             finish_fine_tuned(recipe, corpus.base, directory)
 
     def measure(model: Any) -> Mapping[str, int]:
