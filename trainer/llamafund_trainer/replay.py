@@ -188,7 +188,7 @@ class SegmentResult:
         if explained:
             found += f"; honest repetitions explain differences up to {' and '.join(explained)}"
         if self.verdict == "unclear":
-            found += ", so much that this shows nothing: repeat it in the recorded environment"
+            found += "; this shows nothing either way: repeat it in the recorded environment"
         return found
 
 
