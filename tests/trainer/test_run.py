@@ -98,7 +98,7 @@ def test_fewer_gpus_than_processes_are_refused_before_anything_starts(
     lab: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, count: str
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    job = ReplayJob(recipe=tmp_path, dataset=tmp_path, data=tmp_path, seed="00" * 32, segments=())
+    job = ReplayJob(recipe=tmp_path, dataset=tmp_path, data=tmp_path, bounds=None, seed="00" * 32, segments=())
     with pytest.raises(UsageError, match=f"takes 2 CUDA devices; CUDA_VISIBLE_DEVICES names {count}"):
         list(run_job(job, on_cuda(lab.recipe.recipe, 2)))
 

@@ -156,15 +156,25 @@ def test_shards_and_settings_are_judged_before_they_are_trained_with(lab: object
     assert result.verdict == "different"
     assert "weight_decay" in result.problem
 
-    # Whole tensors, but not those of an AdamW: found out by the processes that load them.
+    # Whole tensors, but not those of an AdamW.
     (tmp_path / "shard").write_bytes(two)
     tensors, note = load_file(tmp_path / "shard"), read_metadata(tmp_path / "shard")
     name = next(each for each in sorted(tensors) if each.endswith(".step"))
     del tensors[name]
     save_file(tensors, tmp_path / "shard", metadata={SHARDING_KEY: note[SHARDING_KEY]})
     lacking = start_with({shard_files("optimizer", 2)[1]: (tmp_path / "shard").read_bytes()}, "lacking")
+    (result,) = replay(lab.store, inputs, [lacking], tmp_path)
+    assert result.verdict == "different"
+    assert "does not count the steps of every parameter" in result.problem
+
+    # Those of an AdamW, but of another parameter: found out by the processes that load them.
+    files = {
+        path: data.replace(b"model.norm.weight.", b"model.norm.lesson.")
+        for path, data in zip(shard_files("optimizer", 2), (one, two), strict=True)
+    }
+    assert files[shard_files("optimizer", 2)[0]] != one
     with pytest.raises(VerificationError, match=r"shards in optimizer/ are not the state of this model"):
-        replay(lab.store, inputs, [lacking], tmp_path)
+        replay(lab.store, inputs, [start_with(files, "foreign")], tmp_path)
 
 
 def test_weights_in_shards_are_compared_exported_and_checked_as_whole_ones(

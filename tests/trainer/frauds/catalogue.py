@@ -106,7 +106,9 @@ fraud("one token changed", check="replay", words="gave other bytes")(_trained("o
 
 # Training.
 
-fraud("steps claimed but not run", check="replay", words="gave other bytes")(_trained("steps_claimed_but_not_run"))
+fraud("steps claimed but not run", check="replay", words="gave other bytes|another count of steps")(
+    _trained("steps_claimed_but_not_run")
+)
 fraud("another learning rate than the recipe's", check="replay", words="learning rate|base_lrs|other bytes")(
     _trained("other_learning_rate")
 )

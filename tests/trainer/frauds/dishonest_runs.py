@@ -84,7 +84,8 @@ def train_dishonestly(lab: Any, tuned: Mapping[str, Any], root: Path) -> Dishone
         "other_learning_rate": everywhere,
         "one_percent_of_the_samples_replaced": touched(replaced),
         "one_token_changed": touched([token_block]),
-        "steps_claimed_but_not_run": (2,),
+        # The count of steps that the optimizer has gives away every segment after it.
+        "steps_claimed_but_not_run": (2, 3),
         "optimizer_state_reset": (1,),
     }
     if not (root / "trained").exists():
