@@ -125,6 +125,36 @@ def test_some_gradients_lead_to_the_largest_mean(beta1: float, beta2: float, ste
     assert mean == pytest.approx(largest_mean(beta1, beta2, steps) * math.sqrt(squares), rel=1e-9)
 
 
+def test_what_is_rounded_in_very_many_steps_is_possible(lab: Any, tmp_path: Path) -> None:
+    """With betas next to one: both means of gradients that are all 1 should be alike, and drift apart."""
+    beta, steps = 1 - 1e-7, 2_000_000
+    keeps, takes = np.float32(beta), np.float32(1 - beta)
+    mean = squares = np.float32(0)
+    for _ in range(steps):
+        mean += takes * (np.float32(1) - mean)
+        squares = squares * keeps + takes
+    assert mean > 1.01 * largest_mean(beta, beta, steps) * math.sqrt(squares), "further than the slack alone allows"
+
+    def put(state: Any) -> None:
+        for kept in state.values():
+            for name, value in (("step", steps), ("exp_avg", mean), ("exp_avg_sq", squares)):
+                kept[name].fill_(float(value))
+
+    near_one = lab.recipe.recipe.optimizer.model_copy(update={"beta1": beta, "beta2": beta})
+    recipe = lab.recipe.recipe.model_copy(update={"optimizer": near_one})
+    assert problem(lab, changed(lab, put), tmp_path, step=steps, recipe=recipe) is None
+
+
+def test_a_count_is_judged_at_once_however_many_steps_there_were(lab: Any, tuned: Any, tmp_path: Path) -> None:
+    """Torch counts in float32, which ends at 2^24."""
+    steps = 2**31 - 1
+    full = changed(lab, lambda state: [kept["step"].fill_(2.0**24) for kept in state.values()])
+    assert problem(lab, full, tmp_path, step=steps) is None
+    odd = changed(lab, lambda state: state[2]["step"].fill_(0.5))
+    recipe = tuned["full"].recipe.recipe
+    assert "another count of steps" in str(problem(lab, odd, tmp_path, step=steps, recipe=recipe))
+
+
 @pytest.mark.parametrize(("beta1", "beta2"), [(0.9, 0.0), (0.9, 1.0), (0.999, 0.001)])
 def test_betas_that_bind_nothing_refuse_nothing(beta1: float, beta2: float) -> None:
     assert largest_mean(beta1, beta2, 10**6) == math.inf

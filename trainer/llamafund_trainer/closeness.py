@@ -14,6 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from llamafund_trainer.moments import COUNT
 from llamafund_trainer.repeating import trained_weights
 from llamafund_trainer.shards import OPTIMIZER, read_shards, shard_files
 from llamafund_trainer.state import OPTIMIZER_STATE
@@ -50,9 +51,6 @@ Had the segment not been trained at all, the difference would be the whole chang
 """
 
 Nearness = Literal["close", "unclear", "different"]
-
-_COUNTED = ".step"
-"""Ends the names of an optimizer's counts of steps, which no rounding changes."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,9 @@ def optimizer_gap(
     if not gaps:
         return None
     shares = {
-        name: math.inf if name.endswith(_COUNTED) else _share(gap, changes.get(name)) for name, gap in gaps.items()
+        # No rounding changes a count.
+        name: math.inf if name.endswith(f".{COUNT}") else _share(gap, changes.get(name))
+        for name, gap in gaps.items()
     }
     largest = largest_of(shares)
     return Gap(largest, shares[largest], 1.0, in_shares=True)

@@ -26,6 +26,7 @@ from transformers import Trainer
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.files import write_file
 from llamafund_trainer.measuring import read_json
+from llamafund_trainer.moments import COUNT, MEAN, SQUARES
 from llamafund_trainer.shards import MODEL, OPTIMIZER, SETTINGS, sort_header
 from llamafund_trainer.state import MAX_SETTINGS, SCHEDULER_STATE
 
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
     from torch.distributed.checkpoint.storage import WriteResult
     from transformers import TrainingArguments
-
-_MOMENTS = ("exp_avg", "exp_avg_sq")
-"""What AdamW keeps for every element of a parameter; beside them a count of the steps."""
 
 
 def shard_model(model: Any, args: TrainingArguments) -> None:
@@ -103,8 +101,8 @@ class ShardedTrainer(Trainer):
         optimizer, scheduler = self._optimization()
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                moments = {name: torch.zeros_like(parameter) for name in _MOMENTS}
-                optimizer.state[parameter] = {"step": torch.tensor(0.0), **moments}
+                moments = {name: torch.zeros_like(parameter) for name in (MEAN, SQUARES)}
+                optimizer.state[parameter] = {COUNT: torch.tensor(0.0), **moments}
         _load(self._moments(), directory / OPTIMIZER)
         for group, settings in zip(optimizer.param_groups, read_json(directory / SETTINGS, MAX_SETTINGS), strict=True):
             # Which parameters are in a group is not for the file to say.

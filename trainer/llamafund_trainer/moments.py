@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 MEAN, SQUARES, COUNT = "exp_avg", "exp_avg_sq", "step"
 """AdamW's names (Loshchilov and Hutter, 2019) in torch."""
 
-_ROUNDING = 1.01
-"""Honest means, rounded to float32 at each step, are off by less than a thousandth."""
+_ROUNDING = 2.0**-22
+"""Of a mean at each step, as a share of it: twice float32's, for two operations."""
+
+_SLACK = 1.01
+"""Beside rounding, what a mean may be above the largest one: implementations multiply and add in different orders."""
+
+_MAX_COUNT = 2**24
+"""Steps that torch counts: float32 has no room for the next one, and the count stays."""
 
 _UNDERFLOW = 1e-36
 """What the squares of the smallest gradients may have lost, times 1 / (1 - beta2)."""
@@ -36,7 +42,7 @@ def moments_problem(recipe: Recipe, step: int, entries: Mapping[str, TensorEntry
         entries: The tensors, as `optimizer_entries` calls them.
 
     Raises:
-        VerificationError: A file became shorter.
+        VerificationError: A file became shorter, or holds something else than floating point numbers.
     """
     after = f"the optimizer after step {step}"
     if step == 0:
@@ -48,15 +54,15 @@ def moments_problem(recipe: Recipe, step: int, entries: Mapping[str, TensorEntry
     counted = {_parameter(stem) for stem, found in kept.items() if COUNT in found}
     if not counted or counted != set(map(_parameter, kept)):
         return f"{after} does not count the steps of every parameter"
-    if recipe.base is None and len(counted) != len(parameter_shapes(recipe)):
-        return f"{after} remembers gradients of {len(counted)} parameters; there are {len(parameter_shapes(recipe))}"
-    limit = largest_mean(recipe.optimizer.beta1, recipe.optimizer.beta2, step)
+    parameters = len(counted) if recipe.base is not None else len(parameter_shapes(recipe))
+    if len(counted) != parameters:
+        return f"{after} remembers gradients of {len(counted)} parameters; there are {parameters}"
     for stem, found in kept.items():
         if set(found) - {COUNT} != {MEAN, SQUARES}:
             return f"{after} does not keep for {stem} what AdamW keeps"
         if COUNT in found and not _counts(recipe, step, found[COUNT]):
             return f"{after} has another count of steps for {stem}"
-        if not _possible(found[MEAN], found[SQUARES], limit, recipe.optimizer.beta2):
+        if not _possible(recipe, step, found[MEAN], found[SQUARES]):
             return f"{after} keeps numbers for {stem} to which no gradients lead"
     return None
 
@@ -85,19 +91,23 @@ def _counts(recipe: Recipe, step: int, entry: TensorEntry) -> bool:
     if math.prod(entry.shape) != 1:
         return False
     count = float(next(iter(read_numbers(entry)))[0])
-    return count == step if recipe.base is None else count in range(1, step + 1)
+    most = min(step, _MAX_COUNT)
+    return count == most if recipe.base is None else 1 <= count <= most and count.is_integer()
 
 
-def _possible(mean: TensorEntry, squares: TensorEntry, limit: float, beta2: float) -> bool:
+def _possible(recipe: Recipe, step: int, mean: TensorEntry, squares: TensorEntry) -> bool:
     import numpy as np
 
     if mean.shape != squares.shape or mean.dtype != squares.dtype:
         return False
+    beta1, beta2 = recipe.optimizer.beta1, recipe.optimizer.beta2
+    # A mean forgets its roundings as it forgets its gradients.
+    rounding = sum(_ROUNDING / (1 - beta) if beta < 1 else math.inf for beta in (beta1, beta2))
+    limit = largest_mean(beta1, beta2, step) * (_SLACK + rounding)
     lost = _UNDERFLOW / (1 - beta2) if beta2 < 1 else math.inf
     for means, second in zip(read_numbers(mean), read_numbers(squares), strict=True):
         if not (np.isfinite(means).all() and np.isfinite(second).all() and (second >= 0).all()):
             return False
-        largest = limit * np.sqrt(second.astype(np.float64) * _ROUNDING + lost)
-        if not (np.abs(means) <= largest * _ROUNDING).all():
+        if not (np.abs(means) <= limit * np.sqrt(second.astype(np.float64) + lost)).all():
             return False
     return True
