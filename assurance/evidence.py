@@ -12,8 +12,11 @@ from xml.etree.ElementTree import Element, parse
 
 from assurance.harness import ROOT, BrokenToolError, Result
 
-SHORT = ("tests/llamafund_chain/test_hashing_interoperability.py", "tests/llamafund_chain/test_exports.py")
-TESTS = ("tests/llamafund_chain/test_large_trees.py", *SHORT)
+SHORT = (
+    "tests/llamafund_chain/evidence/test_hashing_interoperability.py",
+    "tests/llamafund_chain/evidence/test_exports.py",
+)
+TESTS = ("tests/llamafund_chain/evidence/test_large_trees.py", *SHORT)
 
 
 def run(short: bool) -> Iterator[Result]:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from assurance.harness import ROOT, MissingToolError
+from llamafund_chain.chain.foundry import find_program
 from llamafund_chain.errors import LlamafundError
-from llamafund_chain.foundry import find_program
 
 
 def find_forge() -> Path:

@@ -28,8 +28,8 @@ from aleph_cid import CidHasher
 
 from bench.harness import Reference, Row
 from llamafund_chain.errors import UsageError
-from llamafund_chain.hashing import HashCache, available_cores, hash_tree
-from llamafund_chain.hashing.cache import GRANULARITY_NS
+from llamafund_chain.evidence.hashing import HashCache, available_cores, hash_tree
+from llamafund_chain.evidence.hashing.cache import GRANULARITY_NS
 
 T = TypeVar("T")
 

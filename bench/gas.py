@@ -12,9 +12,9 @@ from functools import reduce
 from typing import Any
 
 from bench.harness import Reference, Row
-from llamafund_chain import artifacts
-from llamafund_chain.devnet import Devnet
-from llamafund_chain.merkle import CHUNK_SIZE, leaf_hash, node_hash
+from llamafund_chain.chain.devnet import Devnet
+from llamafund_chain.deployment import artifacts
+from llamafund_chain.evidence.merkle import CHUNK_SIZE, leaf_hash, node_hash
 
 DAY = 86_400
 ETHER = 10**18

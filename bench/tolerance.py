@@ -16,20 +16,12 @@ from typing import Any
 import yaml
 
 from bench.harness import Row
-from llamafund_chain.dataset import build_dataset
 from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
 from llamafund_chain.store import LocalStore
-from llamafund_trainer.closeness import (
-    CALIBRATION_FACTOR,
-    UNDECIDABLE,
-    optimizer_changes,
-    optimizer_entries,
-    optimizer_gap,
-    optimizer_spread,
-)
-from llamafund_trainer.inputs import fetch_inputs
+from llamafund_chain.store.dataset import build_dataset
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
-from llamafund_trainer.repeating import (
+from llamafund_trainer.replay.replay import segments_of
+from llamafund_trainer.replay.segments import (
     Segment,
     fetch_start,
     fetch_trained_weights,
@@ -38,10 +30,18 @@ from llamafund_trainer.repeating import (
     trained_weights,
     with_recipe,
 )
-from llamafund_trainer.replay import segments_of
-from llamafund_trainer.run import RunRecord, train_run
-from llamafund_trainer.shards import WEIGHTS
-from llamafund_trainer.tensors import largest_change
+from llamafund_trainer.replay.tolerance import (
+    CALIBRATION_FACTOR,
+    UNDECIDABLE,
+    optimizer_changes,
+    optimizer_entries,
+    optimizer_gap,
+    optimizer_spread,
+)
+from llamafund_trainer.runs.inputs import fetch_inputs
+from llamafund_trainer.runs.run import RunRecord, train_run
+from llamafund_trainer.tensors.compare import largest_change
+from llamafund_trainer.tensors.shards import WEIGHTS
 
 SEED = "7e" * 32
 UNIT = "millionths of the change"

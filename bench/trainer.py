@@ -26,17 +26,17 @@ import bench
 import llamafund_chain
 import llamafund_trainer
 from bench.harness import Reference, Row
-from llamafund_chain.dataset import build_dataset
 from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.store import LocalStore
-from llamafund_trainer.environment import pinned_variables, quiet_variables
-from llamafund_trainer.inputs import Inputs, fetch_inputs, prepare_inputs
-from llamafund_trainer.jobs import SegmentJob, StepEvent
+from llamafund_chain.store.dataset import build_dataset
+from llamafund_trainer.process.messages import SegmentJob, StepEvent
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
-from llamafund_trainer.repeating import Segment, fetch_start, run_segments
-from llamafund_trainer.replay import segments_of
-from llamafund_trainer.run import RunProgress, RunRecord, train_run
+from llamafund_trainer.record.environment import pinned_variables, quiet_variables
+from llamafund_trainer.replay.replay import segments_of
+from llamafund_trainer.replay.segments import Segment, fetch_start, run_segments
+from llamafund_trainer.runs.inputs import Inputs, fetch_inputs, prepare_inputs
+from llamafund_trainer.runs.run import RunProgress, RunRecord, train_run
 
 SEED = "6b" * 32
 ROUNDS = 3

@@ -12,12 +12,12 @@ import torch
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 
-from llamafund_chain.manifests import DatasetManifest, parse_as
+from llamafund_chain.evidence.manifests import DatasetManifest, parse_as
 from llamafund_trainer import AttestationCallback
-from llamafund_trainer.corpus import load_corpus
-from llamafund_trainer.model import initial_model
 from llamafund_trainer.recipe import load_recipe
 from llamafund_trainer.seeds import library_seed
+from llamafund_trainer.worker.corpus import load_corpus
+from llamafund_trainer.worker.model import initial_model
 
 CHECKPOINT_EVERY = 100
 

@@ -13,10 +13,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 
 SPAN = 4 * 1024 * 1024
 """Bytes read at a time; large enough that hashing, not the loop, sets the pace."""
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """A stranger's small file.
+
+    Args:
+        path: The file.
+        limit: Bytes that it may have.
+
+    Raises:
+        VerificationError: It cannot be read, or is longer.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise VerificationError(f"{path.name} cannot be read", error.strerror or str(error)) from error
+    if len(data) > limit:
+        raise VerificationError(f"{path.name} is longer than {limit} bytes")
+    return data
 
 
 def storage_error(error: OSError, action: str) -> LlamafundError:

@@ -6,7 +6,7 @@
 
 The networks are those of `scripts/networks.yaml`. The sender is the key file that LLAMAFUND_DEPLOYER names (its
 passphrase is read from the file LLAMAFUND_PASSPHRASE_FILE, or asked for), and otherwise the node's first account.
-Addresses do not depend on the sender. The deployment goes to `llamafund_chain/deployments/<chain id>.json`.
+Addresses do not depend on the sender. The deployment goes to `llamafund_chain/deployment/records/<chain id>.json`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 
 from brownie import accounts, network, web3
 
-from llamafund_chain import deployment
 from llamafund_chain.cli.options import unlock
+from llamafund_chain.deployment import addresses
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError
 
-DIRECTORY = Path(deployment.__file__).parent / "deployments"
+DIRECTORY = Path(addresses.__file__).parent / "records"
 
 
 def main(directory: str | None = None) -> None:
@@ -54,17 +54,17 @@ def _deploy(target: Path) -> None:
             "Choose the network that fits, or another node",
         )
     known = _recorded(chain_id, target)
-    done = deployment.deploy(web3, _send, known)
-    path = deployment.record(done, target)
+    done = addresses.deploy(web3, _send, known)
+    path = addresses.record(done, target)
     for name, address in (("Campaign (implementation)", done.implementation), ("CampaignFactory", done.factory)):
         print(f"{name}: {address}")
     print(f"Verified on chain {chain_id}; recorded in {path}")
 
 
-def _recorded(chain_id: int, directory: Path) -> deployment.Deployment | None:
+def _recorded(chain_id: int, directory: Path) -> addresses.Deployment | None:
     """Return the record of this version's contracts; one of an older version's is about to be replaced."""
     try:
-        return deployment.load(chain_id, directory)
+        return addresses.load(chain_id, directory)
     except LlamafundError as error:
         print(error)
         return None

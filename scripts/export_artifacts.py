@@ -1,6 +1,6 @@
 """Export the compiled contracts into the Python package, so that its users need no compiler.
 
-    python scripts/export_artifacts.py           write llamafund_chain/artifacts/*.json
+    python scripts/export_artifacts.py           write llamafund_chain/deployment/artifacts/*.json
     python scripts/export_artifacts.py --check   compile again and compare; exit 1 when a byte differs
 
 The standard-JSON input is brownie's, with every imported file inlined: together with the compiler's version it is all
@@ -22,7 +22,7 @@ import brownie_env
 import yaml
 
 ROOT = brownie_env.ROOT
-TARGET = ROOT / "llamafund_chain" / "artifacts"
+TARGET = ROOT / "llamafund_chain" / "deployment" / "artifacts"
 INPUT_NAME = "standard-input.json"
 EXPORTED = {
     "Campaign": "contracts/Campaign.sol",

@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from llamafund_chain import deployment
-from llamafund_chain.devnet import CHAIN_ID
+from llamafund_chain.chain.devnet import CHAIN_ID
+from llamafund_chain.deployment import addresses
 from llamafund_chain.files import write_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,14 +33,14 @@ def chain_ids() -> list[int]:
 
 def updated(document: dict[str, Any]) -> str:
     """Return a descriptor's text with today's deployments."""
-    addresses = deployment.addresses()
+    expected = addresses.predicted()
     context = document["context"]
     binding = context.get("contract") or context["eip712"]
     # Campaigns have many addresses. Wallets know one by what it delegates to, and by the factory's event.
     of_campaigns = "factory" in binding or "eip712" in context
-    binding["deployments"] = _deployments(addresses.implementation if of_campaigns else addresses.factory)
+    binding["deployments"] = _deployments(expected.implementation if of_campaigns else expected.factory)
     if "factory" in binding:
-        binding["factory"]["deployments"] = _deployments(addresses.factory)
+        binding["factory"]["deployments"] = _deployments(expected.factory)
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,23 +1,24 @@
 """Write the manifests' JSON Schemas into the Python package. They are made from the models.
 
-    python scripts/export_schemas.py           write llamafund_chain/schemas/*.json, and the links in docs/schemas
+    python scripts/export_schemas.py           write llamafund_chain/evidence/schemas/*.json and the links to them
     python scripts/export_schemas.py --check   compare only; exit 1 when a schema is outdated
 
-Run it after a change in llamafund_chain/manifests. A published schema may say more later, never something else: a
-manifest that it accepted must stay acceptable, or the kind gets a new version.
+Run it after a change in llamafund_chain/evidence/manifests. A published schema may say more later, never something
+else: a manifest that it accepted must stay acceptable, or the kind gets a new version.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
+from llamafund_chain.evidence.manifests.schemas import file_name, make_schema, render, schema_names
 from llamafund_chain.files import write_file
-from llamafund_chain.manifests.schemas import file_name, make_schema, render, schema_names
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "llamafund_chain" / "schemas"
+TARGET = ROOT / "llamafund_chain" / "evidence" / "schemas"
 LINKS = ROOT / "docs" / "schemas"
 
 
@@ -40,10 +41,10 @@ def write(files: dict[str, str], directory: Path = TARGET, links: Path = LINKS) 
         if path.name not in files or path.parent == links:
             path.unlink()
     links.mkdir(parents=True, exist_ok=True)
-    up = Path(*(".." for _ in links.relative_to(directory.parents[1]).parts))
+    way = Path(os.path.relpath(directory, links))
     for name, text in files.items():
         write_file(directory / name, text.encode())
-        (links / name).symlink_to(up / directory.relative_to(directory.parents[1]) / name)
+        (links / name).symlink_to(way / name)
 
 
 def main() -> int:

@@ -33,8 +33,8 @@ from eth_typing import HexStr
 from eth_utils import to_checksum_address
 from web3.utils.address import get_create2_address
 
-from llamafund_chain import artifacts, deployment
-from llamafund_chain.artifacts import Artifact
+from llamafund_chain.deployment import addresses, artifacts
+from llamafund_chain.deployment.artifacts import Artifact
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError, UsageError, VerificationError
 from llamafund_chain.files import write_file
 from llamafund_chain.text import printable
@@ -127,7 +127,7 @@ class Submission:
         }
 
 
-def submissions(record: deployment.Deployment | None) -> tuple[Submission, ...]:
+def submissions(record: addresses.Deployment | None) -> tuple[Submission, ...]:
     """Return what the services need, for the implementation and the factory. It is the same on all chains.
 
     Args:
@@ -136,19 +136,19 @@ def submissions(record: deployment.Deployment | None) -> tuple[Submission, ...]:
     Raises:
         VerificationError: A constructor's arguments do not lead to the contract's address.
     """
-    addresses = deployment.addresses()
+    expected = addresses.predicted()
     request = artifacts.standard_json_input()
     request["settings"] = {**request["settings"], "outputSelection": OUTPUT_SELECTION}
     found = []
     for name, address, values in (
-        ("Campaign", addresses.implementation, ()),
-        ("CampaignFactory", addresses.factory, (addresses.implementation,)),
+        ("Campaign", expected.implementation, ()),
+        ("CampaignFactory", expected.factory, (expected.implementation,)),
     ):
         artifact = artifacts.load(name)
         arguments = encode(_constructor(artifact), values)
         init_code = artifact.bytecode + arguments
         given = get_create2_address(
-            to_checksum_address(deployment.CREATE2_DEPLOYER), _hex(deployment.SALT), _hex(init_code)
+            to_checksum_address(addresses.CREATE2_DEPLOYER), _hex(addresses.SALT), _hex(init_code)
         )
         if given != address:
             raise VerificationError(f"{name} with these constructor arguments would be at {given}, not at {address}")
@@ -166,7 +166,7 @@ def submissions(record: deployment.Deployment | None) -> tuple[Submission, ...]:
     return tuple(found)
 
 
-def read_record(chain_id: int | None, path: Path | None) -> tuple[int, deployment.Deployment | None]:
+def read_record(chain_id: int | None, path: Path | None) -> tuple[int, addresses.Deployment | None]:
     """Return the chain and what was recorded of the deployment on it.
 
     Args:
@@ -180,14 +180,14 @@ def read_record(chain_id: int | None, path: Path | None) -> tuple[int, deploymen
     if path is None:
         if chain_id is None or chain_id < 1:
             raise UsageError("No chain was named", "", "Name one with --chain-id, or a record with --deployment")
-        return chain_id, deployment.load(chain_id)
+        return chain_id, addresses.load(chain_id)
     if not re.fullmatch(r"[0-9]{1,20}\.json", path.name) or not path.is_file():
         raise UsageError(
             f"{path} is not a record of a deployment",
             "It is a file that is called after its chain, as scripts/deploy.py writes it",
             "Name it like 11155111.json",
         )
-    found = deployment.load(int(path.stem), path.parent)
+    found = addresses.load(int(path.stem), path.parent)
     if chain_id is not None and chain_id != int(path.stem):
         raise UsageError(f"--chain-id is {chain_id} and {path.name} is of another chain", "", "Leave --chain-id out")
     return int(path.stem), found

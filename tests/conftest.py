@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from llamafund_chain.devnet import Devnet
+from llamafund_chain.campaign.refusals import explain
+from llamafund_chain.chain.devnet import Devnet
 
 # A shell starts background jobs deaf to Ctrl-C, and they would hand that down to the programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -80,7 +81,7 @@ def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 
 @pytest.fixture(scope="session")
 def _worker_devnet() -> Iterator[Devnet]:
-    with Devnet() as chain:
+    with Devnet(explain=explain) as chain:
         yield chain
 
 

@@ -12,14 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.audit.comparisons import cost_of_blocking, cost_of_forcing, proposal_against_terms
-from llamafund_chain.audit.course import (
-    Story,
-    attested_by_the_rules,
-    recomputed_seed,
-    same_story,
-    status_name,
-    tell,
-)
 from llamafund_chain.audit.findings import Findings
 from llamafund_chain.audit.milestones import (
     Workshop,
@@ -33,12 +25,12 @@ from llamafund_chain.audit.milestones import (
 from llamafund_chain.audit.model import Asset, AuditReport, CampaignFacts, Signer, Verdict, moment
 from llamafund_chain.audit.money import Statement, bonds_are_held, columns, compare, money_report
 from llamafund_chain.audit.pictures import money_flows, reference_levels, training_curves
+from llamafund_chain.audit.timeline import Story, attested_by_the_rules, recomputed_seed, same_story, status_name, tell
 from llamafund_chain.audit.verdict import conclude
-from llamafund_chain.campaign import (
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.events import (
     Activated,
     BondReturned,
-    CampaignClient,
-    CampaignState,
     ChallengeAnswered,
     Challenged,
     Claimed,
@@ -50,18 +42,15 @@ from llamafund_chain.campaign import (
     StopVoted,
     Unpledged,
 )
-from llamafund_chain.chain import Block, Connection, Finality
-from llamafund_chain.checks import Check, discover
+from llamafund_chain.campaign.state import CampaignState
+from llamafund_chain.campaign.terms import NO_HASH, Status
+from llamafund_chain.chain.connection import Block, Connection, Finality
+from llamafund_chain.checks.check import Check
+from llamafund_chain.checks.risks import term_risks
+from llamafund_chain.checks.run import discover
 from llamafund_chain.errors import LlamafundError, NotFinalError
-from llamafund_chain.evidence import fetch_manifest
-from llamafund_chain.manifests import (
-    CheckpointManifest,
-    EvidenceManifest,
-    ProposalManifest,
-    WeightsManifest,
-)
-from llamafund_chain.risks import term_risks
-from llamafund_chain.terms import NO_HASH, Status
+from llamafund_chain.evidence.manifests import CheckpointManifest, EvidenceManifest, ProposalManifest, WeightsManifest
+from llamafund_chain.store.content import fetch_manifest
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store

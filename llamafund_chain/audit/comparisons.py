@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from llamafund_chain.amounts import format_amount
-from llamafund_chain.checks import CheckResult
-from llamafund_chain.manifests import ProposalManifest
-from llamafund_chain.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Terms
+from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Terms
+from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.evidence.manifests import ProposalManifest
 from llamafund_chain.text import from_millionths
 from llamafund_chain.times import duration
 

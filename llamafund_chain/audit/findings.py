@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from llamafund_chain.audit.model import ReportCheck
-from llamafund_chain.checks import CheckResult
+from llamafund_chain.checks.check import CheckResult
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError
 
 T = TypeVar("T")

@@ -9,23 +9,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamafund_chain import abi
-from llamafund_chain.attestation import recover_digest
-from llamafund_chain.audit.course import AttestedMilestone, Story
 from llamafund_chain.audit.findings import Findings
 from llamafund_chain.audit.model import Attested, MilestoneReport, MilestoneState, Person, Signer, moment
-from llamafund_chain.campaign import CampaignClient, CampaignState
-from llamafund_chain.checks import Check, CheckContext, CheckResult, run_checks
+from llamafund_chain.audit.timeline import AttestedMilestone, Story
+from llamafund_chain.campaign.attestation import recover_digest
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.state import CampaignState
+from llamafund_chain.campaign.terms import NO_HASH, MilestoneKind, Terms
+from llamafund_chain.chain import abi
+from llamafund_chain.checks.check import Check, CheckContext, CheckResult
+from llamafund_chain.checks.run import run_checks
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError
-from llamafund_chain.evidence import fetch_manifest
-from llamafund_chain.manifests import (
+from llamafund_chain.evidence.manifests import (
     CheckpointManifest,
     DatasetManifest,
     EvidenceManifest,
     ProposalManifest,
     WeightsManifest,
 )
-from llamafund_chain.terms import NO_HASH, MilestoneKind, Terms
+from llamafund_chain.store.content import fetch_manifest
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
-from llamafund_chain.checks import CheckResult
+from llamafund_chain.checks.check import CheckResult
 
 SCHEMA: Literal["llamafund/audit/1"] = "llamafund/audit/1"
 

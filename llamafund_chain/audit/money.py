@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from llamafund_chain.audit.books import Accounts, Books, Rules, state_accounts
+from llamafund_chain.audit.ledger import Accounts, Books, Rules, state_accounts
 from llamafund_chain.audit.model import Ledger, Money, PayeeReport, Person
-from llamafund_chain.campaign import CampaignState
-from llamafund_chain.checks import CheckResult
-from llamafund_chain.terms import Status, Terms
-from llamafund_chain.tokens import COIN
+from llamafund_chain.campaign.state import CampaignState
+from llamafund_chain.campaign.terms import Status, Terms
+from llamafund_chain.chain.tokens import COIN
+from llamafund_chain.checks.check import CheckResult
 
 
 @dataclass(frozen=True)

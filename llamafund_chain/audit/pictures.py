@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from llamafund_chain.audit.books import Accounts, Books
+from llamafund_chain.audit.ledger import Accounts, Books
 from llamafund_chain.audit.model import Curve, Flow, Reference
-from llamafund_chain.manifests import CheckpointManifest, ProposalManifest, WeightsManifest
+from llamafund_chain.evidence.manifests import CheckpointManifest, ProposalManifest, WeightsManifest
 
 _BACKERS = 8
 """More backers than this are drawn as one stream."""

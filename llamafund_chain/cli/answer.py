@@ -13,7 +13,7 @@ from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, stores
 from llamafund_chain.errors import LlamafundError
 
 if TYPE_CHECKING:
-    from llamafund_chain.possession import Answer, Guard, Outcome
+    from llamafund_chain.campaign.guard import Answer, Guard, Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,11 +55,11 @@ def answer(
     Example:
       llamafund answer 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
+    from llamafund_chain.campaign.guard import Guard
+    from llamafund_chain.chain.tokens import COIN
     from llamafund_chain.cli.output import emit, progress
     from llamafund_chain.cli.shared import open_campaign
-    from llamafund_chain.possession import Guard
     from llamafund_chain.store import open_store
-    from llamafund_chain.tokens import COIN
 
     client = open_campaign(rpc, address)
     most = None if max_fee is None else COIN.parse(max_fee)
@@ -101,8 +101,8 @@ def _settle(guard: Guard) -> list[Answer]:
     Raises:
         LlamafundError: Challenges stay open. What was answered before is told on standard error.
     """
+    from llamafund_chain.campaign.guard import Answer, Unanswered
     from llamafund_chain.cli.output import note, progress
-    from llamafund_chain.possession import Answer, Unanswered
 
     done: list[Answer] = []
     problem: LlamafundError | None = None

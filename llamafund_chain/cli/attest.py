@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.terms import DAY
 from llamafund_chain.cli.options import (
     ADDRESS,
     HASH,
@@ -24,16 +25,16 @@ from llamafund_chain.cli.options import (
 )
 from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
-from llamafund_chain.terms import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llamafund_chain.attestation import Attestation, AttestationFile
-    from llamafund_chain.campaign import CampaignClient, CampaignState
-    from llamafund_chain.chain import Finality
-    from llamafund_chain.checks import CheckResult
-    from llamafund_chain.manifests import EvidenceManifest
+    from llamafund_chain.campaign.attestation import Attestation, AttestationFile
+    from llamafund_chain.campaign.client import CampaignClient
+    from llamafund_chain.campaign.state import CampaignState
+    from llamafund_chain.chain.connection import Finality
+    from llamafund_chain.checks.check import CheckResult
+    from llamafund_chain.evidence.manifests import EvidenceManifest
     from llamafund_chain.store import Store
 
 _MOST_DAYS = 30
@@ -113,7 +114,7 @@ def attest(
         --evidence 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae \\
         --out vera.json --wallet vera
     """
-    from llamafund_chain.attestation import AttestationFile, merge
+    from llamafund_chain.campaign.attestation import AttestationFile, merge
     from llamafund_chain.cli.shared import open_campaign
     from llamafund_chain.store import open_store
     from llamafund_chain.text import from_millionths
@@ -220,7 +221,8 @@ def _summary(results: Sequence[CheckResult]) -> str:
 def _check_names(skipped: Sequence[str]) -> None:
     if not skipped:
         return
-    from llamafund_chain.checks import check_name, discover
+    from llamafund_chain.checks.check import check_name
+    from llamafund_chain.checks.run import discover
 
     known = [check_name(check) for check in discover()]
     for name in skipped:
@@ -239,8 +241,8 @@ def _check_place(file: AttestationFile, client: CampaignClient) -> None:
 
 def _settled_state(client: CampaignClient, finality: Finality) -> CampaignState:
     """The state that a signature relies on; what differs from the latest could still be undone."""
-    from llamafund_chain.chain import require_final
-    from llamafund_chain.terms import Status
+    from llamafund_chain.campaign.terms import Status
+    from llamafund_chain.chain.connection import require_final
 
     settled = client.state(client.settled_block(finality))
     latest = client.state()
@@ -266,10 +268,10 @@ def _statement(
     withhold_content: bool,
 ) -> tuple[Attestation, EvidenceManifest]:
     """What would be signed, and the evidence that it names."""
-    from llamafund_chain.attestation import propose
-    from llamafund_chain.evidence import fetch_manifest
-    from llamafund_chain.manifests import CheckpointManifest, DatasetManifest, WeightsManifest
-    from llamafund_chain.terms import MilestoneKind
+    from llamafund_chain.campaign.attestation import propose
+    from llamafund_chain.campaign.terms import MilestoneKind
+    from llamafund_chain.evidence.manifests import CheckpointManifest, DatasetManifest, WeightsManifest
+    from llamafund_chain.store.content import fetch_manifest
 
     kinds: dict[MilestoneKind, type[DatasetManifest | CheckpointManifest | WeightsManifest]] = {
         MilestoneKind.DATASET: DatasetManifest,
@@ -345,10 +347,11 @@ def _check(
     replay_segments: int,
     skipped: Sequence[str],
 ) -> tuple[CheckResult, ...]:
-    from llamafund_chain.campaign import MilestoneAttested
-    from llamafund_chain.checks import CheckContext, run_checks
-    from llamafund_chain.evidence import fetch_manifest
-    from llamafund_chain.manifests import EvidenceManifest, ProposalManifest
+    from llamafund_chain.campaign.events import MilestoneAttested
+    from llamafund_chain.checks.check import CheckContext
+    from llamafund_chain.checks.run import run_checks
+    from llamafund_chain.evidence.manifests import EvidenceManifest, ProposalManifest
+    from llamafund_chain.store.content import fetch_manifest
 
     progress("Fetching what came before")
     proposal = fetch_manifest(store, client.terms.proposal, ProposalManifest)

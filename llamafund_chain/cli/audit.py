@@ -14,7 +14,7 @@ from llamafund_chain.cli.output import emit, note, progress
 
 if TYPE_CHECKING:
     from llamafund_chain.audit import AuditReport
-    from llamafund_chain.chain import Finality
+    from llamafund_chain.chain.connection import Finality
 
 _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 
@@ -61,8 +61,7 @@ def audit(
           --rpc https://node.example --store ./store --html audit.html
     """
     from llamafund_chain.audit import audit as run_audit
-    from llamafund_chain.campaign import CampaignClient
-    from llamafund_chain.chain import connect
+    from llamafund_chain.campaign.client import CampaignClient, connect
     from llamafund_chain.store import open_store
 
     client = CampaignClient(connect(rpc), address)
@@ -76,8 +75,8 @@ def audit(
             progress=progress,
         )
     if html is not None:
+        from llamafund_chain.audit.report import render_html
         from llamafund_chain.files import write_file
-        from llamafund_chain.report import render_html
 
         write_file(html, render_html(report).encode())
         note(f"Wrote {html}")

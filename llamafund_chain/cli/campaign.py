@@ -25,7 +25,8 @@ from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.errors import LlamafundError, UsageError
 
 if TYPE_CHECKING:
-    from llamafund_chain.campaign import CampaignClient, CampaignState
+    from llamafund_chain.campaign.client import CampaignClient
+    from llamafund_chain.campaign.state import CampaignState
 
 
 @click.group()
@@ -61,13 +62,13 @@ def create(
     Example:
       llamafund campaign create llama.yaml --wallet rosa
     """
-    from llamafund_chain.campaign import create_campaign
-    from llamafund_chain.campaign_file import load
-    from llamafund_chain.chain import connect
+    from llamafund_chain.campaign.client import connect
+    from llamafund_chain.campaign.factory import create_campaign
+    from llamafund_chain.campaign.file import load
+    from llamafund_chain.chain.tokens import asset_at
     from llamafund_chain.cli.shared import receipt_facts, terms_facts, terms_lines, warnings
-    from llamafund_chain.evidence import publish_manifest
     from llamafund_chain.store import open_store
-    from llamafund_chain.tokens import asset_at
+    from llamafund_chain.store.content import publish_manifest
 
     connection = connect(rpc)
     connection.deployment()
@@ -136,9 +137,9 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
         terms_lines,
         warnings,
     )
-    from llamafund_chain.evidence import fetch_manifest
-    from llamafund_chain.manifests import ProposalManifest
+    from llamafund_chain.evidence.manifests import ProposalManifest
     from llamafund_chain.store import open_store
+    from llamafund_chain.store.content import fetch_manifest
 
     client = open_campaign(rpc, address)
     terms, asset, state = client.terms, client.asset, client.state()
@@ -182,8 +183,8 @@ def list_(rpc: str, as_json: bool) -> None:
     Example:
       llamafund campaign list --rpc http://127.0.0.1:8545
     """
-    from llamafund_chain.campaign import CampaignClient, list_campaigns
-    from llamafund_chain.chain import connect
+    from llamafund_chain.campaign.client import CampaignClient, connect
+    from llamafund_chain.campaign.factory import list_campaigns
 
     connection = connect(rpc)
     entries: list[JsonValue] = []

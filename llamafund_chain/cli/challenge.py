@@ -21,8 +21,8 @@ from llamafund_chain.cli.options import (
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 
 if TYPE_CHECKING:
-    from llamafund_chain.attestation import Attestation
-    from llamafund_chain.campaign import CampaignClient
+    from llamafund_chain.campaign.attestation import Attestation
+    from llamafund_chain.campaign.client import CampaignClient
 
 
 @click.command(short_help="Demand a piece of what was attested.")
@@ -60,11 +60,11 @@ def challenge(
     Example:
       llamafund challenge 0x5FbDB2315678afecb367f032d93F642f64180aa3 --file model.safetensors --wallet ada
     """
-    from llamafund_chain.campaign import Challenged
+    from llamafund_chain.campaign.challenges import check_chunk
+    from llamafund_chain.campaign.events import Challenged
+    from llamafund_chain.chain.tokens import COIN
     from llamafund_chain.cli.shared import open_campaign, report
-    from llamafund_chain.possession import check_chunk
     from llamafund_chain.times import duration, when
-    from llamafund_chain.tokens import COIN
 
     if sum(choice is not None for choice in (chunk, offset, path)) != 1:
         raise UsageError(
@@ -122,7 +122,7 @@ def _attestation(client: CampaignClient) -> Attestation:
 
 
 def _find(attestation: Attestation, offset: int | None, path: str | None, stores: tuple[str, ...]) -> int:
-    from llamafund_chain.possession import chunk_at, evidence_of, offset_of
+    from llamafund_chain.campaign.challenges import chunk_at, evidence_of, offset_of
     from llamafund_chain.store import open_store
 
     if path is None:

@@ -12,7 +12,7 @@ from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock
 from llamafund_chain.errors import UsageError
 
 if TYPE_CHECKING:
-    from llamafund_chain.campaign import CampaignClient
+    from llamafund_chain.campaign.client import CampaignClient
 
 
 @click.command(short_help="Collect what was released to a payee.")
@@ -40,7 +40,7 @@ def claim(
     Example:
       llamafund claim 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet rosa
     """
-    from llamafund_chain.campaign import Claimed
+    from llamafund_chain.campaign.events import Claimed
     from llamafund_chain.cli.shared import open_campaign, report
 
     client = open_campaign(rpc, address)

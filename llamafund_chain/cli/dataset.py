@@ -72,11 +72,11 @@ def build(
     Example:
       llamafund dataset build corpus --title "Field notes" --licence CC0-1.0 --source "my own notebooks"
     """
-    from llamafund_chain.dataset import build_dataset
     from llamafund_chain.errors import UsageError
-    from llamafund_chain.hashing import HashCache, raw_cid
-    from llamafund_chain.manifests import save_manifest
+    from llamafund_chain.evidence.hashing import HashCache, raw_cid
+    from llamafund_chain.evidence.manifests import save_manifest
     from llamafund_chain.store import open_store
+    from llamafund_chain.store.dataset import build_dataset
 
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache contradict each other", remedy="Leave one of them out")

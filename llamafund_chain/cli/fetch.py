@@ -66,7 +66,7 @@ def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirro
     from llamafund_chain.store import Store, open_store
     from llamafund_chain.store.base import is_cid
     from llamafund_chain.store.fetching import check_mirror_location, fetch_file, fetch_manifest, fetch_tree, is_mirror
-    from llamafund_chain.store.web import without_secrets
+    from llamafund_chain.store.http.client import without_secrets
 
     mirrors = [location for location in locations if is_mirror(location)]
     for location in mirrors:

@@ -16,7 +16,7 @@ from llamafund_chain.cli.output import note
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from llamafund_chain.hashing import HashCache
+    from llamafund_chain.evidence.hashing import HashCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -28,7 +28,6 @@ BUILT_IN: Mapping[str, str] = {
     "challenge": "llamafund_chain.cli.challenge:challenge",
     "claim": "llamafund_chain.cli.claim:claim",
     "dataset": "llamafund_chain.cli.dataset:dataset",
-    "demo": "llamafund_chain.cli.demo:demo",
     "devnet": "llamafund_chain.cli.devnet:devnet",
     "fetch": "llamafund_chain.cli.fetch:fetch",
     "manifest": "llamafund_chain.cli.manifest:manifest",

@@ -16,7 +16,7 @@ from llamafund_chain.cli.sources import read_source
 from llamafund_chain.errors import UsageError
 
 if TYPE_CHECKING:
-    from llamafund_chain.manifests import Manifest
+    from llamafund_chain.evidence.manifests import Manifest
 
 _FILES_SHOWN = 20
 _FORMATS = ("croissant", "cyclonedx", "in-toto", "sha256sums")
@@ -46,7 +46,7 @@ def show(source: str, all_files: bool, stores: tuple[str, ...], as_json: bool) -
     Example:
       llamafund manifest show dataset.json --files
     """
-    from llamafund_chain.manifests import EvidenceManifest, complete, parse_head
+    from llamafund_chain.evidence.manifests import EvidenceManifest, complete, parse_head
     from llamafund_chain.store import MissingContentError
 
     data, read = read_source(source, stores)
@@ -75,7 +75,7 @@ def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: boo
     Example:
       llamafund manifest check dataset.json --hash 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9
     """
-    from llamafund_chain.manifests import parse
+    from llamafund_chain.evidence.manifests import parse
 
     data, read = read_source(source, stores)
     found = parse(data, sha256=sha256, read=read)
@@ -114,10 +114,10 @@ def export(
     Example:
       llamafund manifest export weights.json --as cyclonedx --name my-model --out my-model.cdx.json
     """
-    from llamafund_chain.exports import FORMATS
-    from llamafund_chain.exports import export as write
+    from llamafund_chain.evidence.exports import FORMATS
+    from llamafund_chain.evidence.exports import export as write
+    from llamafund_chain.evidence.manifests import parse
     from llamafund_chain.files import write_file
-    from llamafund_chain.manifests import parse
 
     data, read = read_source(source, stores)
     found = parse(data, read=read)
@@ -161,7 +161,7 @@ def schema(name: str | None, as_json: bool) -> None:
     """
     import json
 
-    from llamafund_chain.manifests.schemas import schema_names, schema_text
+    from llamafund_chain.evidence.manifests.schemas import schema_names, schema_text
 
     if name is None:
         emit("manifest schema", {"names": list[JsonValue](schema_names())}, schema_names(), as_json=as_json)
@@ -179,8 +179,8 @@ def _is_terminal() -> bool:
 
 
 def _facts(found: Manifest, data: bytes, all_files: bool) -> dict[str, JsonValue]:
-    from llamafund_chain.hashing import raw_cid
-    from llamafund_chain.manifests import EvidenceManifest, look_alikes
+    from llamafund_chain.evidence.hashing import raw_cid
+    from llamafund_chain.evidence.manifests import EvidenceManifest, look_alikes
 
     is_evidence = isinstance(found, EvidenceManifest)
     entries = found.files if isinstance(found, EvidenceManifest) else ()
@@ -200,8 +200,8 @@ def _facts(found: Manifest, data: bytes, all_files: bool) -> dict[str, JsonValue
 
 
 def _lines(found: Manifest, data: bytes, all_files: bool) -> Iterator[str]:
-    from llamafund_chain.hashing import raw_cid
-    from llamafund_chain.manifests import EvidenceManifest, shown_path
+    from llamafund_chain.evidence.hashing import raw_cid
+    from llamafund_chain.evidence.manifests import EvidenceManifest, shown_path
 
     pairs = [
         ("manifest", found.sha256),
@@ -227,7 +227,7 @@ def _lines(found: Manifest, data: bytes, all_files: bool) -> Iterator[str]:
 
 
 def _look_alike_lines(found: Manifest) -> Iterator[str]:
-    from llamafund_chain.manifests import EvidenceManifest, look_alikes, shown_path
+    from llamafund_chain.evidence.manifests import EvidenceManifest, look_alikes, shown_path
 
     if isinstance(found, EvidenceManifest):
         for group in look_alikes(entry.path for entry in found.files):
@@ -237,7 +237,7 @@ def _look_alike_lines(found: Manifest) -> Iterator[str]:
 
 def _flat(value: JsonValue, name: str) -> list[tuple[str, str]]:
     """A document as names and values, the names of inner values joined by dots."""
-    from llamafund_chain.manifests import shown_path
+    from llamafund_chain.evidence.manifests import shown_path
 
     if isinstance(value, dict):
         inner = list(value.items())

@@ -237,7 +237,7 @@ def unlock(wallet: str | None, keystore: Path, passphrase_file: Path | None) -> 
             "This command signs with a key file",
             "Name one with --wallet; `llamafund wallet list` shows what there is, `llamafund wallet new` makes one",
         )
-    from llamafund_chain.wallet import KeyStore
+    from llamafund_chain.chain.wallet import KeyStore
 
     return KeyStore(keystore).unlock(wallet, read_passphrase(passphrase_file, purpose=f"Passphrase of {wallet}"))
 

@@ -22,7 +22,7 @@ from llamafund_chain.cli.output import note, progress
 from llamafund_chain.errors import UsageError
 
 if TYPE_CHECKING:
-    from llamafund_chain.chain import Finality
+    from llamafund_chain.chain.connection import Finality
 
 _MEANS = {
     "native": "in the chain's coin",

@@ -22,8 +22,8 @@ from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 
 if TYPE_CHECKING:
-    from llamafund_chain.hashing import HashCache
-    from llamafund_chain.manifests import EvidenceManifest, FileEntry, Listing
+    from llamafund_chain.evidence.hashing import HashCache
+    from llamafund_chain.evidence.manifests import EvidenceManifest, FileEntry, Listing
     from llamafund_chain.store.publishing import Outcome, Published
 
 
@@ -98,8 +98,8 @@ def publish(
     Example:
       llamafund publish ./weights --to ./store --to kubo:http://127.0.0.1:5001 --to car:weights.car
     """
-    from llamafund_chain.hashing import raw_cid
-    from llamafund_chain.manifests import save_manifest
+    from llamafund_chain.evidence.hashing import raw_cid
+    from llamafund_chain.evidence.manifests import save_manifest
     from llamafund_chain.store.publishing import listings_of
     from llamafund_chain.store.publishing import publish as run_publish
 
@@ -133,7 +133,7 @@ def publish(
 def _list(
     directory: Path, cache: Path | None, jobs: int | None
 ) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
-    from llamafund_chain.hashing import HashCache, hash_tree
+    from llamafund_chain.evidence.hashing import HashCache, hash_tree
     from llamafund_chain.store.publishing import list_directory
 
     known: HashCache | None = None if cache is None else HashCache(cache)
@@ -144,7 +144,15 @@ def _list(
 
 
 def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
-    from llamafund_chain.manifests import EvidenceManifest, Listing, all_files, beside, complete, parse_head, read_saved
+    from llamafund_chain.evidence.manifests import (
+        EvidenceManifest,
+        Listing,
+        all_files,
+        beside,
+        complete,
+        parse_head,
+        read_saved,
+    )
     from llamafund_chain.store import open_store
     from llamafund_chain.store.fetching import read_manifest
     from llamafund_chain.store.publishing import list_directory
@@ -196,7 +204,7 @@ def _facts(outcome: Outcome) -> JsonValue:
 
 
 def _lines(published: Published) -> Iterator[str]:
-    from llamafund_chain.hashing import raw_cid
+    from llamafund_chain.evidence.hashing import raw_cid
 
     yield from rows(
         (

@@ -37,7 +37,7 @@ def refund(
     Example:
       llamafund refund 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet ada
     """
-    from llamafund_chain.campaign import Refunded
+    from llamafund_chain.campaign.events import Refunded
     from llamafund_chain.cli.shared import open_campaign, report
 
     client = open_campaign(rpc, address)

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from llamafund_chain.attestation import Attestation
-from llamafund_chain.campaign import CampaignClient, CampaignState
-from llamafund_chain.chain import Connection, Receipt, connect
+from llamafund_chain.campaign.attestation import Attestation
+from llamafund_chain.campaign.client import CampaignClient, connect
+from llamafund_chain.campaign.state import CampaignState
+from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Status, Terms
+from llamafund_chain.chain.connection import Connection
+from llamafund_chain.chain.tokens import COIN, Asset
+from llamafund_chain.chain.transactions import Receipt
+from llamafund_chain.checks.risks import term_risks
 from llamafund_chain.cli.output import emit, rows
-from llamafund_chain.merkle import chunk_count
-from llamafund_chain.risks import term_risks
-from llamafund_chain.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Status, Terms
+from llamafund_chain.evidence.merkle import chunk_count
 from llamafund_chain.text import from_millionths
 from llamafund_chain.times import duration, when
-from llamafund_chain.tokens import COIN, Asset
 
 
 def open_campaign(rpc: str, address: str) -> CampaignClient:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from llamafund_chain.errors import UsageError
 
 if TYPE_CHECKING:
-    from llamafund_chain.manifests import Read
+    from llamafund_chain.evidence.manifests import Read
 
 _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
@@ -23,7 +23,7 @@ def read_source(source: str, locations: Sequence[str]) -> tuple[bytes, Read]:
         VerificationError: It is too long for a manifest.
         LlamafundError: It cannot be read, or no store has it.
     """
-    from llamafund_chain.manifests import beside, read_saved
+    from llamafund_chain.evidence.manifests import beside, read_saved
     from llamafund_chain.store import open_store
     from llamafund_chain.store.fetching import read_manifest
 

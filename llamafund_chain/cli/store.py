@@ -236,7 +236,7 @@ def _local(location: str) -> LocalStore:
 
 
 def _address(name: str) -> str:
-    from llamafund_chain.hashing import raw_cid
+    from llamafund_chain.evidence.hashing import raw_cid
     from llamafund_chain.store.base import check_cid
 
     if _HASH.fullmatch(name):
@@ -247,8 +247,8 @@ def _address(name: str) -> str:
 
 def _all_of(opened: LocalStore, name: str) -> list[str]:
     """The addresses of a manifest, its listings and its files."""
-    from llamafund_chain.hashing import raw_cid
-    from llamafund_chain.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, Listing, all_files, parse_head
+    from llamafund_chain.evidence.hashing import raw_cid
+    from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, Listing, all_files, parse_head
 
     cids: list[str] = []
 

@@ -34,7 +34,7 @@ def submit(
     Example:
       llamafund submit 0x5FbDB2315678afecb367f032d93F642f64180aa3 vera.json otto.json --wallet rosa
     """
-    from llamafund_chain.attestation import AttestationFile, merge
+    from llamafund_chain.campaign.attestation import AttestationFile, merge
     from llamafund_chain.cli.shared import open_campaign, report
     from llamafund_chain.times import when
 

@@ -14,7 +14,7 @@ from llamafund_chain.cli.options import json_option, stores_option
 from llamafund_chain.cli.output import emit, rows
 
 if TYPE_CHECKING:
-    from llamafund_chain.hashing import TreeComparison
+    from llamafund_chain.evidence.hashing import TreeComparison
 
 
 @click.command(short_help="Compare a directory's files with a manifest.")
@@ -51,8 +51,8 @@ def verify(
     """
     from llamafund_chain.cli.sources import read_source
     from llamafund_chain.errors import UsageError, VerificationError
-    from llamafund_chain.hashing import HashCache, compare_tree
-    from llamafund_chain.manifests import EvidenceManifest, Listing, all_files, parse_head
+    from llamafund_chain.evidence.hashing import HashCache, compare_tree
+    from llamafund_chain.evidence.manifests import EvidenceManifest, Listing, all_files, parse_head
 
     data, read = read_source(source, stores)
     manifest = parse_head(data)
@@ -108,7 +108,7 @@ def verify(
 
 
 def _differences(found: TreeComparison) -> Iterator[str]:
-    from llamafund_chain.manifests import shown_path
+    from llamafund_chain.evidence.manifests import shown_path
 
     for path in found.missing:
         yield f"missing   {shown_path(path)}"

@@ -12,9 +12,9 @@ from llamafund_chain.cli.options import ADDRESS, HASH, json_option, rpc_option
 from llamafund_chain.cli.output import emit, rows
 
 if TYPE_CHECKING:
-    from llamafund_chain.chain import Connection
-    from llamafund_chain.tokens import Asset
-    from llamafund_chain.verification import Inspection
+    from llamafund_chain.audit.bytecode import Inspection
+    from llamafund_chain.chain.connection import Connection
+    from llamafund_chain.chain.tokens import Asset
 
 _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 _NAMES = {
@@ -48,9 +48,9 @@ def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -
     Example:
       llamafund verify-deployment 0x5FbDB2315678afecb367f032d93F642f64180aa3 --rpc https://node.example
     """
-    from llamafund_chain.chain import connect
+    from llamafund_chain.audit.bytecode import inspect
+    from llamafund_chain.campaign.client import connect
     from llamafund_chain.errors import VerificationError
-    from llamafund_chain.verification import inspect
 
     connection = connect(rpc)
     found = inspect(connection, address, salt)
@@ -67,8 +67,8 @@ def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -
 
 def _asset(connection: Connection, found: Inspection) -> Asset | None:
     """What the terms count in; null when there are none, or when their token does not answer."""
+    from llamafund_chain.chain.tokens import asset_at
     from llamafund_chain.errors import LlamafundError, NodeUnreachableError
-    from llamafund_chain.tokens import asset_at
 
     if found.terms is None:
         return None
@@ -78,7 +78,7 @@ def _asset(connection: Connection, found: Inspection) -> Asset | None:
         raise
     except LlamafundError:
         # Terms that someone made up may name any address; amounts are then shown in the smallest unit.
-        from llamafund_chain.tokens import Asset
+        from llamafund_chain.chain.tokens import Asset
 
         return Asset(found.terms.asset, "units", 0)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.terms import BPS, Status
 from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
-from llamafund_chain.terms import BPS, Status
 
 
 @click.command("vote-stop", short_help="Vote to stop a campaign.")

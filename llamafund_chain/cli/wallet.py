@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.chain.wallet import KeyStore, WalletInfo
 from llamafund_chain.cli.options import json_option, keystore_option, passphrase_option, read_passphrase
 from llamafund_chain.cli.output import emit, rows
-from llamafund_chain.wallet import KeyStore, WalletInfo
 
 
 @click.group()

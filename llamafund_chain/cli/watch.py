@@ -17,8 +17,9 @@ from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, stores
 from llamafund_chain.errors import LlamafundError
 
 if TYPE_CHECKING:
-    from llamafund_chain.campaign import CampaignClient
-    from llamafund_chain.possession import Demands, Guard, Outcome
+    from llamafund_chain.campaign.challenges import Demands
+    from llamafund_chain.campaign.client import CampaignClient
+    from llamafund_chain.campaign.guard import Guard, Outcome
 
 Say = Callable[[str, dict[str, JsonValue], str], None]
 
@@ -75,11 +76,11 @@ def watch(
     Example:
       llamafund watch 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
+    from llamafund_chain.campaign.guard import Guard
+    from llamafund_chain.chain.tokens import COIN
     from llamafund_chain.cli.output import event, note
     from llamafund_chain.cli.shared import open_campaign
-    from llamafund_chain.possession import Guard
     from llamafund_chain.store import open_store
-    from llamafund_chain.tokens import COIN
 
     most = None if max_fee is None else COIN.parse(max_fee)
     client = open_campaign(rpc, address)
@@ -126,7 +127,7 @@ class _Watch:
 
     def _look(self, *, once: bool) -> bool:
         """Answer what can be answered, and tell; whether the watch is over."""
-        from llamafund_chain.terms import Status
+        from llamafund_chain.campaign.terms import Status
 
         well = True
         try:
@@ -166,9 +167,9 @@ class _Watch:
 
     def _tell(self, outcome: Outcome) -> bool:
         """Say what happened; whether it is well."""
-        from llamafund_chain.possession import Answer, Opened
+        from llamafund_chain.campaign.guard import Answer, Opened
+        from llamafund_chain.chain.tokens import COIN
         from llamafund_chain.times import duration, when
-        from llamafund_chain.tokens import COIN
 
         if isinstance(outcome, Opened):
             one = outcome.challenge
@@ -210,8 +211,8 @@ class _Watch:
 
     def _is_final(self, demands: Demands) -> bool:
         """Whether the campaign has ended in a block that no reorganisation undoes."""
+        from llamafund_chain.campaign.terms import Status
         from llamafund_chain.errors import NotFinalError
-        from llamafund_chain.terms import Status
 
         if demands.status not in (Status.COMPLETED, Status.FAILED):
             self.told = False

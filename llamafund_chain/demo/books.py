@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llamafund_chain.demo.facts import CampaignFact, Share
 
 if TYPE_CHECKING:
-    from llamafund_chain.campaign import CampaignClient
+    from llamafund_chain.campaign.client import CampaignClient
     from llamafund_chain.demo.stage import Stage
 
 
@@ -24,7 +24,7 @@ def close_books(stage: Stage, client: CampaignClient, name: str, title: str, end
         title: The proposal's title.
         ending: What became of it, as a sentence.
     """
-    from llamafund_chain.campaign import Claimed, Pledged, Refunded, Unpledged
+    from llamafund_chain.campaign.events import Claimed, Pledged, Refunded, Unpledged
 
     state, asset, events = client.state(), client.asset, client.events()
     called = {address: who for who, address in stage.addresses.items()}

@@ -17,7 +17,7 @@ from llamafund_chain.errors import ExitCode
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llamafund_chain.attestation import Attestation
+    from llamafund_chain.campaign.attestation import Attestation
     from llamafund_chain.demo.plot import Plot
     from llamafund_chain.demo.stage import Stage
 
@@ -61,9 +61,9 @@ def _open_forged_campaign(stage: Stage, plot: Plot) -> None:
 
 
 def _replace_a_file(stage: Stage, plot: Plot) -> None:
-    from llamafund_chain.evidence import fetch_manifest
-    from llamafund_chain.manifests import DatasetManifest
+    from llamafund_chain.evidence.manifests import DatasetManifest
     from llamafund_chain.store import LocalStore
+    from llamafund_chain.store.content import fetch_manifest
 
     stage.narrator.scene("Rug pull 1: a file is replaced under its address")
     stage.narrator.say(
@@ -226,8 +226,8 @@ def _forge_papers(stage: Stage, plot: Plot) -> str:
     """
     import hashlib
 
-    from llamafund_chain.evidence import publish_manifest
     from llamafund_chain.store import open_store
+    from llamafund_chain.store.content import publish_manifest
 
     store = open_store(stage.folder.store)
     seed = stage.client(plot.forged_campaign).state().training_seed
@@ -246,11 +246,11 @@ def _forge_papers(stage: Stage, plot: Plot) -> str:
 
 def _collude(stage: Stage, plot: Plot, evidence: str) -> list[Path]:
     """Let the accomplices sign without looking. They run their own program, so no command of ours helps them."""
-    from llamafund_chain.attestation import AttestationFile, propose
-    from llamafund_chain.evidence import fetch_manifest
-    from llamafund_chain.manifests import CheckpointManifest
+    from llamafund_chain.campaign.attestation import AttestationFile, propose
+    from llamafund_chain.chain.wallet import KeyStore
+    from llamafund_chain.evidence.manifests import CheckpointManifest
     from llamafund_chain.store import open_store
-    from llamafund_chain.wallet import KeyStore
+    from llamafund_chain.store.content import fetch_manifest
 
     client = stage.client(plot.forged_campaign)
     manifest = fetch_manifest(open_store(stage.folder.store), evidence, CheckpointManifest)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from llamafund_chain.demo import cast
 
 if TYPE_CHECKING:
-    from llamafund_chain.campaign import CampaignClient
+    from llamafund_chain.campaign.client import CampaignClient
     from llamafund_chain.demo.stage import Stage
 
 

@@ -92,9 +92,9 @@ def open_campaign(stage: Stage, plan: Plan, name: str, variable: str, *, show: b
     Returns:
         The campaign's address.
     """
-    from llamafund_chain.evidence import fetch_manifest
-    from llamafund_chain.manifests import ProposalManifest
+    from llamafund_chain.evidence.manifests import ProposalManifest
     from llamafund_chain.store import open_store
+    from llamafund_chain.store.content import fetch_manifest
 
     file = stage.folder.campaigns / f"{name}.yaml"
     write_campaign_file(file, plan, stage.addresses)

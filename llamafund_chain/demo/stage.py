@@ -21,9 +21,9 @@ from llamafund_chain.demo.processes import run_python
 from llamafund_chain.errors import ExitCode, LlamafundError
 
 if TYPE_CHECKING:
-    from llamafund_chain.campaign import CampaignClient
-    from llamafund_chain.chain import Connection
-    from llamafund_chain.devnet import Devnet
+    from llamafund_chain.campaign.client import CampaignClient
+    from llamafund_chain.chain.connection import Connection
+    from llamafund_chain.chain.devnet import Devnet
 
 FINAL_SECONDS = 12
 """How long the story waits for a fact to become final; the chain of the demo needs a few blocks for it."""
@@ -183,7 +183,7 @@ class Stage:
 
     def client(self, campaign: str) -> CampaignClient:
         """A campaign on the demo's chain."""
-        from llamafund_chain.campaign import CampaignClient
+        from llamafund_chain.campaign.client import CampaignClient
 
         return CampaignClient(self.connection, campaign)
 

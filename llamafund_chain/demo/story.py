@@ -67,18 +67,19 @@ def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO) -> Dem
 
 
 def _play(folder: Folder, narrator: Narrator, facts: DemoFacts, recipe: Path, bits_per_byte: Decimal) -> None:
+    from llamafund_chain.campaign.refusals import explain
+    from llamafund_chain.chain.devnet import Devnet
     from llamafund_chain.demo.auditing import audit_campaign
     from llamafund_chain.demo.frauds import try_rug_pulls
     from llamafund_chain.demo.opening import attest_data, collect_pledges, propose
     from llamafund_chain.demo.training import publish_weights, train
-    from llamafund_chain.devnet import Devnet
 
     narrator.title("LlamaFund: an open model, paid for by strangers, without trusting whoever trains it")
     narrator.say("Everything below happens now, on this machine. No number is prepared.")
     plot = Plot(
         recipe=recipe, bits_per_byte=bits_per_byte, recipe_sha256=hashlib.sha256(recipe.read_bytes()).hexdigest()
     )
-    with Devnet() as devnet:
+    with Devnet(explain=explain) as devnet:
         stage = Stage(folder=folder, narrator=narrator, devnet=devnet, connection=devnet.connection, facts=facts)
         facts.chain = devnet.connection.caip2
         for title, play in (

@@ -21,7 +21,7 @@ from llamafund_chain.text import from_millionths
 if TYPE_CHECKING:
     from llamafund_chain.demo.plot import Plot
     from llamafund_chain.demo.stage import Stage
-    from llamafund_chain.manifests import CheckpointManifest, WeightsManifest
+    from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
 
 _PROMPT = "A class definition is"
 
@@ -162,18 +162,18 @@ def publish_weights(stage: Stage, plot: Plot) -> None:
 
 def load_weights(stage: Stage, sha256: str) -> WeightsManifest:
     """A weights manifest from the story's store."""
-    from llamafund_chain.evidence import fetch_manifest
-    from llamafund_chain.manifests import WeightsManifest
+    from llamafund_chain.evidence.manifests import WeightsManifest
     from llamafund_chain.store import open_store
+    from llamafund_chain.store.content import fetch_manifest
 
     return fetch_manifest(open_store(stage.folder.store), sha256, WeightsManifest)
 
 
 def load_checkpoints(stage: Stage, sha256: str) -> list[CheckpointManifest]:
     """A checkpoint and all before it since the milestone before, oldest first, from the story's store."""
-    from llamafund_chain.evidence import fetch_manifest
-    from llamafund_chain.manifests import CheckpointManifest
+    from llamafund_chain.evidence.manifests import CheckpointManifest
     from llamafund_chain.store import open_store
+    from llamafund_chain.store.content import fetch_manifest
 
     store = open_store(stage.folder.store)
     head = fetch_manifest(store, sha256, CheckpointManifest)
@@ -240,9 +240,9 @@ def _show_result(stage: Stage, plot: Plot) -> None:
 
 
 def _drill(stage: Stage, plot: Plot) -> None:
-    from llamafund_chain.evidence import publish_tree
-    from llamafund_chain.hashing import hash_tree
+    from llamafund_chain.evidence.hashing import hash_tree
     from llamafund_chain.store import open_store
+    from llamafund_chain.store.content import publish_tree
 
     honest = load_weights(stage, plot.weights)
     changed = stage.folder.frauds / "changed-weights"
@@ -343,8 +343,8 @@ def _expect_replay(stage: Stage, result: dict[str, Any]) -> None:
 
 
 def _use_model(stage: Stage, plot: Plot) -> None:
-    from llamafund_chain.evidence import fetch_tree
     from llamafund_chain.store import open_store
+    from llamafund_chain.store.content import fetch_tree
 
     fetch_tree(open_store(stage.folder.store), load_weights(stage, plot.weights), stage.folder.downloaded)
     given = f"folder = {stage.shown(stage.folder.downloaded)!r}\nprompt = {_PROMPT!r}\n"

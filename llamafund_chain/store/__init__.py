@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError
 from llamafund_chain.store.base import MissingContentError, Store
-from llamafund_chain.store.local import LocalStore
+from llamafund_chain.store.kinds.local import LocalStore
 
 if TYPE_CHECKING:
-    from llamafund_chain.store.web import Credential, Place
+    from llamafund_chain.store.http.client import Credential, Place
 
 __all__ = ["LOCATIONS", "LocalStore", "MissingContentError", "Store", "open_store"]
 
@@ -33,7 +33,7 @@ def open_store(location: str | Path, *, link: bool = False, report: Callable[[st
     """The store at a location. Nothing is sent anywhere yet.
 
     Tokens and passwords come from the file that the environment variable `LLAMAFUND_CREDENTIALS` names; see
-    `web.credential_for`.
+    `http.client.credential_for`.
 
     Args:
         location: One of `LOCATIONS`. A directory is created when something is first put into it; one whose name
@@ -45,7 +45,7 @@ def open_store(location: str | Path, *, link: bool = False, report: Callable[[st
     Raises:
         UsageError: It is empty, a file, malformed, or of a kind that there is not.
     """
-    from llamafund_chain.store.web import without_secrets
+    from llamafund_chain.store.http.client import without_secrets
 
     if isinstance(location, str):
         network = _NETWORK.fullmatch(location)
@@ -75,7 +75,7 @@ def open_store(location: str | Path, *, link: bool = False, report: Callable[[st
 
 
 def _open_network(kind: str, rest: str, *, insecure: bool, report: Callable[[str], None] | None) -> Store:
-    from llamafund_chain.store.web import credential_for, place_of
+    from llamafund_chain.store.http.client import credential_for, place_of
 
     places = [place_of(url.strip(), insecure=insecure) for url in (rest.split(",") if kind == "gateway" else [rest])]
     credentials: dict[str, Credential] = {}
@@ -92,13 +92,13 @@ def _make(
     # Each brings an HTTP library with it, which a local store has no use for.
     place = places[0]
     if kind == "kubo":
-        from llamafund_chain.store.kubo import KuboStore
+        from llamafund_chain.store.kinds.kubo import KuboStore
 
         return KuboStore(place, credentials.get(place.url))
     if kind == "pin":
-        from llamafund_chain.store.pinning import PinningStore
+        from llamafund_chain.store.kinds.pinning import PinningStore
 
         return PinningStore(place, credentials.get(place.url))
-    from llamafund_chain.store.gateway import GatewayStore
+    from llamafund_chain.store.kinds.gateway import GatewayStore
 
     return GatewayStore(places, credentials, report=report)

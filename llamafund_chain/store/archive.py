@@ -8,10 +8,9 @@ from pathlib import Path
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.files import PendingFile, read_error
-from llamafund_chain.store import car
 from llamafund_chain.store.base import MissingContentError
-from llamafund_chain.store.local import LocalStore
-from llamafund_chain.store.unixfs import (
+from llamafund_chain.store.ipfs import car
+from llamafund_chain.store.ipfs.unixfs import (
     FileDag,
     Link,
     ReadAt,
@@ -22,6 +21,7 @@ from llamafund_chain.store.unixfs import (
     is_leaf,
     reading_at,
 )
+from llamafund_chain.store.kinds.local import LocalStore
 
 _MAX_DEPTH = 8
 

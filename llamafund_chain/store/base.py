@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.evidence.hashing import FileDigest, FileHasher
 from llamafund_chain.files import PendingFile
-from llamafund_chain.hashing import FileDigest, FileHasher
 
 _CID = re.compile(r"b[a-z2-7]{58}")
 

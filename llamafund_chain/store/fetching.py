@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
-from llamafund_chain.files import read_spans
-from llamafund_chain.hashing import raw_cid
-from llamafund_chain.manifests import (
+from llamafund_chain.evidence.hashing import raw_cid
+from llamafund_chain.evidence.manifests import (
     MAX_MANIFEST_BYTES,
     EvidenceManifest,
     FileEntry,
@@ -21,11 +20,12 @@ from llamafund_chain.manifests import (
     all_files,
     parse_head,
 )
+from llamafund_chain.files import read_spans
 from llamafund_chain.store import LocalStore, MissingContentError, Store
-from llamafund_chain.store.mirror import MirrorStore, check_mirror, mirrors_of
-from llamafund_chain.store.remote import is_partial
-from llamafund_chain.store.room import require_room
-from llamafund_chain.store.web import RefusedError
+from llamafund_chain.store.disk_space import require_room
+from llamafund_chain.store.http.client import RefusedError
+from llamafund_chain.store.http.resume import is_partial
+from llamafund_chain.store.kinds.mirror import MirrorStore, check_mirror, mirrors_of
 
 Progress = Callable[[int], None]
 """Called with the number of bytes done since the call before."""

@@ -12,14 +12,14 @@ from hashlib import sha256 as new_sha256
 from pathlib import Path
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.evidence.hashing import FileDigest, FileHasher, hash_bytes, raw_cid, resolve_inside
+from llamafund_chain.evidence.manifests import EvidenceManifest, FileEntry, Listing
+from llamafund_chain.evidence.manifests.listings import list_files, list_listings
 from llamafund_chain.files import read_spans
-from llamafund_chain.hashing import FileDigest, FileHasher, hash_bytes, raw_cid, resolve_inside
-from llamafund_chain.manifests import EvidenceManifest, FileEntry, Listing
-from llamafund_chain.manifests.listings import list_files, list_listings
 from llamafund_chain.store import LocalStore, MissingContentError, open_store
 from llamafund_chain.store.archive import CarWriter
-from llamafund_chain.store.unixfs import FileDag, ReadAt, reading_at
-from llamafund_chain.store.web import without_secrets
+from llamafund_chain.store.http.client import without_secrets
+from llamafund_chain.store.ipfs.unixfs import FileDag, ReadAt, reading_at
 
 Progress = Callable[[int], None]
 """Called with the number of bytes done since the call before."""
@@ -270,7 +270,7 @@ class _Directory(_Sender):
 
 class _Node(_Sender):
     def __init__(self, location: str) -> None:
-        from llamafund_chain.store.kubo import KuboStore
+        from llamafund_chain.store.kinds.kubo import KuboStore
 
         super().__init__(location)
         store = open_store(location)
@@ -328,7 +328,7 @@ class _Service(_Target):
         raise LlamafundError("It was not asked", "No other place has the content, so it could not get it either")
 
     def pin_all(self, cids: Sequence[str], origins: Sequence[str]) -> None:
-        from llamafund_chain.store.pinning import PinningStore
+        from llamafund_chain.store.kinds.pinning import PinningStore
 
         store = open_store(self._location)
         assert isinstance(store, PinningStore)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench import tolerance, trainer
-from llamafund_trainer.closeness import CALIBRATION_FACTOR
+from llamafund_trainer.replay.tolerance import CALIBRATION_FACTOR
 
 WAYS = ("generic", "avx2", "avx512")
 SMALL: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 from world import Campaign, World
 
-from llamafund_chain.devnet import Devnet
+from llamafund_chain.chain.devnet import Devnet
 
 ROOT = Path(__file__).resolve().parents[2]
 

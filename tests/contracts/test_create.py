@@ -9,7 +9,7 @@ import pytest
 from eth_account import Account
 from world import CHECKPOINT, DATASET, DAY, ETHER, NO_MINIMUM, WEIGHTS, ZERO, Campaign, World, refused
 
-from llamafund_chain.terms import Terms
+from llamafund_chain.campaign.terms import Terms
 
 BAD_SALT = bytes(31) + b"\xff"
 

@@ -11,8 +11,8 @@ import pytest
 from web3 import Web3
 from world import World
 
-from llamafund_chain import artifacts, deployment
-from llamafund_chain.devnet import Devnet
+from llamafund_chain.chain.devnet import Devnet
+from llamafund_chain.deployment import addresses, artifacts
 from llamafund_chain.errors import LlamafundError, VerificationError
 
 
@@ -39,9 +39,9 @@ def bare() -> Any:
 def test_contracts_come_to_the_addresses_that_their_code_gives_them(bare: Devnet) -> None:
     send = Sender(bare.w3)
 
-    done = deployment.deploy(bare.w3, send)
+    done = addresses.deploy(bare.w3, send)
 
-    assert (done.implementation, done.factory) == dataclasses.astuple(deployment.addresses())
+    assert (done.implementation, done.factory) == dataclasses.astuple(addresses.predicted())
     assert len(send.sent) == 2
     assert done.block is not None
     assert done.transactions.keys() == {"Campaign", "CampaignFactory"}
@@ -54,11 +54,11 @@ def test_contracts_come_to_the_addresses_that_their_code_gives_them(bare: Devnet
 
 
 def test_deploying_again_sends_nothing_and_keeps_what_was_recorded(bare: Devnet, tmp_path: Path) -> None:
-    first = deployment.deploy(bare.w3, Sender(bare.w3))
-    path = deployment.record(first, tmp_path)
+    first = addresses.deploy(bare.w3, Sender(bare.w3))
+    path = addresses.record(first, tmp_path)
     send = Sender(bare.w3)
 
-    again = deployment.deploy(bare.w3, send, deployment.load(first.chain_id, tmp_path))
+    again = addresses.deploy(bare.w3, send, addresses.load(first.chain_id, tmp_path))
 
     assert send.sent == []
     assert again == first
@@ -78,45 +78,45 @@ def test_a_deployment_that_stopped_halfway_is_finished(bare: Devnet) -> None:
         return whole(transaction)
 
     with pytest.raises(StoppedError):
-        deployment.deploy(bare.w3, once)
+        addresses.deploy(bare.w3, once)
     send = Sender(bare.w3)
-    done = deployment.deploy(bare.w3, send)
+    done = addresses.deploy(bare.w3, send)
 
     assert len(send.sent) == 1
     assert done.transactions.keys() == {"CampaignFactory"}
 
 
 def test_a_record_of_a_chain_that_was_reset_is_not_believed(bare: Devnet) -> None:
-    done = deployment.deploy(bare.w3, Sender(bare.w3))
+    done = addresses.deploy(bare.w3, Sender(bare.w3))
     stale = dataclasses.replace(done, block=7, transactions=dict.fromkeys(done.transactions, "0x" + "77" * 32))
 
-    again = deployment.deploy(bare.w3, Sender(bare.w3), stale)
+    again = addresses.deploy(bare.w3, Sender(bare.w3), stale)
 
     assert (again.block, dict(again.transactions)) == (None, {})
 
 
 def test_a_chain_without_the_contracts_is_named(bare: Devnet) -> None:
     with pytest.raises(VerificationError, match="not deployed on chain 31337"):
-        deployment.verify(bare.w3)
+        addresses.verify(bare.w3)
 
 
 def test_a_chain_without_the_deployer_is_named(world: World) -> None:
-    world.rpc("anvil_setCode", deployment.CREATE2_DEPLOYER, "0x")
+    world.rpc("anvil_setCode", addresses.CREATE2_DEPLOYER, "0x")
     with pytest.raises(LlamafundError, match="no CREATE2 deployer"):
-        deployment.deploy(world.w3, Sender(world.w3))
+        addresses.deploy(world.w3, Sender(world.w3))
 
 
 @pytest.mark.parametrize("part", ["implementation", "factory"])
 def test_threat_a_look_alike_factory_or_implementation_is_noticed(world: World, part: str) -> None:
-    address = Web3.to_checksum_address(getattr(deployment.addresses(), part))
+    address = Web3.to_checksum_address(getattr(addresses.predicted(), part))
     code = bytearray(world.w3.eth.get_code(address))
-    deployment.verify(world.w3)
+    addresses.verify(world.w3)
     code[-60] ^= 1
     world.rpc("anvil_setCode", address, "0x" + bytes(code).hex())
 
     for attempt in (
-        lambda: deployment.verify(world.w3),
-        lambda: deployment.deploy(world.w3, Sender(world.w3)),
+        lambda: addresses.verify(world.w3),
+        lambda: addresses.deploy(world.w3, Sender(world.w3)),
     ):
         with pytest.raises(VerificationError, match=address):
             attempt()
@@ -125,26 +125,26 @@ def test_threat_a_look_alike_factory_or_implementation_is_noticed(world: World, 
 def test_a_transaction_that_creates_nothing_is_noticed(bare: Devnet) -> None:
     send = Sender(bare.w3)
     with pytest.raises(VerificationError, match="not deployed"):
-        deployment.deploy(bare.w3, lambda transaction: send({**transaction, "to": bare.w3.eth.accounts[1]}))
+        addresses.deploy(bare.w3, lambda transaction: send({**transaction, "to": bare.w3.eth.accounts[1]}))
 
 
 def test_a_chain_that_nobody_recorded_has_no_record(tmp_path: Path) -> None:
-    assert deployment.load(987_654_321, tmp_path) is None
-    assert deployment.load(987_654_321) is None
+    assert addresses.load(987_654_321, tmp_path) is None
+    assert addresses.load(987_654_321) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"chain_id": 1}'])
 def test_a_spoilt_record_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "1.json").write_text(text, encoding="utf-8")
     with pytest.raises(VerificationError, match=r"1\.json"):
-        deployment.load(1, tmp_path)
+        addresses.load(1, tmp_path)
 
 
 def test_a_record_of_other_contracts_is_refused(world: World, tmp_path: Path) -> None:
-    other = dataclasses.replace(deployment.verify(world.w3), factory="0x" + "12" * 20)
-    deployment.record(other, tmp_path)
+    other = dataclasses.replace(addresses.verify(world.w3), factory="0x" + "12" * 20)
+    addresses.record(other, tmp_path)
     with pytest.raises(VerificationError, match="other contracts"):
-        deployment.load(other.chain_id, tmp_path)
+        addresses.load(other.chain_id, tmp_path)
 
 
 def test_the_code_of_the_contracts_holds_no_address_but_the_implementations() -> None:

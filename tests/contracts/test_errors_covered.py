@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llamafund_chain import artifacts
+from llamafund_chain.deployment import artifacts
 
 
 @pytest.mark.parametrize("contract", ["Campaign", "CampaignFactory"])

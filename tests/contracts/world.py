@@ -15,9 +15,9 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 
-from llamafund_chain import artifacts
-from llamafund_chain.abi import Interface
-from llamafund_chain.devnet import Devnet
+from llamafund_chain.chain.abi import Interface
+from llamafund_chain.chain.devnet import Devnet
+from llamafund_chain.deployment import artifacts
 
 ETHER = 10**18
 DAY = 86_400

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.demo.corpus import write_corpus
-from llamafund_chain.devnet import Devnet
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from llamafund_chain.demo.facts import DemoFacts
-from llamafund_chain.manifests import parse
+from llamafund_chain.evidence.manifests import parse
 
 _RECIPE = Path(__file__).parent / "recipes" / "tiny.yaml"
 

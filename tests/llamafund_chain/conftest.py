@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from llamafund_chain.attestation import Attestation, propose
-from llamafund_chain.campaign import CampaignClient, create_campaign
-from llamafund_chain.chain import Connection
-from llamafund_chain.dataset import build_dataset
-from llamafund_chain.devnet import Devnet
-from llamafund_chain.evidence import publish_manifest, publish_tree
-from llamafund_chain.hashing import hash_tree
-from llamafund_chain.manifests import (
+from llamafund_chain.campaign.attestation import Attestation, propose
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.factory import create_campaign
+from llamafund_chain.campaign.terms import Milestone, MilestoneKind, Payee, Terms
+from llamafund_chain.chain.connection import Connection
+from llamafund_chain.chain.devnet import Devnet
+from llamafund_chain.chain.tokens import NATIVE
+from llamafund_chain.evidence.hashing import hash_tree
+from llamafund_chain.evidence.manifests import (
     CheckpointManifest,
     Content,
     DatasetManifest,
@@ -35,7 +36,8 @@ from llamafund_chain.manifests import (
     WeightsManifest,
 )
 from llamafund_chain.store import LocalStore
-from llamafund_chain.terms import NATIVE, Milestone, MilestoneKind, Payee, Terms
+from llamafund_chain.store.content import publish_manifest, publish_tree
+from llamafund_chain.store.dataset import build_dataset
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount

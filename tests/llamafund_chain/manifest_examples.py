@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llamafund_chain.hashing import hash_bytes
+from llamafund_chain.evidence.hashing import hash_bytes
 
 ADDRESS = "0x" + "a1" * 20
 

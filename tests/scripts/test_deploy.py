@@ -12,8 +12,8 @@ import pytest
 from eth_account import Account
 from filelock import FileLock
 
-from llamafund_chain import deployment
-from llamafund_chain.devnet import Devnet
+from llamafund_chain.chain.devnet import Devnet
+from llamafund_chain.deployment import addresses
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,16 +46,16 @@ def test_deploying_twice_deploys_once_and_records_it(bare: Devnet, tmp_path: Pat
     code, output = _deploy(bare.rpc_url, tmp_path)
 
     assert code == 0, output
-    record = deployment.load(31_337, tmp_path)
+    record = addresses.load(31_337, tmp_path)
     assert record is not None
     assert record.factory in output
-    assert deployment.verify(bare.w3).factory_code_hash == record.factory_code_hash
+    assert addresses.verify(bare.w3).factory_code_hash == record.factory_code_hash
     height = bare.w3.eth.block_number
     code, output = _deploy(bare.rpc_url, tmp_path)
 
     assert code == 0, output
     assert bare.w3.eth.block_number == height
-    assert deployment.load(31_337, tmp_path) == record
+    assert addresses.load(31_337, tmp_path) == record
     assert {path.name for path in Path.home().iterdir()} == home
 
 
@@ -91,7 +91,7 @@ def test_a_wrong_passphrase_is_one_line_and_deploys_nothing(bare: Devnet, tmp_pa
     assert "Traceback" not in output
     assert "words" not in output
     assert bare.w3.eth.block_number == height
-    assert deployment.load(31_337, tmp_path) is None
+    assert addresses.load(31_337, tmp_path) is None
 
 
 def test_a_node_on_another_chain_than_the_network_is_refused(bare: Devnet, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from llamafund_chain import artifacts
+from llamafund_chain.deployment import artifacts
 
 ROOT = Path(__file__).resolve().parents[2]
+ARTIFACTS = Path("llamafund_chain") / "deployment" / "artifacts"
 COMPILER = ROOT / ".venv" / "solc" / "solc-v0.8.37"
 
 
@@ -29,7 +30,7 @@ def test_compiling_again_gives_the_exported_artifacts_to_the_last_byte() -> None
 
 
 def test_the_exported_input_alone_gives_the_same_bytes() -> None:
-    request = (ROOT / "llamafund_chain" / "artifacts" / "standard-input.json").read_text(encoding="utf-8")
+    request = (ROOT / ARTIFACTS / "standard-input.json").read_text(encoding="utf-8")
     ran = subprocess.run(
         [str(COMPILER), "--standard-json", "--base-path", "/nonexistent"],
         input=request,
@@ -63,7 +64,7 @@ def test_a_difference_is_noticed(exporter: object, tmp_path: Path, change: str) 
 
 
 def test_artifacts_name_no_path_of_this_machine() -> None:
-    for path in (ROOT / "llamafund_chain" / "artifacts").glob("*.json"):
+    for path in (ROOT / ARTIFACTS).glob("*.json"):
         assert str(ROOT) not in path.read_text(encoding="utf-8")
 
 

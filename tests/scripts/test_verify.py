@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from llamafund_chain import artifacts, deployment
-from llamafund_chain.devnet import Devnet
+from llamafund_chain.chain.devnet import Devnet
+from llamafund_chain.deployment import addresses, artifacts
 from llamafund_chain.errors import LlamafundError, VerificationError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ CHAIN = 11_155_111
 KEY = "K3YTHATNOBODYMAYSEE"
 JOB = "72d12273-0723-448e-a9f6-f7957128efa5"
 GUID = "a7lpxkm9kpcpicx7daftmjifrfhiuhf5vqqnawhkfhzfrcpnxj"
-ADDRESSES = deployment.addresses()
+ADDRESSES = addresses.predicted()
 CONTRACTS = {"Campaign": ADDRESSES.implementation, "CampaignFactory": ADDRESSES.factory}
 
 
@@ -179,8 +179,8 @@ def test_the_constructor_s_arguments_complete_the_code_that_create2_hashed(verif
 def test_constructor_arguments_that_lead_elsewhere_are_never_given_away(
     verify: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = deployment.DeploymentAddresses(implementation="0x" + "11" * 20, factory=ADDRESSES.factory)
-    monkeypatch.setattr(deployment, "addresses", lambda: wrong)
+    wrong = addresses.DeploymentAddresses(implementation="0x" + "11" * 20, factory=ADDRESSES.factory)
+    monkeypatch.setattr(addresses, "predicted", lambda: wrong)
     with pytest.raises(VerificationError, match="would be at"):
         verify.submissions(None)
 
@@ -248,16 +248,16 @@ def test_a_compiler_that_is_missing_or_refuses_is_named(
 
 
 def test_a_real_deployment_s_record_adds_the_creating_transactions(verify: Any, devnet: Devnet, tmp_path: Path) -> None:
-    path = deployment.record(devnet.deployment, tmp_path / "records")
+    path = addresses.record(devnet.deployment, tmp_path / "records")
     assert verify.main(["--deployment", str(path), "--out", str(tmp_path / "out")]) == 0
     for name, address in CONTRACTS.items():
         written = (tmp_path / "out" / "31337" / f"{name}.sourcify.json").read_text(encoding="utf-8")
         transaction = json.loads(written)["creationTransactionHash"]
         where, data = devnet.connection.transaction_input(transaction.removeprefix("0x"))
-        assert str(where).lower() == deployment.CREATE2_DEPLOYER.lower()
+        assert str(where).lower() == addresses.CREATE2_DEPLOYER.lower()
         # What was deployed is the salt, the creation code and the constructor's arguments.
         (submission,) = (one for one in verify.submissions(devnet.deployment) if one.address == address)
-        assert data == deployment.SALT + artifacts.load(name).bytecode + submission.constructor_arguments
+        assert data == addresses.SALT + artifacts.load(name).bytecode + submission.constructor_arguments
 
 
 @pytest.mark.parametrize("name", ["other.json", "31337.txt", "missing/31337.json"])
@@ -272,7 +272,7 @@ def test_a_record_is_called_after_its_chain(
 
 
 def test_a_record_of_other_contracts_or_another_chain_is_refused(verify: Any, tmp_path: Path, devnet: Devnet) -> None:
-    path = deployment.record(devnet.deployment, tmp_path)
+    path = addresses.record(devnet.deployment, tmp_path)
     out = ["--out", str(tmp_path / "out")]
     assert verify.main(["--deployment", str(path), "--chain-id", "1", *out]) == 2
     path.write_text(path.read_text(encoding="utf-8").replace(ADDRESSES.factory, "0x" + "12" * 20), encoding="utf-8")

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import pytest
 
-from llamafund_chain.checks import CheckContext
-from llamafund_chain.dataset import build_dataset
-from llamafund_chain.evidence import fetch_manifest, fetch_tree, publish_tree
-from llamafund_chain.hashing import hash_tree
-from llamafund_chain.manifests import (
+from llamafund_chain.campaign.terms import NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
+from llamafund_chain.chain.tokens import NATIVE
+from llamafund_chain.checks.check import CheckContext
+from llamafund_chain.evidence.hashing import hash_tree
+from llamafund_chain.evidence.manifests import (
     CheckpointManifest,
     DatasetManifest,
     DatasetPromise,
@@ -26,10 +26,11 @@ from llamafund_chain.manifests import (
     WeightsManifest,
 )
 from llamafund_chain.store import LocalStore
-from llamafund_chain.terms import NATIVE, NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
-from llamafund_trainer.export import export_weights
+from llamafund_chain.store.content import fetch_manifest, fetch_tree, publish_tree
+from llamafund_chain.store.dataset import build_dataset
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
-from llamafund_trainer.run import RunRecord, train_run
+from llamafund_trainer.runs.export import export_weights
+from llamafund_trainer.runs.run import RunRecord, train_run
 
 SEED = "5a" * 32
 OTHER_SEED = "c3" * 32

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from llamafund_chain.errors import LlamafundError
-from llamafund_trainer.data import token_blocks
 from llamafund_trainer.recipe import RecipeFile
 from llamafund_trainer.tokenizer import END_OF_TEXT, encode_document, train_tokenizer
+from llamafund_trainer.worker.samples import token_blocks
 
 TEXTS = ["the cat sees the dog\n" * 5, "naïve façade 🦙 the end\n" * 5]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
-from llamafund_chain.dataset import build_dataset
 from llamafund_chain.store import LocalStore
+from llamafund_chain.store.dataset import build_dataset
 from llamafund_trainer import AttestationCallback, library_seed
 
 SEED = "5a" * 32  # A funded run takes it from its campaign.

@@ -11,8 +11,8 @@ from lightning.pytorch import LightningModule, Trainer, seed_everything
 from torch.utils.data import DataLoader
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from llamafund_chain.dataset import build_dataset
 from llamafund_chain.store import LocalStore
+from llamafund_chain.store.dataset import build_dataset
 from llamafund_trainer import LightningAttestationCallback, SeededSampler, library_seed
 
 SEED = "5a" * 32  # A funded run takes it from its campaign.

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_model, save_model
 
-from llamafund_chain.dataset import build_dataset
 from llamafund_chain.store import LocalStore
+from llamafund_chain.store.dataset import build_dataset
 from llamafund_trainer import Recorder
 
 SEED = "5a" * 32  # A funded run takes it from its campaign.

@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llamafund_trainer.callback import AttestationCallback
-    from llamafund_trainer.data import SeededSampler
-    from llamafund_trainer.lightning import LightningAttestationCallback
-    from llamafund_trainer.recorder import Recorder
+    from llamafund_trainer.record.callback import AttestationCallback
+    from llamafund_trainer.record.lightning import LightningAttestationCallback
+    from llamafund_trainer.record.recorder import Recorder
     from llamafund_trainer.seeds import data_order_seed, library_seed
+    from llamafund_trainer.worker.samples import SeededSampler
 
 __all__ = [
     "AttestationCallback",
@@ -26,10 +26,10 @@ __all__ = [
 ]
 
 _PLACES = {
-    "AttestationCallback": "callback",
-    "LightningAttestationCallback": "lightning",
-    "Recorder": "recorder",
-    "SeededSampler": "data",
+    "AttestationCallback": "record.callback",
+    "LightningAttestationCallback": "record.lightning",
+    "Recorder": "record.recorder",
+    "SeededSampler": "worker.samples",
     "data_order_seed": "seeds",
     "library_seed": "seeds",
 }

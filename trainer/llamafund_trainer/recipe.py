@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
-from llamafund_chain.documents import load_yaml
 from llamafund_chain.errors import UsageError
+from llamafund_chain.strict_yaml import load_yaml
 from llamafund_chain.text import printable
 
 MAX_RECIPE_BYTES = 64 * 1024

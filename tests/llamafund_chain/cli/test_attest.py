@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llamafund_chain.attestation import Attestation, AttestationFile, propose
+from llamafund_chain.campaign.attestation import Attestation, AttestationFile, propose
 
 DAY = 86_400
 NOBODY = "0x00000000000000000000000000000000000000bb"
@@ -69,7 +69,8 @@ def test_a_whole_run_is_checked_before_its_checkpoint_is_signed(attest, stage) -
 
 def skip_training(attest, manifest) -> list[str]:
     """Options that leave out the checks that would need real training; the run here is hand-made."""
-    from llamafund_chain.checks import BUILT_IN, check_name, discover
+    from llamafund_chain.checks.check import check_name
+    from llamafund_chain.checks.run import BUILT_IN, discover
 
     ours = {check_name(check) for check in BUILT_IN}
     names = [check_name(check) for check in discover()]

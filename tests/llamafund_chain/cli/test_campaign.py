@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from llamafund_chain import abi
-from llamafund_chain.campaign import CampaignClient
-from llamafund_chain.chain import Call
-from llamafund_chain.devnet import Devnet
-from llamafund_chain.evidence import fetch_manifest
-from llamafund_chain.manifests import ProposalManifest
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.chain import abi
+from llamafund_chain.chain.devnet import Devnet
+from llamafund_chain.chain.transactions import Call
+from llamafund_chain.evidence.manifests import ProposalManifest
 from llamafund_chain.store import LocalStore
+from llamafund_chain.store.content import fetch_manifest
 from llamafund_chain.times import when
 
 NOBODY = "0x00000000000000000000000000000000000000bb"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from llamafund_chain.campaign import ANSWER_GAS
-from llamafund_chain.chain import RpcError
-from llamafund_chain.terms import Status
+from llamafund_chain.campaign.client import ANSWER_GAS
+from llamafund_chain.campaign.terms import Status
+from llamafund_chain.chain.transactions import RpcError
 
 ETHER = 10**18
 DAY = 86_400

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from llamafund_chain.cli.main import run
-from llamafund_chain.evidence import fetch_manifest, verify_content
-from llamafund_chain.manifests import DatasetManifest
+from llamafund_chain.evidence.manifests import DatasetManifest
 from llamafund_chain.store import open_store
+from llamafund_chain.store.content import fetch_manifest, verify_content
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_what_was_hashed_before_is_kept_beside_the_store_and_nothing_else_change
     import time
 
     ahead = time.time_ns() + 60_000_000_000
-    monkeypatch.setattr("llamafund_chain.hashing.cache.time.time_ns", lambda: ahead)
+    monkeypatch.setattr("llamafund_chain.evidence.hashing.cache.time.time_ns", lambda: ahead)
     (data / "train" / "long.jsonl").write_bytes(b'{"text": "long"}\n' * 1_200_000)
     kept = data.parent / "store" / "hashes.sqlite"
     printed = []

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from llamafund_chain.chain import connect
+from llamafund_chain.campaign.client import connect
 from llamafund_chain.errors import NodeUnreachableError
 
 FUNDED = "0x00000000000000000000000000000000000000bb"

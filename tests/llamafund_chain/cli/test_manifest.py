@@ -11,8 +11,15 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from llamafund_chain.hashing import hash_tree, raw_cid
-from llamafund_chain.manifests import Content, DatasetManifest, DatasetPart, EvidenceManifest, FileEntry, Manifest
+from llamafund_chain.evidence.hashing import hash_tree, raw_cid
+from llamafund_chain.evidence.manifests import (
+    Content,
+    DatasetManifest,
+    DatasetPart,
+    EvidenceManifest,
+    FileEntry,
+    Manifest,
+)
 from llamafund_chain.store import open_store
 
 TRAPS = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llamafund_chain.devnet import Devnet
-from llamafund_chain.tokens import Token
+from llamafund_chain.chain.devnet import Devnet
+from llamafund_chain.chain.tokens import Token
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 ETHER = 10**18

@@ -18,8 +18,8 @@ from gateway_stand_in import GatewayStandIn
 from http_servers import LocalServer
 from kubo_stand_in import KuboStandIn
 
-from llamafund_chain.hashing import hash_tree
-from llamafund_chain.manifests import Listing
+from llamafund_chain.evidence.hashing import hash_tree
+from llamafund_chain.evidence.manifests import Listing
 from llamafund_chain.store import LocalStore
 
 Llamafund = Callable[..., Any]
@@ -349,7 +349,7 @@ def test_a_servers_words_cannot_draw_on_the_terminal(
 def small_manifests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Manifests of at most 2 KiB, so that a tree of a few files needs listings, and listings of listings."""
     for module in ("base", "encoding", "listings", "models", "reading", "saved"):
-        monkeypatch.setattr(f"llamafund_chain.manifests.{module}.MAX_MANIFEST_BYTES", 2048)
+        monkeypatch.setattr(f"llamafund_chain.evidence.manifests.{module}.MAX_MANIFEST_BYTES", 2048)
 
 
 def _large_tree(root: Path) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from eth_utils import to_checksum_address
 
-from llamafund_chain.attestation import Attestation, AttestationFile, propose
-from llamafund_chain.chain import Call
+from llamafund_chain.campaign.attestation import Attestation, AttestationFile, propose
+from llamafund_chain.chain.transactions import Call
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 WALLET = bytes.fromhex("60218060093d393df3631626ba7e60e01b60005260643560f81c602214601b57600080fd5b60206000f3")

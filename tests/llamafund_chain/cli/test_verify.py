@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from llamafund_chain.evidence import publish_manifest
-from llamafund_chain.hashing import TreeDigest, hash_tree
-from llamafund_chain.manifests import Content, DatasetManifest, DatasetPart, EvidenceManifest
+from llamafund_chain.evidence.hashing import TreeDigest, hash_tree
+from llamafund_chain.evidence.manifests import Content, DatasetManifest, DatasetPart, EvidenceManifest
 from llamafund_chain.store import open_store
+from llamafund_chain.store.content import publish_manifest
 
 FILES = {
     "heldout/h.txt": b"held out",
@@ -207,7 +207,7 @@ def test_a_cache_is_used_only_when_it_is_named_and_says_so(
     import time
 
     ahead = time.time_ns() + 60_000_000_000
-    monkeypatch.setattr("llamafund_chain.hashing.cache.time.time_ns", lambda: ahead)
+    monkeypatch.setattr("llamafund_chain.evidence.hashing.cache.time.time_ns", lambda: ahead)
     (root / "train/huge.txt").write_bytes(b"z" * 20_000_000)
     manifest = tmp_path / "large.json"
     manifest.write_bytes(manifest_of(hash_tree(root)).to_bytes())

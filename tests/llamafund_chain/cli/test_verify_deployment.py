@@ -8,18 +8,19 @@ import re
 
 import pytest
 
-from llamafund_chain import artifacts, deployment
-from llamafund_chain.campaign import CampaignClient, create_campaign
-from llamafund_chain.chain import Connection, connect
-from llamafund_chain.devnet import Devnet
+from llamafund_chain.audit.bytecode import check_sources, compare, read_compilation, read_immutables
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.factory import create_campaign
+from llamafund_chain.campaign.terms import Terms
+from llamafund_chain.chain.connection import Connection, connect
+from llamafund_chain.chain.devnet import Devnet
+from llamafund_chain.deployment import addresses, artifacts
 from llamafund_chain.errors import VerificationError
-from llamafund_chain.terms import Terms
-from llamafund_chain.verification import check_sources, compare, read_compilation, read_immutables
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 ELSEWHERE = "0x00000000000000000000000000000000000000eE"
 CLONE_BYTES = 45
-ADDRESSES = deployment.addresses()
+ADDRESSES = addresses.predicted()
 
 
 def verify(llamafund, devnet: Devnet, address: str, *more: object):
@@ -136,7 +137,7 @@ def test_no_record_of_a_deployment_is_needed_nor_believed(llamafund, stage, monk
                 raise record
             return record
 
-        monkeypatch.setattr(deployment, "load", load)
+        monkeypatch.setattr(addresses, "load", load)
         ran = verify(llamafund, stage.devnet, client.address)
         (check,) = (check for check in ran.json["checks"] if check["name"] == "record")
         return ran.code, check["status"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llamafund_chain.campaign import Activated
-from llamafund_chain.terms import DAY, VOTE_DELAY, Status
+from llamafund_chain.campaign.events import Activated
+from llamafund_chain.campaign.terms import DAY, VOTE_DELAY, Status
 from llamafund_chain.times import when
 
 NOBODY = "0x00000000000000000000000000000000000000bb"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from llamafund_chain.chain.wallet import KeyStore
 from llamafund_chain.cli.main import run
-from llamafund_chain.wallet import KeyStore
 
 
 @pytest.fixture

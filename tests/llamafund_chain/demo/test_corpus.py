@@ -8,10 +8,10 @@ from pydoc_data.topics import topics
 
 import pytest
 
-from llamafund_chain.dataset import build_dataset
 from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
 from llamafund_chain.errors import UsageError
 from llamafund_chain.store import LocalStore
+from llamafund_chain.store.dataset import build_dataset
 
 
 def texts_below(directory: Path) -> dict[str, str]:

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from llamafund_chain.campaign.refusals import explain
+from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.demo.facts import DemoFacts
 from llamafund_chain.demo.folder import prepare
 from llamafund_chain.demo.narrator import Narrator
 from llamafund_chain.demo.stage import Stage, StoryError
-from llamafund_chain.devnet import Devnet
 from llamafund_chain.errors import ExitCode
 
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Devnet]:
-    with Devnet() as devnet:
+    with Devnet(explain=explain) as devnet:
         yield devnet
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from http_servers import Asked, Handler, LocalServer
 
-from llamafund_chain.store.car import CarReader
-from llamafund_chain.store.unixfs import cid_from_bytes, cid_to_bytes, decode_node, is_leaf
+from llamafund_chain.store.ipfs.car import CarReader
+from llamafund_chain.store.ipfs.unixfs import cid_from_bytes, cid_to_bytes, decode_node, is_leaf
 
 
 class KuboStandIn:

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.evidence.hashing import hash_bytes
 from llamafund_chain.files import SPAN
-from llamafund_chain.hashing import hash_bytes
-from llamafund_chain.store import LocalStore, MissingContentError, car
+from llamafund_chain.store import LocalStore, MissingContentError
 from llamafund_chain.store.archive import export_car, import_car
-from llamafund_chain.store.unixfs import (
+from llamafund_chain.store.ipfs import car
+from llamafund_chain.store.ipfs.unixfs import (
     FANOUT,
     LEAF_SIZE,
     MAX_BLOCK,

@@ -12,11 +12,11 @@ from gateway_stand_in import GatewayStandIn, blocks_of
 from http_servers import Asked, Handler, LocalServer
 
 from llamafund_chain.errors import ExitCode, NodeUnreachableError, UsageError, VerificationError
-from llamafund_chain.hashing import hash_bytes
+from llamafund_chain.evidence.hashing import hash_bytes
 from llamafund_chain.store import MissingContentError, Store, open_store
-from llamafund_chain.store.gateway import GatewayStore
-from llamafund_chain.store.unixfs import LEAF_SIZE, Link, encode_node, node_cid
-from llamafund_chain.store.web import place_of
+from llamafund_chain.store.http.client import place_of
+from llamafund_chain.store.ipfs.unixfs import LEAF_SIZE, Link, encode_node, node_cid
+from llamafund_chain.store.kinds.gateway import GatewayStore
 
 SIZES = [0, 1, LEAF_SIZE, LEAF_SIZE + 1, 180 * LEAF_SIZE + 77]
 DATA = os.urandom(20 * LEAF_SIZE + 5)
@@ -100,7 +100,7 @@ def test_only_liars_give_nothing(world: World, tmp_path: Path) -> None:
 def test_a_slow_gateway_is_dropped_and_named(world: World) -> None:
     store = world.store(misbehaving(hangs=True), misbehaving(), seconds=4)
     # The time one may be silent is part of the time one answer may take.
-    import llamafund_chain.store.web as web
+    import llamafund_chain.store.http.client as web
 
     before, web.READ_SECONDS = web.READ_SECONDS, 3
     try:
@@ -248,7 +248,7 @@ def test_redirections_without_end_are_refused(world: World) -> None:
 def test_directories_and_other_profiles_are_refused(world: World) -> None:
     directory = b"\x0a\x02\x08\x01"
     name = blocks_of(b"")[0]
-    from llamafund_chain.store.unixfs import cid_from_bytes
+    from llamafund_chain.store.ipfs.unixfs import cid_from_bytes
 
     cid = cid_from_bytes(node_cid(directory))
     with pytest.raises(VerificationError, match="not a file of the kind"):
@@ -256,7 +256,7 @@ def test_directories_and_other_profiles_are_refused(world: World) -> None:
 
 
 def test_a_node_that_lies_about_its_children_is_refused(world: World) -> None:
-    from llamafund_chain.store.unixfs import cid_from_bytes, cid_to_bytes
+    from llamafund_chain.store.ipfs.unixfs import cid_from_bytes, cid_to_bytes
 
     leaf = hash_bytes(b"four").cid
     block = encode_node([Link(cid_to_bytes(leaf), 5, 5), Link(cid_to_bytes(leaf), 4, 4)])

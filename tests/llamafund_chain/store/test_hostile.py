@@ -20,19 +20,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
+from llamafund_chain.evidence.hashing import hash_bytes, hash_tree
+from llamafund_chain.evidence.manifests import FileEntry, Listing
 from llamafund_chain.files import write_file
-from llamafund_chain.hashing import hash_bytes, hash_tree
-from llamafund_chain.manifests import FileEntry, Listing
 from llamafund_chain.store import LocalStore, MissingContentError, open_store
-from llamafund_chain.store.deadline import MAX_LINES, Deadline
 from llamafund_chain.store.fetching import fetch_tree
-from llamafund_chain.store.gateway import GatewayStore
-from llamafund_chain.store.kubo import KuboStore
-from llamafund_chain.store.mirror import MirrorStore
-from llamafund_chain.store.pinning import PinningStore
-from llamafund_chain.store.remote import fetch_resuming
-from llamafund_chain.store.unixfs import FANOUT, LEAF_SIZE, Link, decode_node, encode_node, leaf_cid
-from llamafund_chain.store.web import Credential, RefusedError, WebClient, credential_for, is_public, place_of
+from llamafund_chain.store.http.client import Credential, RefusedError, WebClient, credential_for, is_public, place_of
+from llamafund_chain.store.http.deadline import MAX_LINES, Deadline
+from llamafund_chain.store.http.resume import fetch_resuming
+from llamafund_chain.store.ipfs.unixfs import FANOUT, LEAF_SIZE, Link, decode_node, encode_node, leaf_cid
+from llamafund_chain.store.kinds.gateway import GatewayStore
+from llamafund_chain.store.kinds.kubo import KuboStore
+from llamafund_chain.store.kinds.mirror import MirrorStore
+from llamafund_chain.store.kinds.pinning import PinningStore
 
 
 def _entry(path: str, data: bytes) -> FileEntry:
@@ -494,7 +494,7 @@ def endless_service() -> Iterator[LocalServer]:
 def test_a_list_of_pins_without_end_is_given_up_and_not_kept(
     endless_service: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llamafund_chain.store.pinning._MAX_PAGES", 20)
+    monkeypatch.setattr("llamafund_chain.store.kinds.pinning._MAX_PAGES", 20)
     store = PinningStore(place_of(endless_service.url))
     peaks: list[int] = []
     tracemalloc.start()
@@ -510,13 +510,13 @@ def test_a_list_of_pins_without_end_is_given_up_and_not_kept(
 
 
 def test_a_list_of_pins_has_a_most(endless_service: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llamafund_chain.store.pinning.MAX_LISTED", 2500)
+    monkeypatch.setattr("llamafund_chain.store.kinds.pinning.MAX_LISTED", 2500)
     with pytest.raises(LlamafundError, match="more than 2500 requests"):
         PinningStore(place_of(endless_service.url)).pins()
 
 
 def _disk(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
-    monkeypatch.setattr("llamafund_chain.store.room.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr("llamafund_chain.store.disk_space.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
 
 
 def test_nothing_is_fetched_for_a_disk_that_cannot_hold_it_with_a_mocked_disk(

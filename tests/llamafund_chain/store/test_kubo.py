@@ -11,11 +11,11 @@ from http_servers import LocalServer
 from kubo_stand_in import KuboStandIn
 
 from llamafund_chain.errors import ExitCode, LlamafundError, NodeUnreachableError, UsageError, VerificationError
-from llamafund_chain.hashing import hash_bytes
+from llamafund_chain.evidence.hashing import hash_bytes
 from llamafund_chain.store import MissingContentError, Store, open_store
-from llamafund_chain.store.kubo import KuboStore
-from llamafund_chain.store.unixfs import FANOUT, LEAF_SIZE, FileDag, cid_from_bytes
-from llamafund_chain.store.web import Credential, place_of
+from llamafund_chain.store.http.client import Credential, place_of
+from llamafund_chain.store.ipfs.unixfs import FANOUT, LEAF_SIZE, FileDag, cid_from_bytes
+from llamafund_chain.store.kinds.kubo import KuboStore
 
 SIZES = [0, 1, LEAF_SIZE, LEAF_SIZE + 1, 3_000_000]
 
@@ -287,7 +287,7 @@ def test_a_node_that_is_not_there_is_named() -> None:
 
 
 def test_a_silent_node_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llamafund_chain.store.kubo.READ_SECONDS", 0.2)
+    monkeypatch.setattr("llamafund_chain.store.kinds.kubo.READ_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(NodeUnreachableError, match="in time"):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
-from llamafund_chain.hashing import hash_bytes, hash_file
+from llamafund_chain.evidence.hashing import hash_bytes, hash_file
 from llamafund_chain.store import LocalStore, MissingContentError
 
 KILLS = 12

@@ -11,11 +11,11 @@ from http_servers import Asked, Handler, LocalServer
 from pydantic import ConfigDict
 
 from llamafund_chain.errors import NodeUnreachableError, UsageError, VerificationError
-from llamafund_chain.hashing import hash_bytes
-from llamafund_chain.manifests import FileEntry, Listing, Manifest
+from llamafund_chain.evidence.hashing import hash_bytes
+from llamafund_chain.evidence.manifests import FileEntry, Listing, Manifest
 from llamafund_chain.store import MissingContentError, Store
-from llamafund_chain.store.mirror import MAX_MIRRORS, MirrorStore, check_mirror, mirrors_of
-from llamafund_chain.store.web import is_public
+from llamafund_chain.store.http.client import is_public
+from llamafund_chain.store.kinds.mirror import MAX_MIRRORS, MirrorStore, check_mirror, mirrors_of
 
 NAME = "model weights/ü #1?.bin"
 DATA = b"\1" + os.urandom(699_999)

@@ -10,10 +10,10 @@ import pytest
 from http_servers import Asked, Handler, LocalServer
 
 from llamafund_chain.errors import ExitCode, LlamafundError, NodeUnreachableError, UsageError, VerificationError
-from llamafund_chain.hashing import hash_bytes
+from llamafund_chain.evidence.hashing import hash_bytes
 from llamafund_chain.store import MissingContentError, Store, open_store
-from llamafund_chain.store.pinning import PinningStore
-from llamafund_chain.store.web import Credential, place_of
+from llamafund_chain.store.http.client import Credential, place_of
+from llamafund_chain.store.kinds.pinning import PinningStore
 
 CID = hash_bytes(b"content").cid
 

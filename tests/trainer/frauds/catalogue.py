@@ -13,13 +13,13 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from frauds.dishonest_runs import DishonestRuns, claim
-from llamafund_chain.dataset import build_dataset
-from llamafund_chain.evidence import fetch_tree
-from llamafund_chain.manifests import CheckpointManifest, EvidenceManifest, StepRange
-from llamafund_trainer.inputs import fetch_inputs
-from llamafund_trainer.lora import merge_files
-from llamafund_trainer.measuring import measure_weights
-from llamafund_trainer.starting import make_start
+from llamafund_chain.evidence.manifests import CheckpointManifest, EvidenceManifest, StepRange
+from llamafund_chain.store.content import fetch_tree
+from llamafund_chain.store.dataset import build_dataset
+from llamafund_trainer.runs.inputs import fetch_inputs
+from llamafund_trainer.runs.measure import measure_weights
+from llamafund_trainer.runs.step_zero import make_start
+from llamafund_trainer.tensors.lora import merge_files
 
 METRIC = "heldout_bits_per_byte"
 

@@ -17,17 +17,17 @@ import pytest
 
 import llamafund_chain
 import llamafund_trainer
-from llamafund_chain.dataset import build_dataset
-from llamafund_chain.evidence import fetch_tree, publish_tree
-from llamafund_chain.hashing import hash_tree
-from llamafund_chain.manifests import CheckpointManifest, parse_as
+from llamafund_chain.evidence.hashing import hash_tree
+from llamafund_chain.evidence.manifests import CheckpointManifest, parse_as
+from llamafund_chain.store.content import fetch_tree, publish_tree
+from llamafund_chain.store.dataset import build_dataset
 from llamafund_chain.store.publishing import list_directory, publish
-from llamafund_trainer import run
-from llamafund_trainer.data import SampleOrder
-from llamafund_trainer.environment import pinned_variables, quiet_variables
-from llamafund_trainer.jobs import TrainJob
+from llamafund_trainer.process.messages import TrainJob
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
-from llamafund_trainer.run import RunRecord
+from llamafund_trainer.record.environment import pinned_variables, quiet_variables
+from llamafund_trainer.runs import run
+from llamafund_trainer.runs.run import RunRecord
+from llamafund_trainer.worker.samples import SampleOrder
 
 SCRIPT = Path(__file__).with_name("dishonest_worker.py")
 Run = tuple[CheckpointManifest, ...]
@@ -203,7 +203,7 @@ def _other_dataset(lab: Any, root: Path) -> str:
 
 
 def _block_count(lab: Any, root: Path) -> int:
-    from llamafund_trainer.corpus import load_corpus
+    from llamafund_trainer.worker.corpus import load_corpus
 
     place = root / "count"
     fetch_tree(lab.store, lab.dataset, place)

@@ -62,7 +62,7 @@ _optimizers: list[Any] = []
 
 
 def _change_blocks(change: Callable[[Any], None]) -> None:
-    from llamafund_trainer import corpus
+    from llamafund_trainer.worker import corpus
 
     honest = corpus.load_corpus
 
@@ -94,9 +94,10 @@ def _at_each_step(around: Callable[[int, Callable[[], Any]], Any]) -> None:
 
 def main() -> None:
     """Do every job in a child of its own, with the libraries loaded once."""
-    from llamafund_trainer import training, worker
+    from llamafund_trainer.worker import loop
+    from llamafund_trainer.worker import main as worker
 
-    assert training.train, "loaded here, once, and inherited by all children"
+    assert loop.train, "loaded here, once, and inherited by all children"
     os.environ["LLAMAFUND_PARENT"] = str(os.getpid())
     with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
         jobs = json.load(file)

@@ -1,0 +1,498 @@
+"""What is at an address: told from a node's answers and the artifacts in this package, and from nothing else.
+
+No record of a deployment is needed. The artifacts say which bytes a chain must hold, and through CREATE2 (EIP-1014)
+also where: the factory and the implementation have one address on all chains, and a campaign's address follows from
+the factory, the campaign's own code and a salt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import base58
+from pydantic import JsonValue
+
+from llamafund_chain.campaign.factory import predict_address
+from llamafund_chain.campaign.terms import Terms
+from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.deployment import addresses, artifacts
+from llamafund_chain.deployment.artifacts import Artifact
+from llamafund_chain.deployment.clones import CLONE_BYTES, CLONE_HEAD, CLONE_TAIL, clone_code
+from llamafund_chain.errors import LlamafundError, VerificationError
+
+if TYPE_CHECKING:
+    from llamafund_chain.chain.connection import Block, Connection
+
+MAX_CODE_BYTES = 24_576
+"""Longest code of a contract (EIP-170)."""
+
+_CLONE_LIKENESS = 20
+"""Bytes of head and tail, of 25, from which code is taken for a clone that was tampered with."""
+
+_DELEGATED = re.compile(rb"\xef\x01\x00(.{20})", re.DOTALL)
+"""What an account that delegates to a contract shows as its code (EIP-7702)."""
+
+# The map in CBOR that the compiler appends to code: {"ipfs": multihash, "solc": version}, and its length.
+_TRAILER = re.compile(rb"\xa2\x64ipfs\x58\x22(\x12\x20.{32})\x64solc\x43(.{3})\x00\x33$", re.DOTALL)
+_TRAILER_BYTES = 53
+
+_PARTS = {"CampaignFactory": "factory", "Campaign": "implementation"}
+_SHOWN_BYTES = 8
+_SHOWN_NAMES = 3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two byte strings begin to differ.
+
+    Attributes:
+        offset: Of the first byte that differs, from 0.
+        expected: Some bytes from there on; empty when it should have ended.
+        actual: The same of what is there; empty when it has ended.
+    """
+
+    offset: int
+    expected: bytes
+    actual: bytes
+
+    def __str__(self) -> str:
+        return f"at byte {self.offset} it has {_hex(self.actual)} instead of {_hex(self.expected)}"
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What the compiler wrote at the end of code.
+
+    Attributes:
+        compiler: Its version, for example `0.8.37`.
+        metadata: IPFS address of the metadata, CIDv0; the metadata names the hash of each source.
+    """
+
+    compiler: str
+    metadata: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is at an address, at one block.
+
+    Attributes:
+        chain_id: EIP-155 number.
+        address: Checksummed.
+        block: Where it was read.
+        contract: `CampaignFactory`, `Campaign` (the implementation) or `campaign` (a clone of it): what it is, or with
+            failed checks pretends to be. Null when it is nothing like any of them.
+        code_bytes: Length of its code.
+        code_hash: Keccak-256 of its code, 64 hexadecimal digits.
+        compilation: What the code of the factory, or of the implementation that runs, says of its compiler; null when
+            it says nothing.
+        compiler: Exact version that compiled the package's artifact, with its commit; null as `contract`.
+        immutables: Addresses in the code by the name of the immutable.
+        factory: Checksummed address that the package's artifacts give.
+        implementation: The same of the implementation.
+        terms: Of a campaign; null when its code holds none.
+        salt: With which a campaign was opened, 64 hexadecimal digits; null when nobody knows.
+        checks: What was checked, each with its outcome.
+    """
+
+    chain_id: int
+    address: str
+    block: Block
+    contract: str | None
+    code_bytes: int
+    code_hash: str
+    compilation: Compilation | None
+    compiler: str | None
+    immutables: Mapping[str, str]
+    factory: str
+    implementation: str
+    terms: Terms | None
+    salt: str | None
+    checks: tuple[CheckResult, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is one of LlamaFund's contracts, down to the last byte, and the one that belongs there."""
+        return all(check.status != "fail" for check in self.checks)
+
+
+def inspect(connection: Connection, address: str, salt: str | None = None) -> Inspection:
+    """Tell what is at an address, and whether it is what it should be.
+
+    Args:
+        connection: The chain; read at its latest block.
+        address: A factory, an implementation, a campaign, or anything.
+        salt: Of a campaign, 64 hexadecimal digits; looked up in the factory's events when null.
+
+    Raises:
+        NodeUnreachableError: The node does not answer, or not sensibly.
+        LlamafundError: It refuses a request, for example for events of old blocks.
+    """
+    from eth_utils import to_checksum_address
+
+    return _Inspector(connection, str(to_checksum_address(address)), salt).run()
+
+
+def compare(artifact: Artifact, code: bytes) -> Difference | None:
+    """Where code begins to differ from an artifact's, whatever its immutables are; null when it does not."""
+    actual = bytearray(code[: len(artifact.deployed_bytecode)])
+    for ranges in artifact.immutable_references.values():
+        for start, length in ranges:
+            # Zeros, as the artifact has them; never more bytes than there are.
+            end = min(start + length, len(actual))
+            if end > start:
+                actual[start:end] = bytes(end - start)
+    return _difference(artifact.deployed_bytecode, bytes(actual) + code[len(artifact.deployed_bytecode) :])
+
+
+def read_immutables(artifact: Artifact, code: bytes) -> dict[str, str]:
+    """The addresses that a contract's constructor put into its code.
+
+    Args:
+        artifact: A contract whose immutables are all addresses.
+        code: Of that contract.
+
+    Returns:
+        Checksummed address by the immutable's name.
+
+    Raises:
+        VerificationError: The places of one immutable disagree, or hold no address.
+    """
+    from eth_utils import to_checksum_address
+
+    found: dict[str, str] = {}
+    for name, ranges in artifact.immutable_references.items():
+        words = [code[start : start + length] for start, length in ranges]
+        first = words[0]
+        for (start, _), word in zip(ranges, words, strict=True):
+            if word != first:
+                raise VerificationError(
+                    f"The immutable {name} is {_hex(word)} at byte {start} and {_hex(first)} at byte {ranges[0][0]}",
+                    "A constructor writes the same value everywhere",
+                )
+        if len(first) != 32 or any(first[:12]):
+            raise VerificationError(f"The immutable {name} at byte {ranges[0][0]} is no address: {_hex(first)}")
+        found[name] = str(to_checksum_address(first[12:]))
+    return found
+
+
+def read_compilation(code: bytes) -> Compilation | None:
+    """What the compiler wrote at the end of code (Solidity's metadata section); null when nothing of the kind."""
+    match = _TRAILER.search(code[-_TRAILER_BYTES:])
+    if match is None:
+        return None
+    return Compilation(".".join(str(part) for part in match[2]), base58.b58encode(match[1]).decode("ascii"))
+
+
+def check_sources(artifact: Artifact) -> CheckResult:
+    """Follow code to sources without a compiler: the code names the metadata's hash, the metadata each source's.
+
+    Args:
+        artifact: Whose code, metadata and sources are compared.
+    """
+    from aleph_cid import CidHasher
+    from eth_utils import keccak
+
+    name = "sources"
+    hasher = CidHasher.for_ipfs()
+    hasher.update(artifact.metadata.encode())
+    cid = str(hasher.finalize())
+    named = read_compilation(artifact.deployed_bytecode)
+    if named is None or named.metadata != cid:
+        shown = "none" if named is None else named.metadata
+        return CheckResult(name, "fail", f"The code names the metadata {shown}, the package's has the address {cid}")
+    sources = artifacts.standard_json_input()["sources"]
+    wanted = json.loads(artifact.metadata)["sources"]
+    wrong = [
+        path
+        for path, entry in wanted.items()
+        if path not in sources or f"0x{keccak(text=sources[path]['content']).hex()}" != entry["keccak256"]
+    ]
+    if wrong:
+        return CheckResult(
+            name,
+            "fail",
+            f"{len(wrong)} sources are not those that the metadata names: {_some(wrong)}",
+            {"wrong": [*wrong]},
+        )
+    return CheckResult(
+        name, "pass", f"the code names the metadata {cid}, which names the {len(wanted)} sources in this package"
+    )
+
+
+@dataclass(frozen=True)
+class _Creation:
+    salt: str
+    terms: bytes
+    block: int
+
+
+@dataclass
+class _Inspector:
+    connection: Connection
+    address: str
+    salt: str | None
+    immutables: dict[str, str] = field(default_factory=dict)
+    compilation: Compilation | None = None
+    compiler: str | None = None
+    terms: Terms | None = None
+
+    def run(self) -> Inspection:
+        from eth_utils import keccak
+
+        self.block = self.connection.block("latest")
+        self.expected = addresses.predicted()
+        code = self._code(self.address)
+        contract = self._resemblance(code)
+        return Inspection(
+            chain_id=self.connection.chain_id,
+            address=self.address,
+            block=self.block,
+            contract=contract,
+            code_bytes=len(code),
+            code_hash=keccak(code).hex(),
+            # Filled while the checks run.
+            checks=tuple(self._checks(contract, code)),
+            compilation=self.compilation,
+            compiler=self.compiler,
+            immutables=self.immutables,
+            factory=self.expected.factory,
+            implementation=self.expected.implementation,
+            terms=self.terms,
+            salt=self.salt,
+        )
+
+    def _code(self, address: str) -> bytes:
+        return self.connection.code(address, self.block.number)
+
+    def _resemblance(self, code: bytes) -> str | None:
+        """What it is or pretends to be."""
+        if not code:
+            return None
+        if self.address == self.expected.factory:
+            return "CampaignFactory"
+        if self.address == self.expected.implementation:
+            return "Campaign"
+        template = zip(
+            CLONE_HEAD + CLONE_TAIL, code[: len(CLONE_HEAD)] + code[CLONE_BYTES - len(CLONE_TAIL) :], strict=False
+        )
+        if sum(wanted == found for wanted, found in template) >= _CLONE_LIKENESS:
+            return "campaign"
+        for name in ("CampaignFactory", "Campaign"):
+            artifact = artifacts.load(name)
+            if (
+                len(code) == len(artifact.deployed_bytecode)
+                and code[:_SHOWN_BYTES] == artifact.deployed_bytecode[:_SHOWN_BYTES]
+            ):
+                return name
+        return None
+
+    def _checks(self, contract: str | None, code: bytes) -> Iterator[CheckResult]:
+        if contract == "CampaignFactory":
+            yield from self._check_part("CampaignFactory", self.address)
+            yield from self._check_part("Campaign", self.expected.implementation)
+        elif contract == "Campaign":
+            yield from self._check_part("Campaign", self.address)
+        elif contract == "campaign":
+            yield from self._check_campaign(code)
+        else:
+            yield self._foreign(code)
+            return
+        yield check_sources(artifacts.load("CampaignFactory" if contract == "CampaignFactory" else "Campaign"))
+        yield self._recorded(contract)
+
+    # --------------------------------------------------------------- the two contracts
+
+    def _check_part(self, name: str, address: str) -> Iterator[CheckResult]:
+        """One of the two contracts: its bytes, its immutables, its address."""
+        artifact, what, code = artifacts.load(name), _PARTS[name], self._code(address)
+        if not code:
+            yield CheckResult(f"{what}-code", "fail", f"there is no code at {address}, where {name} should be")
+            return
+        if self.compiler is None:
+            self.compilation, self.compiler = read_compilation(code), artifact.compiler
+        difference = compare(artifact, code)
+        yield _code_check(
+            f"{what}-code",
+            difference,
+            f"all {len(code)} bytes at {address} are those of {name}, apart from its immutables",
+            f"the {len(code)} bytes at {address} are not the {len(artifact.deployed_bytecode)} of {name}",
+        )
+        if difference is None:
+            yield self._immutable_check(artifact, address, code)
+        wanted = self.expected.factory if name == "CampaignFactory" else self.expected.implementation
+        good = f"{address} is the address that its code gives it (CREATE2 by {addresses.CREATE2_DEPLOYER})"
+        bad = f"it is at {address}; the one {name} is at {wanted} on every chain"
+        holds = address == wanted
+        yield CheckResult(f"{what}-address", "pass" if holds else "fail", good if holds else bad)
+
+    def _immutable_check(self, artifact: Artifact, address: str, code: bytes) -> CheckResult:
+        what = _PARTS[artifact.name]
+        (name,) = artifact.immutable_references
+        wanted = address if artifact.name == "Campaign" else self.expected.implementation
+        places: list[JsonValue] = [start for start, _ in artifact.immutable_references[name]]
+        try:
+            value = read_immutables(artifact, code)[name]
+        except VerificationError as error:
+            return CheckResult(f"{what}-immutables", "fail", str(error), {"offsets": places})
+        self.immutables[name] = value
+        if value != wanted:
+            detail = f"{name} at byte {places[0]} is {value} instead of {wanted}"
+            return CheckResult(f"{what}-immutables", "fail", detail, {"offsets": places, "offset": places[0]})
+        return CheckResult(f"{what}-immutables", "pass", f"{name} is {value}", {"offsets": places})
+
+    # --------------------------------------------------------------------- a campaign
+
+    def _check_campaign(self, code: bytes) -> Iterator[CheckResult]:
+        wanted = clone_code(self.expected.implementation)
+        difference = _difference(wanted, code[:CLONE_BYTES])
+        yield _code_check(
+            "campaign-code",
+            difference,
+            f"its first {CLONE_BYTES} bytes hand every call to {self.expected.implementation} (EIP-1167)",
+            f"its first {CLONE_BYTES} bytes do not hand every call to {self.expected.implementation}"
+            + _delegate(code, difference),
+        )
+        yield from self._check_part("Campaign", self.expected.implementation)
+        yield from self._check_part("CampaignFactory", self.expected.factory)
+        packed = code[CLONE_BYTES:]
+        try:
+            self.terms = Terms.unpack(packed)
+        except VerificationError as error:
+            yield CheckResult("terms", "fail", f"from byte {CLONE_BYTES}: {error}", {"offset": CLONE_BYTES})
+        else:
+            yield CheckResult("terms", "pass", f"the {len(packed)} bytes from byte {CLONE_BYTES} are its terms")
+        if difference is None:
+            yield self._check_address(packed)
+
+    def _check_address(self, packed: bytes) -> CheckResult:
+        """Whether the address is what CREATE2 makes of the factory, the campaign's code and the salt."""
+        name = "campaign-address"
+        source = "the salt that was given"
+        if self.salt is None:
+            creation = self._creation()
+            if creation is None:
+                detail = (
+                    f"the factory {self.expected.factory} has no CampaignCreated event for {self.address}: it never "
+                    "opened this, or the node does not keep old events (then name the salt)"
+                )
+                return CheckResult(name, "fail", detail)
+            self.salt, source = creation.salt, f"the salt of the event in block {creation.block}"
+            difference = _difference(creation.terms, packed)
+            if difference is not None:
+                offset = CLONE_BYTES + difference.offset
+                detail = (
+                    f"its terms are not those that the factory announced: at byte {offset} of its code there is "
+                    f"{_hex(difference.actual)} instead of {_hex(difference.expected)}"
+                )
+                return CheckResult(name, "fail", detail, {"offset": offset})
+        if self.terms is None:
+            return CheckResult(name, "skip", "without terms there is no address to compute")
+        address = predict_address(self.expected.factory, self.expected.implementation, self.terms, self.salt)
+        if address != self.address:
+            detail = f"with {source}, the factory and these terms give the address {address} (CREATE2)"
+            return CheckResult(name, "fail", detail)
+        return CheckResult(name, "pass", f"it follows from the factory, the terms and {source} (CREATE2)")
+
+    def _creation(self) -> _Creation | None:
+        """The factory's event that announced the campaign."""
+        from llamafund_chain.chain import abi
+
+        interface = abi.contract("CampaignFactory")
+        topics = [interface.topic("CampaignCreated"), f"0x{bytes(12).hex()}{self.address[2:].lower()}"]
+        for first, last in self._spans():
+            for log in self.connection.logs(self.expected.factory, topics=topics, first=first, last=last):
+                decoded = interface.decode_log(log.topics, log.data)
+                if decoded is not None:
+                    return _Creation(decoded.values["salt"].hex(), bytes(decoded.values["terms"]), log.block)
+        return None
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        """All blocks; those since the recorded deployment first, which only saves time."""
+        try:
+            recorded = addresses.load(self.connection.chain_id)
+        except LlamafundError:
+            recorded = None
+        since = min((recorded.block if recorded is not None else None) or 0, self.block.number)
+        yield since, self.block.number
+        if since:
+            yield 0, since - 1
+
+    # -------------------------------------------------------------------- all the rest
+
+    def _foreign(self, code: bytes) -> CheckResult:
+        name = "code"
+        if not code:
+            ours = self.address in (self.expected.factory, self.expected.implementation)
+            what = "LlamaFund is not deployed on this chain" if ours else "it is an account with a key, or nothing yet"
+            return CheckResult(name, "fail", f"there is no code at {self.address}: {what}")
+        delegated = _DELEGATED.fullmatch(code)
+        if delegated is not None:
+            detail = f"{self.address} is an account with a key that delegates to 0x{delegated[1].hex()} (EIP-7702)"
+            return CheckResult(name, "fail", detail)
+        parts: list[str] = []
+        offsets: dict[str, JsonValue] = {}
+        for other in ("CampaignFactory", "Campaign"):
+            difference = compare(artifacts.load(other), code)
+            # Equal code would have been recognised.
+            assert difference is not None
+            parts.append(f"{other} {difference}")
+            offsets[other] = difference.offset
+        size = f"{len(code)} bytes" + (
+            f", more than any contract may have ({MAX_CODE_BYTES}, EIP-170)" if len(code) > MAX_CODE_BYTES else ""
+        )
+        detail = f"its code ({size}) is none of LlamaFund's. Compared with {', with '.join(parts)}"
+        return CheckResult(name, "fail", detail, {"offsets": offsets})
+
+    def _recorded(self, contract: str) -> CheckResult:
+        """What this package's record of the chain says, for whom it helps; nothing depends on it."""
+        name = "record"
+        try:
+            recorded = addresses.load(self.connection.chain_id)
+        except LlamafundError as error:
+            return CheckResult(name, "warn", str(error))
+        if recorded is None:
+            return CheckResult(name, "skip", f"this package has no record of chain {self.connection.chain_id}")
+        if contract != "campaign" and self.address not in (recorded.factory, recorded.implementation):
+            detail = f"the record of this chain names {recorded.factory} and {recorded.implementation}, not this"
+            return CheckResult(name, "warn", detail)
+        since = "" if recorded.block is None else f", since block {recorded.block}"
+        whose = "its factory" if contract == "campaign" else "it"
+        return CheckResult(name, "pass", f"the record of this chain names {whose}{since}")
+
+
+def _code_check(name: str, difference: Difference | None, good: str, bad: str) -> CheckResult:
+    if difference is None:
+        return CheckResult(name, "pass", good)
+    return CheckResult(name, "fail", f"{bad}: {difference}", {"offset": difference.offset})
+
+
+def _difference(expected: bytes, actual: bytes) -> Difference | None:
+    if expected == actual:
+        return None
+    length = min(len(expected), len(actual))
+    offset = next((i for i in range(length) if expected[i] != actual[i]), length)
+    return Difference(offset, expected[offset : offset + _SHOWN_BYTES], actual[offset : offset + _SHOWN_BYTES])
+
+
+def _delegate(code: bytes, difference: Difference | None) -> str:
+    """Whom a look-alike's clone obeys, when it is a clone at all."""
+    from eth_utils import to_checksum_address
+
+    start, end = len(CLONE_HEAD), len(CLONE_HEAD) + 20
+    if difference is None or not code.startswith(CLONE_HEAD) or code[end:CLONE_BYTES] != CLONE_TAIL:
+        return ""
+    return f" but to {to_checksum_address(code[start:end])}"
+
+
+def _hex(data: bytes) -> str:
+    return f"0x{data.hex()}" if data else "nothing"
+
+
+def _some(names: Sequence[Any]) -> str:
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(str(name) for name in names[:_SHOWN_NAMES]) + more

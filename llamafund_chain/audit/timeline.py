@@ -1,0 +1,251 @@
+"""The course of events: what happened when, held against the rules and against what the contract says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from llamafund_chain.audit.ledger import Books, Rules
+from llamafund_chain.campaign.attestation import Attestation
+from llamafund_chain.campaign.events import (
+    Activated,
+    BondReturned,
+    CampaignEvent,
+    ChallengeAnswered,
+    Challenged,
+    Claimed,
+    DeadlinesExtended,
+    MilestoneAttested,
+    Pledged,
+    Refunded,
+    Stopped,
+    StopVoted,
+    Unpledged,
+)
+from llamafund_chain.campaign.state import CampaignState
+from llamafund_chain.campaign.terms import NO_HASH, MilestoneKind, Status, Terms
+from llamafund_chain.checks.check import CheckResult
+
+
+@dataclass(frozen=True)
+class AttestedMilestone:
+    """One attestation event with its place in time.
+
+    Attributes:
+        signers: Bit i is set when attestor i of the terms signed.
+        at: Unix seconds of its block.
+        slack_used: Seconds of slack used before it.
+        tx_hash: 64 hexadecimal digits.
+    """
+
+    attestation: Attestation
+    signers: int
+    at: int
+    slack_used: int
+    block: int
+    tx_hash: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the events tell.
+
+    Attributes:
+        books: The money.
+        rules: What the books need of the terms.
+        attested: The attestations in order.
+        activated: The activation, null before it.
+        stop_support: Units whose backers vote to stop, after the last vote.
+    """
+
+    books: Books
+    rules: Rules
+    attested: tuple[AttestedMilestone, ...]
+    activated: Activated | None
+    stop_support: int
+
+
+def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int], int]) -> Story:
+    """Add the events up.
+
+    Args:
+        terms: The campaign's.
+        events: In order, from the first.
+        time_of: Unix seconds of a block by its number.
+    """
+    books = Books()
+    attested: list[AttestedMilestone] = []
+    activated: Activated | None = None
+    stop_support = 0
+    for event in events:
+        match event:
+            case Pledged():
+                books.deposit(event.backer, event.amount)
+            case Unpledged():
+                books.withdraw(event.backer, event.amount)
+            case Claimed():
+                books.claim(event.payee, event.amount)
+            case Refunded():
+                books.refund(event.backer, event.amount)
+            case Activated():
+                activated = event
+                books.activated = True
+            case StopVoted():
+                stop_support = event.total_support
+            case Stopped():
+                books.stopped_at = time_of(event.block)
+            case Challenged():
+                books.challenge(event.chunk, time_of(event.block), event.bond)
+            case ChallengeAnswered():
+                books.answer(event.chunk)
+            case BondReturned():
+                books.return_bond(event.chunk)
+            case DeadlinesExtended():
+                books.slack_used += event.by_seconds
+            case MilestoneAttested():
+                at = time_of(event.block)
+                books.attested_at.append(at)
+                attested.append(
+                    AttestedMilestone(
+                        attestation=event.attestation,
+                        signers=event.signers,
+                        at=at,
+                        slack_used=books.slack_used,
+                        block=event.block,
+                        tx_hash=event.tx_hash,
+                    )
+                )
+            case _:
+                continue
+    rules = Rules(
+        goal=terms.goal,
+        funding_deadline=terms.funding_deadline,
+        challenge_window=terms.challenge_window,
+        response_window=terms.response_window,
+        milestone_bps=tuple(milestone.bps for milestone in terms.milestones),
+        deadlines=tuple(milestone.deadline for milestone in terms.milestones),
+        payee_bps=tuple(payee.bps for payee in terms.payees),
+    )
+    return Story(books, rules, tuple(attested), activated, stop_support)
+
+
+def same_story(terms: Terms, story: Story, state: CampaignState) -> CheckResult:
+    """Whether the events add up to what the contract says: a node that hides an event shows here."""
+    books, last = story.books, story.attested[-1] if story.attested else None
+    events: dict[str, JsonValue] = {
+        "status": books.status(story.rules, state.timestamp),
+        "activated": story.activated is not None,
+        "training_seed": story.activated.training_seed if story.activated else "",
+        "attested": len(story.attested),
+        "attested_at": last.at if last else 0,
+        "latest_evidence": last.attestation.evidence if last else terms.proposal,
+        "stopped": books.stopped_at is not None,
+        "challenged_at": books.challenged_at or 0,
+        "stop_support": story.stop_support,
+        "slack_used": books.slack_used,
+    }
+    contract: dict[str, JsonValue] = {
+        "status": status_name(state.status),
+        "activated": state.active,
+        "training_seed": state.training_seed,
+        "attested": state.attested,
+        "attested_at": state.attested_at if state.attested else 0,
+        "latest_evidence": state.latest_evidence,
+        "stopped": state.stopped,
+        "challenged_at": state.challenged_at,
+        "stop_support": state.stop_support,
+        "slack_used": state.slack_used,
+    }
+    return _compare(events, contract)
+
+
+def status_name(status: Status) -> str:
+    """A status as it is written in reports."""
+    return status.label
+
+
+def attested_by_the_rules(terms: Terms, attested: Sequence[AttestedMilestone]) -> Iterator[CheckResult]:
+    """Whether every attestation was allowed at its time, by the terms and the one before it."""
+    name = "attested-by-the-rules"
+    parent, free_from = terms.proposal, 0
+    for index, one in enumerate(attested):
+        problem = _problem(terms, one, index, parent, free_from)
+        if problem is not None:
+            yield CheckResult(name, "fail", f"The attestation of milestone {index}: {problem}")
+            return
+        parent, free_from = one.attestation.evidence, one.at + terms.challenge_window
+    if attested:
+        detail = f"{len(attested)} attested: in order, in time, each after the window before it, by a quorum"
+        yield CheckResult(name, "pass", detail)
+
+
+def _problem(terms: Terms, one: AttestedMilestone, index: int, parent: str, free_from: int) -> str | None:
+    said = one.attestation
+    if index >= len(terms.milestones):
+        return f"the terms have only {len(terms.milestones)} milestones"
+    milestone = terms.milestones[index]
+    count = one.signers.bit_count()
+    rules = (
+        (said.milestone == index, f"it says milestone {said.milestone}"),
+        (said.kind == milestone.kind, f"it says {said.kind.name}, agreed is {milestone.kind.name}"),
+        (said.parent == parent, f"it grows out of {said.parent}, before it stood {parent}"),
+        (said.evidence != NO_HASH, "it names no evidence"),
+        (one.at < milestone.deadline + one.slack_used, "it came after the deadline"),
+        (one.at >= free_from, "it came while the window before it was open"),
+        (one.at < said.expiry, "it had expired"),
+        (said.score >= milestone.min_score, f"its score {said.score} is below {milestone.min_score}"),
+        (count >= terms.quorum, f"{count} attestors signed, the quorum is {terms.quorum}"),
+        (one.signers >> len(terms.attestors) == 0, "somebody signed who is no attestor"),
+        (
+            said.kind != MilestoneKind.DATASET or terms.dataset in (NO_HASH, said.evidence),
+            f"its dataset is {said.evidence}, agreed is {terms.dataset}",
+        ),
+    )
+    return next((problem for holds, problem in rules if not holds), None)
+
+
+def _compare(events: dict[str, JsonValue], contract: dict[str, JsonValue]) -> CheckResult:
+    name = "events-match-state"
+    differing = [key for key in events if events[key] != contract[key]]
+    data: dict[str, JsonValue] = {"events": events, "state": contract}
+    if not differing:
+        return CheckResult(name, "pass", "The events add up to what the contract says of itself", data)
+    first = differing[0]
+    detail = f"By the events {first.replace('_', ' ')} is {events[first]}, the contract says {contract[first]}"
+    if len(differing) > 1:
+        detail += f"; {', '.join(differing[1:])} differ too"
+    return CheckResult(name, "fail", f"{detail}. The node may be hiding events", data)
+
+
+def recomputed_seed(
+    seed: str, *, parent_hash: str, randomness: str, chain_id: int, campaign: str, block: int
+) -> CheckResult:
+    """Whether the training seed follows from the block that activated the campaign.
+
+    Args:
+        seed: As the chain gives it, 64 hexadecimal digits.
+        parent_hash: Hash of the block before the activation, 64 hexadecimal digits.
+        randomness: The activation block's `mixHash`, 64 hexadecimal digits.
+        chain_id: EIP-155 number.
+        campaign: Address.
+        block: Number of the activation's block.
+    """
+    from eth_abi.abi import encode
+    from eth_utils import keccak
+
+    expected = keccak(
+        encode(
+            ["bytes32", "uint256", "uint256", "address"],
+            [bytes.fromhex(parent_hash), int(randomness, 16), chain_id, campaign],
+        )
+    ).hex()
+    if seed == expected:
+        detail = f"The training seed follows from block {block}: nobody could know it before the activation"
+        return CheckResult("seed-from-block", "pass", detail)
+    detail = (
+        f"The training seed is {seed}; from block {block} as this node shows it follows {expected}. "
+        "Chains that define a block's hash or randomness in their own way differ here"
+    )
+    return CheckResult("seed-from-block", "warn", detail)

@@ -1,0 +1,476 @@
+"""What attestors sign: one milestone's evidence, for one campaign on one chain, until it expires (EIP-712).
+
+Attestors need no gas and no node to sign; they pass a small file around until the quorum is complete.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from llamafund_chain.campaign.state import CampaignState
+from llamafund_chain.campaign.terms import DAY, MilestoneKind, Terms
+from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.evidence.manifests import Address, EvidenceManifest, HexHash
+from llamafund_chain.files import read_spans, write_file
+
+if TYPE_CHECKING:
+    from eth_account.signers.base import BaseAccount
+
+
+DOMAIN_NAME = "LlamaFund Campaign"
+DOMAIN_VERSION = "1"
+
+DEFAULT_VALIDITY = 7 * DAY
+"""Seconds that a signature counts unless told otherwise."""
+
+MAX_FILE_BYTES = 256 * 1024
+
+_STRUCT = [
+    {"name": "milestone", "type": "uint8"},
+    {"name": "kind", "type": "uint8"},
+    {"name": "evidence", "type": "bytes32"},
+    {"name": "parent", "type": "bytes32"},
+    {"name": "contentRoot", "type": "bytes32"},
+    {"name": "contentSize", "type": "uint64"},
+    {"name": "score", "type": "int64"},
+    {"name": "expiry", "type": "uint64"},
+]
+_DOMAIN = [
+    {"name": "name", "type": "string"},
+    {"name": "version", "type": "string"},
+    {"name": "chainId", "type": "uint256"},
+    {"name": "verifyingContract", "type": "address"},
+]
+_KIND_NAMES: Mapping[MilestoneKind, Literal["DATASET", "CHECKPOINT", "WEIGHTS"]] = {
+    MilestoneKind.DATASET: "DATASET",
+    MilestoneKind.CHECKPOINT: "CHECKPOINT",
+    MilestoneKind.WEIGHTS: "WEIGHTS",
+}
+_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+
+# JSON numbers are exact up to 2^53 only, and a size or score may be larger.
+Integer = Annotated[str, StringConstraints(pattern=r"^(0|-?[1-9][0-9]{0,19})$")]
+SignatureHex = Annotated[str, StringConstraints(pattern=r"^0x([0-9a-f]{2}){1,8192}$")]
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """The signed statement. Hashes are 64 hexadecimal digits.
+
+    Attributes:
+        milestone: Index in the terms.
+        kind: Of the evidence; must be the milestone's.
+        evidence: SHA-256 of the evidence manifest.
+        parent: Evidence of the milestone before; the proposal for the first one.
+        content_root: Merkle root of the content; zero when the content is withheld.
+        content_size: Bytes; 0 when the content is withheld.
+        score: The proposal's metric in millionths, higher is better.
+        expiry: Unix seconds; accepted strictly before it.
+    """
+
+    milestone: int
+    kind: MilestoneKind
+    evidence: str
+    parent: str
+    content_root: str
+    content_size: int
+    score: int
+    expiry: int
+
+    def to_abi(self) -> tuple[Any, ...]:
+        """The ABI tuple, in the order of the Solidity struct."""
+        return (
+            self.milestone,
+            int(self.kind),
+            bytes.fromhex(self.evidence),
+            bytes.fromhex(self.parent),
+            bytes.fromhex(self.content_root),
+            self.content_size,
+            self.score,
+            self.expiry,
+        )
+
+    @classmethod
+    def from_abi(cls, value: Sequence[Any]) -> Self:
+        """An attestation from a decoded ABI tuple.
+
+        Raises:
+            VerificationError: It is no such tuple.
+        """
+        try:
+            milestone, kind, evidence, parent, root, size, score, expiry = value
+            return cls(
+                milestone,
+                MilestoneKind(kind),
+                bytes(evidence).hex(),
+                bytes(parent).hex(),
+                bytes(root).hex(),
+                size,
+                score,
+                expiry,
+            )
+        except (TypeError, ValueError) as error:
+            raise VerificationError("This is not an attestation", str(error)) from error
+
+    def typed_data(self, chain_id: int, campaign: str) -> dict[str, Any]:
+        """The EIP-712 document that wallets show and sign.
+
+        Args:
+            chain_id: EIP-155 number.
+            campaign: Address of the campaign.
+        """
+        return {
+            "types": {"EIP712Domain": _DOMAIN, "MilestoneAttestation": _STRUCT},
+            "primaryType": "MilestoneAttestation",
+            "domain": {
+                "name": DOMAIN_NAME,
+                "version": DOMAIN_VERSION,
+                "chainId": chain_id,
+                "verifyingContract": campaign,
+            },
+            "message": {
+                "milestone": self.milestone,
+                "kind": int(self.kind),
+                "evidence": f"0x{self.evidence}",
+                "parent": f"0x{self.parent}",
+                "contentRoot": f"0x{self.content_root}",
+                "contentSize": self.content_size,
+                "score": self.score,
+                "expiry": self.expiry,
+            },
+        }
+
+    def digest(self, chain_id: int, campaign: str) -> bytes:
+        """The 32 bytes that are signed; equal to the campaign's `attestationDigest`."""
+        from eth_account.messages import encode_typed_data
+        from eth_utils import keccak
+
+        message = encode_typed_data(full_message=self.typed_data(chain_id, campaign))
+        return bytes(keccak(b"\x19" + message.version + message.header + message.body))
+
+    def sign(self, account: BaseAccount, chain_id: int, campaign: str) -> str:
+        """An account's signature, 0x and 130 hexadecimal digits."""
+        from eth_account.messages import encode_typed_data
+
+        message = encode_typed_data(full_message=self.typed_data(chain_id, campaign))
+        signed = account.sign_message(message)
+        return f"0x{bytes(signed.signature).hex()}"
+
+    def recover(self, signature: str, chain_id: int, campaign: str) -> str | None:
+        """Whose signature it is.
+
+        Args:
+            signature: 0x and hexadecimal digits.
+            chain_id: EIP-155 number.
+            campaign: Address of the campaign.
+
+        Returns:
+            Checksummed address; null when it is no ECDSA signature that the chain accepts.
+        """
+        return recover_digest(self.digest(chain_id, campaign), bytes.fromhex(signature.removeprefix("0x")))
+
+
+class SignatureEntry(BaseModel):
+    """One attestor's signature."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    signer: Address
+    signature: SignatureHex
+
+
+class AttestationRecord(BaseModel):
+    """An attestation as files carry it; integers that may exceed 2^53 are decimal strings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    milestone: Annotated[int, Field(ge=0, le=255)]
+    kind: Literal["DATASET", "CHECKPOINT", "WEIGHTS"]
+    evidence: HexHash
+    parent: HexHash
+    content_root: HexHash
+    content_size: Integer
+    score: Integer
+    expiry: Integer
+
+
+class AttestationFile(BaseModel):
+    """An attestation and the signatures collected so far.
+
+    Attributes:
+        chain: CAIP-2.
+        campaign: Address.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True)
+
+    schema_: Literal["llamafund/attestation/1"] = Field(default="llamafund/attestation/1", alias="schema")
+    chain: Annotated[str, StringConstraints(pattern=r"^eip155:(0|[1-9][0-9]{0,19})$")]
+    campaign: Address
+    attestation: AttestationRecord
+    signatures: Annotated[tuple[SignatureEntry, ...], Field(max_length=64)]
+
+    @classmethod
+    def create(cls, attestation: Attestation, chain_id: int, campaign: str, signatures: Mapping[str, str]) -> Self:
+        """A file's content.
+
+        Args:
+            attestation: What was signed.
+            chain_id: EIP-155 number.
+            campaign: Checksummed address.
+            signatures: By signer's address.
+        """
+        fields = asdict(attestation)
+        record = AttestationRecord(
+            **{name: fields[name] for name in ("milestone", "evidence", "parent", "content_root")},
+            kind=_KIND_NAMES[attestation.kind],
+            content_size=str(attestation.content_size),
+            score=str(attestation.score),
+            expiry=str(attestation.expiry),
+        )
+        entries = tuple(SignatureEntry(signer=who, signature=what) for who, what in signatures.items())
+        return cls(chain=f"eip155:{chain_id}", campaign=campaign, attestation=record, signatures=entries)
+
+    @property
+    def chain_id(self) -> int:
+        """EIP-155 number."""
+        return int(self.chain.removeprefix("eip155:"))
+
+    @property
+    def statement(self) -> Attestation:
+        """The attestation itself."""
+        record = self.attestation
+        return Attestation(
+            record.milestone,
+            MilestoneKind[record.kind],
+            record.evidence,
+            record.parent,
+            record.content_root,
+            int(record.content_size),
+            int(record.score),
+            int(record.expiry),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the file: all of it or nothing.
+
+        Raises:
+            LlamafundError: The disk refuses.
+        """
+        write_file(path, (self.model_dump_json(indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file that may come from anybody.
+
+        Raises:
+            UsageError: There is no such file.
+            VerificationError: It is too long, or not an attestation file.
+        """
+        data = bytearray()
+        for span in read_spans(path):
+            data += span
+            if len(data) > MAX_FILE_BYTES:
+                raise VerificationError(
+                    f"{str(path)!r} is not an attestation file", f"It is longer than {MAX_FILE_BYTES} bytes"
+                )
+        try:
+            file = cls.model_validate_json(bytes(data))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "document"
+            raise VerificationError(
+                f"{str(path)!r} is not an attestation file",
+                f"{place}: {first['msg']}",
+                "It is the file that `llamafund attest --out` writes",
+            ) from error
+        _check_ranges(file.statement, path)
+        return file
+
+
+def recover_digest(digest: bytes, signature: bytes) -> str | None:
+    """Whose ECDSA signature of a digest it is, by the rules of the contract (65 bytes, low s, v 27 or 28).
+
+    Returns:
+        Checksummed address, or null.
+    """
+    from eth_keys.datatypes import Signature
+    from eth_keys.exceptions import BadSignature
+    from eth_utils import ValidationError as KeyValidationError
+
+    if len(signature) != 65 or signature[64] not in (27, 28):
+        return None
+    if int.from_bytes(signature[32:64], "big") > _HALF_ORDER:
+        return None
+    try:
+        parsed = Signature(signature[:64] + bytes([signature[64] - 27]))
+        return str(parsed.recover_public_key_from_msg_hash(digest).to_checksum_address())
+    except (BadSignature, KeyValidationError, ValueError):
+        return None
+
+
+def merge(
+    files: Sequence[AttestationFile],
+    attestors: Sequence[str],
+    *,
+    contracts: Collection[str] = (),
+    judge: Callable[[str, bytes, bytes], bool] | None = None,
+) -> tuple[Attestation, int, tuple[bytes, ...]]:
+    """Put attestors' signatures together the way `attest` takes them.
+
+    Of several signatures under one name the one that is proven counts, so that junk in one file cannot shadow what
+    the attestor signed in another.
+
+    Args:
+        files: All of one attestation.
+        attestors: The terms' attestors in their order.
+        contracts: Those of them that have code, so that a signature that is not their key's may still be theirs.
+        judge: Asks one of the contracts whether it accepts a digest's signature, see
+            `CampaignClient.accepts_signature`. Without it a contract's signature is taken as it is.
+
+    Returns:
+        The attestation; the signers as a bit set; their signatures, lowest bit first.
+
+    Raises:
+        UsageError: There is no file.
+        VerificationError: The files differ in chain, campaign or attestation, a signer is not an attestor, no
+            signature given for a signer is the signer's, or it cannot be told which of several is.
+    """
+    if not files:
+        raise UsageError("No attestation file was given", remedy="Name at least one")
+    head = files[0]
+    statement = head.statement
+    for file in files[1:]:
+        if (file.chain, file.campaign.lower(), file.statement) != (head.chain, head.campaign.lower(), statement):
+            raise VerificationError(
+                "The files do not hold one and the same attestation",
+                _difference(head, file),
+                "Let everyone sign the same file: `llamafund attest --attestation FILE`",
+            )
+    places = {attestor.lower(): place for place, attestor in enumerate(attestors)}
+    with_code = {address.lower() for address in contracts}
+    given: dict[int, dict[bytes, int]] = {}
+    for number, file in enumerate(files, 1):
+        for entry in file.signatures:
+            place = places.get(entry.signer.lower())
+            if place is None:
+                raise VerificationError(
+                    f"{entry.signer} signed, but is not an attestor of this campaign",
+                    f"Its attestors are {', '.join(attestors)}",
+                    "Leave that signature out",
+                )
+            given.setdefault(place, {}).setdefault(bytes.fromhex(entry.signature[2:]), number)
+    digest = statement.digest(head.chain_id, head.campaign)
+    collected = {
+        place: _choose(attestors[place], digest, given[place], attestors[place].lower() in with_code, judge)
+        for place in sorted(given)
+    }
+    return statement, sum(1 << place for place in collected), tuple(collected.values())
+
+
+class Attestable(Protocol):
+    """A campaign, as far as an attestation needs to know it."""
+
+    @property
+    def terms(self) -> Terms:
+        """What its backers agreed to."""
+
+    def state(self) -> CampaignState:
+        """Where it stands in the latest block."""
+
+
+def propose(
+    campaign: Attestable,
+    milestone: int,
+    manifest: EvidenceManifest,
+    expiry: int | None = None,
+    *,
+    withhold_content: bool = False,
+) -> Attestation:
+    """The attestation of a milestone's evidence as the campaign stands now.
+
+    Args:
+        campaign: Read from a chain.
+        milestone: Index in the terms.
+        manifest: The evidence.
+        expiry: Unix seconds; `DEFAULT_VALIDITY` from the chain's now when null.
+        withhold_content: Whether the content is not published, so that its root and size are zero.
+
+    Raises:
+        UsageError: The campaign has no such milestone.
+        VerificationError: The manifest is of another kind than the milestone.
+    """
+    milestones = campaign.terms.milestones
+    if not 0 <= milestone < len(milestones):
+        raise UsageError(f"There is no milestone {milestone}", f"The campaign has {len(milestones)}, counted from 0")
+    kind = milestones[milestone].kind
+    if kind.name != manifest.KIND:
+        raise VerificationError(
+            f"The evidence {manifest.sha256} is of kind {manifest.KIND}", f"Milestone {milestone} is {kind.name}"
+        )
+    state = campaign.state()
+    return Attestation(
+        milestone=milestone,
+        kind=kind,
+        evidence=manifest.sha256,
+        parent=state.latest_evidence,
+        content_root="00" * 32 if withhold_content else manifest.content.root,
+        content_size=0 if withhold_content else manifest.content.size,
+        score=manifest.score or 0,
+        expiry=state.timestamp + DEFAULT_VALIDITY if expiry is None else expiry,
+    )
+
+
+def _choose(
+    signer: str,
+    digest: bytes,
+    given: Mapping[bytes, int],
+    has_code: bool,
+    judge: Callable[[str, bytes, bytes], bool] | None,
+) -> bytes:
+    """The one of the signatures given for a signer that counts; each comes with its file's number, from 1."""
+    recovered = {signature: recover_digest(digest, signature) for signature in given}
+    for signature, actual in recovered.items():
+        if actual is not None and actual.lower() == signer.lower():
+            return signature
+    if has_code and judge is not None:
+        for signature in given:
+            if judge(signer, digest, signature):
+                return signature
+    elif has_code and len(given) == 1:
+        return next(iter(given))
+    elif has_code:
+        raise VerificationError(
+            f"The files hold {len(given)} different signatures for {signer}",
+            f"They are in files {', '.join(str(number) for number in given.values())} in the order given, and only "
+            "that attestor's contract can tell which one is good",
+            "Leave out the files with the others",
+        )
+    by = ", ".join(dict.fromkeys(actual or "no key at all" for actual in recovered.values()))
+    refused = "; that attestor's wallet contract does not accept it either" if has_code else ""
+    raise VerificationError(
+        f"The signature given for {signer} is not valid",
+        f"It was made by {by}, or for another attestation{refused}",
+        "Ask that attestor to sign again",
+    )
+
+
+def _check_ranges(statement: Attestation, path: Path) -> None:
+    fits = 0 <= statement.content_size < 2**64 and -(2**63) <= statement.score < 2**63 and 0 <= statement.expiry < 2**64
+    if not fits:
+        raise VerificationError(f"{str(path)!r} is not an attestation file", "A number in it is out of range")
+
+
+def _difference(one: AttestationFile, other: AttestationFile) -> str:
+    if one.chain != other.chain:
+        return f"One is for chain {one.chain}, another for {other.chain}"
+    if one.campaign.lower() != other.campaign.lower():
+        return f"One is for campaign {one.campaign}, another for {other.campaign}"
+    first, second = one.attestation.model_dump(), other.attestation.model_dump()
+    return json.dumps({name: [first[name], second[name]] for name in first if first[name] != second[name]})

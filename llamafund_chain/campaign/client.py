@@ -1,0 +1,647 @@
+"""One campaign: proving that an address is one, reading it at one block, its events, and every transaction on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from llamafund_chain.campaign.attestation import Attestation
+from llamafund_chain.campaign.events import (
+    CampaignCreated,
+    CampaignEvent,
+    Event,
+    MilestoneAttested,
+    campaign_event,
+)
+from llamafund_chain.campaign.factory import creations, predict_address
+from llamafund_chain.campaign.refusals import explain
+from llamafund_chain.campaign.state import CampaignState, Identity, OpenChallenge
+from llamafund_chain.campaign.terms import NO_HASH, Status, Terms
+from llamafund_chain.chain import abi, connection
+from llamafund_chain.chain.abi import checksum
+from llamafund_chain.chain.connection import Block, BlockId, Connection, Finality, check_code
+from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.chain.tokens import Asset, Permit, Token, asset_at
+from llamafund_chain.chain.transactions import Call, Receipt, RpcError
+from llamafund_chain.deployment.clones import CLONE_BYTES, clone_code
+from llamafund_chain.errors import LlamafundError, NotFinalError, VerificationError
+from llamafund_chain.evidence.merkle import ChunkProof
+from llamafund_chain.times import duration, when
+
+if TYPE_CHECKING:
+    from eth_account.signers.base import BaseAccount
+
+ANSWER_GAS = 1_250_000
+"""Most gas that an answer to a challenge can cost; `Campaign.sol` derives it."""
+
+QUEUE_HEAD = 16
+"""Open challenges that are read each time, whatever was known of them before."""
+
+# ERC-1271's isValidSignature(bytes32,bytes): called by these bytes, and answered with them for yes.
+_IS_VALID_SIGNATURE = bytes.fromhex("1626ba7e")
+
+
+PledgeMeans = Literal["native", "allowance", "permit", "approval"]
+"""How a pledge was paid: in the chain's coin, or in a token by what right to take it."""
+
+
+def connect(rpc_url: str) -> Connection:
+    """Open a connection whose refusals speak of campaigns; see `llamafund_chain.chain.connection.connect`."""
+    return connection.connect(rpc_url, explain=explain)
+
+
+@dataclass
+class CampaignClient:
+    """A campaign on a chain. Nothing is believed of it before `verify_code` or `terms`.
+
+    Attributes:
+        connection: The chain.
+        address: Checksummed address.
+        salt: 64 hexadecimal digits when it is known; looked up in the factory's events otherwise.
+    """
+
+    connection: Connection
+    address: str
+    salt: str | None = None
+    _terms: Terms | None = field(default=None, init=False, repr=False)
+    _asset: Asset | None = field(default=None, init=False, repr=False)
+    _identity: Identity | None = field(default=None, init=False, repr=False)
+
+    _CONTRACT: ClassVar[str] = "Campaign"
+
+    # ------------------------------------------------------------------ prove
+
+    def verify_code(self) -> Identity:
+        """Prove that the address is a campaign of the one factory. Done once.
+
+        Raises:
+            VerificationError: Nothing is there, or a look-alike, or the contracts are not on this chain.
+        """
+        if self._identity is None:
+            deployment = self.connection.deployment()
+            terms = self.terms
+            created: CampaignCreated | None = None
+            salt = self.salt
+            if salt is None:
+                created = self._creation(deployment.factory)
+                salt = created.salt
+            expected = predict_address(deployment.factory, deployment.implementation, terms, salt)
+            if expected.lower() != self.address.lower():
+                raise self._look_alike("Its address does not follow from the factory, its terms and its salt")
+            self._identity = Identity(
+                self.address,
+                salt,
+                deployment.factory,
+                deployment.implementation,
+                created.block if created else None,
+                created.tx_hash if created else None,
+            )
+        return self._identity
+
+    @property
+    def terms(self) -> Terms:
+        """The terms, read from the campaign's own code.
+
+        Raises:
+            VerificationError: The code is not that of a campaign.
+        """
+        if self._terms is None:
+            deployment = self.connection.deployment()
+            code = self.connection.code(self.address)
+            check_code(code, "campaign", self.address)
+            if not code.startswith(clone_code(deployment.implementation)):
+                raise self._look_alike("Its code is not that of a campaign")
+            try:
+                self._terms = Terms.unpack(code[CLONE_BYTES:])
+            except VerificationError as error:
+                raise self._look_alike(str(error)) from error
+        return self._terms
+
+    @property
+    def asset(self) -> Asset:
+        """What the campaign's amounts are counted in."""
+        if self._asset is None:
+            self._asset = asset_at(self.connection, self.terms.asset)
+        return self._asset
+
+    @property
+    def token(self) -> Token:
+        """The campaign's ERC-20; only for campaigns that are not in the chain's own coin."""
+        return Token(self.connection, self.terms.asset)
+
+    # ------------------------------------------------------------------- read
+
+    def state(self, block: BlockId = "latest") -> CampaignState:
+        """Everything about the campaign at one block.
+
+        Args:
+            block: Which block; all is read at that one, whatever comes after it meanwhile.
+        """
+        at = self.connection.block(block)
+        return self._state_at(at)
+
+    def exists_at(self, block: BlockId) -> bool:
+        """Whether the campaign was there at a block."""
+        return bool(self.connection.code(self.address, block))
+
+    def settled_block(self, finality: Finality) -> int:
+        """Number of the block to rely on.
+
+        Args:
+            finality: How settled it must be.
+
+        Raises:
+            NotFinalError: The campaign is not there yet.
+        """
+        block = self.connection.block(finality).number
+        if not self.exists_at(block):
+            raise NotFinalError(
+                f"The campaign {self.address} is on chain, but not {finality} yet",
+                "A reorganisation could still undo it, and money sent there would be lost",
+                "Wait some blocks and repeat the command, or say --finality latest if you accept that",
+            )
+        return block
+
+    def pledge_of(self, backer: str, block: BlockId = "latest") -> int:
+        """Smallest units that a backer has pledged."""
+        return int(self._ask("pledgeOf", backer, block=block)[0])
+
+    def has_voted_stop(self, backer: str, block: BlockId = "latest") -> bool:
+        """Whether a backer votes to stop."""
+        return bool(self._ask("hasVotedStop", backer, block=block)[0])
+
+    def refundable(self, backer: str, block: BlockId = "latest") -> int:
+        """Smallest units that a refund would send; zero unless the campaign has failed."""
+        return int(self._ask("refundable", backer, block=block)[0])
+
+    def required_bond(self) -> int:
+        """Wei that a challenge must bring at the latest block's base fee.
+
+        Computed here: many nodes run calls, and with them the contract's own view, as if the base fee were zero.
+        """
+        return max(self.terms.min_bond, ANSWER_GAS * self.connection.base_fee())
+
+    def status(self, block: BlockId = "latest") -> Status:
+        """Where the campaign stands at a block.
+
+        Raises:
+            VerificationError: The node names a status that does not exist.
+        """
+        status = self._ask("status", block=block)[0]
+        if status >= len(Status):
+            raise VerificationError(f"The campaign says that its status is {status}", "There is no such status")
+        return Status(status)
+
+    def open_challenges(
+        self, block: BlockId = "latest", *, known: Sequence[OpenChallenge] = ()
+    ) -> tuple[OpenChallenge, ...]:
+        """The challenges that wait for an answer, in the order in which they must be answered.
+
+        Args:
+            block: Which block.
+            known: Those at an earlier block. Challenges leave at the front and come at the end, so that most are not
+                read again; the first `QUEUE_HEAD` always are.
+        """
+        at = self.connection.block(block).number
+
+        def read(position: int) -> OpenChallenge:
+            chunk, opened_at, challenger, bond = self._ask("openChallenge", position, block=at)[0]
+            return OpenChallenge(chunk, opened_at, checksum(challenger), bond)
+
+        count = int(self._ask("openChallenges", block=at)[0])
+        found = [read(position) for position in range(min(count, QUEUE_HEAD))]
+        if found and found[0] in known:
+            start = known.index(found[0])
+            kept = [*known[start : start + count]]
+            # A reorganisation may have changed what comes after the head.
+            if kept[: len(found)] == found[: len(kept)] and kept[-1] == read(len(kept) - 1):
+                found = [*found, *kept[len(found) :]]
+        return (*found, *(read(position) for position in range(len(found), count)))
+
+    def latest_attestation(self, block: BlockId = "latest", *, known: Attestation | None = None) -> Attestation | None:
+        """The attestation whose content can be challenged, null when there is none.
+
+        Args:
+            block: Which block.
+            known: The one at an earlier block; nothing is searched while the campaign still records it.
+
+        Raises:
+            VerificationError: The node shows another one than the campaign has recorded.
+        """
+        from eth_utils import keccak
+
+        if known is not None:
+            content = keccak(bytes.fromhex(known.content_root) + known.content_size.to_bytes(32, "big"))
+            shown = [bytes(self._ask(name, block=block)[0]) for name in ("latestContent", "latestEvidence")]
+            if shown == [content, bytes.fromhex(known.evidence)]:
+                return known
+        latest: Attestation | None = None
+        for event in self.each_event(last=block, only=(MilestoneAttested,)):
+            if isinstance(event, MilestoneAttested):
+                latest = event.attestation
+        recorded = bytes(self._ask("latestContent", block=block)[0])
+        expected = (
+            bytes(32)
+            if latest is None
+            else keccak(bytes.fromhex(latest.content_root) + latest.content_size.to_bytes(32, "big"))
+        )
+        if recorded != expected:
+            raise VerificationError(
+                "The node does not show the campaign's latest attestation",
+                "Its events and the campaign's record differ",
+                "Ask another node",
+            )
+        return latest
+
+    def attestation_digest(self, attestation: Attestation) -> bytes:
+        """The digest that the contract checks signatures against."""
+        return bytes(self._ask("attestationDigest", attestation.to_abi())[0])
+
+    def accepts_signature(self, wallet: str, digest: bytes, signature: bytes) -> bool:
+        """Whether a wallet contract accepts a signature now (ERC-1271); the campaign will ask it again.
+
+        Args:
+            wallet: Address of the contract.
+            digest: The 32 bytes that were signed.
+            signature: In whatever form the wallet has agreed with its owners.
+        """
+        from eth_abi.abi import encode
+
+        data = _IS_VALID_SIGNATURE + encode(["bytes32", "bytes"], [digest, signature])
+        try:
+            answer = self.connection.call(Call(wallet, data), sender=self.address)
+        except (ContractRefusedError, RpcError):
+            return False
+        return answer[:32] == _IS_VALID_SIGNATURE + bytes(28)
+
+    def events(
+        self, first: int | None = None, last: BlockId = "latest", *, only: Collection[type[Event]] = ()
+    ) -> tuple[CampaignEvent, ...]:
+        """What happened to the campaign, in order; all of it in memory, see `each_event`.
+
+        Args:
+            first: First block; the one that opened the campaign when null.
+            last: Last block.
+            only: Kinds of events to ask the node for; all when empty.
+
+        Raises:
+            VerificationError: A log of the campaign does not fit its event.
+        """
+        return tuple(self.each_event(first, last, only=only))
+
+    def each_event(
+        self, first: int | None = None, last: BlockId = "latest", *, only: Collection[type[Event]] = ()
+    ) -> Iterator[CampaignEvent]:
+        """What happened to the campaign, in order, read as it is asked for.
+
+        Anyone may add events to a campaign: tell in `only` which ones matter, so that the others cost nothing.
+
+        Args:
+            first: First block; the one that opened the campaign when null.
+            last: Last block.
+            only: Kinds of events to ask the node for; all when empty.
+
+        Raises:
+            VerificationError: A log of the campaign does not fit its event.
+        """
+        start = (self.verify_code().created or 0) if first is None else first
+        interface = abi.contract(self._CONTRACT)
+        topics = [sorted(interface.topic(kind.__name__) for kind in only)] if only else []
+        for log in self.connection.logs(self.address, topics=topics, first=start, last=last):
+            event = campaign_event(log)
+            if event is not None:
+                yield event
+
+    def events_in(self, receipt: Receipt) -> tuple[CampaignEvent, ...]:
+        """What a transaction did to the campaign, from its receipt alone.
+
+        Raises:
+            VerificationError: A log of the campaign does not fit its event.
+        """
+        ours = [log for log in receipt.logs if log.address.lower() == self.address.lower()]
+        return tuple(event for log in ours if (event := campaign_event(log)) is not None)
+
+    # ------------------------------------------------------------------ write
+
+    def pledge(self, account: BaseAccount, amount: int, backer: str | None = None) -> Receipt:
+        """Pledge the chain's own coin.
+
+        Args:
+            account: Who pays.
+            amount: Wei.
+            backer: Who is credited; the payer when null.
+        """
+        return self._send(account, "pledgeCoin", backer or account.address, value=amount)
+
+    def pledge_token(self, account: BaseAccount, amount: int, backer: str | None = None) -> Receipt:
+        """Pledge tokens that the campaign may already take from the payer.
+
+        Args:
+            account: Who pays.
+            amount: Smallest units.
+            backer: Who is credited; the payer when null.
+        """
+        return self._send(account, "pledgeToken", backer or account.address, amount)
+
+    def pledge_token_with_permit(
+        self, account: BaseAccount, amount: int, permit: Permit, backer: str | None = None
+    ) -> Receipt:
+        """Pledge tokens with a permit signed by the payer.
+
+        Args:
+            account: Who pays.
+            amount: Smallest units.
+            permit: From `Token.sign_permit` for this campaign and amount.
+            backer: Who is credited; the payer when null.
+        """
+        return self._send(
+            account,
+            "pledgeTokenWithPermit",
+            backer or account.address,
+            amount,
+            permit.deadline,
+            permit.v,
+            permit.r,
+            permit.s,
+        )
+
+    def pledge_any(self, account: BaseAccount, amount: int, backer: str | None = None) -> tuple[Receipt, PledgeMeans]:
+        """Pledge in the campaign's asset by the cheapest means that it offers.
+
+        Args:
+            account: Who pays.
+            amount: Smallest units.
+            backer: Who is credited; the payer when null.
+
+        Returns:
+            The pledge's receipt, and how it was made.
+
+        Raises:
+            ContractRefusedError: The campaign or the token refused.
+            LlamafundError: The account holds too little.
+        """
+        if self.terms.is_native:
+            return self.pledge(account, amount, backer), "native"
+        token, owner = self.token, str(account.address)
+        held = token.balance_of(owner)
+        if held < amount:
+            raise LlamafundError(
+                f"{owner} holds {self.asset.format(held)}",
+                f"The pledge is {self.asset.format(amount)}",
+                "Nothing was sent. Pledge less, or use another wallet",
+            )
+        allowed = token.allowance(owner, self.address)
+        if allowed >= amount:
+            return self.pledge_token(account, amount, backer), "allowance"
+        self._check_pledge_token(owner, amount, backer or owner)
+        permit = token.sign_permit(account, self.address, amount)
+        if permit is not None:
+            try:
+                return self.pledge_token_with_permit(account, amount, permit, backer), "permit"
+            except ContractRefusedError as refusal:
+                if refusal.name.startswith("Campaign_"):
+                    raise
+        if allowed:
+            # Some tokens refuse to change an allowance that is not zero.
+            self.approve(account, 0)
+        self.approve(account, amount)
+        return self.pledge_token(account, amount, backer), "approval"
+
+    def approve(self, account: BaseAccount, amount: int) -> Receipt:
+        """Allow the campaign to take tokens from an account.
+
+        Args:
+            account: Whose tokens.
+            amount: Smallest units.
+        """
+        return self.connection.send(account, self.token.approve(self.address, amount), money=self.asset.format)
+
+    def unpledge(self, account: BaseAccount, amount: int, recipient: str | None = None) -> Receipt:
+        """Take back a part of the account's pledge.
+
+        Args:
+            account: The backer.
+            amount: Smallest units.
+            recipient: Who receives them; the backer when null.
+        """
+        return self._send(account, "unpledge", amount, recipient or account.address)
+
+    def refund(self, account: BaseAccount, backer: str) -> Receipt:
+        """Send a failed campaign's refund to the backer it belongs to; anyone may."""
+        return self._send(account, "collectRefund", backer)
+
+    def refund_to(self, account: BaseAccount, recipient: str) -> Receipt:
+        """Send the account's own refund to another address."""
+        return self._send(account, "refundTo", recipient)
+
+    def vote_stop(self, account: BaseAccount, support: bool = True) -> Receipt:
+        """Vote to stop the campaign, or retract that vote: from a day after activation."""
+        return self._send(account, "voteStop", support)
+
+    def activate(self, account: BaseAccount) -> Receipt:
+        """Leave funding and publish the training seed."""
+        return self._send(account, "activate")
+
+    def extend_deadlines(self, account: BaseAccount, by_seconds: int) -> Receipt:
+        """Push the current and all later deadlines back, within the slack.
+
+        Args:
+            account: The researcher.
+            by_seconds: Seconds.
+        """
+        return self._send(account, "extendDeadlines", by_seconds)
+
+    def post_update(self, account: BaseAccount, manifest: str) -> Receipt:
+        """Publish an update's hash.
+
+        Args:
+            account: The researcher.
+            manifest: 64 hexadecimal digits.
+        """
+        return self._send(account, "postUpdate", bytes.fromhex(manifest))
+
+    def attest(
+        self, account: BaseAccount, attestation: Attestation, signers: int, signatures: Sequence[bytes]
+    ) -> Receipt:
+        """Submit a signed attestation; anyone may.
+
+        Args:
+            account: Who pays for the transaction.
+            attestation: What was signed.
+            signers: Bit i is set when attestor i of the terms signed.
+            signatures: One for each set bit, lowest bit first.
+        """
+        return self._send(account, "attest", attestation.to_abi(), signers, list(signatures))
+
+    def claim(self, account: BaseAccount, payee: int, recipient: str | None = None) -> Receipt:
+        """Collect what was released to a payee.
+
+        Args:
+            account: The payee.
+            payee: Its number in the terms.
+            recipient: Who receives it; the payee when null.
+
+        Raises:
+            ContractRefusedError: Nothing can be claimed now; the message says until when.
+        """
+        try:
+            return self._send(account, "claim", payee, recipient or account.address)
+        except ContractRefusedError as refusal:
+            if refusal.name != "Campaign_NothingToClaim":
+                raise
+            raise self._nothing_to_claim(refusal) from refusal
+
+    def challenge(self, account: BaseAccount, attestation: Attestation, chunk: int, bond: int) -> Receipt:
+        """Demand a chunk of the content that was attested last.
+
+        Args:
+            account: A backer.
+            attestation: The latest.
+            chunk: From 0.
+            bond: Wei, all of it for whoever answers.
+        """
+        return self._send(account, "challenge", *_content_of(attestation), chunk, value=bond)
+
+    def check_challenge(self, challenger: str, attestation: Attestation, chunk: int, bond: int) -> None:
+        """Let the campaign refuse a challenge without sending it.
+
+        Raises:
+            ContractRefusedError: It would be refused.
+        """
+        if self.connection.balance(challenger) < bond:
+            return  # Some nodes then name no other reason; sending it says what is missing.
+        call = self._call("challenge", *_content_of(attestation), chunk)
+        self.connection.call(call, block="pending", sender=challenger, value=bond, money=self.asset.format)
+
+    def answer(self, account: BaseAccount, attestation: Attestation, proof: ChunkProof) -> Receipt:
+        """Show the chunk that the oldest open challenge demands, and take its bond; anyone may.
+
+        Args:
+            account: Who gets the bond.
+            attestation: The latest.
+            proof: Of the demanded chunk.
+        """
+        return self.connection.send(account, self.answer_call(attestation, proof), money=self.asset.format)
+
+    def answer_call(self, attestation: Attestation, proof: ChunkProof) -> Call:
+        """The call that shows a chunk, for whoever sends it with others.
+
+        Args:
+            attestation: The latest.
+            proof: Of the demanded chunk.
+        """
+        return self._call("answer", *_content_of(attestation), proof.index, proof.data, list(proof.path))
+
+    def return_bond(self, account: BaseAccount, chunk: int, recipient: str | None = None) -> Receipt:
+        """Take back the bond of a challenge that was never answered, once the campaign has failed.
+
+        Args:
+            account: The challenger.
+            chunk: From 0.
+            recipient: Who receives it; the challenger when null.
+        """
+        return self._send(account, "returnBond", chunk, recipient or account.address)
+
+    # ---------------------------------------------------------------- helpers
+
+    def _state_at(self, at: Block) -> CampaignState:
+        ask: Callable[..., tuple[Any, ...]] = lambda *args: self._ask(*args, block=at.number)  # noqa: E731
+        terms = self.terms
+        payees = range(len(terms.payees))
+        pledged, attested_at, challenged_at, slack_used, attested, active, stopped, withheld = ask("ledger")[0]
+        seed = bytes(ask("trainingSeed")[0]).hex()
+        if terms.is_native:
+            balance = self.connection.balance(self.address, at.number)
+        else:
+            balance = self.token.balance_of(self.address, at.number)
+        return CampaignState(
+            block=at.number,
+            block_hash=at.hash,
+            timestamp=at.timestamp,
+            status=self.status(at.number),
+            pledged=pledged,
+            attested_at=attested_at,
+            challenged_at=challenged_at,
+            slack_used=slack_used,
+            attested=attested,
+            active=active,
+            stopped=stopped,
+            withheld=withheld,
+            released=ask("released")[0],
+            stop_support=ask("stopSupport")[0],
+            votes_from=ask("votesFrom")[0],
+            training_seed="" if seed == NO_HASH else seed,
+            latest_evidence=bytes(ask("latestEvidence")[0]).hex(),
+            balance=balance,
+            claimable=tuple(ask("claimable", payee)[0] for payee in payees),
+            claimed=tuple(ask("claimed", payee)[0] for payee in payees),
+        )
+
+    def _ask(self, function: str, *arguments: Any, block: BlockId = "latest") -> tuple[Any, ...]:
+        interface = abi.contract(self._CONTRACT)
+        data = self.connection.call(Call(self.address, interface.encode(function, *arguments)), block=block)
+        return interface.decode_output(function, data)
+
+    def _send(self, account: BaseAccount, function: str, *arguments: Any, value: int = 0) -> Receipt:
+        return self.connection.send(account, self._call(function, *arguments), value, money=self.asset.format)
+
+    def _call(self, function: str, *arguments: Any) -> Call:
+        return Call(self.address, abi.contract(self._CONTRACT).encode(function, *arguments))
+
+    def _check_pledge_token(self, payer: str, amount: int, backer: str) -> None:
+        """Let the campaign refuse before anything is approved; only the missing allowance is expected."""
+        total = self.state().pledged + amount
+        if total > self.terms.cap:
+            # The contract can tell only after the transfer, how much arrives.
+            raise ContractRefusedError(
+                f"The pledge would bring the total to {self.asset.format(total)} (Campaign_CapExceeded)",
+                f"The campaign's cap is {self.asset.format(self.terms.cap)}",
+                "Pledge less",
+                name="Campaign_CapExceeded",
+                values={"cap": self.terms.cap, "wouldBe": total},
+            )
+        call = Call(self.address, abi.contract(self._CONTRACT).encode("pledgeToken", backer, amount))
+        try:
+            self.connection.call(call, block="pending", sender=payer, money=self.asset.format)
+        except ContractRefusedError as refusal:
+            if refusal.name.startswith("Campaign_"):
+                raise
+
+    def _creation(self, factory: str) -> CampaignCreated:
+        topic = f"0x{bytes(12).hex()}{self.address[2:].lower()}"
+        for event in creations(self.connection, factory, [None, topic]):
+            if event.campaign.lower() == self.address.lower():
+                return event
+        raise self._look_alike("The factory never opened it")
+
+    def _look_alike(self, why: str) -> VerificationError:
+        return VerificationError(
+            f"{self.address} is not a LlamaFund campaign (a look-alike, or another contract)",
+            why,
+            "Do not send money there. `llamafund campaign list` shows the campaigns of this chain",
+        )
+
+    def _nothing_to_claim(self, refusal: ContractRefusedError) -> ContractRefusedError:
+        state = self.state("latest")
+        ends = state.window_end(self.terms)
+        if not state.attested:
+            why = "No milestone has been attested yet"
+        elif state.status is not Status.FAILED and state.timestamp < ends:
+            why = (
+                f"Milestone {state.attested - 1} is in its challenge window until {when(ends)}, "
+                f"{duration(ends - state.timestamp)} from now"
+            )
+        else:
+            why = "Everything released so far has been claimed"
+        return ContractRefusedError(
+            f"There is nothing to claim now ({refusal.name})",
+            why,
+            "A share is released when its milestone's window has passed",
+            name=refusal.name,
+            values=refusal.values,
+        )
+
+
+def _content_of(attestation: Attestation) -> tuple[bytes, int]:
+    return bytes.fromhex(attestation.content_root), attestation.content_size

@@ -1,0 +1,398 @@
+"""Possession challenges: what of the attested content is demanded, and the proofs that answer it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llamafund_chain.campaign.challenges import Demands, Prover, demands_on
+from llamafund_chain.campaign.client import ANSWER_GAS
+from llamafund_chain.chain import transactions
+from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.chain.tokens import COIN
+from llamafund_chain.chain.transactions import Call
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, VerificationError
+from llamafund_chain.evidence.merkle import ChunkProof
+from llamafund_chain.store.content import Progress
+
+if TYPE_CHECKING:
+    from eth_account.signers.base import BaseAccount
+
+    from llamafund_chain.campaign.attestation import Attestation
+    from llamafund_chain.campaign.client import CampaignClient
+    from llamafund_chain.campaign.state import OpenChallenge
+    from llamafund_chain.chain.transactions import Fees, Receipt, SignedTransaction
+    from llamafund_chain.store import Store
+
+IN_FLIGHT = 16
+"""Most answers that wait for inclusion at once: nodes (geth, reth) promise an account no more places."""
+
+MAX_ANSWER_GAS = ANSWER_GAS + ANSWER_GAS // 4
+"""Highest gas limit of an answer, whatever a node estimates."""
+
+STUCK_BLOCKS = 3
+"""Blocks after which an answer that none of them included is offered again for more."""
+
+_EMPTY_GAS = 21_000
+_FIRST_POLL = 0.05
+_LONGEST_POLL = 2.0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A challenge that was not there when the guard looked before.
+
+    Attributes:
+        challenge: Which.
+        now: Unix seconds of the block at which it was seen.
+    """
+
+    challenge: OpenChallenge
+    now: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A challenge that was answered.
+
+    Attributes:
+        challenge: Which.
+        receipt: Of the transaction that answered it.
+    """
+
+    challenge: OpenChallenge
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """Something that kept challenges from being answered; those that it does not stand in the way of still are.
+
+    Attributes:
+        problem: What it was.
+    """
+
+    problem: LlamafundError
+
+
+Outcome = Opened | Answer | Unanswered
+
+
+@dataclass
+class _Sent:
+    """What was sent with one nonce; whichever try is included, it is the only one.
+
+    Attributes:
+        challenge: Which the latest try answers; null when it only takes the place of an answer that came too late.
+        tries: All, with the challenges that they answer; none when the node has one from before this guard began.
+        fees: Highest that were tried.
+        block: Latest when it was last looked at.
+        lost: How often another one seemed to be included.
+    """
+
+    challenge: OpenChallenge | None
+    tries: list[tuple[OpenChallenge | None, SignedTransaction]]
+    fees: Fees
+    block: int
+    lost: int = 0
+
+    @property
+    def highest_cost(self) -> int:
+        return max((signed.highest_cost for _, signed in self.tries), default=0)
+
+
+class Guard:
+    """Answers what is demanded of a campaign, and remembers what it has read, proven and sent.
+
+    Answers are taken only in the order of the demands, so they are sent with consecutive nonces, up to `IN_FLIGHT`
+    at once, each in a transaction of its own: nodes take no more than 128 KiB in one. One that does not get through is
+    replaced under the same nonce, never sent beside itself.
+
+    Args:
+        client: The campaign.
+        account: Who pays, and gets the bonds; null to only look.
+        stores: Where the content may be.
+        max_fee: Wei that one answer may cost at most; its bond when null, so that no answer ever costs more than it
+            brings.
+        replace: Whether the account is the guard's alone, so that its transactions that wait may be replaced.
+        progress: Called with the number of bytes read since the call before.
+    """
+
+    def __init__(
+        self,
+        client: CampaignClient,
+        account: BaseAccount | None,
+        stores: Sequence[Store],
+        *,
+        max_fee: int | None = None,
+        replace: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.client = client
+        self._account = account
+        self._prover = Prover(stores, progress=progress)
+        self._max_fee = max_fee
+        self._replace = replace
+        self._seen: Demands | None = None
+        self._announced: frozenset[OpenChallenge] = frozenset()
+        self._under_way: dict[int, _Sent] = {}
+        # Gas of the answer that was estimated last, and its call data.
+        self._measured: tuple[int, bytes] = (0, b"")
+        # Block at which it was last said that an answer is too dear.
+        self._complained = -1
+        self._unprovable = False
+        self._included = 0
+        self._sent = 0
+
+    @property
+    def under_way(self) -> list[str]:
+        """Hashes of the transactions that were sent and wait for inclusion, 64 hexadecimal digits each."""
+        return [sent.tries[-1][1].tx_hash for _, sent in sorted(self._under_way.items()) if sent.tries]
+
+    def look(self) -> Demands:
+        """What waits for an answer now.
+
+        Raises:
+            LlamafundError: The node does not answer, or not in a way that can be true.
+        """
+        self._seen = demands_on(self.client, known=self._seen)
+        return self._seen
+
+    def settle(self) -> Iterator[Outcome]:
+        """Answer until nothing is open or nothing more can be done now.
+
+        Raises:
+            NotFinalError: For `transactions.RECEIPT_TIMEOUT` seconds nothing that was sent has been included.
+            LlamafundError: As `step`.
+        """
+        self._unprovable = False
+        included, until, pause = self._included, time.monotonic() + transactions.RECEIPT_TIMEOUT, _FIRST_POLL
+        while True:
+            before = (self._included, self._sent)
+            yield from self.step()
+            if not self._under_way and (self._included, self._sent) == before:
+                return
+            if self._included != included:
+                included, until, pause = self._included, time.monotonic() + transactions.RECEIPT_TIMEOUT, _FIRST_POLL
+            if time.monotonic() > until:
+                raise transactions.not_included(self.under_way)
+            threading.Event().wait(pause)
+            pause = min(pause * 1.5, _LONGEST_POLL)
+
+    def step(self) -> Iterator[Outcome]:
+        """Look, tell what became of what was sent, and send what is missing; wait for no block.
+
+        Raises:
+            LlamafundError: The node refused something, or the account cannot pay.
+            NodeUnreachableError: The node went away; what may have been sent is remembered.
+        """
+        demands = self.look()
+        yield from self._announce(demands)
+        if self._account is None:
+            return
+        yield from self._collect(self._account)
+        yield from self._send(self._account, demands)
+        if self._unprovable or not self._unproven(demands):
+            return
+        try:
+            self._prover.prove(_attested(demands), _chunks(demands))
+        except LlamafundError as error:
+            # The content may be back the next time, but not while this one goes on.
+            self._unprovable = True
+            yield Unanswered(error)
+            return
+        # Reading may have taken an hour.
+        demands = self.look()
+        yield from self._announce(demands)
+        yield from self._send(self._account, demands)
+
+    def _announce(self, demands: Demands) -> Iterator[Outcome]:
+        for challenge in demands.challenges:
+            if challenge not in self._announced:
+                yield Opened(challenge, demands.now)
+        self._announced = frozenset(demands.challenges)
+
+    def _unproven(self, demands: Demands) -> bool:
+        return demands.answerable and bool(self._prover.missing(_attested(demands), _chunks(demands)))
+
+    def _collect(self, account: BaseAccount) -> Iterator[Outcome]:
+        """Tell what became of what was sent."""
+        if not self._under_way:
+            return
+        mined = self.client.connection.nonce(account.address)
+        for nonce, sent in sorted(self._under_way.items()):
+            if nonce >= mined:
+                continue
+            found = self._outcome(sent)
+            # A receipt may come late; of what was sent before this guard began there is none to be had.
+            sent.lost += 1
+            if found is not None or not sent.tries or sent.lost > STUCK_BLOCKS:
+                del self._under_way[nonce]
+                self._included += 1
+            if found is not None:
+                yield from found
+
+    def _outcome(self, sent: _Sent) -> list[Outcome] | None:
+        """What came of the one try that was included; null while the node shows none."""
+        for challenge, signed in reversed(sent.tries):
+            try:
+                receipt = self.client.connection.outcome(signed, money=self.client.asset.format)
+            except ContractRefusedError as refusal:
+                return [Unanswered(refusal)]
+            if receipt is not None:
+                return [] if challenge is None else [Answer(challenge, receipt)]
+        return None
+
+    def _send(self, account: BaseAccount, demands: Demands) -> Iterator[Outcome]:
+        """Have the answers to the oldest challenges under way, each with the nonce of its place in the queue."""
+        connection, sender = self.client.connection, str(account.address)
+        queue = demands.challenges if demands.answerable else ()
+        if not queue and not self._under_way:
+            return
+        # At the block of the queue: what was answered before it has used its nonce, what comes after has not.
+        first, mined = connection.nonce(sender, demands.block), connection.nonce(sender)
+        self._check_wallet(sender, range(mined, connection.nonce(sender, "pending")))
+        market, base = connection.fees(), connection.base_fee()
+        for nonce, challenge in enumerate(queue[:IN_FLIGHT], first):
+            sent = self._under_way.get(nonce)
+            if nonce < mined or (sent is not None and not self._is_late(sent, challenge, demands, base)):
+                continue
+            proof = self._prover.proofs.get(challenge.chunk)
+            if proof is None:
+                return
+            call = self._call(_attested(demands), proof)
+            gas = self._gas_limit(sender, call, demands)
+            if sent is not None:
+                sent.block = demands.block
+            fees = self._price(challenge, gas, market, base, sent)
+            if fees is None:
+                if self._complained != demands.block and (sent is None or sent.fees.highest < base):
+                    self._complained = demands.block
+                    yield Unanswered(self._too_expensive(challenge, gas, base))
+                if sent is None:
+                    return
+                continue
+            signed = connection.sign(account, call, nonce=nonce, gas=gas, fees=fees)
+            held = connection.balance(sender, "latest")
+            others = sum(other.highest_cost for place, other in self._under_way.items() if place != nonce)
+            if others and held < others + signed.highest_cost:
+                return
+            connection.check_funds(sender, held, signed.highest_cost)
+            if not self._transmit(challenge, signed, demands.block):
+                return
+        for nonce, sent in sorted(self._under_way.items()):
+            if nonce >= max(mined, first + len(queue)) and sent.challenge is not None and sent.tries:
+                # Somebody else was faster. An empty transaction in its place costs a fraction of a refused answer.
+                raised = sent.fees.raised()
+                nothing = connection.sign(account, Call(sender, b""), nonce=nonce, gas=_EMPTY_GAS, fees=raised)
+                self._transmit(None, nothing, demands.block)
+
+    def _check_wallet(self, sender: str, waiting: range) -> None:
+        foreign = [nonce for nonce in waiting if nonce not in self._under_way]
+        if foreign and not self._replace:
+            raise LlamafundError(
+                f"{sender} has transactions that wait for inclusion: {len(foreign)}",
+                "Answers would have to wait behind them, and may be among them",
+                "Wait until they are included, or let `llamafund watch` answer with a wallet that is its alone",
+            )
+
+    def _is_late(self, sent: _Sent, challenge: OpenChallenge, demands: Demands, base: int) -> bool:
+        """Whether what waits under a nonce should be replaced by the answer to a challenge."""
+        if sent.challenge != challenge:
+            return True
+        return demands.block > sent.block and (sent.fees.highest < base or demands.block >= sent.block + STUCK_BLOCKS)
+
+    def _call(self, attestation: Attestation, proof: ChunkProof) -> Call:
+        if not proof.proves(bytes.fromhex(attestation.content_root), attestation.content_size):
+            raise VerificationError(f"The proof of chunk {proof.index} does not lead to the attested root")
+        return self.client.answer_call(attestation, proof)
+
+    def _gas_limit(self, sender: str, call: Call, demands: Demands) -> int:
+        """Estimated for the oldest answer, the only one that can be simulated, and from it for the others.
+
+        Whatever the prices are (EIP-2028, EIP-7623, EIP-7976), no answer takes more than the oldest by a larger factor
+        than its call data are longer, or heavier with bytes that are not zero.
+        """
+        proof = self._prover.proofs.get(demands.challenges[0].chunk)
+        if proof is None:
+            return MAX_ANSWER_GAS
+        oldest = self._call(_attested(demands), proof)
+        gas, measured = self._measured
+        if measured != oldest.data:
+            money = self.client.asset.format
+            gas = self.client.connection.estimate(sender, oldest, block=demands.block, money=money)
+            self._measured = gas, oldest.data
+        limit = gas
+        for weigh in (len, _weight):
+            limit = max(limit, -(-gas * weigh(call.data) // weigh(oldest.data)))
+        return min(limit + limit // 10 + _EMPTY_GAS, MAX_ANSWER_GAS)
+
+    def _price(self, challenge: OpenChallenge, gas: int, market: Fees, base: int, sent: _Sent | None) -> Fees | None:
+        """What to offer for each unit of gas; null when that would be too much or too little to help."""
+        least = None if sent is None else sent.fees.raised()
+        wanted = market if least is None else market.at_least(least)
+        fees = wanted.at_most(self._highest_fee(challenge) // gas)
+        if fees.highest < base or (least is not None and fees.at_least(least) != fees):
+            return None
+        return fees
+
+    def _highest_fee(self, challenge: OpenChallenge) -> int:
+        return challenge.bond if self._max_fee is None else self._max_fee
+
+    def _too_expensive(self, challenge: OpenChallenge, gas: int, base: int) -> LlamafundError:
+        limit = "the bond that it brings" if self._max_fee is None else "what --max-fee allows"
+        return LlamafundError(
+            f"Answering chunk {challenge.chunk} may cost {COIN.format(gas * base)} at the base fee of the moment",
+            f"That is more than {limit}, {COIN.format(self._highest_fee(challenge))}",
+            "It is tried again when the fee falls; say --max-fee to pay more, for the campaign fails without an answer",
+        )
+
+    def _transmit(self, challenge: OpenChallenge | None, signed: SignedTransaction, block: int) -> bool:
+        """Send, and remember it first; whether later nonces can follow."""
+        before = self._under_way.get(signed.nonce)
+        sent = before or _Sent(challenge, [], signed.fees, block)
+        earlier = sent.challenge
+        self._under_way[signed.nonce] = sent
+        sent.tries.append((challenge, signed))
+        sent.challenge, sent.fees, sent.block = challenge, signed.fees, block
+        try:
+            self.client.connection.transmit(signed)
+        except transactions.UnderpricedError:
+            # What waits there pays about as much. It is outbid once it turns out to be late.
+            sent.tries.pop()
+            sent.challenge = earlier
+            return True
+        except transactions.NonceUsedError:
+            self._drop(sent, signed.nonce, earlier)
+            return False
+        except NodeUnreachableError:
+            raise
+        except LlamafundError:
+            self._drop(sent, signed.nonce, earlier)
+            raise
+        self._sent += 1
+        return True
+
+    def _drop(self, sent: _Sent, nonce: int, earlier: OpenChallenge | None) -> None:
+        sent.tries.pop()
+        sent.challenge = earlier
+        if not sent.tries:
+            del self._under_way[nonce]
+
+
+def _attested(demands: Demands) -> Attestation:
+    """The attestation of demands that are answerable."""
+    assert demands.attestation is not None
+    return demands.attestation
+
+
+def _chunks(demands: Demands) -> list[int]:
+    return [challenge.chunk for challenge in demands.challenges]
+
+
+def _weight(data: bytes) -> int:
+    """Call data's length as EIP-7623 counts it: a byte that is not zero counts four times."""
+    return 4 * len(data) - 3 * data.count(0)

@@ -1,0 +1,478 @@
+"""Why a contract refused, in words: each custom error with its values, the rule behind it, and what to do."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from llamafund_chain.amounts import format_amount
+from llamafund_chain.campaign.terms import MilestoneKind, Status
+from llamafund_chain.chain import abi, reverted
+from llamafund_chain.chain.reverted import ContractRefusedError, Reading
+from llamafund_chain.text import from_millionths, printable
+from llamafund_chain.times import duration, when
+
+
+def explain(data: bytes, reading: Reading, *, message: str = "") -> ContractRefusedError:
+    """The error to raise for a revert.
+
+    Args:
+        data: Revert data; anybody's bytes.
+        reading: How to read values.
+        message: What the node said, used when the data says nothing.
+    """
+    for contract in ("Campaign", "CampaignFactory", "DevToken"):
+        decoded = abi.contract(contract).decode_error(data)
+        if decoded is not None:
+            return _known(decoded.name, decoded.values, reading)
+    refusal = reverted.explain(data, reading, message=message)
+    refusal.remedy = f"Nothing was sent. {_SHOW}"
+    return refusal
+
+
+def _known(name: str, values: Mapping[str, Any], reading: Reading) -> ContractRefusedError:
+    shown = {key: _Value(value, reading) for key, value in values.items()}
+    sentences = _SENTENCES.get(name)
+    if sentences is None:
+        listed = ", ".join(f"{key} {_Value(value, reading):}" for key, value in values.items())
+        return ContractRefusedError(f"The contract refused with {name}", listed, name=name, values=values)
+    formatter = string.Formatter()
+    what, why, remedy = (formatter.vformat(sentence, (), shown) for sentence in sentences)
+    return ContractRefusedError(f"{what} ({name})", why, remedy, name=name, values=values)
+
+
+class _Value:
+    """One value of a custom error, written as its format says."""
+
+    def __init__(self, value: Any, reading: Reading) -> None:
+        self._value = value
+        self._reading = reading
+
+    def __format__(self, style: str) -> str:
+        value = self._value
+        if style == "money":
+            return self._reading.money(value)
+        if style == "coin":
+            # Bonds are in the chain's own coin, whatever the campaign's asset is.
+            return f"{format_amount(value, 18)} ETH"
+        if style == "time":
+            return when(value)
+        if style == "from_now":
+            distance = value - self._reading.now
+            return f"in {duration(distance)}" if distance > 0 else f"{duration(distance)} ago"
+        if style == "duration":
+            return duration(value)
+        if style == "score":
+            return from_millionths(value)
+        if style == "status":
+            return Status(value).label if value < len(Status) else str(value)
+        if style == "kind":
+            return MilestoneKind(value).name if value < len(MilestoneKind) else str(value)
+        if style == "percent":
+            return f"{value / 100:g} %"
+        if isinstance(value, bytes):
+            return value.hex()
+        if isinstance(value, str) and value.startswith("0x"):
+            from eth_utils import to_checksum_address
+
+            return str(to_checksum_address(value)) if len(value) == 42 else printable(value)
+        return printable(str(value), 300)
+
+
+_SHOW = "`llamafund campaign show` tells the state"
+
+_SENTENCES: Mapping[str, tuple[str, str, str]] = {
+    "Campaign_NotAClone": (
+        "This is the implementation, not a campaign",
+        "It holds no money and has no terms",
+        "Check the address",
+    ),
+    "Campaign_WrongStatus": ("The campaign is {actual:status}", "This step belongs to another phase", _SHOW),
+    "Campaign_NotResearcher": (
+        "{caller} is not the campaign's researcher",
+        "Only the researcher may do this now",
+        "Use the researcher's wallet",
+    ),
+    "Campaign_NotPayee": (
+        "{caller} is not payee number {payee}",
+        "Only the payee itself may claim its share",
+        "Use the payee's wallet, or name another number with --payee",
+    ),
+    "Campaign_NotBacker": (
+        "{caller} has no pledge in this campaign",
+        "Only backers may vote or challenge",
+        "Use the wallet that pledged",
+    ),
+    "Campaign_BadRecipient": (
+        "{recipient} cannot receive this",
+        "It is the zero address or the campaign itself",
+        "Name another recipient",
+    ),
+    "Campaign_ZeroAmount": (
+        "The amount is zero",
+        "Or nothing of the token arrived",
+        "Give an amount above zero",
+    ),
+    "Campaign_WrongAsset": (
+        "The campaign takes another asset: {asset}",
+        "The zero address stands for the chain's own coin",
+        _SHOW,
+    ),
+    "Campaign_FundingOver": (
+        "Funding ended {fundingDeadline:from_now}, at {fundingDeadline:time}",
+        "Pledges are taken strictly before it",
+        "",
+    ),
+    "Campaign_CapExceeded": (
+        "The pledge would bring the total to {wouldBe:money}",
+        "The campaign's cap is {cap:money}",
+        "Pledge less",
+    ),
+    "Campaign_PledgeTooSmall": (
+        "The pledge is {pledged:money}",
+        "Asked for was {requested:money}",
+        "Take back at most the pledge",
+    ),
+    "Campaign_GoalLocked": (
+        "This would leave {wouldBe:money}",
+        "The goal of {goal:money} is reached, and from then on pledges lock it in",
+        "Take back less, or wait for the outcome",
+    ),
+    "Campaign_GoalNotMet": (
+        "Pledged are {pledged:money}",
+        "The goal is {goal:money}",
+        "The campaign becomes active only when it is met",
+    ),
+    "Campaign_FundingOpen": (
+        "Funding is open until {fundingDeadline:time} ({fundingDeadline:from_now})",
+        "Before that only the researcher may close it, or a full cap",
+        "Wait, or ask the researcher",
+    ),
+    "Campaign_WrongMilestone": (
+        "The attestation is for milestone {actual}",
+        "The next one is milestone {expected}",
+        "Milestones are attested in order",
+    ),
+    "Campaign_WrongKind": (
+        "The attestation's kind is {actual:kind}",
+        "This milestone's is {expected:kind}",
+        "Attest the right evidence",
+    ),
+    "Campaign_WindowOpen": (
+        "The milestone before is still in its challenge window until {endsAt:time} ({endsAt:from_now})",
+        "The next one can be attested once it is released",
+        "Wait and submit again",
+    ),
+    "Campaign_AttestationExpired": (
+        "The attestation expired {expiry:from_now}, at {expiry:time}",
+        "Attestors limit how long their signature counts",
+        "Ask them to sign again",
+    ),
+    "Campaign_WrongParent": (
+        "The attestation's parent is {actual}",
+        "The latest evidence on chain is {expected}",
+        "It was signed for another campaign or another history: ask the attestors to sign again",
+    ),
+    "Campaign_WrongDataset": (
+        "The attested dataset is {actual}",
+        "The terms fix {expected}",
+        "The dataset cannot be changed after funding",
+    ),
+    "Campaign_EmptyEvidence": (
+        "The attestation names no evidence",
+        "Its hash is zero",
+        "Attest a published manifest",
+    ),
+    "Campaign_BadContent": (
+        "The attested content has root {contentRoot} and {contentSize} bytes",
+        "The root is zero exactly when the size is, and weights are never empty",
+        "Attest the manifest's content",
+    ),
+    "Campaign_ScoreTooLow": (
+        "The attested score is {actual:score}",
+        "The terms pay from {minScore:score} upwards",
+        "This milestone cannot be paid with this result",
+    ),
+    "Campaign_QuorumNotMet": (
+        "There are {actual} signatures",
+        "The terms ask for {quorum}",
+        "Collect more attestors' signatures",
+    ),
+    "Campaign_UnknownSigner": (
+        "The set of signers {signers} names somebody who is not an attestor",
+        "Only attestors of the terms count",
+        "Leave the others out",
+    ),
+    "Campaign_BadSignature": (
+        "The signature of attestor {attestor} is not valid",
+        "It was made by another key or for another attestation",
+        "Ask that attestor to sign again",
+    ),
+    "Campaign_SlackExceeded": (
+        "The deadlines would be {wouldBe:duration} late in total",
+        "The terms allow {slack:duration}",
+        "Extend by less",
+    ),
+    "Campaign_VoteUnchanged": (
+        "The vote is already as asked",
+        "A vote counts once, with the whole pledge",
+        "Nothing needs to be done",
+    ),
+    "Campaign_VotingNotOpen": (
+        "Votes are taken from {opensAt:time} on ({opensAt:from_now})",
+        "A day lies between activation and the first vote, so that nobody votes with money borrowed for a moment",
+        "Vote then: nothing of the money is paid out before",
+    ),
+    "Campaign_VotingClosed": (
+        "Voting is closed",
+        "The weights were attested: the product is public by now",
+        "From here only an overdue or challenged milestone fails the campaign",
+    ),
+    "Campaign_WrongContent": (
+        "This is not the content that was attested last",
+        "Root {contentRoot} with {contentSize} bytes is of another milestone or campaign",
+        "Take both from the latest attestation; `llamafund campaign show` tells them",
+    ),
+    "Campaign_WindowOver": (
+        "No challenge can be made now",
+        "Only what was attested is challenged, until its challenge window is over",
+        _SHOW,
+    ),
+    "Campaign_ChunkOutOfRange": (
+        "The content has no chunk {actual}",
+        "It has {chunks} chunks of 16 KiB, counted from 0",
+        "Name a smaller number",
+    ),
+    "Campaign_AlreadyChallenged": (
+        "Chunk {chunk} has been challenged before",
+        "Each chunk of a milestone can be demanded once",
+        "Watch for the answer, or name another chunk",
+    ),
+    "Campaign_BondTooSmall": (
+        "The bond of {actual:coin} is too small",
+        "It has to cover an answer at this block's base fee: at least {min:coin}",
+        "Offer more, with some room for a rising base fee",
+    ),
+    "Campaign_BondTooLarge": (
+        "The bond of {actual:coin} is too large",
+        "The record holds at most {max:coin}",
+        "Offer less: whoever answers takes all of it",
+    ),
+    "Campaign_ChallengeOpen": (
+        "A chunk of the milestone before has been demanded and not been shown",
+        "It is released once every challenge is answered, at the latest before {answerBy:time} ({answerBy:from_now})",
+        "Answer with `llamafund answer`, then submit again",
+    ),
+    "Campaign_NoChallengeOpen": (
+        "No challenge waits for an answer",
+        "All of them have been answered, or nobody made one",
+        _SHOW,
+    ),
+    "Campaign_NotNextChallenge": (
+        "Chunk {expected} has to be answered first, not chunk {actual}",
+        "Challenges are answered in the order in which they were made",
+        "`llamafund answer` answers all that are open, in order",
+    ),
+    "Campaign_WrongChunk": (
+        "These bytes are not chunk {chunk} of the attested content",
+        "Their length, or their path to the content root, is not right",
+        "Check the store: `llamafund answer` finds the right bytes where they are",
+    ),
+    "Campaign_NotChallenger": (
+        "{caller} has no bond to take back for chunk {chunk}",
+        "A bond belongs to whoever made the challenge, as long as it is open",
+        _SHOW,
+    ),
+    "Campaign_NothingToClaim": (
+        "There is nothing to claim now",
+        "A share is released when a milestone was attested and its challenge window has passed",
+        _SHOW,
+    ),
+    "Campaign_NothingToRefund": (
+        "{backer} has nothing to be refunded",
+        "It has no pledge, or was refunded before",
+        _SHOW,
+    ),
+    "CampaignFactory_NotResearcher": (
+        "{caller} is not the researcher of these terms",
+        "Nobody may open a campaign in another's name; they name {researcher}",
+        "Use the researcher's wallet",
+    ),
+    "CampaignFactory_AssetWithoutCode": (
+        "There is no token at {asset}",
+        "The address has no code on this chain",
+        "Check the address and the network",
+    ),
+    "CampaignFactory_ZeroProposal": (
+        "The terms name no proposal",
+        "Backers must be able to see what they pay for",
+        "Publish a proposal first",
+    ),
+    "CampaignFactory_NoAttestor": (
+        "The terms name no attestor",
+        "Somebody has to vouch for the milestones",
+        "Name at least one",
+    ),
+    "CampaignFactory_TooManyAttestors": (
+        "The terms name {count} attestors",
+        "At most {max} are allowed",
+        "Name fewer",
+    ),
+    "CampaignFactory_ZeroAttestor": (
+        "Attestor number {index} is the zero address",
+        "Nobody can sign for it",
+        "Name an address",
+    ),
+    "CampaignFactory_DuplicateAttestor": (
+        "The attestor {attestor} is named twice",
+        "Each counts once",
+        "Name it once",
+    ),
+    "CampaignFactory_BadQuorum": (
+        "The quorum is {quorum}",
+        "There are {attestors} attestors",
+        "Choose between 1 and their number",
+    ),
+    "CampaignFactory_NoPayee": ("The terms name no payee", "Somebody has to be paid", "Name at least one"),
+    "CampaignFactory_TooManyPayees": (
+        "The terms name {count} payees",
+        "At most {max} are allowed",
+        "Name fewer",
+    ),
+    "CampaignFactory_ZeroPayee": (
+        "Payee number {index} is the zero address",
+        "Nobody can claim for it",
+        "Name an address",
+    ),
+    "CampaignFactory_EmptyShare": (
+        "Payee number {index} has no share",
+        "A payee without a share is a mistake",
+        "Leave it out",
+    ),
+    "CampaignFactory_PayeeSharesNotWhole": (
+        "The payees' shares add up to {sumBps} basis points",
+        "They must add up to 10000",
+        "Correct them",
+    ),
+    "CampaignFactory_NoMilestone": (
+        "The terms name no milestone",
+        "Money moves only at milestones",
+        "Name at least the weights",
+    ),
+    "CampaignFactory_TooManyMilestones": (
+        "The terms name {count} milestones",
+        "At most {max} are allowed",
+        "Name fewer",
+    ),
+    "CampaignFactory_EmptyMilestone": (
+        "Milestone number {index} has no share",
+        "Each releases a part of the pool",
+        "Give it one",
+    ),
+    "CampaignFactory_MilestoneSharesNotWhole": (
+        "The milestones' shares add up to {sumBps} basis points",
+        "They must add up to 10000",
+        "Correct them",
+    ),
+    "CampaignFactory_KindOrder": (
+        "Milestone number {index} is of kind {kind:kind}",
+        "Kinds come in the order DATASET…, CHECKPOINT…, one WEIGHTS",
+        "Put them in order",
+    ),
+    "CampaignFactory_LastNotWeights": (
+        "The last milestone is of kind {kind:kind}",
+        "It is always the open WEIGHTS",
+        "End with the weights",
+    ),
+    "CampaignFactory_WeightsShareTooSmall": (
+        "The weights' share is {bps:percent}",
+        "At least {min:percent} of the pool hang on them",
+        "Give them more",
+    ),
+    "CampaignFactory_DeadlineTooEarly": (
+        "Milestone number {index} is due at {deadline:time}",
+        "It can be due at {min:time} at the earliest, so that the windows before it fit",
+        "Move it later",
+    ),
+    "CampaignFactory_DeadlineTooLate": (
+        "The last milestone is due at {deadline:time}",
+        "It can be due at {max:time} at the latest",
+        "Move it earlier",
+    ),
+    "CampaignFactory_BadFundingDeadline": (
+        "Funding would end at {deadline:time}",
+        "It must end between {min:time} and {max:time}",
+        "Choose another time",
+    ),
+    "CampaignFactory_BadGoal": (
+        "The goal is {goal:money} and the cap {cap:money}",
+        "The goal must be above zero and not above the cap",
+        "Correct them",
+    ),
+    "CampaignFactory_BadStopBps": (
+        "A stop would take {bps:percent} of the pledges",
+        "It must be between {min:percent} and {max:percent}",
+        "Choose another share",
+    ),
+    "CampaignFactory_BadChallengeWindow": (
+        "The challenge window is {actual:duration}",
+        "It must be between {min:duration} and {max:duration}",
+        "Choose another length",
+    ),
+    "CampaignFactory_BadResponseWindow": (
+        "The response window is {actual:duration}",
+        "It must be between {min:duration} and {max:duration}",
+        "Choose another length",
+    ),
+    "CampaignFactory_SlackTooLong": (
+        "The slack is {slack:duration}",
+        "It must be at most {max:duration}",
+        "Choose less",
+    ),
+    "FailedDeployment": (
+        "There is already a campaign with exactly these terms and this salt",
+        "Its address follows from both",
+        "Choose another --salt",
+    ),
+    "FailedCall": (
+        "The recipient did not take the money",
+        "Its contract refused or ran out of gas",
+        "Name another recipient where the command takes one (--to), or use another wallet",
+    ),
+    "InsufficientBalance": (
+        "The campaign holds {balance:money}",
+        "It needed {needed:money}",
+        "Nothing was sent",
+    ),
+    "ReentrancyGuardReentrantCall": (
+        "The call came back into the campaign",
+        "A token or recipient tried to call it again in between",
+        "Do not trust that contract",
+    ),
+    "SafeERC20FailedOperation": (
+        "The token {token} refused the transfer",
+        "Balance or allowance may be too small, or the token bars one of the two sides",
+        "Check the token's balance of your wallet",
+    ),
+    "ERC20InsufficientBalance": (
+        "{sender} holds {balance:money}",
+        "The transfer needs {needed:money}",
+        "Get more of the token, or use less",
+    ),
+    "ERC20InsufficientAllowance": (
+        "{spender} may spend {allowance:money}",
+        "The transfer needs {needed:money}",
+        "Approve more",
+    ),
+    "ERC2612ExpiredSignature": (
+        "The permit expired at {deadline:time}",
+        "Permits are good for a short time",
+        "Try again",
+    ),
+    "ERC2612InvalidSigner": (
+        "The permit was signed by {signer}",
+        "The owner is {owner}",
+        "Use the owner's wallet",
+    ),
+}

@@ -1,0 +1,505 @@
+"""What a backer agrees to: the terms of a campaign, their encodings and the rules they obey.
+
+The chain has two encodings: the ABI tuple that the factory takes and events carry, and the tightly packed
+bytes that a campaign carries in its own code. Both are here, and so is everything that the factory refuses, so
+that a mistake is found before a transaction is paid for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Self
+
+from llamafund_chain.errors import UsageError, VerificationError
+
+BPS = 10_000
+DAY = 86_400
+
+NO_HASH = "00" * 32
+"""How an empty `bytes32` is written."""
+
+NO_MINIMUM = -(2**63)
+"""The `min_score` that every score reaches."""
+
+MIN_WEIGHTS_BPS = 2_500
+MIN_STOP_BPS = 3_300
+MAX_STOP_BPS = 8_000
+MAX_ATTESTORS = 16
+MAX_PAYEES = 8
+MAX_MILESTONES = 16
+VOTE_DELAY = DAY
+"""Between a campaign's activation and the first vote to stop it."""
+MIN_CHALLENGE_WINDOW = 2 * DAY
+MAX_CHALLENGE_WINDOW = 90 * DAY
+MIN_RESPONSE_WINDOW = DAY
+MAX_RESPONSE_WINDOW = 30 * DAY
+MAX_SLACK = 365 * DAY
+MAX_FUNDING_PERIOD = 2 * 365 * DAY
+MAX_CAMPAIGN_PERIOD = 10 * 365 * DAY
+
+_FIXED_BYTES = 171
+_ATTESTOR_BYTES = 20
+_PAYEE_BYTES = 22
+_MILESTONE_BYTES = 16
+
+
+class MilestoneKind(IntEnum):
+    """What a milestone's evidence is about."""
+
+    DATASET = 0
+    CHECKPOINT = 1
+    WEIGHTS = 2
+
+
+class Status(IntEnum):
+    """Where a campaign stands."""
+
+    FUNDING = 0
+    ACTIVE = 1
+    COMPLETED = 2
+    FAILED = 3
+
+    @property
+    def label(self) -> str:
+        """Its name in the contract, and everywhere that people or machines read it, for example `Funding`."""
+        return self.name.capitalize()
+
+
+@dataclass(frozen=True)
+class Payee:
+    """Who shares what is released.
+
+    Attributes:
+        account: Checksummed address.
+        bps: Share of every released tranche, basis points.
+    """
+
+    account: str
+    bps: int
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """One step that releases a tranche.
+
+    Attributes:
+        kind: What its evidence is about.
+        bps: Share of the pool that it releases, basis points.
+        deadline: Unix seconds; attested strictly before it.
+        min_score: The proposal's metric in millionths, higher is better; attestations below it are refused.
+    """
+
+    kind: MilestoneKind
+    bps: int
+    deadline: int
+    min_score: int
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Everything a backer agrees to; immutable on chain.
+
+    Attributes:
+        researcher: Checksummed address of who opens the campaign.
+        asset: `NATIVE` for the chain's own coin, else the ERC-20's checksummed address.
+        goal: Smallest unit of the asset; below it every pledge is refunded.
+        cap: Smallest unit of the asset; pledges above it are refused.
+        funding_deadline: Unix seconds; pledged strictly before it.
+        stop_bps: Share of the pledges that stops the campaign, basis points.
+        challenge_window: Seconds between an attestation and its payout.
+        response_window: Seconds that a challenge may stay unanswered.
+        min_bond: Wei; lower bound of a challenge's bond.
+        slack: Seconds by which the researcher may push deadlines back in total.
+        proposal: SHA-256 of the proposal manifest, 64 hexadecimal digits.
+        dataset: SHA-256 of the dataset manifest, or `NO_HASH` when it is only promised.
+        attestors: Checksummed addresses of who may sign milestone attestations.
+        quorum: How many of them must.
+        payees: Who shares what is released.
+        milestones: In the order in which they are attested.
+    """
+
+    researcher: str
+    asset: str
+    goal: int
+    cap: int
+    funding_deadline: int
+    stop_bps: int
+    challenge_window: int
+    response_window: int
+    min_bond: int
+    slack: int
+    proposal: str
+    dataset: str
+    attestors: tuple[str, ...]
+    quorum: int
+    payees: tuple[Payee, ...]
+    milestones: tuple[Milestone, ...]
+
+    @property
+    def is_native(self) -> bool:
+        """Whether pledges are in the chain's own coin."""
+        return int(self.asset, 16) == 0
+
+    def to_abi(self) -> tuple[Any, ...]:
+        """The ABI tuple that the factory takes, in the order of the Solidity struct."""
+        return (
+            self.researcher,
+            self.asset,
+            self.goal,
+            self.cap,
+            self.funding_deadline,
+            self.stop_bps,
+            self.challenge_window,
+            self.response_window,
+            self.min_bond,
+            self.slack,
+            bytes.fromhex(self.proposal),
+            bytes.fromhex(self.dataset),
+            list(self.attestors),
+            self.quorum,
+            [(payee.account, payee.bps) for payee in self.payees],
+            [(int(step.kind), step.bps, step.deadline, step.min_score) for step in self.milestones],
+        )
+
+    @classmethod
+    def from_abi(cls, value: Sequence[Any] | Mapping[str, Any]) -> Self:
+        """Terms from a decoded ABI tuple, or from the mapping that decoded events carry.
+
+        Raises:
+            VerificationError: It is no such tuple.
+        """
+        try:
+            fields = [value[name] for name in _ABI_NAMES] if isinstance(value, Mapping) else list(value)
+            if len(fields) != len(_ABI_NAMES):
+                raise ValueError(f"{len(fields)} fields instead of {len(_ABI_NAMES)}")
+            payees = tuple(Payee(_checksum(account), int(bps)) for account, bps in map(_values, fields[14]))
+            milestones = tuple(
+                Milestone(MilestoneKind(kind), int(bps), int(deadline), int(min_score))
+                for kind, bps, deadline, min_score in map(_values, fields[15])
+            )
+            return cls(
+                _checksum(fields[0]),
+                _checksum(fields[1]),
+                int(fields[2]),
+                int(fields[3]),
+                int(fields[4]),
+                int(fields[5]),
+                int(fields[6]),
+                int(fields[7]),
+                int(fields[8]),
+                int(fields[9]),
+                bytes(fields[10]).hex(),
+                bytes(fields[11]).hex(),
+                tuple(_checksum(attestor) for attestor in fields[12]),
+                int(fields[13]),
+                payees,
+                milestones,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise VerificationError("These are not the terms of a campaign", f"{error}") from error
+
+    def pack(self) -> bytes:
+        """The bytes that a campaign with these terms carries at the end of its code.
+
+        Raises:
+            OverflowError: A number does not fit; `validate` says which.
+        """
+        head = b"".join(
+            (
+                _address_bytes(self.researcher),
+                _address_bytes(self.asset),
+                self.goal.to_bytes(16, "big"),
+                self.cap.to_bytes(16, "big"),
+                self.funding_deadline.to_bytes(5, "big"),
+                self.stop_bps.to_bytes(2, "big"),
+                self.challenge_window.to_bytes(4, "big"),
+                self.response_window.to_bytes(4, "big"),
+                self.min_bond.to_bytes(12, "big"),
+                self.slack.to_bytes(4, "big"),
+                bytes.fromhex(self.proposal),
+                bytes.fromhex(self.dataset),
+                self.quorum.to_bytes(1, "big"),
+                len(self.attestors).to_bytes(1, "big"),
+                len(self.payees).to_bytes(1, "big"),
+                len(self.milestones).to_bytes(1, "big"),
+            )
+        )
+        attestors = b"".join(_address_bytes(attestor) for attestor in self.attestors)
+        payees = b"".join(_address_bytes(payee.account) + payee.bps.to_bytes(2, "big") for payee in self.payees)
+        milestones = b""
+        cumulative = 0
+        for step in self.milestones:
+            cumulative += step.bps
+            milestones += step.kind.to_bytes(1, "big") + cumulative.to_bytes(2, "big")
+            milestones += step.deadline.to_bytes(5, "big") + step.min_score.to_bytes(8, "big", signed=True)
+        return head + attestors + payees + milestones
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        """Terms from the bytes that a campaign carries.
+
+        Raises:
+            VerificationError: `pack` does not make these bytes.
+        """
+        if len(data) < _FIXED_BYTES:
+            raise VerificationError(
+                "These bytes are not the terms of a campaign",
+                f"{len(data)} bytes, at least {_FIXED_BYTES} are needed",
+            )
+        quorum, attestors, payees, milestones = data[167:171]
+        expected = _FIXED_BYTES + attestors * _ATTESTOR_BYTES + payees * _PAYEE_BYTES + milestones * _MILESTONE_BYTES
+        if len(data) != expected:
+            raise VerificationError(
+                "These bytes are not the terms of a campaign", f"{len(data)} bytes instead of {expected}"
+            )
+        first_payee = _FIXED_BYTES + attestors * _ATTESTOR_BYTES
+        first_milestone = first_payee + payees * _PAYEE_BYTES
+        return cls(
+            researcher=_checksum(data[0:20]),
+            asset=_checksum(data[20:40]),
+            goal=int.from_bytes(data[40:56], "big"),
+            cap=int.from_bytes(data[56:72], "big"),
+            funding_deadline=int.from_bytes(data[72:77], "big"),
+            stop_bps=int.from_bytes(data[77:79], "big"),
+            challenge_window=int.from_bytes(data[79:83], "big"),
+            response_window=int.from_bytes(data[83:87], "big"),
+            min_bond=int.from_bytes(data[87:99], "big"),
+            slack=int.from_bytes(data[99:103], "big"),
+            proposal=data[103:135].hex(),
+            dataset=data[135:167].hex(),
+            attestors=tuple(_checksum(part) for part in _parts(data[_FIXED_BYTES:first_payee], _ATTESTOR_BYTES)),
+            quorum=quorum,
+            payees=tuple(
+                Payee(_checksum(part[:20]), int.from_bytes(part[20:], "big"))
+                for part in _parts(data[first_payee:first_milestone], _PAYEE_BYTES)
+            ),
+            milestones=_unpack_milestones(data[first_milestone:]),
+        )
+
+    def validate(self, now: int) -> None:
+        """Refuse what the factory would refuse, except an asset without code.
+
+        Args:
+            now: Unix seconds of the block in which the campaign would be opened.
+
+        Raises:
+            UsageError: Naming the field, its value and the bound.
+        """
+        self._validate_ranges()
+        self._validate_money(now)
+        self._validate_windows()
+        self._validate_attestors()
+        self._validate_payees()
+        self._validate_milestones(now)
+
+    def stop_threshold(self, pledged: int) -> int:
+        """Units of a pool whose backers must support a stop for it to succeed."""
+        return -(-pledged * self.stop_bps // BPS)
+
+    def blocking_stake(self, pledged: int) -> int:
+        """Units of a pool that make every stop vote fail when their backer does not join it."""
+        return pledged - self.stop_threshold(pledged) + 1
+
+    def forcing_stake(self, pledged: int) -> int:
+        """Units that somebody must add to a pool to hold the share of the sum that stops the campaign."""
+        return -(-pledged * self.stop_bps // (BPS - self.stop_bps))
+
+    def tranches(self, pledged: int) -> tuple[int, ...]:
+        """What each milestone releases out of a pool.
+
+        Args:
+            pledged: The pool, smallest unit.
+
+        Returns:
+            One amount a milestone; computed from cumulative shares, so that the last one is exactly the rest.
+        """
+        amounts: list[int] = []
+        done = cumulative = 0
+        for step in self.milestones:
+            cumulative += step.bps
+            reached = pledged * cumulative // BPS
+            amounts.append(reached - done)
+            done = reached
+        return tuple(amounts)
+
+    def _validate_ranges(self) -> None:
+        for name, bits in _UNSIGNED_BITS.items():
+            value = getattr(self, name)
+            if not 0 <= value < 2**bits:
+                raise UsageError(f"{name} is {value}", f"It must be between 0 and 2^{bits} - 1")
+        for index, step in enumerate(self.milestones):
+            if not 0 <= step.deadline < 2**40 or not -(2**63) <= step.min_score < 2**63 or not 0 <= step.bps < 2**16:
+                raise UsageError(f"Milestone {index} has a number out of range", f"{step}")
+        for index, payee in enumerate(self.payees):
+            if not 0 <= payee.bps < 2**16:
+                raise UsageError(f"payees[{index}].bps is {payee.bps}", f"It must be between 1 and {BPS}")
+
+    def _validate_money(self, now: int) -> None:
+        if self.proposal == NO_HASH:
+            raise UsageError("proposal is empty", "Backers must be able to see what they pay for")
+        if self.goal == 0 or self.goal > self.cap:
+            raise UsageError(
+                f"goal is {self.goal} and cap is {self.cap} (smallest units)",
+                "The goal must be above zero and not above the cap",
+            )
+        _within("stop_bps", self.stop_bps, MIN_STOP_BPS, MAX_STOP_BPS, "basis points")
+        _within(
+            "funding_deadline",
+            self.funding_deadline,
+            now + 1,
+            now + MAX_FUNDING_PERIOD,
+            "unix seconds, by the chain's clock",
+        )
+
+    def _validate_windows(self) -> None:
+        _within("challenge_window", self.challenge_window, MIN_CHALLENGE_WINDOW, MAX_CHALLENGE_WINDOW, "seconds")
+        _within("response_window", self.response_window, MIN_RESPONSE_WINDOW, MAX_RESPONSE_WINDOW, "seconds")
+        _within("slack", self.slack, 0, MAX_SLACK, "seconds")
+
+    def _validate_attestors(self) -> None:
+        _within("The number of attestors", len(self.attestors), 1, MAX_ATTESTORS, "")
+        seen: set[str] = set()
+        for index, attestor in enumerate(self.attestors):
+            if int(attestor, 16) == 0:
+                raise UsageError(f"attestors[{index}] is the zero address", "Nobody can sign for it")
+            if attestor.lower() in seen:
+                raise UsageError(f"The attestor {attestor} is named twice", "Each counts once towards the quorum")
+            seen.add(attestor.lower())
+        _within("quorum", self.quorum, 1, len(self.attestors), "attestors")
+
+    def _validate_payees(self) -> None:
+        _within("The number of payees", len(self.payees), 1, MAX_PAYEES, "")
+        for index, payee in enumerate(self.payees):
+            if int(payee.account, 16) == 0:
+                raise UsageError(f"payees[{index}].account is the zero address", "Nobody can claim for it")
+            if payee.bps == 0:
+                raise UsageError(f"payees[{index}].bps is 0", "A payee without a share is a mistake", "Leave it out")
+        _whole("payees", sum(payee.bps for payee in self.payees))
+
+    def _validate_milestones(self, now: int) -> None:
+        _within("The number of milestones", len(self.milestones), 1, MAX_MILESTONES, "")
+        gap = self.challenge_window + self.response_window
+        earliest = self.funding_deadline + gap
+        previous = MilestoneKind.DATASET
+        for index, step in enumerate(self.milestones):
+            if step.bps == 0:
+                raise UsageError(f"milestones[{index}].bps is 0", "Each milestone releases a share of the pool")
+            if step.kind < previous or (step.kind is MilestoneKind.WEIGHTS and index + 1 != len(self.milestones)):
+                raise UsageError(
+                    f"milestones[{index}].kind is {step.kind.name}",
+                    "Kinds come in the order DATASET…, CHECKPOINT…, one WEIGHTS at the end",
+                )
+            if step.deadline < earliest:
+                raise UsageError(
+                    f"milestones[{index}].deadline is {step.deadline}",
+                    f"It must be at least {earliest}: challenge window and response window ({gap} seconds) after "
+                    + ("the funding deadline" if index == 0 else "the milestone before"),
+                    f"Move it by {earliest - step.deadline} seconds",
+                )
+            previous = step.kind
+            earliest = step.deadline + gap
+        _whole("milestones", sum(step.bps for step in self.milestones))
+        last = self.milestones[-1]
+        if last.kind is not MilestoneKind.WEIGHTS:
+            raise UsageError(
+                f"The last milestone's kind is {last.kind.name}", "The last one is always the open WEIGHTS"
+            )
+        if last.bps < MIN_WEIGHTS_BPS:
+            raise UsageError(
+                f"The WEIGHTS milestone's bps is {last.bps}",
+                f"At least {MIN_WEIGHTS_BPS} of the pool hang on the open weights",
+            )
+        if last.deadline > now + MAX_CAMPAIGN_PERIOD:
+            raise UsageError(
+                f"The last deadline is {last.deadline}",
+                f"It must be at most {now + MAX_CAMPAIGN_PERIOD}: ten years from now",
+            )
+
+
+_ABI_NAMES = (
+    "researcher",
+    "asset",
+    "goal",
+    "cap",
+    "fundingDeadline",
+    "stopBps",
+    "challengeWindow",
+    "responseWindow",
+    "minBond",
+    "slack",
+    "proposal",
+    "dataset",
+    "attestors",
+    "quorum",
+    "payees",
+    "milestones",
+)
+
+_UNSIGNED_BITS = {
+    "goal": 128,
+    "cap": 128,
+    "funding_deadline": 40,
+    "stop_bps": 16,
+    "challenge_window": 32,
+    "response_window": 32,
+    "min_bond": 96,
+    "slack": 32,
+    "quorum": 8,
+}
+
+
+def _values(item: Any) -> tuple[Any, ...]:
+    return tuple(item.values()) if isinstance(item, Mapping) else tuple(item)
+
+
+def _checksum(address: str | bytes) -> str:
+    from eth_utils import to_checksum_address
+
+    return str(to_checksum_address(address))
+
+
+def _address_bytes(address: str) -> bytes:
+    raw = bytes.fromhex(address.removeprefix("0x"))
+    if len(raw) != 20:
+        raise OverflowError(f"{address} is not 20 bytes long")
+    return raw
+
+
+def _parts(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def _unpack_milestones(data: bytes) -> tuple[Milestone, ...]:
+    """Milestones from their packed form, in which each share is added to all before it."""
+    found: list[Milestone] = []
+    before = 0
+    for part in _parts(data, _MILESTONE_BYTES):
+        cumulative = int.from_bytes(part[1:3], "big")
+        if part[0] >= len(MilestoneKind) or cumulative < before:
+            raise VerificationError(
+                "These bytes are not the terms of a campaign",
+                f"Milestone {len(found)} is of kind {part[0]} and ends at {cumulative} basis points after {before}",
+            )
+        found.append(
+            Milestone(
+                MilestoneKind(part[0]),
+                cumulative - before,
+                int.from_bytes(part[3:8], "big"),
+                int.from_bytes(part[8:16], "big", signed=True),
+            )
+        )
+        before = cumulative
+    return tuple(found)
+
+
+def _within(name: str, value: int, low: int, high: int, unit: str) -> None:
+    if not low <= value <= high:
+        shown = f" {unit}" if unit else ""
+        raise UsageError(f"{name} is {value}", f"It must be between {low} and {high}{shown}")
+
+
+def _whole(name: str, total: int) -> None:
+    if total != BPS:
+        raise UsageError(f"The bps of all {name} add up to {total}", f"They must add up to {BPS}")

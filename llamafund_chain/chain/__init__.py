@@ -1,0 +1,1 @@
+"""One node, one wallet, one transaction. Nothing here knows what a campaign is."""

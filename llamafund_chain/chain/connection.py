@@ -1,0 +1,619 @@
+"""A connection to one chain: reading at a chosen finality, and sending transactions with care.
+
+Nothing that a node says is believed to be well formed; nothing is ever sent twice, but to replace it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from llamafund_chain.chain.reverted import ContractRefusedError, Explain, Reading, explain, smallest_units
+from llamafund_chain.chain.transactions import (
+    GWEI,
+    KNOWN,
+    NONCE_USED,
+    RECEIPT_TIMEOUT,
+    UNDERPRICED,
+    Call,
+    Fees,
+    Log,
+    NonceUsedError,
+    Receipt,
+    RpcError,
+    SignedTransaction,
+    UnderpricedError,
+    not_included,
+)
+from llamafund_chain.errors import (
+    LlamafundError,
+    NodeUnreachableError,
+    NotFinalError,
+    UsageError,
+    VerificationError,
+)
+from llamafund_chain.text import printable
+
+if TYPE_CHECKING:
+    from eth_account.signers.base import BaseAccount
+    from web3 import Web3
+
+    from llamafund_chain.deployment.addresses import Deployment
+
+Finality = Literal["finalized", "safe", "latest"]
+BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
+
+MAX_ANSWER_BYTES = 1 << 20
+"""Longest answer of a contract call that is looked at."""
+_NATIVE_DECIMALS = 18
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block's number, hash (64 hexadecimal digits) and time (unix seconds)."""
+
+    number: int
+    hash: str
+    timestamp: int
+
+
+def connect(rpc_url: str, *, explain: Explain = explain) -> Connection:
+    """Open a connection and ask which chain it is.
+
+    Args:
+        rpc_url: `http://…` or `https://…`.
+        explain: Puts reverts into words, for whoever knows the contracts.
+
+    Raises:
+        UsageError: The address is of another form.
+        NodeUnreachableError: Nobody answers there, or no node does.
+    """
+    if not rpc_url.startswith(("http://", "https://")) or any(ord(char) <= 32 for char in rpc_url):
+        scheme = rpc_url.partition("://")[0] if "://" in rpc_url else ""
+        raise UsageError(
+            "The node's address cannot be used" + (f" (it begins with {printable(scheme, 20)!r})" if scheme else ""),
+            "It is an HTTP address",
+            "Write it like http://127.0.0.1:8545",
+        )
+    return Connection(rpc_url, explain)
+
+
+class Connection:
+    """One node, and through it one chain. Made by `connect`.
+
+    Attributes:
+        chain_id: EIP-155 number.
+        rpc_url: As given; may hold a secret, see `shown_url`.
+    """
+
+    def __init__(self, rpc_url: str, explain: Explain = explain) -> None:
+        from llamafund_chain.chain.node import NodeProvider, shown_url
+
+        self.rpc_url = rpc_url
+        self._explain = explain
+        try:
+            self.shown_url = shown_url(rpc_url)
+            self._provider = NodeProvider(rpc_url)
+        except ValueError as error:
+            raise UsageError("The node's address cannot be used", "It is not a URL") from error
+        self._w3: Web3 | None = None
+        self._deployment: Deployment | None = None
+        self.chain_id = self._quantity(self.request("eth_chainId"), "eth_chainId")
+
+    def __repr__(self) -> str:
+        return f"Connection({self.shown_url!r}, chain_id={self.chain_id})"
+
+    @property
+    def caip2(self) -> str:
+        """The chain's CAIP-2 name, for example `eip155:1`."""
+        return f"eip155:{self.chain_id}"
+
+    @property
+    def w3(self) -> Web3:
+        """The same node for code that speaks web3."""
+        if self._w3 is None:
+            from web3 import Web3
+
+            self._w3 = Web3(self._provider)
+        return self._w3
+
+    # ------------------------------------------------------------------ read
+
+    def request(self, method: str, *params: Any) -> Any:
+        """One JSON-RPC request.
+
+        Returns:
+            The result as it came.
+
+        Raises:
+            NodeUnreachableError: No node answered.
+            RpcError: It answered with an error.
+        """
+        from web3.types import RPCEndpoint
+
+        response: Mapping[str, Any] = self._provider.make_request(RPCEndpoint(method), list(params))
+        if "error" not in response:
+            return response["result"]
+        error = response["error"]
+        if not isinstance(error, Mapping):
+            error = {"message": str(error)}
+        code = error.get("code")
+        raise RpcError(method, code if isinstance(code, int) else 0, str(error.get("message", "")), error.get("data"))
+
+    def block(self, which: BlockId = "latest") -> Block:
+        """A block's number, hash and time.
+
+        Raises:
+            NotFinalError: The node knows no finalized or safe block.
+            LlamafundError: There is no such block.
+        """
+        try:
+            raw = self.request("eth_getBlockByNumber", _block_param(which), False)
+        except RpcError as error:
+            if which in ("finalized", "safe"):
+                raise self._no_finality(which) from error
+            raise
+        if raw is None:
+            if which in ("finalized", "safe"):
+                raise self._no_finality(which)
+            raise LlamafundError(f"The node knows no block {which}", "It may not be in sync yet")
+        if not isinstance(raw, Mapping):
+            raise self._nonsense("eth_getBlockByNumber")
+        return Block(
+            self._quantity(raw.get("number"), "a block's number"),
+            self._bytes(raw.get("hash"), "a block's hash").hex(),
+            self._quantity(raw.get("timestamp"), "a block's time"),
+        )
+
+    def timestamp(self, which: BlockId = "latest") -> int:
+        """Unix seconds of a block: the chain's clock."""
+        return self.block(which).timestamp
+
+    def code(self, address: str, block: BlockId = "latest") -> bytes:
+        """The code at an address; empty when there is none."""
+        return self._bytes(self.request("eth_getCode", address, _block_param(block)), "eth_getCode")
+
+    def balance(self, address: str, block: BlockId = "latest") -> int:
+        """Wei that an address holds."""
+        return self._quantity(self.request("eth_getBalance", address, _block_param(block)), "eth_getBalance")
+
+    def call(
+        self,
+        call: Call,
+        *,
+        block: BlockId = "latest",
+        sender: str | None = None,
+        value: int = 0,
+        money: Callable[[int], str] = smallest_units,
+    ) -> bytes:
+        """Run a call without sending anything.
+
+        Args:
+            call: What to call.
+            block: In the state after which block; `pending` is the next one.
+            sender: As whom; nobody when null.
+            value: Wei to come with it.
+            money: Writes amounts in the explanation of a refusal.
+
+        Raises:
+            ContractRefusedError: It reverts.
+        """
+        transaction: dict[str, Any] = {"data": f"0x{call.data.hex()}"}
+        if call.to is not None:
+            transaction["to"] = call.to
+        if sender is not None:
+            transaction["from"] = sender
+        if value:
+            transaction["value"] = hex(value)
+        try:
+            answer = self.request("eth_call", transaction, _block_param(block))
+        except RpcError as error:
+            raise self._refusal(error, money) from error
+        return self._bytes(answer, "eth_call")[:MAX_ANSWER_BYTES]
+
+    def logs(
+        self,
+        address: str,
+        *,
+        topics: Sequence[str | Sequence[str] | None] = (),
+        first: int = 0,
+        last: BlockId = "latest",
+    ) -> Iterator[Log]:
+        """All logs of one contract, in order and however many, with one answer's worth of them in memory.
+
+        Anyone can make a contract write logs, so their number is no reason to give up. Smaller ranges are asked for
+        when a node refuses large ones, and when an answer is too long or takes too long.
+
+        Args:
+            address: The contract.
+            topics: Wanted topics by position: one, several of which any will do, or null for any.
+            first: First block.
+            last: Last block.
+
+        Raises:
+            NodeUnreachableError: An answer does not make sense, or there is none even for a single block.
+            RpcError: The node refuses even single blocks.
+        """
+        end = last if isinstance(last, int) else self.block(last).number
+        start, span = first, max(end - first + 1, 1)
+        while start <= end:
+            stop = min(start + span - 1, end)
+            filter_ = {"address": address, "fromBlock": hex(start), "toBlock": hex(stop), "topics": list(topics)}
+            try:
+                raw = self.request("eth_getLogs", filter_)
+            except (RpcError, NodeUnreachableError):
+                if stop == start:
+                    raise
+                span = max((stop - start + 1) // 4, 1)
+                continue
+            if not isinstance(raw, list):
+                raise self._nonsense("eth_getLogs")
+            found = [self._log(item) for item in raw if isinstance(item, Mapping) and not item.get("removed")]
+            if not all(_wanted(log, address, topics, start, stop) for log in found):
+                raise self._nonsense("eth_getLogs")
+            yield from sorted(found, key=lambda log: (log.block, log.index))
+            # A crowded stretch must not make everything after it a crawl.
+            start, span = stop + 1, 2 * span
+
+    def transaction_input(self, tx_hash: str) -> tuple[str | None, bytes]:
+        """Where a transaction went and its call data.
+
+        Raises:
+            LlamafundError: The node does not know it.
+        """
+        raw = self.request("eth_getTransactionByHash", f"0x{tx_hash}")
+        if raw is None:
+            raise LlamafundError(f"The node does not know the transaction {tx_hash}", "It may not keep old ones")
+        if not isinstance(raw, Mapping):
+            raise self._nonsense("eth_getTransactionByHash")
+        to = raw.get("to")
+        return (str(to) if to else None), self._bytes(raw.get("input", raw.get("data")), "a transaction's input")
+
+    def deployment(self) -> Deployment:
+        """The implementation and factory on this chain, verified by their code. Looked up once.
+
+        Raises:
+            VerificationError: They are not deployed here, or something else is at their address.
+        """
+        if self._deployment is None:
+            from web3.exceptions import Web3Exception
+
+            from llamafund_chain.deployment import addresses
+
+            try:
+                self._deployment = addresses.verify(self.w3)
+            except Web3Exception as error:
+                raise self._nonsense("eth_getCode") from error
+        return self._deployment
+
+    # ------------------------------------------------------------------ send
+
+    def send(
+        self,
+        account: BaseAccount,
+        transaction: Call,
+        value: int = 0,
+        *,
+        money: Callable[[int], str] = smallest_units,
+    ) -> Receipt:
+        """Send one transaction and wait until it is included. It is simulated first and never sent twice.
+
+        Args:
+            account: Who signs and pays.
+            transaction: What to call or deploy.
+            value: Wei to send with it.
+            money: Writes amounts in the explanation of a refusal.
+
+        Raises:
+            ContractRefusedError: The simulation or the included transaction reverted.
+            LlamafundError: The account cannot pay for it, or the node refused it.
+            NodeUnreachableError: The node went away; the message says whether something may have been sent.
+        """
+        sender = str(account.address)
+        held = self.balance(sender, "latest")
+        self.check_funds(sender, held, value)
+        self.call(transaction, block="pending", sender=sender, value=value, money=money)
+        gas = self.estimate(sender, transaction, value, block="pending", money=money)
+        gas += gas // 4
+        fees = self.fees()
+        self.check_funds(sender, held, value + gas * fees.highest)
+        signed = self.sign(account, transaction, value, nonce=self.nonce(sender, "pending"), gas=gas, fees=fees)
+        self.transmit(signed)
+        return self._checked(self._await_receipt(signed.tx_hash), signed, money)
+
+    def sign(
+        self, account: BaseAccount, transaction: Call, value: int = 0, *, nonce: int, gas: int, fees: Fees
+    ) -> SignedTransaction:
+        """Sign a transaction without sending it.
+
+        Args:
+            account: Who signs and pays.
+            transaction: What to call or deploy.
+            value: Wei to send with it.
+            nonce: Number of the account's transaction, from 0.
+            gas: Limit.
+            fees: Wei for each unit of gas.
+        """
+        fields: dict[str, Any] = {
+            "chainId": self.chain_id,
+            "nonce": nonce,
+            "gas": gas,
+            "value": value,
+            "data": transaction.data,
+            **fees.fields(),
+        }
+        if transaction.to is not None:
+            fields["to"] = transaction.to
+        signed = account.sign_transaction(fields)
+        return SignedTransaction(
+            bytes(signed.hash).hex(),
+            bytes(signed.raw_transaction),
+            str(account.address),
+            transaction,
+            value,
+            nonce,
+            gas,
+            fees,
+        )
+
+    def transmit(self, signed: SignedTransaction) -> None:
+        """Hand a signed transaction to the node, once; a node that has it already is content.
+
+        Raises:
+            UnderpricedError: Another one with its nonce waits, and this one does not pay enough more to replace it.
+            NonceUsedError: Another one with its nonce was included.
+            RpcError: The node refused it for another reason.
+            NodeUnreachableError: The node went away; the transaction may have arrived.
+        """
+        try:
+            self.request("eth_sendRawTransaction", f"0x{signed.raw.hex()}")
+        except NodeUnreachableError as error:
+            raise NodeUnreachableError(
+                f"The node went away while transaction 0x{signed.tx_hash} was being sent",
+                "It may or may not have arrived; it was not sent again",
+                "Look that transaction up before repeating the command",
+            ) from error
+        except RpcError as error:
+            words = error.message.lower().replace("_", " ")
+            if any(phrase in words for phrase in KNOWN):
+                return
+            if any(phrase in words for phrase in UNDERPRICED):
+                raise UnderpricedError("eth_sendRawTransaction", error.code, error.message, error.data) from error
+            if any(phrase in words for phrase in NONCE_USED):
+                raise NonceUsedError("eth_sendRawTransaction", error.code, error.message, error.data) from error
+            raise
+
+    def outcome(self, signed: SignedTransaction, *, money: Callable[[int], str] = smallest_units) -> Receipt | None:
+        """What became of a transaction; null while it is not included.
+
+        Raises:
+            ContractRefusedError: It was included and reverted.
+        """
+        raw = self.request("eth_getTransactionReceipt", f"0x{signed.tx_hash}")
+        if not isinstance(raw, Mapping) or raw.get("blockNumber") is None:
+            return None
+        return self._checked(raw, signed, money)
+
+    def nonce(self, address: str, block: BlockId = "latest") -> int:
+        """Number of the transactions that an account has sent; at `pending` with those that wait."""
+        answer = self.request("eth_getTransactionCount", address, _block_param(block))
+        return self._quantity(answer, "eth_getTransactionCount")
+
+    def estimate(
+        self,
+        sender: str,
+        transaction: Call,
+        value: int = 0,
+        *,
+        block: BlockId = "latest",
+        money: Callable[[int], str] = smallest_units,
+    ) -> int:
+        """Gas that a transaction would take at a block, with no margin.
+
+        Raises:
+            ContractRefusedError: It would revert.
+        """
+        fields: dict[str, Any] = {"from": sender, "data": f"0x{transaction.data.hex()}", "value": hex(value)}
+        if transaction.to is not None:
+            fields["to"] = transaction.to
+        try:
+            return self._quantity(self.request("eth_estimateGas", fields, _block_param(block)), "eth_estimateGas")
+        except RpcError as error:
+            raise self._refusal(error, money) from error
+
+    def base_fee(self) -> int:
+        """Wei for each unit of gas that the latest block burned (EIP-1559); 0 on chains without one."""
+        return self._base_fee() or 0
+
+    def _base_fee(self) -> int | None:
+        raw = self.request("eth_getBlockByNumber", "latest", False)
+        base = raw.get("baseFeePerGas") if isinstance(raw, Mapping) else None
+        return None if base is None else self._quantity(base, "the base fee")
+
+    def fees(self) -> Fees:
+        """What the node advises to pay now, with room for a base fee that doubles."""
+        base = self._base_fee()
+        if base is None:
+            return Fees(self._quantity(self.request("eth_gasPrice"), "eth_gasPrice"), None)
+        try:
+            tip = self._quantity(self.request("eth_maxPriorityFeePerGas"), "eth_maxPriorityFeePerGas")
+        except RpcError:
+            tip = GWEI
+        return Fees(2 * base + tip, tip)
+
+    def check_funds(self, address: str, held: int, needed: int) -> None:
+        """Refuse to send what an account cannot pay for.
+
+        Args:
+            address: The account.
+            held: Wei that it has.
+            needed: Wei for the amount and the highest possible fee.
+
+        Raises:
+            LlamafundError: It holds too little.
+        """
+        from llamafund_chain.amounts import format_amount
+
+        if held < needed:
+            raise LlamafundError(
+                f"{address} holds {format_amount(held, _NATIVE_DECIMALS)} of the chain's coin",
+                f"Amount and highest possible fee come to {format_amount(needed, _NATIVE_DECIMALS)}",
+                "Nothing was sent. Fund that address, or use another wallet",
+            )
+
+    def _await_receipt(self, tx_hash: str) -> Mapping[str, Any]:
+        import time
+
+        until = time.monotonic() + RECEIPT_TIMEOUT
+        pause = 0.02
+        while True:
+            try:
+                raw = self.request("eth_getTransactionReceipt", f"0x{tx_hash}")
+            except (NodeUnreachableError, RpcError) as error:
+                raise NodeUnreachableError(
+                    f"Transaction 0x{tx_hash} was sent, but the node does not say what became of it",
+                    str(error),
+                    "Look that transaction up before repeating the command",
+                ) from error
+            if isinstance(raw, Mapping) and raw.get("blockNumber") is not None:
+                return raw
+            if time.monotonic() > until:
+                raise not_included([tx_hash])
+            time.sleep(pause)
+            pause = min(pause * 1.5, 2.0)
+
+    def _checked(self, raw: Mapping[str, Any], signed: SignedTransaction, money: Callable[[int], str]) -> Receipt:
+        block = self._quantity(raw.get("blockNumber"), "a receipt's block")
+        gas_used = self._quantity(raw.get("gasUsed"), "gas used")
+        price = self._quantity(raw.get("effectiveGasPrice", "0x0"), "the gas price")
+        if self._quantity(raw.get("status"), "a receipt's status") != 1:
+            reason = "Something else was included before it and changed the outcome"
+            try:
+                self.call(signed.transaction, block=block, sender=signed.sender, value=signed.value, money=money)
+            except ContractRefusedError as refusal:
+                reason = str(refusal)
+            raise ContractRefusedError(
+                f"Transaction 0x{signed.tx_hash} was included in block {block} and reverted; only its fee was spent",
+                reason,
+            )
+        logs = raw.get("logs")
+        created = raw.get("contractAddress")
+        return Receipt(
+            signed.tx_hash,
+            block,
+            gas_used,
+            gas_used * price,
+            tuple(self._log(item) for item in logs) if isinstance(logs, list) else (),
+            str(created) if created else None,
+        )
+
+    # --------------------------------------------------------------- helpers
+
+    def _refusal(self, error: RpcError, money: Callable[[int], str]) -> LlamafundError:
+        """A node's error to a call, as a revert when it is one."""
+        data = error.data
+        if isinstance(data, Mapping):
+            data = data.get("data", data.get("result"))
+        revert = b""
+        if isinstance(data, str):
+            digits = data.removeprefix("Reverted ").removeprefix("0x")
+            try:
+                revert = bytes.fromhex(digits)
+            except ValueError:
+                revert = b""
+        text = error.message.lower()
+        if not revert and error.code != 3 and "revert" not in text:
+            return error
+        return self._explain(revert, Reading(self.timestamp(), money), message=error.message)
+
+    def _no_finality(self, which: BlockId) -> NotFinalError:
+        return NotFinalError(
+            f"The node at {self.shown_url} knows no {which} block",
+            "The chain is too young, or does not tell how settled its blocks are",
+            "Wait, or say --finality latest if you accept that what is read may be undone",
+        )
+
+    def _nonsense(self, what: str) -> NodeUnreachableError:
+        return NodeUnreachableError(
+            f"The node at {self.shown_url} answered {what} with something that makes no sense",
+            "What cannot be read is not used",
+            "Name another node with --rpc",
+        )
+
+    def _quantity(self, value: Any, what: str) -> int:
+        try:
+            if isinstance(value, str) and value.startswith("0x") and len(value) <= 66:
+                return int(value, 16)
+        except ValueError:
+            pass
+        raise self._nonsense(what)
+
+    def _bytes(self, value: Any, what: str) -> bytes:
+        if isinstance(value, str) and value.startswith("0x"):
+            try:
+                return bytes.fromhex(value[2:])
+            except ValueError:
+                pass
+        raise self._nonsense(what)
+
+    def _log(self, raw: Any) -> Log:
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("topics"), list):
+            raise self._nonsense("a log")
+        return Log(
+            str(raw.get("address")),
+            tuple(self._bytes(topic, "a log's topic") for topic in raw["topics"]),
+            self._bytes(raw.get("data"), "a log's data"),
+            self._quantity(raw.get("blockNumber"), "a log's block"),
+            self._quantity(raw.get("logIndex"), "a log's index"),
+            self._bytes(raw.get("transactionHash"), "a log's transaction").hex(),
+        )
+
+
+def require_final(final: Any, latest: Any, what: str, finality: Finality) -> None:
+    """Refuse to rely on something that is on chain, but not yet settled enough.
+
+    Args:
+        final: The fact at the chosen finality.
+        latest: The fact in the latest block.
+        what: The fact in words, for the message.
+        finality: What was asked for.
+
+    Raises:
+        NotFinalError: The two differ.
+    """
+    if final != latest:
+        raise NotFinalError(
+            f"{what} is on chain, but not {finality} yet",
+            "A reorganisation could still undo it",
+            "Wait some blocks and repeat the command",
+        )
+
+
+def check_code(code: bytes, what: str, address: str) -> None:
+    """Refuse an address without code.
+
+    Raises:
+        VerificationError: There is none.
+    """
+    if not code:
+        raise VerificationError(
+            f"There is no {what} at {address}",
+            "The address has no code on this chain",
+            "Check the address, and with --rpc the chain",
+        )
+
+
+def _block_param(block: BlockId) -> str:
+    return hex(block) if isinstance(block, int) else block
+
+
+def _wanted(log: Log, address: str, topics: Sequence[str | Sequence[str] | None], first: int, last: int) -> bool:
+    """Whether a log is one that was asked for; a node may answer anything."""
+    if log.address.lower() != address.lower() or not first <= log.block <= last or len(log.topics) < len(topics):
+        return False
+    for topic, accepted in zip(log.topics, topics, strict=False):
+        choices = [accepted] if isinstance(accepted, str) else accepted
+        if choices is not None and f"0x{topic.hex()}" not in [choice.lower() for choice in choices]:
+            return False
+    return True

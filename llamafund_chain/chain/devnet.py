@@ -1,0 +1,306 @@
+"""A development chain of one's own: an anvil process with the contracts on it, gone when its owner is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from llamafund_chain.chain.foundry import find_program
+from llamafund_chain.chain.reverted import Explain, explain
+from llamafund_chain.errors import LlamafundError
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+    from llamafund_chain.chain.connection import Connection
+    from llamafund_chain.deployment.addresses import Deployment
+
+CHAIN_ID = 31337
+
+START_TIMEOUT = 60.0
+"""Seconds that anvil may take to listen."""
+
+DEVELOPMENT_KEYS = (
+    "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
+    "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
+    "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
+    "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
+)
+"""Well-known keys that every anvil funds. Anybody knows them: never use them where money is."""
+
+_FINAL_BLOCKS = 3
+_LISTENING = re.compile(r"Listening on (?:127\.0\.0\.1|localhost):(\d+)")
+_PR_SET_PDEATHSIG = 1
+_GRACE = 5.0
+
+
+class Devnet:
+    """A chain that lives as long as the `with` block, or as this process if that is shorter.
+
+    Its clock starts at the real time and moves on with it; `advance` adds to it. The finalized block trails the
+    latest by two.
+
+    Args:
+        port: TCP port on 127.0.0.1; 0 for a free one.
+        deploy: Put the contracts on it.
+        hardfork: Rules of which upgrade of Ethereum; the contracts need cancun or a later one.
+    """
+
+    def __init__(
+        self, *, port: int = 0, deploy: bool = True, hardfork: str = "cancun", explain: Explain = explain
+    ) -> None:
+        self._port = port
+        self._hardfork = hardfork
+        self._deploy = deploy
+        self._process: subprocess.Popen[str] | None = None
+        self._home: tempfile.TemporaryDirectory[str] | None = None
+        self._explain = explain
+        self._connection: Connection | None = None
+        self._deployment: Deployment | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------- what
+
+    @property
+    def rpc_url(self) -> str:
+        """The node's address."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The anvil process."""
+        return self._running().pid
+
+    @property
+    def connection(self) -> Connection:
+        """A connection to it."""
+        if self._connection is None:
+            raise LlamafundError("The development chain is not running")
+        return self._connection
+
+    @property
+    def w3(self) -> Web3:
+        """The same for code that speaks web3."""
+        return self.connection.w3
+
+    @property
+    def deployment(self) -> Deployment:
+        """The contracts on it."""
+        if self._deployment is None:
+            raise LlamafundError("The development chain has no contracts on it")
+        return self._deployment
+
+    # --------------------------------------------------------------------- do
+
+    def fund(self, address: str, amount: int) -> None:
+        """Set what an address holds.
+
+        Args:
+            address: Anybody's.
+            amount: Wei.
+        """
+        self.connection.request("anvil_setBalance", address, hex(amount))
+
+    def advance(self, seconds: int) -> None:
+        """Let time pass, and enough blocks with it that everything before is final.
+
+        Args:
+            seconds: At least 0.
+        """
+        if seconds:
+            self.connection.request("evm_increaseTime", hex(seconds))
+        self.finalize()
+
+    def finalize(self) -> None:
+        """Mine so many blocks that what happened before is final."""
+        for _ in range(_FINAL_BLOCKS):
+            self.connection.request("evm_mine")
+
+    def snapshot(self) -> str:
+        """Remember the chain as it is."""
+        return str(self.connection.request("evm_snapshot"))
+
+    def revert(self, snapshot: str) -> None:
+        """Go back to a snapshot, which is used up by that."""
+        self.connection.request("evm_revert", snapshot)
+
+    def deploy_token(self, name: str = "Development Dollar", symbol: str = "DEV", decimals: int = 18) -> str:
+        """Deploy an ERC-20 with permit that anybody may mint.
+
+        Args:
+            name: Its name.
+            symbol: Its symbol.
+            decimals: Decimal places of a whole coin.
+
+        Returns:
+            Checksummed address.
+        """
+        from eth_abi.abi import encode
+        from eth_utils import to_checksum_address
+
+        from llamafund_chain.deployment import artifacts
+
+        artifact = artifacts.load("DevToken")
+        data = artifact.bytecode + encode(["string", "string", "uint8"], [name, symbol, decimals])
+        receipt = self._send({"data": f"0x{data.hex()}"})
+        return str(to_checksum_address(receipt["contractAddress"]))
+
+    def mint_token(self, token: str, holder: str, amount: int) -> None:
+        """Mint tokens.
+
+        Args:
+            token: Address from `deploy_token`.
+            holder: Who gets them.
+            amount: Smallest unit.
+        """
+        from llamafund_chain.chain import abi
+
+        data = abi.contract("DevToken").encode("mint", holder, amount)
+        self._send({"to": token, "data": f"0x{data.hex()}"})
+
+    def wait(self) -> int:
+        """Wait until the chain ends by itself.
+
+        Returns:
+            The exit status of its program.
+        """
+        return self._running().wait()
+
+    def close(self) -> None:
+        """End the chain. Can be called at any time and more than once."""
+        process, self._process = self._process, None
+        self._connection = self._deployment = None
+        if process is not None:
+            for request in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, request)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_GRACE)
+                    break
+            if process.stdout is not None:
+                process.stdout.close()
+        if self._home is not None:
+            self._home.cleanup()
+            self._home = None
+
+    # ---------------------------------------------------------------- helpers
+
+    def _start(self) -> None:
+        from llamafund_chain.chain.connection import connect
+        from llamafund_chain.deployment import addresses
+
+        binary = find_program("anvil")
+        # Anvil keeps caches in the home directory; they go away with the chain.
+        self._home = tempfile.TemporaryDirectory(prefix="llamafund-devnet-")
+        arguments = ["--host", "127.0.0.1", "--port", str(self._port), "--chain-id", str(CHAIN_ID)]
+        arguments += ["--hardfork", self._hardfork, "--slots-in-an-epoch", "1"]
+        try:
+            process = subprocess.Popen(
+                [str(binary), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "HOME": self._home.name, "XDG_CACHE_HOME": self._home.name},
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+                preexec_fn=_parent_death_signal(),
+            )
+        except OSError as error:
+            raise LlamafundError(
+                f"{binary} cannot be started", error.strerror or str(error), "Install it again: make setup"
+            ) from error
+        self._process = process
+        self._port = _wait_for_port(process)
+        self._connection = connect(self.rpc_url, explain=self._explain)
+        if self._connection.chain_id != CHAIN_ID:
+            raise LlamafundError(f"The chain at {self.rpc_url} is not the one that was started")
+        if self._deploy:
+            self._deployment = addresses.deploy(self._connection.w3, self._send)
+        self.finalize()
+
+    def _send(self, transaction: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send from an account that anvil holds the key of."""
+        from web3.types import TxParams
+
+        w3 = self.connection.w3
+        fields: TxParams = {"from": w3.eth.accounts[0], **transaction}  # type: ignore[typeddict-item]
+        receipt = w3.eth.wait_for_transaction_receipt(w3.eth.send_transaction(fields), poll_latency=0.01)
+        if receipt["status"] != 1:
+            raise LlamafundError(f"Transaction {receipt['transactionHash'].to_0x_hex()} reverted")
+        return receipt
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise LlamafundError("The development chain is not running")
+        return self._process
+
+
+def _parent_death_signal() -> Callable[[], None] | None:
+    """What the child does first: ask Linux to end it when its parent ends, however that happens."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def ask() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return ask
+
+
+def _wait_for_port(process: subprocess.Popen[str]) -> int:
+    """The port that anvil listens on; goes on reading its output so that it never blocks on a full pipe."""
+    assert process.stdout is not None
+    found = threading.Event()
+    said: list[str] = []
+    port: list[int] = []
+    reader = threading.Thread(target=_read_output, args=(process.stdout, said, port, found), daemon=True)
+    reader.start()
+    found.wait(START_TIMEOUT)
+    if port:
+        return port[0]
+    last = " ".join(line.strip() for line in said[-5:] if line.strip())
+    raise LlamafundError(
+        "anvil did not start",
+        f"It said: {last}" if last else "It said nothing",
+        "Choose another --port if that one is taken",
+    )
+
+
+def _read_output(stream: IO[str], said: list[str], port: list[int], found: threading.Event) -> None:
+    try:
+        for line in stream:
+            if found.is_set():
+                continue
+            said.append(line)
+            match = _LISTENING.search(line)
+            if match:
+                port.append(int(match[1]))
+                found.set()
+    except (ValueError, OSError):
+        pass
+    finally:
+        found.set()

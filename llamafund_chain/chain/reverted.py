@@ -1,0 +1,93 @@
+"""A call that reverted: what the contract said, as far as every contract says it the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from llamafund_chain.errors import TransactionRevertedError
+from llamafund_chain.text import printable
+
+_STRING_ERROR = bytes.fromhex("08c379a0")
+_PANIC = bytes.fromhex("4e487b71")
+_LONGEST_DATA = 65_536
+
+
+class ContractRefusedError(TransactionRevertedError):
+    """The contract refused; nothing moved.
+
+    Attributes:
+        name: The custom error's name, empty when the contract gave another reason.
+        values: The custom error's values.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        why: str = "",
+        remedy: str = "",
+        *,
+        name: str = "",
+        values: Mapping[str, Any] = MappingProxyType({}),
+    ):
+        super().__init__(what, why, remedy)
+        self.name = name
+        self.values = values
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read an error's values.
+
+    Attributes:
+        now: Unix seconds of the chain's clock.
+        money: Writes an amount of the campaign's asset, given in its smallest unit.
+    """
+
+    now: int
+    money: Callable[[int], str]
+
+
+def smallest_units(amount: int) -> str:
+    """Writes an amount when the asset is not known."""
+    return f"{amount} (smallest unit)"
+
+
+class Explain(Protocol):
+    """Puts a revert into words."""
+
+    def __call__(self, data: bytes, reading: Reading, *, message: str) -> ContractRefusedError:
+        """See `explain`."""
+
+
+def explain(data: bytes, reading: Reading, *, message: str = "") -> ContractRefusedError:  # noqa: ARG001 - as `Explain`
+    """The error to raise for the revert of a contract about which nothing is known.
+
+    Args:
+        data: Revert data; anybody's bytes.
+        reading: How to read values.
+        message: What the node said, used when the data says nothing.
+    """
+    data = data[:_LONGEST_DATA]
+    reason = _reason(data)
+    if reason is None and message and not data:
+        reason = f"The node says: {printable(message, 300)}"
+    elif reason is None:
+        reason = f"It gave the reason 0x{data[:68].hex()}" if data else "It gave no reason"
+    return ContractRefusedError("The contract refused", reason, "Nothing was sent")
+
+
+def _reason(data: bytes) -> str | None:
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
+    try:
+        if data[:4] == _STRING_ERROR:
+            return f"It says: {printable(decode(['string'], data[4:])[0], 300)}"
+        if data[:4] == _PANIC:
+            return f"It failed with panic code {decode(['uint256'], data[4:])[0]:#x}"
+    except (DecodingError, OverflowError, ValueError):
+        return None
+    return None

@@ -1,0 +1,253 @@
+"""The asset of a campaign: the chain's own coin or an ERC-20, whose answers nobody has to believe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from llamafund_chain.amounts import MAX_DECIMALS, format_amount, parse_amount
+from llamafund_chain.chain.abi import Interface
+from llamafund_chain.chain.connection import BlockId, Connection, check_code
+from llamafund_chain.chain.transactions import Call
+from llamafund_chain.errors import TransactionRevertedError, VerificationError
+from llamafund_chain.text import printable
+
+if TYPE_CHECKING:
+    from eth_account.signers.base import BaseAccount
+
+NATIVE = "0x0000000000000000000000000000000000000000"
+"""Stands for the chain's own coin where an asset's address is asked for."""
+
+PERMIT_VALIDITY = 3_600
+"""Seconds that a permit is good for."""
+
+_SYMBOL_LENGTH = 16
+_FIELDS_OF_EIP5267 = 0b01111
+
+
+def _function(name: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": name,
+        "inputs": [{"name": "", "type": kind} for kind in inputs],
+        "outputs": [{"name": "", "type": kind} for kind in outputs],
+    }
+
+
+_ERC20 = (
+    _function("name", (), ("string",)),
+    _function("symbol", (), ("string",)),
+    _function("decimals", (), ("uint8",)),
+    _function("version", (), ("string",)),
+    _function("balanceOf", ("address",), ("uint256",)),
+    _function("allowance", ("address", "address"), ("uint256",)),
+    _function("approve", ("address", "uint256"), ()),
+    _function("transfer", ("address", "uint256"), ()),
+    _function("nonces", ("address",), ("uint256",)),
+    _function("DOMAIN_SEPARATOR", (), ("bytes32",)),
+    _function("eip712Domain", (), ("bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]")),
+)
+
+
+@dataclass(frozen=True)
+class Asset:
+    """What amounts are counted in.
+
+    Attributes:
+        address: `NATIVE` or the token's checksummed address.
+        symbol: What the token calls itself, made printable; anybody can choose any name.
+        decimals: Decimal places of a whole coin.
+    """
+
+    address: str
+    symbol: str
+    decimals: int
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it is the chain's own coin."""
+        return int(self.address, 16) == 0
+
+    def format(self, amount: int) -> str:
+        """An amount with its symbol, for people.
+
+        Args:
+            amount: Smallest unit.
+        """
+        return f"{self.plain(amount)} {self.symbol}"
+
+    def plain(self, amount: int) -> str:
+        """An amount in whole coins as a decimal string, exact.
+
+        Args:
+            amount: Smallest unit.
+        """
+        return format_amount(amount, self.decimals)
+
+    def parse(self, text: str) -> int:
+        """The smallest units of an amount in whole coins.
+
+        Raises:
+            UsageError: It is no number, or finer than the smallest unit.
+        """
+        return parse_amount(text, self.decimals)
+
+
+@dataclass(frozen=True)
+class Permit:
+    """A signed EIP-2612 permit.
+
+    Attributes:
+        deadline: Unix seconds.
+    """
+
+    deadline: int
+    v: int
+    r: bytes
+    s: bytes
+
+
+COIN = Asset(NATIVE, "ETH", 18)
+"""The chain's own coin, in which bonds are paid whatever a campaign's asset is."""
+
+
+def asset_at(connection: Connection, address: str) -> Asset:
+    """The asset that campaign terms name.
+
+    Raises:
+        VerificationError: There is no token at that address.
+    """
+    return COIN if int(address, 16) == 0 else Token(connection, address).asset
+
+
+class Token:
+    """An ERC-20.
+
+    Args:
+        connection: The chain.
+        address: Checksummed address.
+    """
+
+    def __init__(self, connection: Connection, address: str) -> None:
+        self.connection = connection
+        self.address = address
+
+    @cached_property
+    def _interface(self) -> Interface:
+        return Interface(_ERC20)
+
+    @cached_property
+    def asset(self) -> Asset:
+        """Symbol and decimals.
+
+        Raises:
+            VerificationError: There is no contract, or it says no sensible number of decimals.
+        """
+        check_code(self.connection.code(self.address), "token", self.address)
+        try:
+            (decimals,) = self._ask("decimals")
+        except (TransactionRevertedError, VerificationError) as error:
+            raise VerificationError(
+                f"The contract at {self.address} is not a usable token",
+                "It does not say how many decimals it has",
+                "Check the address",
+            ) from error
+        if decimals > MAX_DECIMALS:
+            raise VerificationError(
+                f"The token at {self.address} says that it has {decimals} decimals",
+                f"At most {MAX_DECIMALS} make sense",
+            )
+        return Asset(self.address, self._text("symbol") or "tokens", decimals)
+
+    def balance_of(self, holder: str, block: BlockId = "latest") -> int:
+        """Smallest units that an address holds."""
+        return int(self._ask("balanceOf", holder, block=block)[0])
+
+    def allowance(self, owner: str, spender: str) -> int:
+        """Smallest units that `spender` may still take from `owner`."""
+        return int(self._ask("allowance", owner, spender)[0])
+
+    def approve(self, spender: str, amount: int) -> Call:
+        """The call that lets `spender` take `amount` smallest units."""
+        return self._call("approve", spender, amount)
+
+    def sign_permit(self, account: BaseAccount, spender: str, amount: int) -> Permit | None:
+        """A permit for `spender` to take `amount` smallest units.
+
+        Returns:
+            Null when the token does not offer EIP-2612, or its domain is not one that can be recomputed.
+        """
+        from eth_account.messages import encode_typed_data
+
+        owner = str(account.address)
+        deadline = self.connection.timestamp() + PERMIT_VALIDITY
+        try:
+            (nonce,) = self._ask("nonces", owner)
+            (separator,) = self._ask("DOMAIN_SEPARATOR")
+        except (TransactionRevertedError, VerificationError):
+            return None
+        message = {
+            "types": {
+                "EIP712Domain": [
+                    {"name": "name", "type": "string"},
+                    {"name": "version", "type": "string"},
+                    {"name": "chainId", "type": "uint256"},
+                    {"name": "verifyingContract", "type": "address"},
+                ],
+                "Permit": [
+                    {"name": "owner", "type": "address"},
+                    {"name": "spender", "type": "address"},
+                    {"name": "value", "type": "uint256"},
+                    {"name": "nonce", "type": "uint256"},
+                    {"name": "deadline", "type": "uint256"},
+                ],
+            },
+            "primaryType": "Permit",
+            "domain": {**self._domain(), "chainId": self.connection.chain_id, "verifyingContract": self.address},
+            "message": {
+                "owner": owner,
+                "spender": spender,
+                "value": amount,
+                "nonce": nonce,
+                "deadline": deadline,
+            },
+        }
+        encoded = encode_typed_data(full_message=message)
+        # The header of an EIP-712 message is the domain's hash: what the token checks against.
+        if bytes(encoded.header) != bytes(separator):
+            return None
+        signed = account.sign_message(encoded)
+        raw = bytes(signed.signature)
+        return Permit(deadline, raw[64], raw[:32], raw[32:64])
+
+    def _domain(self) -> dict[str, str]:
+        try:
+            fields, name, version, *_ = self._ask("eip712Domain")
+            if fields[0] & _FIELDS_OF_EIP5267 == _FIELDS_OF_EIP5267:
+                return {"name": name, "version": version}
+        except (TransactionRevertedError, VerificationError):
+            pass
+        return {"name": self._raw_text("name"), "version": self._raw_text("version") or "1"}
+
+    def _text(self, function: str) -> str:
+        return printable(self._raw_text(function).strip(), _SYMBOL_LENGTH)
+
+    def _raw_text(self, function: str) -> str:
+        """A text that the token says; tokens from before the standard answer with 32 bytes."""
+        call = self._call(function)
+        try:
+            data = self.connection.call(call)
+        except TransactionRevertedError:
+            return ""
+        try:
+            return str(self._interface.decode_output(function, data)[0])
+        except VerificationError:
+            return data.rstrip(b"\x00").decode("utf-8", "replace") if len(data) == 32 else ""
+
+    def _call(self, function: str, *arguments: Any) -> Call:
+        return Call(self.address, self._interface.encode(function, *arguments))
+
+    def _ask(self, function: str, *arguments: Any, block: BlockId = "latest") -> tuple[Any, ...]:
+        data = self.connection.call(self._call(function, *arguments), block=block)
+        return self._interface.decode_output(function, data)

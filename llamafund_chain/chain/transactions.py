@@ -1,0 +1,176 @@
+"""Transactions: what is sent, what it offers for gas, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from llamafund_chain.errors import (
+    LlamafundError,
+    NotFinalError,
+)
+from llamafund_chain.text import printable
+
+RECEIPT_TIMEOUT = 300.0
+"""Seconds that a transaction may take to be included before waiting is given up."""
+
+GWEI = 10**9
+
+# What geth, reth, erigon, nethermind, besu and anvil answer to eth_sendRawTransaction; there is no standard code.
+KNOWN = ("already known", "alreadyknown", "known transaction", "already imported")
+UNDERPRICED = ("underpriced", "replacementnotallowed", "replacement not allowed", "feetoolow")
+NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce too distant in past")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a contract: where to, and the call data. `to` is null for a deployment."""
+
+    to: str | None
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Log:
+    """One event log as the node tells it.
+
+    Attributes:
+        index: Position in its block.
+        tx_hash: 64 hexadecimal digits.
+    """
+
+    address: str
+    topics: tuple[bytes, ...]
+    data: bytes
+    block: int
+    index: int
+    tx_hash: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a transaction.
+
+    Attributes:
+        tx_hash: 64 hexadecimal digits.
+        block: Number of the block that includes it.
+        gas_used: Gas.
+        fee: Wei paid for the gas.
+        logs: In order.
+        contract_address: Of what it deployed, if anything.
+    """
+
+    tx_hash: str
+    block: int
+    gas_used: int
+    fee: int
+    logs: tuple[Log, ...]
+    contract_address: str | None
+
+
+@dataclass(frozen=True)
+class Fees:
+    """What a transaction offers for each unit of gas.
+
+    Attributes:
+        highest: Wei in all: `maxFeePerGas` of EIP-1559, or `gasPrice` before it.
+        tip: Wei of it for whoever includes the transaction, `maxPriorityFeePerGas`; null before EIP-1559.
+    """
+
+    highest: int
+    tip: int | None
+
+    def fields(self) -> dict[str, int]:
+        """The same as a transaction's fields."""
+        if self.tip is None:
+            return {"gasPrice": self.highest}
+        return {"maxFeePerGas": self.highest, "maxPriorityFeePerGas": self.tip}
+
+    def raised(self) -> Fees:
+        """An eighth more of both, which every node takes for a replacement; most ask for a tenth."""
+        return Fees(_eighth_more(self.highest), None if self.tip is None else _eighth_more(self.tip))
+
+    def at_least(self, other: Fees) -> Fees:
+        """The higher of both, part by part."""
+        tip = self.tip if other.tip is None or self.tip is None else max(self.tip, other.tip)
+        return Fees(max(self.highest, other.highest), tip)
+
+    def at_most(self, highest: int) -> Fees:
+        """The same, cut to a highest price (wei)."""
+        return Fees(min(self.highest, highest), None if self.tip is None else min(self.tip, highest))
+
+
+@dataclass(frozen=True)
+class SignedTransaction:
+    """A transaction that can be sent, and what is needed to tell what became of it.
+
+    Attributes:
+        tx_hash: 64 hexadecimal digits.
+        raw: As it is sent.
+        sender: Checksummed address.
+        transaction: What it calls.
+        value: Wei that it sends.
+        nonce: Its number among the sender's.
+        gas: Limit.
+        fees: Wei for each unit of gas.
+    """
+
+    tx_hash: str
+    raw: bytes = field(repr=False)
+    sender: str
+    transaction: Call = field(repr=False)
+    value: int
+    nonce: int
+    gas: int
+    fees: Fees
+
+    @property
+    def highest_cost(self) -> int:
+        """Wei that it takes from its sender at most."""
+        return self.value + self.gas * self.fees.highest
+
+
+class RpcError(LlamafundError):
+    """The node answered with an error.
+
+    Attributes:
+        code: JSON-RPC error code.
+        data: What came with it, as it came.
+    """
+
+    def __init__(self, method: str, code: int, message: str, data: Any) -> None:
+        super().__init__(
+            f"The node refused {method}",
+            f"It says: {printable(message, 300)} (code {code})",
+            "Check that it is in sync and serves this request, or name another node with --rpc",
+        )
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+class UnderpricedError(RpcError):
+    """Another transaction with this nonce waits, and this one does not pay enough more to replace it."""
+
+
+class NonceUsedError(RpcError):
+    """Another transaction with this nonce was included."""
+
+
+def not_included(hashes: Sequence[str]) -> NotFinalError:
+    """The error for transactions that were sent and are in no block after `RECEIPT_TIMEOUT` seconds.
+
+    Args:
+        hashes: 64 hexadecimal digits each; none when they were sent by another process.
+    """
+    listed = ", ".join(f"0x{tx_hash}" for tx_hash in hashes) or "of another process"
+    return NotFinalError(
+        f"Transaction {listed} was sent {RECEIPT_TIMEOUT:.0f} seconds ago and is not included yet",
+        "The chain may be busy, or the node has lost touch with it",
+        "Look that transaction up before repeating the command",
+    )
+
+
+def _eighth_more(price: int) -> int:
+    return price + price // 8 + 1

@@ -1,0 +1,88 @@
+"""What a check is: it looks at one milestone's evidence and says what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import JsonValue
+
+from llamafund_chain.campaign.terms import Terms
+from llamafund_chain.evidence.manifests import (
+    EvidenceManifest,
+    ProposalManifest,
+)
+from llamafund_chain.text import printable
+
+if TYPE_CHECKING:
+    from llamafund_chain.store import Store
+
+
+CheckStatus = Literal["pass", "fail", "warn", "skip"]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found.
+
+    Attributes:
+        name: Stable, in kebab case, for example `content-published`.
+        status: `warn` asks for a person's judgement, `skip` was not looked at.
+        detail: For a person, with the values that decided. Parts of it are strangers' text, so it is made
+            printable.
+        data: The same facts for machines.
+    """
+
+    name: str
+    status: CheckStatus
+    detail: str
+    data: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", printable(self.detail, 1000))
+
+
+@dataclass(frozen=True)
+class CheckContext:
+    """Everything a check may look at. What comes from the chain was read at one block.
+
+    Attributes:
+        chain_id: EIP-155 number.
+        campaign: Checksummed address.
+        training_seed: 64 hexadecimal digits, empty before activation.
+        milestone: Index in the terms.
+        ancestry: Evidence of the earlier milestones on chain, oldest first.
+        score: What is or will be attested, millionths, higher is better; null when not known.
+        entropy: Decides which random samples are taken; nobody could know it when the evidence was made.
+        replay_segments: How many training segments to repeat; 0 for none.
+        workdir: Existing directory for fetched files.
+        progress: Called with a short sentence before anything that takes long.
+        content_withheld: Whether the attestation says that the content is not published (`contentSize` 0).
+    """
+
+    store: Store
+    proposal: ProposalManifest
+    terms: Terms
+    chain_id: int
+    campaign: str
+    training_seed: str
+    milestone: int
+    evidence: EvidenceManifest
+    ancestry: tuple[EvidenceManifest, ...]
+    score: int | None
+    entropy: bytes
+    replay_segments: int
+    workdir: Path
+    progress: Callable[[str], None]
+    content_withheld: bool = False
+
+
+Check = Callable[[CheckContext], Iterator[CheckResult]]
+
+
+def check_name(check: Check) -> str:
+    """The name under which a check is listed, skipped and reported."""
+    name: str = getattr(check, "__name__", type(check).__name__)
+    return name.strip("_").replace("_", "-")

@@ -1,0 +1,203 @@
+"""Checks of where evidence comes from: its parent, its seed, the chain of checkpoints before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import JsonValue
+
+from llamafund_chain.campaign.terms import NO_HASH
+from llamafund_chain.checks.check import CheckContext, CheckResult
+from llamafund_chain.errors import LlamafundError
+from llamafund_chain.evidence.manifests import (
+    CheckpointManifest,
+    DatasetManifest,
+    EvidenceManifest,
+    ProposalManifest,
+    WeightsManifest,
+)
+from llamafund_chain.store.content import fetch_manifest, verify_content
+
+
+def parent_links(context: CheckContext) -> Iterator[CheckResult]:
+    """The evidence grows out of the evidence of the milestone before."""
+    name = "parent-links"
+    evidence = context.evidence
+    before = context.ancestry[-1].sha256 if context.ancestry else context.proposal.sha256
+    if isinstance(evidence, DatasetManifest):
+        return
+    if isinstance(evidence, WeightsManifest) and _grew_on_chain(context):
+        yield _link(name, "These weights say they were exported from checkpoint", evidence.parent, before)
+        return
+    head = _head(context)
+    if head.chain and head.parent != head.chain[-1]:
+        yield _link(name, "The checkpoint names as its parent", head.parent, head.chain[-1])
+        return
+    first = fetch_manifest(context.store, head.chain[0], CheckpointManifest) if head.chain else head
+    yield _link(name, "The first checkpoint of this milestone grows out of", first.parent, before)
+
+
+def seed_fresh(context: CheckContext) -> Iterator[CheckResult]:
+    """The run started from the seed that the chain published at activation: it is not an older one."""
+    name = "seed-fresh"
+    if isinstance(context.evidence, DatasetManifest):
+        return
+    if isinstance(context.evidence, WeightsManifest) and _grew_on_chain(context):
+        head = context.ancestry[-1]
+        if not isinstance(head, CheckpointManifest):
+            raise TypeError("weights that grew on chain have a checkpoint before them")
+    else:
+        head = _head(context)
+    facts: dict[str, JsonValue] = {"used": head.seed, "published": context.training_seed or None}
+    if not context.training_seed or context.training_seed == NO_HASH:
+        detail = f"The run used the seed {head.seed}, but the campaign has not published one yet: it is an older run"
+        yield CheckResult(name, "fail", detail, facts)
+    elif head.seed != context.training_seed:
+        detail = (
+            f"The run used the seed {head.seed}; this campaign published {context.training_seed}: "
+            "it is an older run, or another campaign's"
+        )
+        yield CheckResult(name, "fail", detail, facts)
+    else:
+        yield CheckResult(name, "pass", f"The run used the campaign's seed {head.seed}", facts)
+
+
+def checkpoint_chain(context: CheckContext) -> Iterator[CheckResult]:
+    """The checkpoints form one unbroken run, and each is published so that any step can be repeated."""
+    evidence = context.evidence
+    if isinstance(evidence, DatasetManifest):
+        return
+    if isinstance(evidence, WeightsManifest) and _grew_on_chain(context):
+        return
+    head = _head(context)
+    hashes = (*head.chain, head.sha256)
+    facts: dict[str, JsonValue] = {"checkpoints": len(hashes), "last_step": head.steps.last}
+    links: list[CheckpointManifest] = []
+    for index, sha256 in enumerate(head.chain):
+        try:
+            links.append(fetch_manifest(context.store, sha256, CheckpointManifest))
+        except LlamafundError as error:
+            detail = f"Checkpoint {index} of {len(hashes)} in the chain cannot be read. {error}"
+            yield CheckResult("checkpoint-chain", "fail", detail, facts)
+            return
+    links.append(head)
+    before = context.ancestry[-1] if context.ancestry else None
+    problem = _chain_problem(links, hashes, before, context.proposal)
+    if problem is not None:
+        yield CheckResult("checkpoint-chain", "fail", problem, facts)
+        return
+    yield CheckResult(
+        "checkpoint-chain",
+        "pass",
+        f"{len(links)} checkpoints follow one another without a gap from step {links[0].steps.first} to step "
+        f"{head.steps.last}, with one recipe, one dataset and one seed",
+        facts,
+    )
+    yield _chain_published(context, links[:-1] if head is evidence else links)
+
+
+def weights_match_run(context: CheckContext) -> Iterator[CheckResult]:
+    """The weights name the data and the recipe of the run that they were exported from."""
+    name = "weights-match-run"
+    evidence = context.evidence
+    if not isinstance(evidence, WeightsManifest):
+        return
+    heads = [_head(context)]
+    if context.ancestry and isinstance(context.ancestry[-1], CheckpointManifest):
+        heads.append(context.ancestry[-1])
+    for head in heads:
+        facts: dict[str, JsonValue] = {"checkpoint": head.sha256, "recipe": head.recipe, "dataset": head.dataset}
+        for what, said, used in (
+            ("dataset", evidence.dataset, head.dataset),
+            ("recipe", evidence.recipe, head.recipe),
+        ):
+            if said != used:
+                detail = f"The weights name the {what} {said}, but checkpoint {head.sha256} was trained with {used}"
+                yield CheckResult(name, "fail", detail, facts)
+                return
+    detail = f"Weights and run name one dataset, {evidence.dataset}, and one recipe, {evidence.recipe}"
+    yield CheckResult(name, "pass", detail, facts)
+
+
+def _grew_on_chain(context: CheckContext) -> bool:
+    return bool(context.ancestry) and isinstance(context.ancestry[-1], CheckpointManifest)
+
+
+def _head(context: CheckContext) -> CheckpointManifest:
+    """The last checkpoint of this milestone's run: the evidence, or what the weights were exported from."""
+    evidence = context.evidence
+    if isinstance(evidence, CheckpointManifest):
+        return evidence
+    if isinstance(evidence, WeightsManifest):
+        return fetch_manifest(context.store, evidence.parent, CheckpointManifest)
+    raise TypeError(f"{type(evidence).__name__} belongs to no training run")
+
+
+def _link(name: str, words: str, actual: str, expected: str) -> CheckResult:
+    facts: dict[str, JsonValue] = {"actual": actual, "expected": expected}
+    if actual == expected:
+        return CheckResult(name, "pass", f"{words} {actual}, as it must", facts)
+    return CheckResult(name, "fail", f"{words} {actual}; it must be {expected}", facts)
+
+
+def _chain_problem(
+    links: Sequence[CheckpointManifest],
+    hashes: Sequence[str],
+    before: EvidenceManifest | None,
+    proposal: ProposalManifest,
+) -> str | None:
+    """The first thing that is wrong with a run of checkpoints, or null.
+
+    Args:
+        links: The checkpoints, oldest first; the last one is the run's head.
+        hashes: Their hashes as the head lists them, and its own.
+        before: Evidence of the milestone before, if there is one.
+        proposal: What the first milestone grows out of.
+    """
+    if len(set(hashes)) != len(hashes):
+        repeated = next(sha256 for sha256 in hashes if hashes.count(sha256) > 1)
+        return f"Checkpoint {repeated} stands in the chain more than once"
+    parent = before.sha256 if before is not None else proposal.sha256
+    previous = before if isinstance(before, CheckpointManifest) else None
+    for index, (link, sha256) in enumerate(zip(links, hashes, strict=True)):
+        place = f"Checkpoint {index} of {len(links)} ({sha256})"
+        if link.parent != parent:
+            return f"{place} grows out of {link.parent}, but before it stands {parent}"
+        if link.chain != tuple(hashes[:index]):
+            return f"{place} lists other checkpoints before it than the {index} that the chain has there"
+        start = previous.steps.last if previous is not None else 0
+        if link.steps.first != start:
+            return f"{place} starts at step {link.steps.first}, but the one before it ends at step {start}"
+        if previous is None and link.steps.last != 0:
+            return f"{place} is the first, at step {link.steps.last}: the initial weights are missing"
+        if previous is not None and link.steps.last <= start:
+            return f"{place} ends at step {link.steps.last}, where the one before it ended already"
+        differing = _difference(link, previous)
+        if differing is not None:
+            return f"{place} {differing}"
+        parent, previous = sha256, link
+    return None
+
+
+def _difference(link: CheckpointManifest, previous: CheckpointManifest | None) -> str | None:
+    if previous is None:
+        return None
+    for name in ("recipe", "dataset", "seed", "data_order_seed"):
+        now, then = getattr(link, name), getattr(previous, name)
+        if now != then:
+            return f"uses the {name.replace('_', ' ')} {now}, the one before it {then}"
+    return None
+
+
+def _chain_published(context: CheckContext, links: Sequence[CheckpointManifest]) -> CheckResult:
+    size = sum(link.content.size for link in links)
+    facts: dict[str, JsonValue] = {"checkpoints": len(links), "bytes": size}
+    for index, link in enumerate(links):
+        context.progress(f"Reading checkpoint {index + 1} of {len(links)}, {link.content.size} bytes")
+        try:
+            verify_content(context.store, link)
+        except LlamafundError as error:
+            detail = f"The checkpoint at step {link.steps.last} is not published as it says. {error}"
+            return CheckResult("chain-published", "fail", detail, facts)
+    detail = f"All {len(links)} checkpoints in between, {size} bytes, were read and agree"
+    return CheckResult("chain-published", "pass", detail, facts)

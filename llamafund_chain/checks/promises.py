@@ -1,0 +1,162 @@
+"""Checks of what was delivered against what the proposal and the terms promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import JsonValue
+
+from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM
+from llamafund_chain.checks.check import CheckContext, CheckResult
+from llamafund_chain.checks.published import dataset_manifest, dataset_named_by
+from llamafund_chain.errors import LlamafundError
+from llamafund_chain.evidence.hashing import raw_cid
+from llamafund_chain.evidence.manifests import (
+    MAX_MANIFEST_BYTES,
+    CheckpointManifest,
+    DatasetManifest,
+    WeightsManifest,
+)
+from llamafund_chain.text import from_millionths
+
+
+def dataset_fixed(context: CheckContext) -> Iterator[CheckResult]:
+    """The data is what backers saw: in terms, proposal, attested dataset and every later manifest."""
+    name = "dataset-fixed"
+    agreed = context.terms.dataset
+    evidence = context.evidence
+    earlier = [ancestor for ancestor in context.ancestry if isinstance(ancestor, DatasetManifest)]
+    if isinstance(evidence, DatasetManifest):
+        used, wanted, source = evidence.sha256, agreed, "the terms fix"
+    else:
+        used = dataset_named_by(evidence)
+        wanted, source = (earlier[-1].sha256, "attested was") if earlier else (agreed, "the terms fix")
+    promised = context.proposal.dataset.manifest
+    facts: dict[str, JsonValue] = {"used": used, "expected": wanted, "proposal": promised}
+    if wanted != NO_HASH and used != wanted:
+        yield CheckResult(name, "fail", f"The dataset is {used}, but {source} {wanted}", facts)
+    elif promised is not None and used != promised:
+        yield CheckResult(name, "fail", f"The dataset is {used}, but the proposal names {promised}", facts)
+    elif wanted == NO_HASH and promised is None:
+        yield CheckResult(
+            name,
+            "warn",
+            f"The dataset is {used}; terms and proposal only describe it in words: "
+            f"{context.proposal.dataset.description}",
+            facts,
+        )
+    else:
+        yield CheckResult(name, "pass", f"The dataset is {used}, as fixed before", facts)
+
+
+def recipe_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
+    """The recipe is the proposal's, and published."""
+    name = "recipe-matches-proposal"
+    evidence = context.evidence
+    if not isinstance(evidence, (CheckpointManifest, WeightsManifest)):
+        return
+    promised = context.proposal.recipe
+    facts: dict[str, JsonValue] = {"used": evidence.recipe, "proposal": promised}
+    if promised is not None and evidence.recipe != promised:
+        yield CheckResult(name, "fail", f"The recipe is {evidence.recipe}, but the proposal promises {promised}", facts)
+        return
+    try:
+        context.store.read(raw_cid(evidence.recipe), limit=MAX_MANIFEST_BYTES)
+    except LlamafundError as error:
+        detail = f"The recipe cannot be read, so nobody can repeat the run. {error}"
+        yield CheckResult(name, "fail", detail, facts)
+        return
+    if promised is None:
+        detail = f"The recipe {evidence.recipe} was chosen after the funding; the proposal does not fix one"
+        yield CheckResult(name, "warn", detail, facts)
+    else:
+        detail = f"The recipe is {promised}, as the proposal promises, and published"
+        yield CheckResult(name, "pass", detail, facts)
+
+
+def licence_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
+    """The weights' licence is the promised one."""
+    name = "licence-matches-proposal"
+    evidence = context.evidence
+    if not isinstance(evidence, WeightsManifest):
+        return
+    promised = context.proposal.licence
+    facts: dict[str, JsonValue] = {"licence": evidence.licence, "proposal": promised}
+    if evidence.licence == promised:
+        yield CheckResult(name, "pass", f"The weights are under {promised}, as promised", facts)
+    else:
+        detail = f"The weights are under {evidence.licence!r}, but the proposal promises {promised!r}"
+        yield CheckResult(name, "fail", detail, facts)
+
+
+def dataset_licence_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
+    """The licence of each part of the dataset is the promised one."""
+    name = "dataset-licence-matches-proposal"
+    dataset = dataset_manifest(context)
+    if dataset is None:
+        return
+    promised = context.proposal.dataset.licence
+    other = sorted({part.licence for part in dataset.parts} - {promised})
+    listed: list[JsonValue] = [*other]
+    facts: dict[str, JsonValue] = {"other_licences": listed, "proposal": promised}
+    if other:
+        found = ", ".join(map(repr, other))
+        detail = f"Parts of the dataset are under {found}; the proposal says {promised!r}"
+        yield CheckResult(name, "warn", detail, facts)
+    else:
+        yield CheckResult(name, "pass", f"The dataset is under {promised!r}, as promised", facts)
+
+
+def score_matches_manifest(context: CheckContext) -> Iterator[CheckResult]:
+    """The attested score is the manifest's, and the manifest's is the promised metric that it reports."""
+    name = "score-matches-manifest"
+    evidence = context.evidence
+    stated = evidence.score or 0
+    outcome = context.proposal.outcome
+    facts: dict[str, JsonValue] = {"attested": context.score, "manifest": evidence.score}
+    if evidence.score is not None and isinstance(evidence, (CheckpointManifest, WeightsManifest)):
+        measured = evidence.metrics.get(outcome.metric)
+        facts["metric"] = measured
+        if measured is None or outcome.score(measured) != evidence.score:
+            shown = "no value" if measured is None else from_millionths(measured)
+            detail = (
+                f"The manifest's score is {from_millionths(evidence.score)}, but it reports {shown} for the "
+                f"promised metric {outcome.metric} ({outcome.direction} is better)"
+            )
+            yield CheckResult(name, "fail", detail, facts)
+            return
+    if context.score is None:
+        yield CheckResult(name, "skip", "No score is attested yet", facts)
+    elif context.score != stated:
+        detail = (
+            f"The attested score is {from_millionths(context.score)}, but the evidence says {from_millionths(stated)}"
+        )
+        yield CheckResult(name, "fail", detail, facts)
+    else:
+        yield CheckResult(name, "pass", f"Attestation and evidence both say {from_millionths(stated)}", facts)
+
+
+def score_meets_promise(context: CheckContext) -> Iterator[CheckResult]:
+    """The score reaches what the terms ask for and, for the weights, the proposal's target."""
+    name = "score-meets-promise"
+    score = context.score if context.score is not None else (context.evidence.score or 0)
+    floor = context.terms.milestones[context.milestone].min_score
+    outcome = context.proposal.outcome
+    target = outcome.score(outcome.target) if isinstance(context.evidence, WeightsManifest) else floor
+    facts: dict[str, JsonValue] = {"score": score, "terms": floor, "proposal": target}
+    if score < floor:
+        detail = f"The score is {from_millionths(score)}; the terms pay from {from_millionths(floor)} upwards"
+        yield CheckResult(name, "fail", detail, facts)
+    elif score < target:
+        detail = (
+            f"The score is {from_millionths(score)}: enough for the terms ({from_millionths(floor)}), "
+            f"but short of the proposal's target {from_millionths(target)}"
+        )
+        yield CheckResult(name, "warn", detail, facts)
+    else:
+        promised = max(floor, target)
+        wanted = f"promised was at least {from_millionths(promised)}"
+        if promised == NO_MINIMUM:
+            wanted = "none was promised"
+        detail = f"The score is {from_millionths(score)}; {wanted}"
+        yield CheckResult(name, "pass", detail, facts)

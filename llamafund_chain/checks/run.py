@@ -1,0 +1,124 @@
+"""Finding the checks, those of plug-ins too, and running them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+from llamafund_chain.checks.check import Check, CheckContext, CheckResult, CheckStatus, check_name
+from llamafund_chain.checks.lineage import checkpoint_chain, parent_links, seed_fresh, weights_match_run
+from llamafund_chain.checks.promises import (
+    dataset_fixed,
+    dataset_licence_matches_proposal,
+    licence_matches_proposal,
+    recipe_matches_proposal,
+    score_matches_manifest,
+    score_meets_promise,
+)
+from llamafund_chain.checks.published import (
+    content_published,
+    dataset_published,
+    heldout_separate,
+    kind_matches,
+)
+from llamafund_chain.errors import LlamafundError
+
+ENTRY_POINT_GROUP = "llamafund.checks"
+
+_TRAINER_PACKAGES = frozenset({"accelerate", "llamafund_trainer", "safetensors", "tokenizers", "torch", "transformers"})
+
+
+BUILT_IN: tuple[Check, ...] = (
+    content_published,
+    kind_matches,
+    parent_links,
+    dataset_fixed,
+    dataset_published,
+    dataset_licence_matches_proposal,
+    heldout_separate,
+    seed_fresh,
+    checkpoint_chain,
+    weights_match_run,
+    recipe_matches_proposal,
+    licence_matches_proposal,
+    score_matches_manifest,
+    score_meets_promise,
+)
+"""The checks of this package, cheapest to understand first."""
+
+
+def discover() -> tuple[Check, ...]:
+    """The built-in checks, then those of installed packages in the order of their entry points' names.
+
+    A package whose checks cannot be loaded is not passed over in silence: a check of that package's name
+    reports why.
+    """
+    found: list[Check] = list(BUILT_IN)
+    entries = entry_points(group=ENTRY_POINT_GROUP)
+    for entry in sorted(entries, key=lambda candidate: (candidate.name, candidate.value)):
+        found.extend(_load(entry))
+    return tuple(found)
+
+
+def run_checks(
+    context: CheckContext, checks: Sequence[Check] | None = None, *, skip: Collection[str] = ()
+) -> tuple[CheckResult, ...]:
+    """Run checks on one milestone's evidence. Never raises because of what it is given to look at.
+
+    Args:
+        context: What to look at.
+        checks: The checks; all that `discover` finds when null.
+        skip: Names of checks not to run; each is reported as skipped.
+
+    Returns:
+        The results in the order of the checks. A check that raises is a failed check with the error's text;
+        one that lacks the optional trainer packages is skipped and says so.
+    """
+    results: list[CheckResult] = []
+    for check in discover() if checks is None else checks:
+        name = check_name(check)
+        if name in skip:
+            results.append(CheckResult(name, "skip", "Left out as asked"))
+            continue
+        context.progress(f"Checking {name}")
+        results.extend(_outcomes(check, name, context))
+    return tuple(results)
+
+
+def _outcomes(check: Check, name: str, context: CheckContext) -> list[CheckResult]:
+    results: list[CheckResult] = []
+    try:
+        results.extend(check(context))
+    except LlamafundError as error:
+        results.append(CheckResult(name, "fail", str(error)))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in _TRAINER_PACKAGES:
+            detail = f"Needs the package {error.name}, which is not installed"
+            results.append(CheckResult(name, "skip", f"{detail}. Try: pip install 'llamafund[trainer]'"))
+        else:
+            results.append(CheckResult(name, "fail", f"The check itself broke: {error!r}"))
+    except Exception as error:  # noqa: BLE001 - hostile evidence may break a check in any way
+        results.append(CheckResult(name, "fail", f"The check itself broke: {type(error).__name__}: {error}"))
+    return results
+
+
+def _load(entry: EntryPoint) -> tuple[Check, ...]:
+    try:
+        loaded = tuple(entry.load())
+    except Exception as error:  # noqa: BLE001 - a plug-in may be broken in any way; the others still run
+        reason = f"The checks {entry.value} cannot be loaded: {type(error).__name__}: {error}"
+        status: CheckStatus = "skip" if isinstance(error, ModuleNotFoundError) else "fail"
+        return (_NotLoaded(entry.name, CheckResult(f"{entry.name}-checks", status, reason)),)
+    return loaded
+
+
+class _NotLoaded:
+    """Stands in for a package's checks that could not be loaded."""
+
+    def __init__(self, name: str, result: CheckResult) -> None:
+        self.__name__ = f"{name}_checks"
+        self._result = result
+
+    def __call__(self, context: CheckContext) -> Iterator[CheckResult]:
+        context.progress(self._result.detail)
+        yield self._result

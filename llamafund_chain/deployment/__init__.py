@@ -1,0 +1,1 @@
+"""Where the contracts are on every chain, byte for byte: their artifacts, records and addresses."""

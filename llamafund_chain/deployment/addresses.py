@@ -1,0 +1,239 @@
+"""Where the contracts are on every chain, putting them there, and proving that they are what they should be.
+
+Both are created through the usual CREATE2 deployer with a fixed salt, so their addresses follow from their code alone:
+the same on every chain, known before anything is deployed, and never taken by anything else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llamafund_chain.deployment import artifacts
+from llamafund_chain.errors import LlamafundError, VerificationError
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+CREATE2_DEPLOYER = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
+SALT = b"llamafund/1".ljust(32, b"\0")
+
+_CREATE2_DEPLOYER_CODE = bytes.fromhex(
+    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b"
+    "8082525050506014600cf3"
+)
+
+Send = Callable[[dict[str, Any]], Mapping[str, Any]]
+"""Sends a transaction given as `to`, `data` and `value` (wei), waits for it, and returns its receipt."""
+
+
+@dataclass(frozen=True)
+class DeploymentAddresses:
+    """Checksummed addresses of the two contracts, the same on every chain."""
+
+    implementation: str
+    factory: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The two contracts on one chain, verified.
+
+    Attributes:
+        chain_id: EIP-155 number.
+        implementation: Checksummed address of the `Campaign` that every clone delegates to.
+        factory: Checksummed address of the `CampaignFactory`.
+        implementation_code_hash: Keccak-256 of the code there, with 0x.
+        factory_code_hash: Keccak-256 of the code there, with 0x.
+        compiler: Exact version of the compiler, with its commit.
+        salt: Salt of both CREATE2 deployments, with 0x.
+        block: Number of the block that brought the factory, null when somebody else deployed it.
+        transactions: Hashes of the deploying transactions by contract; empty when somebody else deployed them.
+    """
+
+    chain_id: int
+    implementation: str
+    factory: str
+    implementation_code_hash: str
+    factory_code_hash: str
+    compiler: str
+    salt: str
+    block: int | None
+    transactions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Part:
+    name: str
+    address: str
+    init_code: bytes
+    code: bytes
+
+
+@cache
+def predicted() -> DeploymentAddresses:
+    """Compute where the contracts are, from their code alone."""
+    implementation, factory = _parts()
+    return DeploymentAddresses(implementation=implementation.address, factory=factory.address)
+
+
+def verify(w3: Web3) -> Deployment:
+    """Check the contracts on a chain by the hash of their code.
+
+    Args:
+        w3: Connection to a node of the chain.
+
+    Raises:
+        VerificationError: They are not there, or something else is.
+    """
+    chain_id = w3.eth.chain_id
+    for part in _parts():
+        _check(w3, chain_id, part)
+    return _deployment(chain_id, block=None, transactions={})
+
+
+def deploy(w3: Web3, send: Send, known: Deployment | None = None) -> Deployment:
+    """Put the contracts on a chain, as far as they are not there yet, and verify them.
+
+    Args:
+        w3: Connection to a node of the chain.
+        send: Sends one transaction and returns its receipt.
+        known: What was recorded for this chain earlier; its block and transactions are kept where they still hold.
+
+    Raises:
+        LlamafundError: The chain has no CREATE2 deployer.
+        VerificationError: Something else is at one of the addresses, or a transaction did not create what it should.
+    """
+    from eth_utils import to_checksum_address
+
+    chain_id = w3.eth.chain_id
+    if bytes(w3.eth.get_code(to_checksum_address(CREATE2_DEPLOYER))) != _CREATE2_DEPLOYER_CODE:
+        raise LlamafundError(
+            f"Chain {chain_id} has no CREATE2 deployer at {CREATE2_DEPLOYER}",
+            "The contracts get their addresses from it",
+            "Most chains have it; on others it is put there by the one transaction that its repository publishes "
+            "(Arachnid/deterministic-deployment-proxy)",
+        )
+    block: int | None = None
+    transactions: dict[str, str] = {}
+    for part in _parts():
+        if not w3.eth.get_code(to_checksum_address(part.address)):
+            receipt = send({"to": CREATE2_DEPLOYER, "data": "0x" + (SALT + part.init_code).hex(), "value": 0})
+            transactions[part.name] = "0x" + bytes(receipt["transactionHash"]).hex()
+            block = int(receipt["blockNumber"])
+        elif known is not None and _still_holds(w3, known, part):
+            transactions[part.name] = known.transactions[part.name]
+            block = known.block
+        _check(w3, chain_id, part)
+    return _deployment(chain_id, block=block, transactions=transactions)
+
+
+def record(deployment: Deployment, directory: Path) -> Path:
+    """Write a deployment to `<directory>/<chain id>.json` and return that path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{deployment.chain_id}.json"
+    path.write_text(json.dumps(asdict(deployment), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return path
+
+
+def load(chain_id: int, directory: Path | None = None) -> Deployment | None:
+    """Return what was recorded for a chain, null when nothing was.
+
+    Args:
+        chain_id: EIP-155 number.
+        directory: Where `record` wrote it; the package's own records when not given.
+
+    Raises:
+        VerificationError: The record is not one of a deployment of these contracts.
+    """
+    folder = files("llamafund_chain.deployment.records") if directory is None else directory
+    entry = folder.joinpath(f"{chain_id}.json")
+    if not entry.is_file():
+        return None
+    try:
+        found = Deployment(**json.loads(entry.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise VerificationError(
+            f"{entry} is not a record of a deployment", str(error), "Run scripts/deploy.py on that chain again"
+        ) from error
+    expected = _deployment(chain_id, block=found.block, transactions=found.transactions)
+    if found != expected:
+        raise VerificationError(
+            f"{entry} records other contracts than this version's",
+            f"It names the factory {found.factory} instead of {expected.factory}",
+            "Use the version that deployed them, or run scripts/deploy.py on that chain",
+        )
+    return found
+
+
+def _deployment(chain_id: int, *, block: int | None, transactions: Mapping[str, str]) -> Deployment:
+    from eth_utils import keccak
+
+    implementation, factory = _parts()
+    return Deployment(
+        chain_id=chain_id,
+        implementation=implementation.address,
+        factory=factory.address,
+        implementation_code_hash="0x" + keccak(implementation.code).hex(),
+        factory_code_hash="0x" + keccak(factory.code).hex(),
+        compiler=artifacts.load("Campaign").compiler,
+        salt="0x" + SALT.hex(),
+        block=block,
+        transactions=transactions,
+    )
+
+
+@cache
+def _parts() -> tuple[_Part, _Part]:
+    campaign = artifacts.load("Campaign")
+    implementation = _create2(campaign.bytecode)
+    factory = artifacts.load("CampaignFactory")
+    word = bytes.fromhex(implementation[2:]).rjust(32, b"\0")
+    init_code = factory.bytecode + word
+    return (
+        _Part(campaign.name, implementation, campaign.bytecode, campaign.runtime({"SELF": word})),
+        _Part(factory.name, _create2(init_code), init_code, factory.runtime({"implementation": word})),
+    )
+
+
+def _create2(init_code: bytes) -> str:
+    from eth_utils import keccak, to_checksum_address
+
+    preimage = b"\xff" + bytes.fromhex(CREATE2_DEPLOYER[2:]) + SALT + keccak(init_code)
+    return str(to_checksum_address(keccak(preimage)[12:]))
+
+
+def _check(w3: Web3, chain_id: int, part: _Part) -> None:
+    from eth_utils import keccak, to_checksum_address
+
+    code = bytes(w3.eth.get_code(to_checksum_address(part.address)))
+    if not code:
+        raise VerificationError(
+            f"{part.name} is not deployed on chain {chain_id}: there is no code at {part.address}",
+            "Campaigns are opened by the one factory at that address",
+            "Check that this is the chain you mean, or run scripts/deploy.py on it",
+        )
+    if keccak(code) != keccak(part.code):
+        raise VerificationError(
+            f"The code at {part.address} on chain {chain_id} has the hash 0x{keccak(code).hex()}, "
+            f"{part.name} has 0x{keccak(part.code).hex()}",
+            "The node is not telling the truth, or the chain does not compute addresses as Ethereum does",
+            "Do not use it; try another node of the same chain",
+        )
+
+
+def _still_holds(w3: Web3, known: Deployment, part: _Part) -> bool:
+    from hexbytes import HexBytes
+    from web3.exceptions import TransactionNotFound
+
+    if part.name not in known.transactions:
+        return False
+    try:
+        return bool(w3.eth.get_transaction_receipt(HexBytes(known.transactions[part.name]))["status"])
+    except TransactionNotFound:
+        return False

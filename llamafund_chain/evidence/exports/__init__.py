@@ -1,0 +1,78 @@
+"""Evidence in the formats that others read: in-toto, Croissant, CycloneDX, and sha256sum's lists.
+
+An export is made from a manifest alone and holds nothing that the manifest does not say, not even a date: the same
+manifest gives the same bytes. It is a copy for other tools; what counts stays the manifest's hash.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from llamafund_chain.errors import UsageError
+from llamafund_chain.evidence.exports.croissant import croissant_dataset
+from llamafund_chain.evidence.exports.cyclonedx import cyclonedx_bom
+from llamafund_chain.evidence.exports.in_toto import in_toto_statement
+from llamafund_chain.evidence.hashing import sha256sum_lines
+from llamafund_chain.evidence.manifests import EvidenceManifest, Manifest
+
+__all__ = ["FORMATS", "Format", "croissant_dataset", "cyclonedx_bom", "export", "in_toto_statement"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format to export to.
+
+    Attributes:
+        title: Its name in full.
+        media_type: IANA media type of the export.
+        make: The document for a manifest and a name; null where the export is text.
+    """
+
+    title: str
+    media_type: str
+    make: Callable[[EvidenceManifest, str], dict[str, JsonValue]] | None
+
+
+FORMATS: Mapping[str, Format] = {
+    "croissant": Format("Croissant 1.0 (JSON-LD), for datasets", "application/ld+json", croissant_dataset),
+    "cyclonedx": Format(
+        "CycloneDX 1.6 ML-BOM, for weights", "application/vnd.cyclonedx+json; version=1.6", cyclonedx_bom
+    ),
+    "in-toto": Format(
+        "in-toto Statement v1 with OpenSSF Model Signing's predicate", "application/vnd.in-toto+json", in_toto_statement
+    ),
+    "sha256sums": Format("Checksums that sha256sum -c reads", "text/plain; charset=utf-8", None),
+}
+
+
+def export(manifest: Manifest, format_name: str, *, name: str | None = None) -> bytes:
+    """A manifest in another format.
+
+    Args:
+        manifest: With all its files.
+        format_name: One of `FORMATS`.
+        name: What the tree is called; its kind and the first digits of its hash when null.
+
+    Raises:
+        UsageError: There is no such format, or it has no words for a manifest of that kind.
+    """
+    chosen = FORMATS.get(format_name)
+    if chosen is None:
+        raise UsageError(
+            f"There is no format {format_name[:80]!r}", f"Known are {', '.join(FORMATS)}", "Choose one of these"
+        )
+    if not isinstance(manifest, EvidenceManifest):
+        raise UsageError(
+            f"A {manifest.schema_} cannot be exported",
+            "Only datasets, checkpoints and weights name the files of a tree",
+            "Export one of the manifests that it leads to",
+        )
+    if chosen.make is None:
+        return "".join(sha256sum_lines(manifest.files)).encode("utf-8")
+    title = name or f"{manifest.KIND.lower()}-{manifest.sha256[:16]}"
+    document = chosen.make(manifest, title)
+    return (json.dumps(document, indent=2) + "\n").encode("utf-8")

@@ -1,0 +1,110 @@
+"""CycloneDX 1.6 (ECMA-424) ML-BOM: weights as a component with a model card, and each file with its hash.
+
+Source: https://cyclonedx.org/docs/1.6/json/
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from pydantic import JsonValue
+
+from llamafund_chain.errors import UsageError
+from llamafund_chain.evidence.hashing import raw_cid
+from llamafund_chain.evidence.manifests import EvidenceManifest, WeightsManifest
+from llamafund_chain.text import from_millionths
+
+# SPDX 2.3, Annex D: the identifiers in a license expression.
+_SPDX_ID = re.compile(r"[A-Za-z0-9.-]+\+?")
+
+
+def cyclonedx_bom(manifest: EvidenceManifest, name: str) -> dict[str, JsonValue]:
+    """A bill of materials for weights.
+
+    Args:
+        manifest: Weights, with all their files.
+        name: The model's.
+
+    Raises:
+        UsageError: The manifest is not that of weights.
+    """
+    if not isinstance(manifest, WeightsManifest):
+        raise UsageError(
+            f"A {manifest.schema_} has no CycloneDX bill of materials",
+            "A model's bill of materials is about weights",
+            "Export a dataset as croissant, or any evidence as in-toto",
+        )
+    sha256 = manifest.sha256
+    model: dict[str, JsonValue] = {
+        "type": "machine-learning-model",
+        "bom-ref": f"sha256:{sha256}",
+        "name": name,
+        "version": sha256,
+        "licenses": [_licence(manifest.licence)],
+        "hashes": [{"alg": "SHA-256", "content": sha256}],
+        "externalReferences": [
+            {
+                "type": "distribution",
+                "url": f"ipfs://{raw_cid(sha256)}",
+                "comment": f"The manifest ({manifest.schema_}) that names every file; its SHA-256 is the hash above",
+            }
+        ],
+        "modelCard": {
+            "modelParameters": {"datasets": [{"ref": f"sha256:{manifest.dataset}"}]},
+            "quantitativeAnalysis": {
+                "performanceMetrics": [
+                    {"type": metric, "value": from_millionths(value), "slice": manifest.measurement}
+                    for metric, value in sorted(manifest.metrics.items())
+                ]
+            },
+        },
+        "properties": [
+            {"name": "llamafund:content-root", "value": manifest.content.root},
+            {"name": "llamafund:content-size", "value": str(manifest.content.size)},
+            {"name": "llamafund:parameters", "value": str(manifest.parameters)},
+            {"name": "llamafund:checkpoint", "value": manifest.parent},
+            {"name": "llamafund:recipe", "value": manifest.recipe},
+            {"name": "llamafund:model-card", "value": manifest.model_card},
+        ],
+    }
+    files: list[JsonValue] = [
+        {
+            "type": "file",
+            "bom-ref": f"file-{place}",
+            "name": entry.path,
+            "hashes": [{"alg": "SHA-256", "content": entry.sha256}],
+            "externalReferences": [{"type": "distribution", "url": f"ipfs://{entry.cid}"}],
+            "properties": [{"name": "llamafund:size", "value": str(entry.size)}],
+        }
+        for place, entry in enumerate(manifest.files)
+    ]
+    dataset: JsonValue = {
+        "type": "data",
+        "bom-ref": f"sha256:{manifest.dataset}",
+        "name": "training and held-out data",
+        "hashes": [{"alg": "SHA-256", "content": manifest.dataset}],
+        "data": [{"type": "dataset", "contents": {"url": f"ipfs://{raw_cid(manifest.dataset)}"}}],
+    }
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        # Made from the manifest's hash, so that the same weights always give the same document.
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'ipfs://{raw_cid(sha256)}')}",
+        "version": 1,
+        "metadata": {"component": model},
+        "components": [dataset, *files],
+        "dependencies": [
+            {
+                "ref": f"sha256:{sha256}",
+                "dependsOn": [f"sha256:{manifest.dataset}", *(f"file-{place}" for place in range(len(files)))],
+            }
+        ],
+    }
+
+
+def _licence(licence: str) -> JsonValue:
+    if _SPDX_ID.fullmatch(licence):
+        return {"expression": licence}
+    return {"license": {"name": licence}}

@@ -1,0 +1,46 @@
+"""in-toto Statement v1, as OpenSSF Model Signing makes it when it signs a model.
+
+Sources: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md and the predicate
+`https://model_signing/signature/v1.0` of https://github.com/sigstore/model-transparency, whose `model_signing` hashes
+the same directory to the same resources and the same subject. The statement is unsigned: it is what a signer signs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import PurePosixPath
+
+from pydantic import JsonValue
+
+from llamafund_chain.evidence.manifests import EvidenceManifest
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+
+
+def in_toto_statement(manifest: EvidenceManifest, name: str) -> dict[str, JsonValue]:
+    """A statement about a manifest's files.
+
+    Args:
+        manifest: With all its files.
+        name: The subject's: what the tree is called.
+    """
+    # The order of Model Signing, which compares names of directories one by one: `a/b` before `a-b`.
+    entries = sorted(manifest.files, key=lambda entry: PurePosixPath(entry.path))
+    subject = hashlib.sha256(b"".join(bytes.fromhex(entry.sha256) for entry in entries)).hexdigest()
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": subject}}],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
+            "resources": [{"name": entry.path, "algorithm": "sha256", "digest": entry.sha256} for entry in entries],
+            # Fields that verifiers of this predicate do not know are to be ignored by them.
+            "llamafund": {
+                "schema": manifest.schema_,
+                "manifest": manifest.sha256,
+                "contentRoot": manifest.content.root,
+                "contentSize": manifest.content.size,
+            },
+        },
+    }

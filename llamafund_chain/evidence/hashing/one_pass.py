@@ -1,0 +1,508 @@
+"""One pass over a tree: each byte is read once and goes into three digests, on all cores.
+
+The content (all files' bytes one after another) is cut into spans of 4 MiB at fixed places. A span is a complete
+subtree of the content's Merkle tree, whatever files its bytes come from, so spans can be hashed in any order. SHA-256
+and IPFS address of one file need its bytes in order: a file that lies in several spans has a strand for each of the
+two, which takes the file's pieces one after another while other cores are at other strands and spans.
+
+hashlib and aleph_cid release the interpreter while they hash, so threads are enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from array import array
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import accumulate
+from typing import Protocol
+
+from aleph_cid import CidHasher
+
+from llamafund_chain.evidence.hashing.digests import BLOCK_SIZE, raw_cid
+from llamafund_chain.evidence.hashing.listing import TreeListing
+from llamafund_chain.evidence.merkle import CHUNK_SIZE, MerkleHasher, RootBuilder, leaf_hash
+from llamafund_chain.files import SPAN, changed_error, open_descriptor, read_error
+
+_MAX_WAITING = 40
+"""Spans in memory at most: 160 MiB, whatever the number of cores."""
+
+_STRANDS_PER_FILE = 3
+"""Cores that one file can keep busy: two strands and its spans' subtrees."""
+
+
+class Inspector(Protocol):
+    """Looks at one file's bytes while they pass by. Files are inspected in several threads, each file in order."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take the next bytes."""
+        ...
+
+    def finish(self) -> None:
+        """The file has ended."""
+        ...
+
+
+Inspect = Callable[[str], Inspector]
+"""Makes the inspector of the file of this path."""
+
+
+class Digests:
+    """What a pass finds out; parts of it may be known before from a cache.
+
+    Args:
+        listing: The files.
+    """
+
+    def __init__(self, listing: TreeListing) -> None:
+        self.listing = listing
+        self.starts = array("Q", accumulate(listing.sizes, initial=0))
+        """Where each file starts in the content; one more at the end: the content's size."""
+        self.roots: list[bytes | None] = [None] * max(1, -(-self.starts[-1] // SPAN))
+        """Merkle roots of the content's spans."""
+        self.cached = 0
+        """Bytes that need not be read."""
+        self._sha256 = bytearray(32 * len(listing))
+        self._known = bytearray(len(listing))
+        self._cids: dict[int, str] = {}
+
+    def put(self, number: int, sha256: bytes, cid: str | None) -> None:
+        """Note a file's digests; the address may be left out where it follows from the SHA-256."""
+        self._sha256[32 * number : 32 * number + 32] = sha256
+        if self.listing.sizes[number] > BLOCK_SIZE:
+            assert cid is not None
+            self._cids[number] = cid
+        self._known[number] = True
+
+    def knows(self, number: int) -> bool:
+        """Whether a file's digests are known."""
+        return bool(self._known[number])
+
+    def sha256(self, number: int) -> bytes:
+        """A file's SHA-256 (32 bytes)."""
+        return bytes(self._sha256[32 * number : 32 * number + 32])
+
+    def cid(self, number: int) -> str:
+        """A file's IPFS address."""
+        return self._cids.get(number) or raw_cid(self.sha256(number).hex())
+
+    def pieces(self, span: int) -> Iterator[tuple[int, int, int]]:
+        """What a span consists of: the file's number, the offset in it, and bytes. Empty files have a piece, too."""
+        sizes, starts = self.listing.sizes, self.starts
+        begin, end = span * SPAN, (span + 1) * SPAN
+        last = span == len(self.roots) - 1
+        number = max(0, bisect_right(starts, begin, hi=len(sizes)) - 1)
+        # Empty files that start at the same place come before it.
+        while number > 0 and starts[number - 1] == begin:
+            number -= 1
+        while number < len(sizes) and (starts[number] < end or last):
+            offset = max(0, begin - starts[number])
+            length = min(sizes[number], end - starts[number]) - offset
+            if length > 0 or sizes[number] == 0:
+                yield number, offset, length
+            number += 1
+
+    def root(self) -> bytes:
+        """The content root (32 bytes), when all spans' roots are known."""
+        tree = RootBuilder()
+        if not self.starts[-1]:
+            return tree.root()
+        *full, last = self.roots
+        for node in full:
+            assert node is not None
+            tree.append(node)
+        return tree.root(last)
+
+
+def subtree_root(data: bytes) -> bytes:
+    """Merkle root (32 bytes) of bytes that are there at once; faster than a `MerkleHasher`. Not for no bytes."""
+    sha256 = hashlib.sha256
+    with memoryview(data) as view:
+        nodes = [leaf_hash(view[start : start + CHUNK_SIZE]) for start in range(0, len(view), CHUNK_SIZE)]
+    while len(nodes) > 1:
+        level = b"".join(nodes)
+        nodes = [sha256(b"\x01" + level[place : place + 64]).digest() for place in range(0, len(level) - 32, 64)]
+        if len(level) % 64:
+            nodes.append(level[-32:])
+    return nodes[0]
+
+
+class _Load:
+    """A span in memory: whose lane it counts for, and by how many it is still needed."""
+
+    __slots__ = ("lane", "size", "users")
+
+    def __init__(self, lane: _Lane) -> None:
+        self.lane = lane
+        self.size = 0
+        self.users = 1
+
+
+class _Lane:
+    """Reads spans in order; several lanes read different files, so that one file's strands do not hold up the rest."""
+
+    def __init__(self, spans: Iterator[int]) -> None:
+        self.spans = spans
+        self.loads = 0
+
+
+class _Strand:
+    """Takes a file's pieces in order, one at a time, whatever the order in which they come."""
+
+    def __init__(self, absorb: Callable[[bytes], None]) -> None:
+        self.absorb = absorb
+        self.offset = 0
+        self.waiting: dict[int, tuple[bytes, _Load]] = {}
+        self.busy = False
+
+
+class _LongFile:
+    """A file that lies in several spans, open while it is read.
+
+    Args:
+        path: Where it is.
+        size: Bytes when it was listed.
+        pieces: How many of its pieces will be read.
+        hashed: Whether its digests are wanted.
+        inspector: Takes its bytes; null when nobody looks at them.
+    """
+
+    def __init__(self, path: str, size: int, pieces: int, *, hashed: bool, inspector: Inspector | None) -> None:
+        self.strands: list[_Strand] = []
+        self.sha256 = hashlib.sha256() if hashed else None
+        self.cid = CidHasher.for_ipfs_v1_raw_leaves() if hashed else None
+        self.inspector = inspector
+        for taker in (self.sha256, self.cid, inspector):
+            if taker is not None:
+                self.strands.append(_Strand(taker.update))
+        self.left = pieces * (1 + len(self.strands))
+        """Readings and updates to come."""
+        self._path = path
+        self._size = size
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+        self._before: os.stat_result | None = None
+
+    def read(self, offset: int, length: int) -> bytes:
+        with self._lock:
+            if self._descriptor is None:
+                self._descriptor, self._before = _open(self._path, self._size)
+                if hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        return _read(self._descriptor, self._path, offset, length, self._size)
+
+    def end(self) -> os.stat_result:
+        """Close it after its last piece; its status before the first."""
+        assert self._descriptor is not None
+        assert self._before is not None
+        after = os.fstat(self._descriptor)
+        self.close()
+        _hold_still(self._path, self._before, after)
+        return self._before
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class OnePass:
+    """Reads what is needed for the digests that are not known yet, and finds them out.
+
+    Args:
+        digests: Where they are noted; what is known there already is not computed again.
+        jobs: Threads that work, the calling one among them.
+        inspect: Makes inspectors; with it every file is read, even when its digests are known.
+        progress: Called with the number of bytes done since the call before, from any thread, one call at a time.
+        found: Called with a file's number and its status before it was read when its digests are found out, from any
+            thread, one call at a time.
+    """
+
+    def __init__(
+        self,
+        digests: Digests,
+        *,
+        jobs: int,
+        inspect: Inspect | None = None,
+        progress: Callable[[int], None] | None = None,
+        found: Callable[[int, os.stat_result], None] | None = None,
+    ) -> None:
+        self._digests = digests
+        self._inspect = inspect
+        self._progress = progress
+        self._found = found
+        self._reporting = threading.Lock()
+        # Everything below is touched with the lock held only.
+        self._wake = threading.Condition()
+        self._ready: deque[Callable[[], None]] = deque()
+        self._subtrees: deque[Callable[[], None]] = deque()
+        self._unfinished = 0
+        self._long: dict[int, _LongFile] = {}
+        self._error: BaseException | None = None
+        self._jobs = max(1, min(jobs, len(digests.roots) * _STRANDS_PER_FILE)) if len(digests.roots) > 1 else 1
+        self._window = min(2 * self._jobs + 2, _MAX_WAITING)
+        self._runs = self._cut_into_runs()
+        self._lanes: list[_Lane] = []
+        for _ in range(-(-self._jobs // _STRANDS_PER_FILE)):
+            self._open_lane()
+
+    def size(self) -> int:
+        """Bytes that will be read."""
+        return sum(
+            sum(length for number, _, length in self._digests.pieces(span) if self._is_read(span, number))
+            for span in range(len(self._digests.roots))
+        )
+
+    def run(self) -> None:
+        """Do it all.
+
+        Raises:
+            LlamafundError: A file cannot be read, or changed since it was listed or while it was read.
+            Exception: Whatever an inspector or a callback raises.
+        """
+        helpers = [threading.Thread(target=self._work, daemon=True) for _ in range(self._jobs - 1)]
+        for helper in helpers:
+            helper.start()
+        try:
+            self._work()
+        except BaseException as error:
+            self._fail(error)
+            raise
+        finally:
+            for helper in helpers:
+                helper.join()
+            for file in self._long.values():
+                file.close()
+        if self._error is not None:
+            raise self._error
+
+    def _is_read(self, span: int, number: int) -> bool:
+        return self._inspect is not None or self._digests.roots[span] is None or not self._digests.knows(number)
+
+    def _cut_into_runs(self) -> Iterator[range]:
+        """The spans, cut where a file begins that lies in many of them."""
+        starts, sizes = self._digests.starts, self._digests.listing.sizes
+        first = 0
+        if self._jobs > _STRANDS_PER_FILE:
+            for start, size in zip(starts, sizes, strict=False):
+                if size >= 4 * SPAN and start // SPAN > first:
+                    yield range(first, start // SPAN)
+                    first = start // SPAN
+        yield range(first, len(self._digests.roots))
+
+    def _open_lane(self) -> None:
+        spans = next(self._runs, None)
+        if spans is not None:
+            self._lanes.append(_Lane(iter(spans)))
+
+    # ------------------------------------------------------------------------------------------------ what comes next
+
+    def _work(self) -> None:
+        try:
+            while (task := self._take()) is not None:
+                task()
+                with self._wake:
+                    self._unfinished -= 1
+        except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits for all
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._wake:
+            self._error = self._error or error
+            self._wake.notify_all()
+
+    def _take(self) -> Callable[[], None] | None:
+        """The next thing to do; null when all is done or something failed."""
+        with self._wake:
+            while self._error is None:
+                # Strands first: a file's strand is the one thing that other cores cannot help with.
+                for queue in (self._ready, self._subtrees):
+                    if queue:
+                        return queue.popleft()
+                read = self._next_read()
+                if read is not None:
+                    self._unfinished += 1
+                    return read
+                if not self._unfinished and not self._lanes:
+                    self._wake.notify_all()
+                    return None
+                self._wake.wait()
+            return None
+
+    def _next_read(self) -> Callable[[], None] | None:
+        while self._lanes:
+            lane = min(self._lanes, key=lambda lane: lane.loads)
+            if lane.loads >= max(2, self._window // len(self._lanes)):
+                return None
+            span = next(lane.spans, None)
+            if span is None:
+                self._lanes.remove(lane)
+                self._open_lane()
+            elif any(self._is_read(span, number) for number, _, _ in self._digests.pieces(span)):
+                lane.loads += 1
+                return partial(self._read_span, span, _Load(lane))
+        return None
+
+    def _post(self, queue: deque[Callable[[], None]], task: Callable[[], None]) -> None:
+        queue.append(task)
+        self._unfinished += 1
+        self._wake.notify()
+
+    # ------------------------------------------------------------------------------------------------------ the work
+
+    def _read_span(self, span: int, load: _Load) -> None:
+        digests = self._digests
+        tree = MerkleHasher() if digests.roots[span] is None else None
+        whole: bytes | None = None
+        for number, offset, length in digests.pieces(span):
+            if not self._is_read(span, number):
+                continue
+            load.size += length
+            if length == digests.listing.sizes[number]:
+                data = self._read_whole(number)
+            else:
+                data = self._read_piece(number, offset, length, load)
+                whole = data if length == SPAN else None
+            if tree is not None and whole is None:
+                tree.update(data)
+        if whole is None:
+            if tree is not None:
+                digests.roots[span] = tree.root()
+        elif tree is not None:
+            # Nothing but a piece of one file: some other core may be free for it.
+            with self._wake:
+                load.users += 1
+                self._post(self._subtrees, partial(self._hash_subtree, span, whole, load))
+        self._release(load)
+
+    def _hash_subtree(self, span: int, data: bytes, load: _Load) -> None:
+        self._digests.roots[span] = subtree_root(data)
+        self._release(load)
+
+    def _release(self, load: _Load) -> None:
+        with self._wake:
+            load.users -= 1
+            if load.users:
+                return
+            load.lane.loads -= 1
+            self._wake.notify()
+        if self._progress is not None:
+            with self._reporting:
+                self._progress(load.size)
+
+    def _note(self, number: int, sha256: bytes, cid: str | None, status: os.stat_result) -> None:
+        self._digests.put(number, sha256, cid)
+        if self._found is not None:
+            with self._reporting:
+                self._found(number, status)
+
+    def _read_whole(self, number: int) -> bytes:
+        listing = self._digests.listing
+        path, size = listing.path(number), listing.sizes[number]
+        descriptor, before = _open(path, size)
+        try:
+            data = _read(descriptor, path, 0, size, size)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        _hold_still(path, before, after)
+        if not self._digests.knows(number):
+            cid = None
+            if size > BLOCK_SIZE:
+                hasher = CidHasher.for_ipfs_v1_raw_leaves()
+                hasher.update(data)
+                cid = hasher.finalize()
+            self._note(number, hashlib.sha256(data).digest(), cid, before)
+        if self._inspect is not None:
+            inspector = self._inspect(listing.name(number))
+            inspector.update(data)
+            inspector.finish()
+        return data
+
+    def _read_piece(self, number: int, offset: int, length: int, load: _Load) -> bytes:
+        with self._wake:
+            file = self._long.get(number) or self._long_file(number)
+        data = file.read(offset, length)
+        with self._wake:
+            for strand in file.strands:
+                load.users += 1
+                strand.waiting[offset] = (data, load)
+                self._advance(number, file, strand)
+        self._count(number, file)
+        return data
+
+    def _long_file(self, number: int) -> _LongFile:
+        digests = self._digests
+        first = digests.starts[number] // SPAN
+        end = -(-digests.starts[number + 1] // SPAN)
+        file = _LongFile(
+            digests.listing.path(number),
+            digests.listing.sizes[number],
+            sum(self._is_read(span, number) for span in range(first, end)),
+            hashed=not digests.knows(number),
+            inspector=None if self._inspect is None else self._inspect(digests.listing.name(number)),
+        )
+        self._long[number] = file
+        return file
+
+    def _advance(self, number: int, file: _LongFile, strand: _Strand) -> None:
+        if not strand.busy and strand.offset in strand.waiting:
+            strand.busy = True
+            data, load = strand.waiting.pop(strand.offset)
+            self._post(self._ready, partial(self._absorb, number, file, strand, data, load))
+
+    def _absorb(self, number: int, file: _LongFile, strand: _Strand, data: bytes, load: _Load) -> None:
+        strand.absorb(data)
+        with self._wake:
+            strand.offset += len(data)
+            strand.busy = False
+            self._advance(number, file, strand)
+        self._release(load)
+        self._count(number, file)
+
+    def _count(self, number: int, file: _LongFile) -> None:
+        """Another reading or update of a file is done; after the last one it is closed and its digests are known."""
+        with self._wake:
+            file.left -= 1
+            if file.left:
+                return
+            del self._long[number]
+        status = file.end()
+        if file.sha256 is not None and file.cid is not None:
+            self._note(number, file.sha256.digest(), file.cid.finalize(), status)
+        if file.inspector is not None:
+            file.inspector.finish()
+
+
+def _open(path: str, size: int) -> tuple[int, os.stat_result]:
+    try:
+        descriptor, status = open_descriptor(path)
+    except OSError as error:
+        raise read_error(path, error) from error
+    if status.st_size != size:
+        os.close(descriptor)
+        raise changed_error(path, size, 0, status.st_size)
+    return descriptor, status
+
+
+def _read(descriptor: int, path: str, offset: int, length: int, size: int) -> bytes:
+    """Bytes of an open file, which are all there."""
+    try:
+        data = os.pread(descriptor, length, offset)
+        while len(data) < length:
+            more = os.pread(descriptor, length - len(data), offset + len(data))
+            if not more:
+                raise changed_error(path, size, offset + len(data), os.fstat(descriptor).st_size)
+            data += more
+    except OSError as error:
+        raise read_error(path, error) from error
+    return data
+
+
+def _hold_still(path: str, before: os.stat_result, after: os.stat_result) -> None:
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise changed_error(path, before.st_size, before.st_size, after.st_size)

@@ -1,0 +1,139 @@
+"""Listings: the files of a tree that do not fit into its manifest, in further manifests named by hash.
+
+Files stand in the manifest itself as long as it then has at most `MAX_MANIFEST_BYTES`. Otherwise they are cut, in
+order, into listings that each hold as many as fit, and the manifest names the listings; when even those are too many,
+listings name listings. Nothing about the cut is free, so that one tree has one hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import ConfigDict, Field, model_validator
+
+from llamafund_chain.evidence.manifests.base import Cid, Count, HexHash, Manifest, Record
+from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, MAX_SAFE_INTEGER, canonical
+from llamafund_chain.evidence.manifests.paths import PATH_PATTERN, check_relative_path, check_sorted_unique
+
+MAX_FILES = 2**21
+"""Most files of one manifest. Somebody else's manifest shall not fill the memory."""
+
+MAX_LISTING_DEPTH = 2
+"""How many listings may lie between a manifest and a file. Two suffice for `MAX_FILES` files with the longest paths."""
+
+R = TypeVar("R", bound=Record)
+
+
+class FileEntry(Record):
+    """One file of a tree.
+
+    Attributes:
+        path: Relative, POSIX, normalised.
+        size: Bytes.
+        sha256: Equal to `sha256sum` and to the Hugging Face LFS object id of the same bytes.
+        cid: UnixFS CIDv1 with raw leaves and 256 KiB chunks, as `ipfs add --cid-version=1` prints.
+    """
+
+    path: Annotated[str, Field(json_schema_extra={"pattern": PATH_PATTERN, "minLength": 1, "maxLength": 1024})]
+    size: Count
+    sha256: HexHash
+    cid: Cid
+
+    @model_validator(mode="after")
+    def _path_is_safe(self) -> Self:
+        check_relative_path(self.path)
+        return self
+
+
+class ListingReference(Record):
+    """A listing, named by hash. Further fields are refused: they could make a second hash for the same tree.
+
+    Attributes:
+        sha256: Of the listing's bytes.
+        files: Number of files in it, those of its own listings included.
+        size: Bytes of these files together.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    sha256: HexHash
+    files: Annotated[int, Field(ge=1, le=MAX_FILES)]
+    size: Count
+
+
+class Listing(Manifest):
+    """Some of a tree's files, or the listings that hold them. Further fields are refused, as in `ListingReference`.
+
+    Attributes:
+        files: Sorted by the bytes of their paths; left out when there are listings.
+        listings: In the order of their files; left out when there are files.
+    """
+
+    SCHEMA: ClassVar[str] = "llamafund/listing/1"
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_: Literal["llamafund/listing/1"] = Field(default="llamafund/listing/1", alias="schema")
+    files: tuple[FileEntry, ...] = ()
+    listings: tuple[ListingReference, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one_of_the_two(self) -> Self:
+        if bool(self.files) == bool(self.listings):
+            raise ValueError("a listing holds either files or listings")
+        check_sorted_unique(entry.path for entry in self.files)
+        if self.size > MAX_SAFE_INTEGER:
+            raise ValueError("its files add up to more than 2^53 - 1 bytes")
+        return self
+
+    def document(self) -> dict[str, Any]:
+        """See `Manifest.document`."""
+        return {name: value for name, value in super().document().items() if value}
+
+    @property
+    def count(self) -> int:
+        """Number of files in it, those of its own listings included."""
+        return sum(inner.files for inner in self.listings) if self.listings else len(self.files)
+
+    @property
+    def size(self) -> int:
+        """Bytes of these files together."""
+        return sum(part.size for part in (self.listings or self.files))
+
+    def reference(self) -> ListingReference:
+        """What a manifest names this listing by."""
+        return ListingReference(sha256=self.sha256, files=self.count, size=self.size)
+
+
+def list_files(files: Sequence[FileEntry]) -> Iterator[Listing]:
+    """Cut a tree's files into listings, each as long as may be.
+
+    Args:
+        files: Sorted by the bytes of their paths.
+    """
+    empty = len(canonical({"files": [], "schema": Listing.SCHEMA}))
+    for group in _groups(files, empty):
+        yield Listing(files=group)
+
+
+def list_listings(references: Sequence[ListingReference]) -> Iterator[Listing]:
+    """Cut listings into listings of listings, each as long as may be."""
+    empty = len(canonical({"listings": [], "schema": Listing.SCHEMA}))
+    for group in _groups(references, empty):
+        yield Listing(listings=group)
+
+
+def _groups(records: Iterable[R], empty: int) -> Iterator[tuple[R, ...]]:
+    group: list[R] = []
+    length = empty
+    for record in records:
+        # One byte for the comma before it, which the first one of a group does not have.
+        added = len(canonical(record.model_dump(mode="json"))) + bool(group)
+        if group and length + added > MAX_MANIFEST_BYTES:
+            yield tuple(group)
+            group, length, added = [], empty, added - 1
+        group.append(record)
+        length += added
+    if group:
+        yield tuple(group)

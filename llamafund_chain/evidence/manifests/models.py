@@ -1,0 +1,386 @@
+"""The kinds of manifests: proposal, dataset, checkpoint and weights."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from llamafund_chain.errors import VerificationError
+from llamafund_chain.evidence.manifests.base import Address, Count, HexHash, Manifest, Name, Record, SafeInt, Text
+from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, canonical
+from llamafund_chain.evidence.manifests.listings import (
+    MAX_FILES,
+    MAX_LISTING_DEPTH,
+    FileEntry,
+    Listing,
+    ListingReference,
+    list_files,
+    list_listings,
+)
+from llamafund_chain.evidence.manifests.paths import check_relative_path, check_sorted_unique
+
+
+class Content(Record):
+    """What the possession challenge needs: one Merkle root (RFC 9162, 16 KiB chunks) over all bytes.
+
+    Attributes:
+        root: Merkle root over the files' bytes in manifest order.
+        size: Bytes.
+    """
+
+    root: HexHash
+    size: Count
+
+
+class ExpectedOutcome(Record):
+    """The number that a campaign promises.
+
+    Attributes:
+        metric: Name of the metric, for example `heldout_bits_per_byte`.
+        direction: Whether a better model has a lower or a higher value.
+        target: Promised value in millionths of the metric's unit.
+        evaluation: How it is measured, in words.
+    """
+
+    metric: Name
+    direction: Literal["lower", "higher"]
+    target: SafeInt
+    evaluation: Text
+
+    def score(self, value: int) -> int:
+        """The attestation's score (millionths, higher is better) for a metric `value` in millionths."""
+        return value if self.direction == "higher" else -value
+
+
+class DatasetPromise(Record):
+    """The dataset as the proposal names it; `manifest` is null when it is only promised."""
+
+    manifest: HexHash | None
+    description: Text
+    sources: tuple[Text, ...]
+    licence: Name
+
+
+class MilestonePromise(Record):
+    kind: Literal["DATASET", "CHECKPOINT", "WEIGHTS"]
+    title: Name
+    description: Text
+
+
+class Party(Record):
+    """A named key. `promise` says what an attestor undertakes to check before signing."""
+
+    name: Name
+    address: Address
+    promise: Text = ""
+
+
+class DatasetPart(Record):
+    """A disjoint share of the dataset's files.
+
+    Attributes:
+        name: `train` or `heldout`.
+        paths: Of the files that belong to it. One that ends with a slash is a directory: all files below it belong.
+        samples: Number of documents.
+    """
+
+    name: Literal["train", "heldout"]
+    paths: Annotated[tuple[str, ...], Field(min_length=1)]
+    source: Text
+    licence: Name
+    samples: Count
+
+
+class StepRange(Record):
+    """Optimizer steps done between the parent checkpoint (`first`) and this one (`last`)."""
+
+    first: Count
+    last: Count
+
+
+class ProposalManifest(Manifest):
+    """What a researcher asks money for.
+
+    Attributes:
+        recipe: SHA-256 of the training recipe file, or null when it is not fixed yet.
+        licence: SPDX identifier of the weights' licence.
+    """
+
+    SCHEMA: ClassVar[str] = "llamafund/proposal/1"
+
+    schema_: Literal["llamafund/proposal/1"] = Field(default="llamafund/proposal/1", alias="schema")
+    title: Name
+    summary: Text
+    objectives: tuple[Text, ...]
+    outcome: ExpectedOutcome
+    dataset: DatasetPromise
+    model: Text
+    recipe: HexHash | None
+    compute: Text
+    budget: Text
+    milestones: Annotated[tuple[MilestonePromise, ...], Field(min_length=1, max_length=16)]
+    licence: Name
+    researcher: Party
+    attestors: Annotated[tuple[Party, ...], Field(min_length=1, max_length=16)]
+
+
+class EvidenceManifest(Manifest):
+    """Base of the manifests that milestone attestations name.
+
+    One with more files than fit names them in listings. In memory it has them all the same: `files` is complete in
+    every manifest that was made here or read with `parse` and `parse_as`; only `parse_head` may leave them out.
+
+    Attributes:
+        files: Sorted by the bytes of their paths; content is their concatenation in this order.
+        listings: What holds the files when there are too many of them; found out by itself.
+    """
+
+    KIND: ClassVar[str] = ""
+
+    files: tuple[FileEntry, ...] = ()
+    content: Content
+    listings: tuple[ListingReference, ...] = ()
+
+    @model_validator(mode="after")
+    def _files_are_a_tree(self) -> Self:
+        if not self.files and not self.listings:
+            raise ValueError("it names no files; an empty tree proves nothing")
+        count = self.file_count
+        if count > MAX_FILES:
+            raise ValueError(f"it names {count} files; {MAX_FILES} are the most")
+        total = sum(part.size for part in (self.files or self.listings))
+        if total != self.content.size:
+            raise ValueError(f"content.size is {self.content.size}, but the files add up to {total}")
+        if not self.files:
+            return self
+        check_sorted_unique(entry.path for entry in self.files)
+        listings = self._cut()
+        if self.listings and self.listings != listings:
+            raise ValueError("the listings are not those of these files, or do not hold as many as fit into each")
+        self._list(listings)
+        return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, with the listings of other files."""
+        copy = super().model_copy(update=update, deep=deep)
+        if update and "listings" not in update and copy.is_complete:
+            copy._list(copy._cut())
+        return copy
+
+    def document(self) -> dict[str, Any]:
+        """See `Manifest.document`."""
+        exclude = {"files" if self.listings else "listings"}
+        return self.model_dump(mode="json", exclude=exclude)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether `files` has all files; not so only after `parse_head` of a manifest with listings."""
+        return bool(self.files)
+
+    @property
+    def file_count(self) -> int:
+        """Number of files, also when they are not all at hand."""
+        return len(self.files) or sum(listing.files for listing in self.listings)
+
+    def further_manifests(self) -> Iterator[Listing]:
+        """The listings that are to be published with this manifest; none when its files stand in itself.
+
+        Raises:
+            VerificationError: The files are not at hand (`is_complete`).
+        """
+        if not self.listings:
+            return
+        if not self.files:
+            raise VerificationError(
+                f"The files of manifest {self.sha256} are not at hand",
+                f"They stand in {len(self.listings)} further manifests",
+                "Read it from a store that holds them",
+            )
+        references: tuple[ListingReference, ...] = ()
+        while references != self.listings:
+            made: list[ListingReference] = []
+            for listing in list_listings(references) if references else list_files(self.files):
+                made.append(listing.reference())
+                yield listing
+            references = tuple(made)
+
+    @property
+    def score(self) -> int | None:
+        """The attestation's score in millionths, higher is better; null where the kind carries none."""
+        return None
+
+    def entry(self, path: str) -> FileEntry:
+        """The entry of one file.
+
+        Raises:
+            VerificationError: The manifest names no such file.
+        """
+        encoded = _utf8(path)
+        place = bisect_left(self.files, encoded, key=lambda entry: _utf8(entry.path))
+        if place < len(self.files) and self.files[place].path == path:
+            return self.files[place]
+        raise VerificationError(
+            f"The {self.KIND.lower()} manifest {self.sha256} names no file {path!r}",
+            f"It names {self.file_count} files",
+        )
+
+    def _cut(self) -> tuple[ListingReference, ...]:
+        """The listings for the files; none when they fit into the manifest itself."""
+        if len(self.files) * _SHORTEST_ENTRY <= MAX_MANIFEST_BYTES and self._fits(()):
+            return ()
+        references = tuple(listing.reference() for listing in list_files(self.files))
+        for _ in range(MAX_LISTING_DEPTH - 1):
+            if self._fits(references):
+                break
+            references = tuple(listing.reference() for listing in list_listings(references))
+        return references
+
+    def _fits(self, listings: tuple[ListingReference, ...]) -> bool:
+        document = self.model_dump(mode="json", exclude={"files", "listings"})
+        if listings:
+            document["listings"] = [listing.model_dump(mode="json") for listing in listings]
+        else:
+            document["files"] = [entry.model_dump(mode="json") for entry in self.files]
+        return len(canonical(document)) <= MAX_MANIFEST_BYTES
+
+    def _list(self, listings: tuple[ListingReference, ...]) -> None:
+        # A manifest is frozen for its users; here it is still being made.
+        self.__dict__["listings"] = listings
+
+
+class DatasetManifest(EvidenceManifest):
+    """The training and held-out data."""
+
+    SCHEMA: ClassVar[str] = "llamafund/dataset/1"
+    KIND: ClassVar[str] = "DATASET"
+
+    schema_: Literal["llamafund/dataset/1"] = Field(default="llamafund/dataset/1", alias="schema")
+    title: Name
+    parts: Annotated[tuple[DatasetPart, ...], Field(min_length=1)]
+    preparation: Text
+    tokens: Count | None = None
+
+    @model_validator(mode="after")
+    def _parts_partition_the_files(self) -> Self:
+        names = [path for part in self.parts for path in part.paths]
+        for name in names:
+            check_relative_path(name.removesuffix("/"))
+        claims = set(names)
+        if len(claims) != len(names) or any(outer in claims for name in names for outer in _directories(name)):
+            raise ValueError("the parts must name each file exactly once")
+        if self.is_complete:
+            unused = set(claims)
+            for entry in self.files:
+                claim = self._claim_on(entry.path, claims)
+                if claim is None:
+                    raise ValueError("the parts must name each file exactly once")
+                unused.discard(claim)
+            if unused:
+                raise ValueError("the parts must name each file exactly once, and nothing else")
+        return self
+
+    def part(self, name: Literal["train", "heldout"]) -> tuple[FileEntry, ...]:
+        """The files of the part called `name`, in manifest order; empty when there is none."""
+        claims = {path for part in self.parts if part.name == name for path in part.paths}
+        return tuple(entry for entry in self.files if self._claim_on(entry.path, claims) is not None)
+
+    @staticmethod
+    def _claim_on(path: str, claims: Collection[str]) -> str | None:
+        """What a part names a file by: its path, or that of a directory that it lies in."""
+        return next((claim for claim in (path, *_directories(path)) if claim in claims), None)
+
+
+class CheckpointManifest(EvidenceManifest):
+    """State of the training after some steps; the manifests form a hash chain.
+
+    Attributes:
+        parent: The checkpoint before this one; for step 0 the evidence of the milestone before.
+        steps: Steps done since the parent.
+        seed: The campaign's training seed that fixes initial weights and data order.
+        data_order_seed: Integer seed of the data order, derived from `seed`.
+        metrics: Integers in millionths, or the counts that their names say.
+        environment: Everything recorded that decides bit equality.
+        chain: Hashes of all checkpoints before this one since the milestone before, oldest first.
+        outcome_score: Score in millionths, higher is better; null where it was not measured.
+    """
+
+    SCHEMA: ClassVar[str] = "llamafund/checkpoint/1"
+    KIND: ClassVar[str] = "CHECKPOINT"
+
+    schema_: Literal["llamafund/checkpoint/1"] = Field(default="llamafund/checkpoint/1", alias="schema")
+    parent: HexHash
+    steps: StepRange
+    recipe: HexHash
+    dataset: HexHash
+    seed: HexHash
+    data_order_seed: Count
+    metrics: dict[str, SafeInt]
+    environment: dict[str, str]
+    chain: tuple[HexHash, ...]
+    outcome_score: SafeInt | None = None
+
+    @property
+    def score(self) -> int | None:
+        return self.outcome_score
+
+
+class WeightsManifest(EvidenceManifest):
+    """The open weights.
+
+    Attributes:
+        parent: The checkpoint that the weights were exported from.
+        licence: SPDX identifier.
+        model_card: Path of the model card among the files.
+        metrics: Integers in millionths, or the counts that their names say.
+        measurement: How the metrics were measured.
+        parameters: Number of parameters.
+        outcome_score: Score in millionths, higher is better.
+    """
+
+    SCHEMA: ClassVar[str] = "llamafund/weights/1"
+    KIND: ClassVar[str] = "WEIGHTS"
+
+    schema_: Literal["llamafund/weights/1"] = Field(default="llamafund/weights/1", alias="schema")
+    parent: HexHash
+    recipe: HexHash
+    dataset: HexHash
+    licence: Name
+    model_card: str
+    metrics: dict[str, SafeInt]
+    measurement: Text
+    parameters: Count
+    outcome_score: SafeInt
+
+    @model_validator(mode="after")
+    def _model_card_is_a_file(self) -> Self:
+        if self.is_complete and all(entry.path != self.model_card for entry in self.files):
+            raise ValueError(f"the model card {self.model_card!r} is not among the files")
+        return self
+
+    @property
+    def score(self) -> int | None:
+        return self.outcome_score
+
+
+KINDS: Mapping[str, type[Manifest]] = {
+    kind.SCHEMA: kind for kind in (ProposalManifest, DatasetManifest, CheckpointManifest, WeightsManifest, Listing)
+}
+"""The class for each value of the field `schema`."""
+
+_SHORTEST_ENTRY = len('{"cid":"","path":"","sha256":"","size":0}') + 59 + 64 + 1
+
+
+def _directories(path: str) -> Iterator[str]:
+    """The directories that a path lies in, each with the slash at its end; not the path itself."""
+    slash = path.find("/")
+    while slash != -1 and slash + 1 < len(path):
+        yield path[: slash + 1]
+        slash = path.find("/", slash + 1)
+
+
+def _utf8(path: str) -> bytes:
+    # Callers may ask for anything; half of a surrogate pair is simply no path of a manifest.
+    return path.encode("utf-8", "surrogatepass")

@@ -1,0 +1,99 @@
+"""Manifests as files. The listings of one that names too many files lie beside it, in `listings/<sha256>.json`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.evidence.manifests.base import Manifest
+from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES
+from llamafund_chain.evidence.manifests.listings import Listing
+from llamafund_chain.evidence.manifests.models import EvidenceManifest
+from llamafund_chain.evidence.manifests.reading import Read, parse_as
+from llamafund_chain.files import read_spans, write_file
+
+M = TypeVar("M", bound=Manifest)
+
+
+def save_manifest(path: Path, manifest: Manifest, listings: Iterable[Listing] | None = None) -> None:
+    """Write a manifest to a file, after the listings of the files that do not fit into it.
+
+    Args:
+        path: The file; `sha256sum` of it prints the manifest's hash.
+        manifest: With all its files.
+        listings: That hold its files; those of an evidence manifest are found out when null.
+
+    Raises:
+        LlamafundError: Something cannot be written.
+    """
+    if listings is None:
+        listings = manifest.further_manifests() if isinstance(manifest, EvidenceManifest) else ()
+    for listing in listings:
+        write_file(_listing_path(path, listing.sha256), listing.to_bytes())
+    write_file(path, manifest.to_bytes())
+
+
+def load_manifest(kind: type[M], path: Path, otherwise: Read | None = None) -> M:
+    """Read a manifest that must be of one kind from a file, trusting nothing; see `parse_as`.
+
+    Args:
+        kind: What it must be.
+        path: The file.
+        otherwise: Gets listings that are not beside the file.
+
+    Raises:
+        UsageError: There is no such regular file.
+        VerificationError: As `parse_as`.
+        LlamafundError: Something cannot be read, or a listing is nowhere.
+    """
+    return parse_as(kind, read_saved(path), read=beside(path, otherwise))
+
+
+def read_saved(path: Path) -> bytes:
+    """A manifest's bytes from a file.
+
+    Raises:
+        UsageError: It does not exist or is not a regular file.
+        VerificationError: It is too long for a manifest.
+        LlamafundError: It cannot be read.
+    """
+    data = bytearray()
+    for span in read_spans(path):
+        data += span
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise VerificationError(
+                f"{str(path)!r} is longer than {MAX_MANIFEST_BYTES} bytes",
+                "A manifest never is, so this is something else",
+                "Give the manifest, not a file that it names",
+            )
+    return bytes(data)
+
+
+def beside(path: Path, otherwise: Read | None = None) -> Read:
+    """What gets the listings of a manifest that is in a file.
+
+    Args:
+        path: The manifest's file.
+        otherwise: Gets those that are not beside it.
+    """
+
+    def read(sha256: str) -> bytes:
+        place = _listing_path(path, sha256)
+        if os.path.lexists(place):
+            return read_saved(place)
+        if otherwise is None:
+            raise LlamafundError(
+                f"There is no listing {str(place)!r}",
+                f"The manifest {str(path)!r} names some of its files in it",
+                "Put it there, or give the manifest's hash and a store that holds it",
+            )
+        return otherwise(sha256)
+
+    return read
+
+
+def _listing_path(path: Path, sha256: str) -> Path:
+    return path.parent / "listings" / f"{sha256}.json"

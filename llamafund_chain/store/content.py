@@ -1,0 +1,253 @@
+"""Publishing and fetching what manifests name. Nothing is believed; everything is hashed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.evidence.hashing import FileDigest, raw_cid, resolve_inside
+from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, FileEntry, Manifest, Read, parse_as
+from llamafund_chain.evidence.merkle import BLOCK_SIZE, ChunkProof, MerkleHasher, Outline, prove_chunks
+from llamafund_chain.store import MissingContentError, Store
+from llamafund_chain.store.base import fetch_verified
+
+M = TypeVar("M", bound=Manifest)
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes done since the call before."""
+
+
+def publish_manifest(store: Store, manifest: Manifest) -> str:
+    """Put a manifest into a store and pin it, after the listings of files that do not fit into it.
+
+    Returns:
+        Its SHA-256, 64 hexadecimal digits: what goes on chain.
+
+    Raises:
+        VerificationError: It is longer than a manifest may be.
+        LlamafundError: The store cannot keep it.
+    """
+    if isinstance(manifest, EvidenceManifest):
+        for listing in manifest.further_manifests():
+            store.pin(store.put_bytes(listing.to_bytes()).cid)
+    digest = store.put_bytes(manifest.to_bytes())
+    store.pin(digest.cid)
+    return digest.sha256
+
+
+def fetch_manifest(store: Store, sha256: str, kind: type[M]) -> M:
+    """Get a manifest by its hash, with all its files.
+
+    Args:
+        store: Where it was published.
+        sha256: 64 hexadecimal digits, as on chain.
+        kind: The class that it must be of.
+
+    Raises:
+        UsageError: `sha256` is not a hash.
+        MissingContentError: The store does not have it, or one of its listings.
+        VerificationError: The bytes are not what was published, or no valid manifest of that kind.
+    """
+    read = reading(store)
+    return parse_as(kind, read(sha256), sha256=sha256, read=read)
+
+
+def reading(store: Store) -> Read:
+    """What gets manifests by their hashes from a store, for `parse_as` and `load_manifest`."""
+    return lambda sha256: store.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)
+
+
+def publish_tree(store: Store, root: Path, manifest: EvidenceManifest, *, progress: Progress | None = None) -> str:
+    """Put the files that a manifest names into a store and pin them, and the manifest after them.
+
+    Args:
+        store: Where to.
+        root: The directory that the manifest's paths are relative to.
+        manifest: What was computed from the files.
+        progress: Called with the number of bytes put since the call before.
+
+    Returns:
+        The manifest's SHA-256, 64 hexadecimal digits.
+
+    Raises:
+        UsageError: A file is missing or leads out of the directory.
+        VerificationError: A file is no longer what the manifest says.
+        LlamafundError: The store cannot keep it.
+    """
+    for entry in manifest.files:
+        digest = store.put_file(resolve_inside(root, entry.path))
+        if digest != FileDigest(size=entry.size, sha256=entry.sha256, cid=entry.cid):
+            raise VerificationError(
+                f"{entry.path!r} has the SHA-256 {digest.sha256}, but the manifest says {entry.sha256}",
+                "The file was changed after the manifest was made",
+                "Make the manifest again",
+            )
+        store.pin(digest.cid)
+        if progress is not None:
+            progress(digest.size)
+    return publish_manifest(store, manifest)
+
+
+def fetch_tree(
+    store: Store,
+    manifest: EvidenceManifest,
+    destination: Path,
+    paths: Sequence[str] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> None:
+    """Get the files that a manifest names. Each appears only after it was verified.
+
+    Args:
+        store: Where they were published.
+        manifest: What they must be.
+        destination: The directory for them, created when missing; files of the same names are replaced.
+        paths: Which ones; all when null.
+        progress: Called with the number of bytes fetched since the call before.
+
+    Raises:
+        VerificationError: The manifest names no such file, or a file is not what the manifest says; the
+            message names it.
+        MissingContentError: The store does not have a file; the message names it.
+        UsageError: A link below `destination` leads out of it.
+        LlamafundError: A file cannot be written.
+    """
+    entries = manifest.files if paths is None else [manifest.entry(path) for path in paths]
+    fetch_files(store, entries, destination, progress=progress)
+
+
+def fetch_files(
+    store: Store, entries: Iterable[FileEntry], destination: Path, *, progress: Progress | None = None
+) -> None:
+    """Get files by their entries in a manifest or listing; otherwise as `fetch_tree`."""
+    real_destination = destination.resolve()
+    for entry in entries:
+        target = real_destination / entry.path
+        if not target.parent.resolve().is_relative_to(real_destination):
+            raise UsageError(
+                f"{entry.path!r} would be written outside of {str(destination)!r}",
+                f"A link there leads to {str(target.parent.resolve())!r}",
+                "Remove the link, or fetch into an empty directory",
+            )
+        with _naming(entry):
+            fetch_verified(_checked(store, entry, progress), target)
+
+
+def verify_content(store: Store, manifest: EvidenceManifest, *, progress: Progress | None = None) -> None:
+    """Read every byte that a manifest names from a store and compare sizes, hashes and content root.
+
+    Nothing is written, so this needs no more space than one span of bytes.
+
+    Args:
+        store: Where they were published.
+        manifest: What they must be.
+        progress: Called with the number of bytes read since the call before.
+
+    Raises:
+        VerificationError: A file is not what the manifest says, and the message names it; or all are, but the
+            content root is not theirs.
+        MissingContentError: The store does not have a file; the message names it.
+    """
+    tree = MerkleHasher()
+    for span in _content(store, manifest, progress):
+        tree.update(span)
+    _check_root(manifest, tree.root().hex())
+
+
+def prove_content(
+    store: Store,
+    manifest: EvidenceManifest,
+    chunks: Collection[int],
+    *,
+    outline: Outline | None = None,
+    progress: Progress | None = None,
+) -> tuple[Outline, dict[int, ChunkProof]]:
+    """Read a manifest's content from a store and make the proofs that answer possession challenges.
+
+    Args:
+        store: Where it was published.
+        manifest: What it must be.
+        chunks: Numbers of the wanted chunks, from 0.
+        outline: From an earlier call for the same content; with it only files that the chunks' blocks touch are read.
+        progress: Called with the number of bytes read since the call before.
+
+    Returns:
+        The content's outline, and the proofs by chunk, each of which leads to the manifest's content root.
+
+    Raises:
+        IndexError: There is no such chunk.
+        VerificationError: A file is not what the manifest says, and the message names it; or all are, but the
+            content root is not theirs.
+        MissingContentError: The store does not have a file; the message names it.
+    """
+    try:
+        if outline is not None:
+            _check_root(manifest, outline.root().hex())
+            return outline, outline.prove(_content_of(store, manifest, outline.blocks_of(chunks), progress), chunks)
+        outline, proofs = prove_chunks(_content(store, manifest, progress), manifest.content.size, chunks)
+    except ValueError as error:
+        raise VerificationError(f"The content of manifest {manifest.sha256} is not whole: {error}") from error
+    _check_root(manifest, outline.root().hex())
+    return outline, proofs
+
+
+def _content(store: Store, manifest: EvidenceManifest, progress: Progress | None) -> Iterator[bytes]:
+    for entry in manifest.files:
+        with _naming(entry):
+            yield from _checked(store, entry, progress)
+
+
+def _content_of(
+    store: Store, manifest: EvidenceManifest, blocks: Collection[int], progress: Progress | None
+) -> Iterator[tuple[int, bytes]]:
+    """The files that touch blocks of the content, span by span, each with its place in the content."""
+    place = 0
+    for entry in manifest.files:
+        touched = range(place // BLOCK_SIZE, -(-(place + entry.size) // BLOCK_SIZE))
+        if any(block in touched for block in blocks):
+            start = place
+            with _naming(entry):
+                for span in _checked(store, entry, progress):
+                    yield start, span
+                    start += len(span)
+        place += entry.size
+
+
+def _check_root(manifest: EvidenceManifest, root: str) -> None:
+    if root != manifest.content.root:
+        raise VerificationError(
+            f"The content root of manifest {manifest.sha256} is {manifest.content.root}",
+            f"Its files give {root}; no possession challenge could be answered honestly",
+            "Do not sign or pay for it",
+        )
+
+
+def _checked(store: Store, entry: FileEntry, progress: Progress | None) -> Iterator[bytes]:
+    """The bytes of a file, which may be used only after the iterator ended without an error."""
+    # The address alone does not vouch for the SHA-256: above one block it is the hash of something else.
+    hasher = hashlib.sha256()
+    for span in store.stream(entry.cid, size=entry.size):
+        hasher.update(span)
+        if progress is not None:
+            progress(len(span))
+        yield span
+    if hasher.hexdigest() != entry.sha256:
+        raise VerificationError(
+            f"Its SHA-256 is {hasher.hexdigest()}, but the manifest says {entry.sha256}",
+            "The manifest's address and hash name different bytes",
+            "Do not sign or pay for it",
+        )
+
+
+@contextmanager
+def _naming(entry: FileEntry) -> Iterator[None]:
+    try:
+        yield
+    except MissingContentError as error:
+        raise MissingContentError(f"{entry.path!r}: {error.what}", error.why, error.remedy) from error
+    except VerificationError as error:
+        raise VerificationError(f"{entry.path!r}: {error.what}", error.why, error.remedy) from error

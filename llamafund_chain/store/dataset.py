@@ -1,0 +1,278 @@
+"""Datasets: a directory with the documents to train on and the ones held out to measure with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import ValidationError
+
+from llamafund_chain.errors import UsageError
+from llamafund_chain.evidence.hashing import HashCache, hash_listing, list_tree, resolve_inside
+from llamafund_chain.evidence.manifests import DatasetManifest, DatasetPart, FileEntry
+from llamafund_chain.files import read_spans
+from llamafund_chain.store import Store
+from llamafund_chain.store.content import publish_tree
+
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+"""Longest document, so that a hostile file cannot fill the memory."""
+
+PartName = Literal["train", "heldout"]
+
+PARTS: tuple[PartName, ...] = ("train", "heldout")
+
+_SUFFIXES = (".txt", ".jsonl")
+
+
+def build_dataset(
+    root: Path,
+    *,
+    title: str,
+    source: str,
+    licence: str,
+    preparation: str,
+    store: Store,
+    progress: Callable[[int], None] | None = None,
+    total: Callable[[int], None] | None = None,
+    jobs: int | None = None,
+    cache: HashCache | None = None,
+) -> DatasetManifest:
+    """Describe a directory of documents in a manifest and publish both.
+
+    The documents are counted and compared while the files are hashed, from the same read.
+
+    Args:
+        root: Holds `train/` and `heldout/`, with `.txt` files of one document each or `.jsonl` files of one
+            object with a string `text` on each line, in UTF-8, and nothing else.
+        title: The dataset's name.
+        source: Where the documents come from.
+        licence: Their licence, an SPDX identifier where there is one.
+        preparation: What was done to them.
+        store: Where they are published.
+        progress: Called with the number of bytes hashed since the call before, from any thread, one call at a time.
+        total: Called once, before the first byte is read, with the number of bytes that will be.
+        jobs: Cores to use; all that this process may use when null.
+        cache: Digests known from earlier times. The documents are read all the same.
+
+    Raises:
+        UsageError: A part is missing, a file does not belong or cannot be read as documents, a held-out
+            document stands among the training documents too, or a text is empty or too long.
+        VerificationError: The files do not fit into one manifest, or changed while they were published.
+        LlamafundError: A file cannot be read, or the store cannot keep it.
+    """
+    listing = list_tree(root)
+    names = [listing.name(number) for number in range(len(listing))]
+    members = {part: _members(root, names, part) for part in PARTS}
+    _refuse_strays(root, names)
+    census = _Census()
+    tree = hash_listing(listing, progress=progress, total=total, jobs=jobs, cache=cache, inspect=census.inspect)
+    census.refuse_leaks(members)
+    try:
+        manifest = DatasetManifest(
+            title=title,
+            files=tree.files,
+            content=tree.content,
+            preparation=preparation,
+            parts=tuple(
+                DatasetPart(
+                    name=name,
+                    paths=(f"{name}/",),
+                    source=source,
+                    licence=licence,
+                    samples=census.count(members[name]),
+                )
+                for name in PARTS
+            ),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(
+            f"The dataset's {first['loc'][-1] if first['loc'] else 'manifest'} cannot be used",
+            first["msg"],
+            "Give another one",
+        ) from error
+    # Its length is checked before the store is given anything.
+    manifest.to_bytes()
+    publish_tree(store, root, manifest)
+    return manifest
+
+
+def read_documents(root: Path, entries: Iterable[FileEntry]) -> Iterator[str]:
+    """The documents of some of a dataset's files, in order.
+
+    Args:
+        root: The directory that their paths are relative to.
+        entries: The files.
+
+    Raises:
+        UsageError: A file is missing or leads out of the directory, or holds something else than documents.
+        LlamafundError: A file cannot be read.
+    """
+    for entry in entries:
+        parser = _parser(entry.path)
+        for span in read_spans(resolve_inside(root, entry.path)):
+            yield from parser.update(span)
+        yield from parser.finish()
+
+
+def _members(root: Path, names: Sequence[str], part: PartName) -> tuple[str, ...]:
+    members = tuple(name for name in names if name.startswith(f"{part}/"))
+    if not members:
+        raise UsageError(
+            f"{str(root)!r} has no files in {part}/",
+            "A dataset has documents to train on in train/ and others to measure with in heldout/",
+            "Put .txt or .jsonl files there",
+        )
+    return members
+
+
+def _refuse_strays(root: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if name.split("/")[0] not in PARTS or not name.endswith(_SUFFIXES):
+            raise UsageError(
+                f"{name!r} in {str(root)!r} belongs to no part of the dataset",
+                "Expected are only .txt and .jsonl files in train/ and heldout/",
+                "Move it out of the directory",
+            )
+
+
+class _Census:
+    """The fingerprints of all documents, by file."""
+
+    def __init__(self) -> None:
+        self._fingerprints: dict[str, list[bytes]] = {}
+
+    def inspect(self, name: str) -> _Inspector:
+        """What counts a file's documents while it is hashed."""
+        found: list[bytes] = []
+        self._fingerprints[name] = found
+        return _Inspector(_parser(name), found)
+
+    def count(self, names: Iterable[str]) -> int:
+        """Documents in files."""
+        return sum(len(self._fingerprints[name]) for name in names)
+
+    def refuse_leaks(self, members: Mapping[PartName, Sequence[str]]) -> None:
+        """Refuse a held-out document that is also a training document."""
+        seen: dict[bytes, str] = {}
+        for name in members["train"]:
+            for fingerprint in self._fingerprints[name]:
+                seen.setdefault(fingerprint, name)
+        for name in members["heldout"]:
+            for fingerprint in self._fingerprints[name]:
+                if (original := seen.get(fingerprint)) is not None:
+                    raise UsageError(
+                        f"A document of {name!r} stands in {original!r} too",
+                        "A model that was trained on the text it is measured with looks better than it is",
+                        "Remove it from one of them",
+                    )
+
+
+class _Inspector:
+    def __init__(self, parser: _Parser, found: list[bytes]) -> None:
+        self._parser = parser
+        self._found = found
+
+    def update(self, data: bytes, /) -> None:
+        self._found.extend(map(_fingerprint, self._parser.update(data)))
+
+    def finish(self) -> None:
+        self._found.extend(map(_fingerprint, self._parser.finish()))
+
+
+def _fingerprint(document: str) -> bytes:
+    # Spaces and line ends do not make it another document.
+    return hashlib.sha256(" ".join(document.split()).encode("utf-8")).digest()
+
+
+class _Parser(Protocol):
+    """Finds the documents in a file's bytes, however they are cut."""
+
+    def update(self, data: bytes) -> Iterator[str]: ...
+
+    def finish(self) -> Iterator[str]: ...
+
+
+def _parser(name: str) -> _Parser:
+    return _Lines(name) if name.endswith(".jsonl") else _Whole(name)
+
+
+class _Whole:
+    """A file that is one document."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._data = bytearray()
+
+    def update(self, data: bytes) -> Iterator[str]:
+        self._data += data
+        if len(self._data) > MAX_DOCUMENT_BYTES:
+            raise _too_long(self._name)
+        return iter(())
+
+    def finish(self) -> Iterator[str]:
+        try:
+            text = self._data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise _unreadable(self._name, f"It is not UTF-8: {error}") from error
+        if not text.strip():
+            raise _unreadable(self._name, "It holds no text")
+        yield text
+
+
+class _Lines:
+    """A file with one JSON object on each line."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._rest = bytearray()
+        self._number = 0
+        self._found = False
+
+    def update(self, data: bytes) -> Iterator[str]:
+        head, *tail = data.split(b"\n")
+        self._rest += head
+        for piece in tail:
+            yield from self._line()
+            self._rest = bytearray(piece)
+        if len(self._rest) > MAX_DOCUMENT_BYTES:
+            raise _too_long(self._name)
+
+    def finish(self) -> Iterator[str]:
+        yield from self._line()
+        if not self._found:
+            raise _unreadable(self._name, "It holds no documents")
+
+    def _line(self) -> Iterator[str]:
+        self._number += 1
+        if len(self._rest) > MAX_DOCUMENT_BYTES:
+            raise _too_long(self._name)
+        if self._rest.strip():
+            self._found = True
+            yield _parse_line(bytes(self._rest), f"{self._name}, line {self._number}")
+
+
+def _parse_line(line: bytes, place: str) -> str:
+    try:
+        value = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(place, f"It is not JSON: {error}") from error
+    text = value.get("text") if isinstance(value, dict) else None
+    if not isinstance(text, str) or not text.strip():
+        raise _unreadable(place, 'It is not an object with some text under the key "text"')
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _unreadable(place, "Its text is not valid Unicode: it holds half of a surrogate pair") from error
+    return text
+
+
+def _unreadable(place: str, reason: str) -> UsageError:
+    return UsageError(f"{place!r} cannot be read as documents", reason, "Correct or remove it")
+
+
+def _too_long(name: str) -> UsageError:
+    return UsageError(f"{name!r} has a document longer than {MAX_DOCUMENT_BYTES} bytes", remedy="Split it into several")

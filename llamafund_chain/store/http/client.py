@@ -1,0 +1,532 @@
+"""HTTP to servers that nobody trusts: where it may go, how long it may take, how much it may answer.
+
+Nothing here verifies content; every answer is hostile bytes until somebody compared it with an address.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ipaddress
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
+from llamafund_chain.store.base import MissingContentError
+from llamafund_chain.store.http.deadline import Deadline, watch_connections
+
+CONNECT_SECONDS = 10.0
+"""How long a server may take to accept a connection."""
+
+READ_SECONDS = 60.0
+"""How long a server may be silent."""
+
+MAX_REDIRECTS = 5
+"""Most redirections that one request follows."""
+
+MAX_JSON = 4 * 1024 * 1024
+"""Longest JSON answer, in bytes."""
+
+_MAX_ERROR = 16 * 1024
+_MAX_CREDENTIALS = 64 * 1024
+_PIECE = 64 * 1024
+_GONE = (404, 410)
+
+_PUBLIC = re.compile(
+    # Names of letters, digits and hyphens (RFC 952, RFC 1123) whose last label is none that a parser of addresses
+    # would take for a number, in an address that every parser reads in the same way.
+    r"https://(?=[^/:]{1,253}(?:[/:]|\Z))(?P<host>(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+"
+    r"(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9]))(?::(?P<port>[0-9]{1,5}))?(?:/[!-\[\]-~]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_PRIVATE = (".local", ".localhost", ".localdomain", ".internal", ".lan", ".home.arpa")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server is.
+
+    Attributes:
+        url: Absolute, without user, password, query and fragment, and without a slash at its end.
+        insecure: Whether plain HTTP to another machine was asked for.
+    """
+
+    url: str
+    insecure: bool = False
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return _origin(urlsplit(self.url))
+
+
+def place_of(url: str, *, insecure: bool = False) -> Place:
+    """Check an address that a person gave.
+
+    Args:
+        url: For example `https://gateway.example/`.
+        insecure: Allow plain HTTP to other machines than this one.
+
+    Raises:
+        UsageError: It is not an address of HTTP, holds a password or a query, or is plain HTTP to another machine.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{without_secrets(url)!r} is not an address", str(error)) from error
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(
+            f"The address of {parts.hostname} holds a user name or password",
+            "Every program on this machine can read it from the command line, and logs would keep it",
+            "Put it into the file that LLAMAFUND_CREDENTIALS names",
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not _is_unambiguous(url):
+        raise UsageError(
+            f"{without_secrets(url)!r} is not an address of a server",
+            remedy="Write it like https://host or http://127.0.0.1:5001",
+        )
+    if parts.query or parts.fragment:
+        raise UsageError(
+            f"{without_secrets(url)!r} has a query or a fragment", "Paths are appended to it", "Leave them out"
+        )
+    if parts.scheme == "http" and not insecure and not is_loopback(parts.hostname):
+        raise UsageError(
+            f"{url!r} is plain HTTP to another machine",
+            "Anybody on the way could read what is sent there, tokens too",
+            "Use https, or write +insecure before the colon of the location if that is acceptable",
+        )
+    return Place(url.rstrip("/"), insecure)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_public(url: str) -> bool:
+    """Whether an address that a stranger wrote may be asked: HTTPS to a host name that is not obviously a private one.
+
+    Numbers are refused in every form that some program takes for an address (`127.1`, `0x7f.1`, `2130706433`), and so
+    is whatever two programs could read differently. A name may still lead to a private address; all that can come of
+    it is a request for bytes that are then verified.
+    """
+    match = _PUBLIC.fullmatch(url)
+    if match is None or match["host"].lower().endswith(_PRIVATE):
+        return False
+    return match["port"] is None or 0 < int(match["port"]) < 2**16
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a server wants to see; never part of a message, a log or a command line.
+
+    Attributes:
+        scheme: `Bearer` or `Basic`.
+    """
+
+    scheme: str
+    _secret: str = field(repr=False)
+
+    @property
+    def header(self) -> str:
+        """The value of the header `Authorization` (RFC 6750, RFC 7617)."""
+        if self.scheme == "Basic":
+            return "Basic " + base64.b64encode(self._secret.encode()).decode("ascii")
+        return f"Bearer {self._secret}"
+
+    def hidden_in(self, text: str) -> str:
+        """A server's words without the secret, should it have repeated it."""
+        for secret in (self.header, self.header.partition(" ")[2], self._secret):
+            text = text.replace(secret, "(hidden)")
+        return text
+
+
+def credential_for(place: Place, kind: str, environment: Mapping[str, str] | None = None) -> Credential | None:
+    """What to show to a server.
+
+    The file that `LLAMAFUND_CREDENTIALS` names has a line for each server: its address, `bearer` or `basic`, and the
+    token or `user:password`. Without a line for this server, `LLAMAFUND_<KIND>_TOKEN` is a bearer token for it.
+
+    Args:
+        place: The server.
+        kind: `kubo`, `gateway` or `pin`.
+        environment: Of this process when null.
+
+    Raises:
+        UsageError: The file cannot be read or is malformed, or the credential would go out unencrypted.
+    """
+    variables = os.environ if environment is None else environment
+    found = None
+    path = variables.get("LLAMAFUND_CREDENTIALS")
+    if path:
+        found = _credentials(Path(path)).get(place.origin)
+    token = variables.get(f"LLAMAFUND_{kind.upper()}_TOKEN", "").strip()
+    if found is None and token:
+        found = _credential("bearer", token, f"LLAMAFUND_{kind.upper()}_TOKEN")
+    if found is not None and place.url.startswith("http:") and not is_loopback(urlsplit(place.url).hostname or ""):
+        raise UsageError(
+            f"The token for {place.url} would be sent unencrypted",
+            "Anybody on the way could read and use it",
+            "Use https for servers that want a token",
+        )
+    return found
+
+
+class Reply:
+    """An answer, whose body is read only as far as somebody wants it."""
+
+    def __init__(self, response: Any, place: str, deadline: Deadline) -> None:
+        self._response = response
+        self._place = place
+        self._deadline = deadline
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+
+    def read(self, amount: int = _PIECE) -> bytes:
+        """At most so many bytes; none at the end.
+
+        Raises:
+            NodeUnreachableError: The connection broke or the server is too slow.
+        """
+        with self._deadline.enforced(self._place), network_errors(self._place):
+            # One piece at a time as it arrives: it may be all that comes before the deadline.
+            piece = bytes(self._response.raw.read1(amount, decode_content=False))
+        self._deadline.moved(len(piece))
+        return piece
+
+    def read_exactly(self, limit: int) -> bytes:
+        """The whole body, at most `limit` bytes.
+
+        Raises:
+            VerificationError: There are more.
+            NodeUnreachableError: The connection broke or the server is too slow.
+        """
+        body = bytearray()
+        while piece := self.read(min(_PIECE, limit + 1 - len(body))):
+            body += piece
+            if len(body) > limit:
+                raise VerificationError(
+                    f"{self._place} sent more than {limit} bytes",
+                    "What it was asked for is shorter, so this is something else",
+                    "Use another server",
+                )
+        return bytes(body)
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            VerificationError: It is none, or longer than `MAX_JSON`.
+            NodeUnreachableError: The connection broke or the server is too slow.
+        """
+        body = self.read_exactly(MAX_JSON)
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise VerificationError(
+                f"{self._place} did not answer in JSON", f"It began with {body[:60]!r}", "Check the server's address"
+            ) from error
+
+
+class WebClient:
+    """Requests to one server.
+
+    Args:
+        place: Where it is.
+        credential: Sent to this server alone, never to one that it redirects to.
+        seconds: How long one answer may take in all, or with `stride` each so many bytes of it.
+        stride: See `Deadline`.
+        most: How long one answer may take in all, however fast it comes; see `Deadline`.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        credential: Credential | None = None,
+        *,
+        seconds: float = 300.0,
+        stride: int | None = None,
+        most: float | None = None,
+    ) -> None:
+        import requests
+
+        self.place = place
+        self._credential = credential
+        self._limits = partial(Deadline, seconds, stride=stride, most=most)
+        self._session = requests.Session()
+        watch_connections(self._session)
+        # Else a .netrc of the user's would replace the credential; proxies are asked for below instead.
+        self._session.trust_env = False
+        # Else requests reads a redirection's whole body, however long, even when it is not to follow it.
+        self._session.get_redirect_target = lambda _: None  # type: ignore[assignment,method-assign]
+
+    def __repr__(self) -> str:
+        return f"WebClient({self.place.url!r})"
+
+    @contextlib.contextmanager
+    def request(
+        self,
+        method: str,
+        path: str = "",
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        what: str = "",
+        accept: tuple[int, ...] = (200,),
+    ) -> Iterator[Reply]:
+        """Ask for something and hand out the answer before its body was read.
+
+        Args:
+            method: `GET`, `POST` or `DELETE`.
+            path: Appended to the server's address.
+            params: Of the query.
+            headers: Beside the usual ones.
+            body: Sent as JSON.
+            what: What is asked for, for messages.
+            accept: Status codes that are no error.
+
+        Raises:
+            NodeUnreachableError: There is no connection, or the server is too slow, overloaded or broken.
+            MissingContentError: The server does not have it.
+            LlamafundError: It refused the request or the credential.
+            VerificationError: Its redirections do not end or lead where they must not.
+        """
+        with self._limits() as deadline:
+            url = self.place.url + path
+            for _ in range(MAX_REDIRECTS + 1):
+                response = self._send(method, url, params, headers, body, deadline)
+                with contextlib.closing(response):
+                    if response.is_redirect and method == "GET":
+                        url = self._follow(url, response.headers["Location"])
+                        # The server's own choice of an address has its query in it.
+                        params = None
+                        continue
+                    reply = Reply(response, self.place.url, deadline)
+                    if reply.status not in accept:
+                        raise self._refused(reply, what)
+                    encoding = reply.headers.get("Content-Encoding", "identity")
+                    if encoding != "identity":
+                        raise VerificationError(
+                            f"{self.place.url} compressed its answer ({encoding[:40]})", "It was asked not to"
+                        )
+                    yield reply
+                    return
+        raise VerificationError(
+            f"{self.place.url} redirects more than {MAX_REDIRECTS} times", "It would never end", "Use another server"
+        )
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        deadline: Deadline,
+    ) -> Any:
+        sent = {"Accept-Encoding": "identity", "User-Agent": "llamafund", **(headers or {})}
+        if self._credential is not None and _origin(urlsplit(url)) == self.place.origin:
+            sent["Authorization"] = self._credential.header
+        with deadline.enforced(self.place.url), deadline.applied(), network_errors(self.place.url):
+            return self._session.request(
+                method,
+                url,
+                params=params,
+                headers=sent,
+                json=body,
+                stream=True,
+                allow_redirects=False,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                proxies=_proxies(url),
+            )
+
+    def _follow(self, url: str, location: str) -> str:
+        import requests
+
+        before = urlsplit(self.place.url).hostname or ""
+        try:
+            # As it will be asked for: what only some programs understand is quoted, and no host has that in it.
+            target = requests.utils.requote_uri(urljoin(url, location))
+            parts = urlsplit(target)
+            allowed = parts.username is None and (
+                _origin(parts) == self.place.origin
+                or is_public(target)
+                or (is_loopback(before) and is_loopback(parts.hostname or "") and parts.scheme in ("http", "https"))
+            )
+        except (ValueError, requests.RequestException):
+            target, allowed = location, False
+        if not allowed:
+            raise VerificationError(
+                f"{self.place.url} redirects to {without_secrets(target)[:200]!r}",
+                "Redirections are followed to https addresses only, and never into a private network",
+                "Use another server",
+            )
+        return target
+
+    def _refused(self, reply: Reply, what: str) -> LlamafundError:
+        subject = f"{what}: {self.place.url}" if what else self.place.url
+        said = self._said(reply)
+        if reply.status in _GONE:
+            return MissingContentError(f"{subject} does not have it (HTTP {reply.status})", said, "Try another place")
+        if reply.status in (401, 403):
+            shown = "the token that was sent" if self._credential else "a request without a token"
+            return RefusedError(
+                f"{subject} refused {shown} (HTTP {reply.status})",
+                said,
+                "Check the line for this server in the file that LLAMAFUND_CREDENTIALS names",
+            )
+        if reply.status == 429 or reply.status >= 500:
+            return NodeUnreachableError(
+                f"{subject} is overloaded or broken (HTTP {reply.status})", said, "Try again later, or another server"
+            )
+        return RefusedError(f"{subject} refused it (HTTP {reply.status})", said, "Check the server's address")
+
+    def _said(self, reply: Reply) -> str:
+        """What a server says about an error: its first line, or the reason and details of a pinning service."""
+        try:
+            text = b""
+            while len(text) < _MAX_ERROR and (piece := reply.read(_MAX_ERROR - len(text))):
+                text += piece
+        except LlamafundError:
+            return ""
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            document = None
+        error = document.get("error") if isinstance(document, dict) else None
+        if isinstance(error, dict):
+            words = [error.get("reason"), error.get("details")]
+            shown = ": ".join(word[:300] for word in words if isinstance(word, str) and word)
+        else:
+            lines = text.decode("utf-8", "replace").strip().splitlines()
+            shown = lines[0][:300] if lines and not lines[0].lstrip().startswith("<") else ""
+        if self._credential is not None:
+            shown = self._credential.hidden_in(shown)
+        return f"It said: {shown}" if shown else ""
+
+
+def _is_unambiguous(url: str) -> bool:
+    """Whether all programs see the same host: some drop white space, some take a backslash for a slash."""
+    return url.isprintable() and " " not in url and "\\" not in url
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """None for this machine: what is meant for it, tokens too, is not sent to another one on the way."""
+    import requests
+
+    if is_loopback(urlsplit(url).hostname or ""):
+        return {}
+    return dict(requests.utils.get_environ_proxies(url))
+
+
+class RefusedError(LlamafundError):
+    """A server does not do what it was asked; it may do something else."""
+
+
+@contextlib.contextmanager
+def network_errors(place: str) -> Iterator[None]:
+    """Turn the exceptions of HTTP libraries into errors with words."""
+    import http.client
+
+    import requests
+    import urllib3
+
+    try:
+        yield
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise NodeUnreachableError(
+            f"{place} did not answer in time", remedy="Check that it is running, or try another server"
+        ) from error
+    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
+        raise NodeUnreachableError(
+            f"{place} has no valid certificate", str(error)[:300], "Do not use it, or correct its address"
+        ) from error
+    except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, UnicodeError) as error:
+        raise UsageError(f"{place} cannot be asked", str(error)[:300], "Correct the address") from error
+    except (
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        http.client.HTTPException,
+        OSError,
+        # http.client converts what a server claims to be numbers.
+        ValueError,
+    ) as error:
+        raise NodeUnreachableError(
+            f"The connection to {place} failed or broke off",
+            _reason(error),
+            "Check that it is running and reachable, then run it again",
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        seen = seen.__cause__ or seen.__context__
+    return type(error).__name__
+
+
+def _origin(parts: SplitResult) -> str:
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+
+
+def without_secrets(location: str) -> str:
+    """A location for messages: without what may be a password before an @, or a token in a query."""
+    head, at, tail = location.partition("?")[0].rpartition("@")
+    return f"…@{tail}" if at and head else tail
+
+
+def _credentials(path: Path) -> dict[str, Credential]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_CREDENTIALS).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"The credentials file {str(path)!r} cannot be read",
+            getattr(error, "strerror", None) or "It is not UTF-8 text",
+            "Check what LLAMAFUND_CREDENTIALS names",
+        ) from error
+    found: dict[str, Credential] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split(maxsplit=2)
+        if not words or words[0].startswith("#"):
+            continue
+        where = f"line {number} of {str(path)!r}"
+        # Never the line itself: it holds a secret.
+        if len(words) != 3:
+            raise UsageError(f"{where} is malformed", "A line is an address, bearer or basic, and the secret")
+        try:
+            place = place_of(words[0], insecure=True)
+        except UsageError:
+            # Its words may have changed places: the address may be the secret.
+            raise UsageError(
+                f"{where} does not begin with an address", "A line is an address, bearer or basic, and the secret"
+            ) from None
+        found[place.origin] = _credential(words[1], words[2].strip(), where)
+    return found
+
+
+def _credential(scheme: str, secret: str, where: str) -> Credential:
+    if not secret.isascii() or not secret.isprintable():
+        raise UsageError(f"The secret in {where} has characters that no header can carry")
+    if scheme.lower() == "bearer" and " " not in secret:
+        return Credential("Bearer", secret)
+    if scheme.lower() == "basic" and ":" in secret:
+        return Credential("Basic", secret)
+    raise UsageError(f"{where} is malformed", "It is `bearer TOKEN` or `basic USER:PASSWORD`")

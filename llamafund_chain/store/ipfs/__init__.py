@@ -1,0 +1,1 @@
+"""The IPFS formats: UnixFS and CAR files."""

@@ -1,0 +1,1 @@
+"""The kinds of stores: a directory, a Kubo node, gateways, a pinning service, mirrors."""

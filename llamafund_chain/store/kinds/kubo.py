@@ -1,0 +1,477 @@
+"""A Kubo node of one's own, through its RPC interface.
+
+Source: https://docs.ipfs.tech/reference/kubo/rpc/, the RPC API v0.
+
+`ipfshttpclient` carries the requests. What it hides is looked at here: every line that an import answers, pin errors,
+and streams that end early without an error. Nothing depends on how the node is configured: the blocks are made here
+and sent as CAR, so that the address is the one that was computed from the bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
+from llamafund_chain.evidence.hashing import FileDigest, FileHasher
+from llamafund_chain.files import read_spans
+from llamafund_chain.store.base import MissingContentError, check_cid, is_cid
+from llamafund_chain.store.http.client import CONNECT_SECONDS, Credential, Place, RefusedError, network_errors
+from llamafund_chain.store.http.deadline import STRIDE, Deadline, TooSlowError, current_deadline, watch_connections
+from llamafund_chain.store.http.resume import RemoteStore
+from llamafund_chain.store.ipfs import car
+from llamafund_chain.store.ipfs.unixfs import (
+    MAX_BLOCK,
+    FileDag,
+    ReadAt,
+    cid_from_bytes,
+    cid_to_bytes,
+    decode_node,
+    is_leaf,
+    matches,
+    reading_at,
+)
+
+READ_SECONDS = 120.0
+"""How long a node may be silent, take for a short answer, or for each `STRIDE` bytes of a file or an upload."""
+
+ANSWER_SECONDS = 3600.0
+"""How long a node may take for an answer that it has to look through all blocks of a file for."""
+
+_ATTEMPTS = 3
+_PIECE = 64 * 1024
+_MAX_ERROR = 64 * 1024
+_MAX_ANSWER = 128 * 1024 * 1024
+_LONG = frozenset({"/refs", "/pin/add", "/pin/ls", "/pin/rm"})
+
+
+class KuboStore(RemoteStore):
+    """A node that keeps content and gives it to the IPFS network.
+
+    Args:
+        place: Where its RPC interface is; a path before `/api/v0` is kept.
+        credential: What it wants to see.
+        seconds: How long one answer may take in all; a short one, and each `STRIDE` bytes of a file or an upload,
+            `READ_SECONDS` of it at most.
+    """
+
+    def __init__(self, place: Place, credential: Credential | None = None, *, seconds: float = ANSWER_SECONDS) -> None:
+        import ipfshttpclient
+
+        # The client's way of opening connections, which nobody at the command line can do anything about.
+        warnings.filterwarnings("ignore", "The 'strict' parameter", FutureWarning, "urllib3")
+        parts = urlsplit(place.url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        # Not `connect`: it refuses every version from 0.8 on.
+        headers = {"User-Agent": "llamafund", "Accept-Encoding": "identity"}
+        if credential is not None:
+            headers["Authorization"] = credential.header
+        try:
+            self._client = ipfshttpclient.Client(
+                f"/{_protocol(host)}/{host}/tcp/{port}/{parts.scheme}",
+                base=f"{parts.path.rstrip('/')}/api/v0",
+                headers=headers,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+            )
+        except ipfshttpclient.exceptions.AddressError as error:
+            raise UsageError(
+                f"{place.url!r} is not an address of a node", "Its host is no name and no number", "Check the host"
+            ) from error
+        self._place = place
+        self._long, self._short = seconds, min(READ_SECONDS, seconds)
+        # Of the session that the client opens for each request. No .netrc, whose password would replace the
+        # credential, and no proxy between this and one's own node.
+        with self._client._client._make_session() as session:
+            watch_connections(session)
+        self._client._client._session_props.update(
+            trust_env=False, hooks={"response": [self._look_at]}, adapters=session.adapters
+        )
+
+    def __repr__(self) -> str:
+        return f"KuboStore({self._place.url!r})"
+
+    @property
+    def location(self) -> str:
+        """`kubo:` and the address."""
+        return f"kubo:{self._place.url}"
+
+    def version(self) -> str:
+        """What the node says about itself, for people; nothing depends on it.
+
+        Raises:
+            NodeUnreachableError: It does not answer.
+            LlamafundError: It answers something else than a Kubo node does.
+        """
+        answer = self._one("/version", opts={"number": "false"})
+        version = answer.get("Version")
+        if not isinstance(version, str):
+            raise self._strange("/version", answer)
+        return version[:100]
+
+    def addresses(self) -> tuple[str, ...]:
+        """Where other IPFS nodes reach it (multiaddrs), for pinning services; at most 20 are of use to them."""
+        answer = self._one("/id").get("Addresses")
+        listed = answer if isinstance(answer, list) else []
+        return tuple(address for address in listed if isinstance(address, str) and len(address) <= 500)[:20]
+
+    def put_file(self, path: Path) -> FileDigest:
+        """See `Store.put_file`; what an interrupted upload brought is not sent again."""
+        hasher = FileHasher()
+        dag = FileDag.of(_through(read_spans(path), hasher.update))
+        digest = hasher.finish()
+        with reading_at(path) as read_at:
+            self.put_dag(dag, read_at)
+        return digest
+
+    def put_bytes(self, data: bytes) -> FileDigest:
+        """See `Store.put_bytes`."""
+        hasher = FileHasher()
+        hasher.update(data)
+        self.put_dag(FileDag.of(iter((data,))), lambda offset, length: data[offset : offset + length])
+        return hasher.finish()
+
+    def put_dag(self, dag: FileDag, read_at: ReadAt) -> None:
+        """Send a file whose blocks were computed before; what the node has already is not sent again.
+
+        Args:
+            dag: Its blocks.
+            read_at: Gives its bytes.
+
+        Raises:
+            VerificationError: The bytes are no longer those that the blocks were computed from.
+            NodeUnreachableError: The node does not answer, or the connection broke.
+            LlamafundError: The node could not keep them.
+        """
+        if self.has(dag.cid):
+            return
+        if not dag.levels:
+            self._import_blocks(dag.root, dag.blocks(read_at))
+        else:
+            for index, link in enumerate(dag.levels[0]):
+                # A node is sent after its leaves, so that one which is there means that they came before it.
+                if not self._has_block(cid_from_bytes(link.cid)):
+                    self._import_blocks(link.cid, dag.subtree(index, read_at))
+            self._import_blocks(dag.root, dag.upper())
+            if not self.has(dag.cid):
+                # Some leaf is gone all the same: a garbage collection between two attempts. Send everything.
+                self._import_blocks(dag.root, dag.blocks(read_at))
+        if not self.has(dag.cid):
+            raise LlamafundError(
+                f"{self.location} took all blocks of {dag.cid} and does not have them",
+                "Its garbage collection may be running, or its disk be full",
+                "Look at its log, then run this again",
+            )
+
+    def has(self, cid: str) -> bool:
+        """Whether the node itself has all blocks under the address; it does not look at others."""
+        check_cid(cid)
+        try:
+            for _ in self._lines("/refs", (cid,), opts={"recursive": "true", "unique": "true"}, offline=True):
+                pass
+        except MissingContentError:
+            return False
+        # A leaf has no references, so that nobody has looked for it yet.
+        return self._has_block(cid)
+
+    def pin(self, cid: str) -> None:
+        """See `Store.pin`. Blocks are not fetched from others: what the node does not have is missing."""
+        check_cid(cid)
+        pinned = False
+        for line in self._lines("/pin/add", (cid,), opts={"recursive": "true", "progress": "false"}, offline=True):
+            pins = line.get("Pins")
+            pinned = pinned or (isinstance(pins, list) and cid in pins)
+        if not pinned:
+            raise self._strange("/pin/add", {"Pins": None})
+
+    def unpin(self, cid: str) -> None:
+        """See `Store.unpin`."""
+        check_cid(cid)
+        try:
+            for _ in self._lines("/pin/rm", (cid,), opts={"recursive": "true"}):
+                pass
+        except _NotPinnedError:
+            return
+
+    def pins(self) -> frozenset[str]:
+        """See `Store.pins`; other kinds of addresses that the node has pinned are left out."""
+        found: set[str] = set()
+        for line in self._lines("/pin/ls", opts={"type": "recursive", "stream": "true", "quiet": "false"}):
+            keys = line.get("Keys")
+            listed = list(keys) if isinstance(keys, dict) else [line.get("Cid")]
+            found.update(cid for cid in listed if isinstance(cid, str) and is_cid(cid))
+        return frozenset(found)
+
+    def import_car(self, path: Path, *, pin_roots: bool = True) -> tuple[str, ...]:
+        """Send a CAR file.
+
+        Args:
+            path: The file.
+            pin_roots: Whether its roots are pinned; their whole DAGs must be in it or on the node already.
+
+        Returns:
+            The roots that the node answered with.
+
+        Raises:
+            LlamafundError: The file cannot be read, or the node could not import or pin it.
+        """
+        return self._import(read_spans(path), None, pin_roots=pin_roots)
+
+    def _has_block(self, cid: str) -> bool:
+        try:
+            answer = self._one("/block/stat", (cid,), offline=True)
+        except MissingContentError:
+            return False
+        return answer.get("Key") == cid
+
+    def _import_blocks(self, root: bytes, blocks: Iterable[tuple[bytes, bytes]]) -> None:
+        count = 0
+
+        def counted() -> Iterator[tuple[bytes, bytes]]:
+            nonlocal count
+            for cid, block in blocks:
+                count += 1
+                yield cid, block
+
+        roots = self._import(car.write([root], counted()), lambda: count, pin_roots=False)
+        if roots and cid_from_bytes(root) not in roots:
+            raise self._strange("/dag/import", {"Root": roots[0]})
+
+    def _import(self, data: Iterator[bytes], blocks: Callable[[], int] | None, *, pin_roots: bool) -> tuple[str, ...]:
+        from ipfshttpclient import multipart
+
+        # Not `dag.imprt`: it takes the first line for the whole answer, pin errors included.
+        body, headers = multipart.stream_bytes(data, chunk_size=256 * 1024)
+        options = {
+            "pin-roots": "true" if pin_roots else "false",
+            "silent": "false",
+            "stats": "true",
+            "allow-big-block": "false",
+        }
+        roots: list[str] = []
+        counted: object = None
+        for line in self._lines("/dag/import", opts=options, data=body, headers=headers):
+            root, stats = line.get("Root"), line.get("Stats")
+            if isinstance(root, dict):
+                problem = root.get("PinErrorMsg")
+                cid = root.get("Cid")
+                name = cid.get("/") if isinstance(cid, dict) else None
+                if problem:
+                    raise LlamafundError(
+                        f"{self.location} imported {name} but could not pin it",
+                        f"It said: {str(problem)[:300]}",
+                        "Run it again; what was sent is not sent twice",
+                    )
+                if isinstance(name, str):
+                    roots.append(name)
+            elif isinstance(stats, dict):
+                counted = stats.get("BlockCount")
+            else:
+                raise self._strange("/dag/import", line)
+        if blocks is not None and counted != blocks():
+            raise LlamafundError(
+                f"{self.location} imported {counted if isinstance(counted, int) else 'an unknown number of'} blocks "
+                f"of {blocks()} that were sent",
+                "Its answer broke off, or it failed without saying so",
+                "Run it again; what was sent is not sent twice",
+            )
+        return tuple(roots)
+
+    def _spans(self, cid: str, start: int) -> Iterator[bytes]:
+        root = self._block(cid)
+        if is_leaf(cid_to_bytes(cid)):
+            yield root[start:]
+            return
+        links = decode_node(root)
+        if links is None:
+            raise VerificationError(
+                f"{cid} at {self.location} is not a file of the kind that evidence consists of",
+                "It is a directory, or was added with other settings than ipfs add --cid-version=1",
+                "Ask whoever published it for the address that the manifest names",
+            )
+        # The root was verified, so this is how long the file is: streams that end early can be told from complete ones.
+        end = sum(link.size for link in links)
+        failures = 0
+        while True:
+            before = start
+            try:
+                for span in self._cat(cid, start, end - start):
+                    start += len(span)
+                    if start > end:
+                        raise VerificationError(
+                            f"{self.location} sent more than the {end} bytes of {cid}", "Something else answers there"
+                        )
+                    yield span
+                if start == end:
+                    return
+                broken = NodeUnreachableError(
+                    f"{self.location} stopped after {start} of {end} bytes of {cid}",
+                    "It reports what went wrong in a trailer, or not at all",
+                    "Look at its log, then run this again",
+                )
+            except TooSlowError:
+                raise
+            except NodeUnreachableError as error:
+                broken = error
+            # A byte each time is no progress.
+            failures = failures + 1 if start - before < _PIECE else 0
+            if failures >= _ATTEMPTS:
+                raise broken
+
+    def _cat(self, cid: str, offset: int, length: int) -> Iterator[bytes]:
+        options = {"offset": str(offset), "length": str(length), "progress": "false"}
+        with self._asked("/cat", (cid,), Deadline(self._short, stride=STRIDE), opts=options) as spans:
+            yield from spans
+
+    def _block(self, cid: str) -> bytes:
+        block = bytearray()
+        with self._asked("/block/get", (cid,), Deadline(self._short)) as spans:
+            for span in spans:
+                block += span
+                if len(block) > MAX_BLOCK:
+                    break
+        if not matches(cid_to_bytes(cid), bytes(block)):
+            raise VerificationError(
+                f"{self.location} gave another block for {cid}",
+                f"It sent {len(block)} bytes; its disk or its answer is damaged",
+                "Do not use it; get it from another store",
+            )
+        return bytes(block)
+
+    def _one(self, path: str, arguments: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
+        lines = list(itertools.islice(self._lines(path, arguments, **options), 2))
+        if len(lines) != 1:
+            raise self._strange(path, {"lines": len(lines)})
+        return lines[0]
+
+    def _lines(self, path: str, arguments: tuple[str, ...] = (), **options: Any) -> Iterator[dict[str, Any]]:
+        """The lines of an answer in JSON; an error in any of them is raised."""
+        deadline = Deadline(self._long if path in _LONG else self._short)
+        if "data" in options:
+            deadline = Deadline(self._short, stride=STRIDE)
+            options["data"] = self._uploading(options["data"], deadline)
+        with self._asked(path, arguments, deadline, decoder="json", **options) as lines:
+            for line in lines:
+                if not isinstance(line, dict):
+                    raise self._strange(path, line)
+                problem = line.get("Err") or line.get("Error") or (line.get("Message") if "Code" in line else None)
+                if problem:
+                    raise self._said(str(problem), arguments[0] if arguments else "")
+                yield line
+
+    def _uploading(self, data: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
+        yield from _through(data, lambda piece: deadline.moved(len(piece)))
+        # It has everything, and looks through it before it answers.
+        deadline.renew(self._long)
+
+    @contextlib.contextmanager
+    def _asked(self, path: str, arguments: tuple[str, ...], deadline: Deadline, **options: Any) -> Iterator[Any]:
+        """An answer, piece by piece, for as long as it may take."""
+        with deadline, deadline.enforced(self.location), self._errors(arguments[0] if arguments else ""):
+            with deadline.applied():
+                answer = self._client._client.request(path, arguments, stream=True, **options)
+            with answer as pieces:
+                yield pieces
+
+    @contextlib.contextmanager
+    def _errors(self, cid: str) -> Iterator[None]:
+        import requests
+        from ipfshttpclient import exceptions
+
+        with network_errors(self.location):
+            try:
+                yield
+            except exceptions.ErrorResponse as error:
+                raise self._said(str(error.args[0]) if error.args else "", cid) from error
+            except exceptions.StatusError as error:
+                raise self._status(getattr(error.original, "response", None)) from error
+            except exceptions.TimeoutError as error:
+                raise requests.Timeout from error
+            except exceptions.CommunicationError as error:
+                raise requests.ConnectionError from error
+            except exceptions.DecodingError as error:
+                raise self._strange("a request", error) from error
+
+    def _said(self, message: str, cid: str) -> LlamafundError:
+        lowered = message.lower()
+        if "not pinned" in lowered:
+            return _NotPinnedError(f"{cid} is not pinned at {self.location}")
+        if "not found" in lowered or "could not find" in lowered:
+            return MissingContentError(
+                f"The node {self.location} has nothing under {cid}" if cid else f"{self.location} has nothing there",
+                f"It said: {message[:300]}",
+                "Ask whoever published it to put it there again, or use another store",
+            )
+        return RefusedError(f"{self.location} reported an error", f"It said: {message[:300]}", "Look at its log")
+
+    def _status(self, response: Any) -> LlamafundError:
+        status = getattr(response, "status_code", 0)
+        if status in (401, 403):
+            return RefusedError(
+                f"{self.location} refused access (HTTP {status})",
+                "It wants a token or password, or does not accept requests from here",
+                "Put a line for it into the file that LLAMAFUND_CREDENTIALS names",
+            )
+        if status == 404:
+            return RefusedError(
+                f"{self.location} is not the RPC interface of a Kubo node (HTTP 404)",
+                "Gateways usually listen on port 8080, the RPC interface on 5001",
+                "Check the address",
+            )
+        return NodeUnreachableError(f"{self.location} failed (HTTP {status})", remedy="Look at its log, or try again")
+
+    def _strange(self, path: str, answer: object) -> LlamafundError:
+        return RefusedError(
+            f"{self.location} gave an answer to {path} that Kubo does not give: {str(answer)[:200]}",
+            "Something else may be listening there",
+            "Check the address",
+        )
+
+    def _look_at(self, response: Any, **_: Any) -> None:
+        """Follow nothing, and read piece by piece where the client would read everything at once."""
+        if response.is_redirect:
+            response.close()
+            raise LlamafundError(
+                f"{self.location} redirects elsewhere (HTTP {response.status_code})",
+                "A token must not follow there",
+                "Give the address that it redirects to, if you trust it",
+            )
+        limit = _MAX_ERROR if response.status_code >= 400 else _MAX_ANSWER
+        endless = response.status_code < 400 and urlsplit(response.url).path.endswith("/cat")
+        deadline = current_deadline()
+
+        def pieces(chunk_size: int | None = None) -> Iterator[bytes]:
+            total = 0
+            with network_errors(self.location):
+                while piece := response.raw.read1(chunk_size or _PIECE, decode_content=False):
+                    total += len(piece)
+                    if total > limit and not endless:
+                        break
+                    if deadline is not None:
+                        deadline.moved(len(piece))
+                    yield piece
+
+        response.iter_content = pieces
+
+
+class _NotPinnedError(LlamafundError):
+    """What `pin rm` and `pin ls` say about an address without a pin."""
+
+
+def _protocol(host: str) -> str:
+    try:
+        return f"ip{ipaddress.ip_address(host).version}"
+    except ValueError:
+        return "dns"
+
+
+def _through(spans: Iterator[bytes], use: Callable[[bytes], None]) -> Iterator[bytes]:
+    for span in spans:
+        use(span)
+        yield span

@@ -1,0 +1,171 @@
+"""YAML and JSON from strangers, read with one meaning only.
+
+Whatever two readers could take for two things is refused: a key that occurs twice, or a document that is put together
+from its own parts. So is what makes a small file take all memory, and what Python's numbers cannot hold.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from llamafund_chain.errors import VerificationError
+from llamafund_chain.files import read_limited
+
+MAX_DEPTH = 32
+"""How deep objects and lists may be nested."""
+
+_MAX_DIGITS = 78
+"""Of an integer: as many as the largest one that a contract holds."""
+
+# Text up to some brackets, and these. It never looks back, and the closing quote is optional: text without one would
+# take quadratic time.
+_BRACKETS = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+"?|[^"\[\]{}]++)*+([\[\]{}]*)', re.DOTALL)
+
+
+def load_yaml(text: str) -> Any:
+    """Read a document of plain YAML: mappings with names as keys, lists, text, whole numbers, true, false and null.
+
+    Numbers with a point, hexadecimal digits, dates and the like stay text.
+
+    Raises:
+        ValueError: It is no YAML, nested too deep, has a key twice in one mapping, or anchors, aliases, merges or tags;
+            says in which line.
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=_plain_loader())  # noqa: S506 - a restriction of the safe loader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+        raise ValueError(f"{where}{getattr(error, 'problem', None) or 'it is not YAML'}") from error
+    except (ValueError, OverflowError) as error:
+        # Of an escape for a character that does not exist, for one.
+        raise ValueError(f"it is not YAML: {error}") from error
+
+
+def load_json(
+    data: bytes,
+    *,
+    parse_float: Callable[[str], Any] | None = None,
+    parse_int: Callable[[str], int] | None = None,
+) -> Any:
+    """Read a JSON document.
+
+    Args:
+        data: UTF-8 text.
+        parse_float: What a number with a point or an exponent stands for.
+        parse_int: What another number stands for.
+
+    Raises:
+        ValueError: It is no JSON, nested too deep, or has a key twice in one object or a number out of range.
+    """
+    if _nesting(data) > MAX_DEPTH:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+    return json.loads(
+        data.decode("utf-8"),
+        parse_float=parse_float or _finite,
+        parse_int=parse_int or _integer,
+        parse_constant=parse_float or _finite,
+        object_pairs_hook=_unique,
+    )
+
+
+def read_json(path: Path, limit: int) -> Any:
+    """A published JSON file.
+
+    Args:
+        path: The file.
+        limit: Bytes that it may have.
+
+    Raises:
+        VerificationError: It is not there, longer, not JSON, or JSON that others may read otherwise.
+    """
+    try:
+        return load_json(read_limited(path, limit))
+    except ValueError as error:
+        raise VerificationError(f"{path.name} cannot be read as JSON", str(error)[:200]) from error
+
+
+def _nesting(data: bytes) -> int:
+    """Nesting depth of JSON, found without recursion."""
+    depth = deepest = 0
+    for match in _BRACKETS.finditer(data):
+        for byte in match[1]:
+            if byte in b"[{":
+                depth += 1
+                deepest = max(deepest, depth)
+            else:
+                depth -= 1
+    return deepest
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no number")
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"the number {text[:40]}… has more than {_MAX_DIGITS} digits")
+    return int(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return result
+
+
+def _plain_loader() -> Any:
+    """The safe loader without its surprises."""
+    import yaml
+
+    def refused(problem: str, mark: Any) -> Exception:
+        return yaml.MarkedYAMLError(None, None, problem, mark)
+
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the base class has it so
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            if isinstance(event, yaml.AliasEvent):
+                raise refused("aliases (*name) are not allowed", event.start_mark)
+            if event.anchor is not None:
+                raise refused("anchors (&name) are not allowed", event.start_mark)
+            if event.tag is not None:
+                raise refused("tags (!name) are not allowed", event.start_mark)
+            if self.depth > MAX_DEPTH:
+                raise refused(f"it is nested more than {MAX_DEPTH} deep", event.start_mark)
+            self.depth += 1
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen = set()
+            for key, _ in node.value:
+                if key.tag != "tag:yaml.org,2002:str":
+                    raise refused("a key is no name", key.start_mark)
+                if key.value == "<<":
+                    raise refused("merges (<<) are not allowed", key.start_mark)
+                if key.value in seen:
+                    raise refused(f"the key {key.value[:60]!r} occurs twice", key.start_mark)
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(?:~|null|)\Z"), ["~", "n", ""])
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)\Z"), ["t", "f"])
+    Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:int", re.compile(rf"-?(?:0|[1-9][0-9]{{0,{_MAX_DIGITS - 1}}})\Z"), list("-0123456789")
+    )
+    return Loader

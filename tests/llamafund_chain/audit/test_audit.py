@@ -1,0 +1,557 @@
+"""Audits of campaigns on a real chain. The evidence is hand-made, so no check that trains takes part."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamafund_chain.audit import AuditReport, audit
+from llamafund_chain.campaign.client import CampaignClient, connect
+from llamafund_chain.campaign.terms import Milestone, MilestoneKind, Status
+from llamafund_chain.chain import abi
+from llamafund_chain.checks.run import BUILT_IN
+from llamafund_chain.errors import NodeUnreachableError
+from llamafund_chain.evidence.hashing import raw_cid
+from llamafund_chain.evidence.manifests import CheckpointManifest, DatasetPromise, MilestonePromise
+from llamafund_chain.times import when
+
+DAY = 86_400
+ETHER = 10**18
+
+
+@pytest.fixture
+def look(stage, tmp_path: Path):
+    """Audits the stage's campaign with the built-in checks."""
+
+    def run(**changes: object) -> AuditReport:
+        settings = {
+            "finality": "finalized",
+            "replay_segments": 0,
+            "workdir": tmp_path,
+            "progress": lambda text: None,
+            "checks": BUILT_IN,
+        }
+        return audit(stage.client, stage.run.store, **{**settings, **changes})
+
+    return run
+
+
+@pytest.fixture
+def lying_node(stage) -> Iterator[Callable[[Callable[..., Any]], CampaignClient]]:
+    """Puts a server before the node that may change every answer, and gives the campaign as seen through it."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(lie: Callable[..., Any]) -> CampaignClient:
+        with_params = len(inspect.signature(lie).parameters) == 3
+
+        class Node(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                asked = json.loads(body)
+                request = urllib.request.Request(stage.devnet.rpc_url, body, {"Content-Type": "application/json"})
+                with urllib.request.urlopen(request) as answer:
+                    said = json.loads(answer.read())
+                if "result" in said:
+                    more = (asked["params"],) if with_params else ()
+                    said["result"] = lie(asked["method"], said["result"], *more)
+                data = json.dumps(said).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *args: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Node)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return CampaignClient(connect(f"http://127.0.0.1:{server.server_port}"), stage.client.address)
+
+    with ExitStack() as stack:
+        yield start
+        for server in servers:
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+
+
+def failed(report: AuditReport, group: str | None = None) -> set[str]:
+    return {check.name for check in report.checks if check.status == "fail" and group in (None, check.group)}
+
+
+def status_of(report: AuditReport, name: str) -> str:
+    (check,) = [check for check in report.checks if check.name == name]
+    return check.status
+
+
+def two_milestones(stage, first: MilestoneKind, **proposal: object) -> dict[str, Any]:
+    """What `stage.open` needs for a campaign of one milestone and the weights."""
+    now = stage.devnet.connection.timestamp()
+    kinds = (first, MilestoneKind.WEIGHTS)
+    promises = tuple(MilestonePromise(kind=kind.name, title=kind.name, description="") for kind in kinds)
+    return {
+        "proposal": {"milestones": promises, **proposal},
+        "milestones": (
+            Milestone(kind=first, bps=2_000, deadline=now + 20 * DAY, min_score=-(10**7)),
+            Milestone(kind=MilestoneKind.WEIGHTS, bps=8_000, deadline=now + 30 * DAY, min_score=-3_000_000),
+        ),
+    }
+
+
+def train_on(stage, parent: str, **changes: object) -> CheckpointManifest:
+    """A run like an honest one that differs from it as told."""
+    stage.run.checkpoints = []
+    chain: tuple[str, ...] = ()
+    for first, last in ((0, 0), (0, 20), (20, 40)):
+        link = stage.run.add_checkpoint(
+            seed=stage.seed, first=first, last=last, parent=chain[-1] if chain else parent, chain=chain, **changes
+        )
+        chain += (link.sha256,)
+    return link
+
+
+def test_an_honest_campaign_holds_from_beginning_to_end(stage, look) -> None:
+    stage.honest_until(3)
+    stage.client.claim(stage.researcher, 0)
+    stage.client.claim(stage.compute, 1)
+    stage.devnet.finalize()
+
+    report = look()
+
+    assert report.verdict.holds
+    assert failed(report) == set()
+    assert report.facts is not None
+    assert report.facts.status == "Completed"
+    assert [milestone.state for milestone in report.milestones] == ["released"] * 3
+    assert report.money is not None
+    assert report.money.events.claimed == report.money.events.pledged == "12.000000000000000008"
+    assert report.money.state.balance == "0"
+
+
+def test_the_signers_are_recovered_from_the_transaction(stage, look) -> None:
+    stage.honest_until(1)
+
+    signers = look().milestones[0].attested.signers
+
+    assert [(signer.index, signer.person.name, signer.proof) for signer in signers] == [
+        (0, "Attestor 0", "signature"),
+        (2, "Attestor 2", "signature"),
+    ]
+
+
+def test_the_training_seed_follows_from_the_activations_block(stage, look) -> None:
+    stage.honest_until(0)
+
+    assert status_of(look(), "seed-from-block") == "pass"
+
+
+def test_the_report_survives_its_json(stage, look) -> None:
+    stage.honest_until(3)
+    report = look()
+
+    assert AuditReport.model_validate_json(report.to_json()) == report
+
+
+def test_a_campaign_that_still_collects_holds(stage, look) -> None:
+    stage.open()
+    stage.client.pledge(stage.backers[0], ETHER)
+    stage.client.pledge(stage.backers[1], 2 * ETHER)
+    stage.client.unpledge(stage.backers[0], ETHER // 3)
+    stage.devnet.finalize()
+
+    report = look()
+
+    assert report.verdict.holds
+    assert report.money.events.withdrawn == "0.333333333333333333"
+    assert report.money.events.locked == report.money.state.locked == "2.666666666666666667"
+
+
+def test_a_campaign_that_missed_its_goal_accounts_for_every_refund(stage, look) -> None:
+    stage.open()
+    stage.client.pledge(stage.backers[0], ETHER)
+    stage.client.pledge(stage.backers[1], 2 * ETHER)
+    stage.devnet.advance(11 * DAY)
+    stage.client.refund(stage.compute, stage.backers[0].address)
+    stage.devnet.finalize()
+
+    report = look()
+
+    assert report.verdict.holds
+    assert report.facts.status == "Failed"
+    assert (report.money.events.refunded, report.money.events.refundable) == ("1", "2")
+    assert (report.money.state.refunded, report.money.state.refundable) == ("1", "2")
+
+
+def test_a_stopped_campaign_accounts_for_units_too_small_to_divide(stage, look) -> None:
+    stage.honest_until(1)
+    stage.client.claim(stage.researcher, 0)
+    stage.client.vote_stop(stage.backers[0])
+    for backer in stage.backers:
+        stage.client.refund(stage.compute, backer.address)
+    stage.devnet.finalize()
+
+    report = look()
+
+    assert report.verdict.holds
+    assert report.facts.status == "Failed"
+    assert report.money.events == report.money.state.model_copy(
+        update={"deposited": report.money.events.deposited, "withdrawn": "0"}
+    )
+    assert [milestone.state for milestone in report.milestones] == ["released", "missed", "missed"]
+    assert status_of(report, "rounding-favours-escrow") == "pass"
+
+
+def test_coins_forced_into_the_escrow_are_a_remark_and_not_a_failure(stage, look) -> None:
+    stage.honest_until(1)
+    stage.devnet.fund(stage.client.address, stage.client.state().balance + 5)
+    stage.devnet.finalize()
+
+    report = look()
+
+    assert report.verdict.holds
+    assert status_of(report, "escrow-is-solvent") == "warn"
+
+
+def test_coins_missing_from_the_escrow_are_caught(stage, look) -> None:
+    stage.honest_until(1)
+    stage.devnet.fund(stage.client.address, stage.client.state().balance - 1)
+    stage.devnet.finalize()
+
+    assert "escrow-is-solvent" in failed(look(), "money")
+
+
+def test_a_token_campaign_is_audited_in_its_token(stage, look) -> None:
+    token = stage.devnet.deploy_token("Hostile </title><script>", "<b>X</b>", 6)
+    stage.open(asset=token, goal=1_000_000, cap=5_000_000)
+    stage.devnet.mint_token(token, stage.backers[0].address, 3_000_000)
+    stage.client.approve(stage.backers[0], 3_000_000)
+    stage.client.pledge_token(stage.backers[0], 1_500_000)
+    stage.devnet.finalize()
+
+    report = look()
+
+    assert report.verdict.holds
+    assert report.facts.asset.address == token
+    assert report.money.state.balance == "1.5"
+
+
+def test_an_old_run_attested_by_a_colluding_quorum_is_called_fraud_while_backers_can_still_stop_it(stage, look) -> None:
+    stage.honest_until(1)
+    attestation = stage.attest(1, stage.run.train("01d0" * 16))
+
+    report = look()
+
+    assert not report.verdict.holds
+    assert failed(report) == {"seed-fresh"}
+    assert report.verdict.headline.startswith("Fraud or negligence, seen before the money is released")
+    (alarm,) = report.verdict.alarms
+    assert alarm.milestone == attestation.milestone
+    assert alarm.in_time
+    assert int(alarm.until.timestamp()) == stage.client.state().attested_at + 2 * DAY
+    assert any("vote-stop" in choice and "6.000000000000000004 ETH more" in choice for choice in alarm.choices)
+    assert not any("votes are taken from" in choice for choice in alarm.choices)
+    assert any("Attestor 0, Attestor 2" in choice for choice in alarm.choices)
+
+
+def test_on_the_first_day_the_audit_says_from_when_backers_can_stop_what_it_found(stage, look) -> None:
+    stage.honest_until(0)
+    stage.attest(0, stage.run.dataset, content_root="ab" * 32)
+
+    report = look()
+
+    (alarm,) = report.verdict.alarms
+    opens = when(stage.client.state().votes_from)
+    assert any(f"votes are taken from {opens} on. Before" in choice for choice in alarm.choices)
+
+
+def test_the_stop_that_the_audit_advises_withholds_the_tranche(stage, look) -> None:
+    stage.honest_until(1)
+    stage.attest(1, stage.run.train("01d0" * 16))
+    stage.client.vote_stop(stage.backers[0])
+    stage.devnet.advance(3 * DAY)
+
+    report = look()
+
+    assert [milestone.state for milestone in report.milestones] == ["released", "withheld", "missed"]
+    assert not report.verdict.alarms[0].in_time
+    assert any("stopped in time" in choice for choice in report.verdict.alarms[0].choices)
+
+
+def test_other_weights_than_the_trained_ones_are_called_fraud_and_the_audit_admits_that_voting_is_closed(
+    stage, look
+) -> None:
+    stage.honest_until(2)
+    stage.attest(2, stage.run.export(parent=stage.run.checkpoints[0].sha256))
+
+    report = look()
+
+    assert failed(report) == {"parent-links"}
+    (alarm,) = report.verdict.alarms
+    assert alarm.in_time
+    assert any("No vote holds this tranche" in choice for choice in alarm.choices)
+    assert any("llamafund challenge" in choice for choice in alarm.choices)
+    assert not any("vote-stop" in choice for choice in alarm.choices)
+
+
+def test_weights_of_another_run_that_claim_the_promised_data_and_recipe_are_called_fraud(stage, look) -> None:
+    stage.open(**two_milestones(stage, MilestoneKind.DATASET))
+    stage.fund()
+    stage.attest(0, stage.run.dataset)
+    stage.release()
+    cheap = stage.run.store.put_bytes(b"schema: llamafund/recipe/1\n# One step.\n").sha256
+    train_on(stage, stage.run.dataset.sha256, dataset="0d" * 32, recipe=cheap)
+    stage.attest(1, stage.run.export())
+
+    report = look()
+
+    assert not report.verdict.holds
+    assert failed(report) == {"weights-match-run"}
+
+
+def test_a_promised_dataset_that_does_not_exist_is_called_fraud(stage, look) -> None:
+    missing = "ab" * 32
+    promise = DatasetPromise(manifest=missing, description="unseen", sources=("nowhere",), licence="CC0-1.0")
+    stage.open(dataset=missing, **two_milestones(stage, MilestoneKind.CHECKPOINT, dataset=promise))
+    stage.fund()
+    stage.attest(0, train_on(stage, stage.run.proposal.sha256, dataset=missing))
+    stage.release()
+    stage.attest(1, stage.run.export(dataset=missing))
+
+    report = look()
+
+    assert not report.verdict.holds
+    for group in ("milestone 0", "milestone 1"):
+        assert "dataset-published" in failed(report, group)
+
+
+def test_a_fraud_seen_too_late_is_not_sold_as_in_time(stage, look) -> None:
+    stage.honest_until(1)
+    stage.attest(1, stage.run.train("01d0" * 16))
+    stage.release()
+
+    report = look()
+
+    assert report.milestones[1].state == "released"
+    assert not report.verdict.alarms[0].in_time
+    assert any("nothing brings it back" in choice for choice in report.verdict.alarms[0].choices)
+
+
+def test_content_replaced_in_the_store_is_caught(stage, look) -> None:
+    stage.honest_until(1)
+    entry = stage.run.dataset.files[0]
+    stage.run.replace_in_store(entry.cid, b"x" * entry.size)
+
+    assert failed(look()) == {"content-published", "heldout-separate"}
+
+
+def test_an_attested_root_that_is_not_the_manifests_is_caught(stage, look) -> None:
+    stage.honest_until(0)
+    stage.attest(0, stage.run.dataset, content_root="ab" * 32)
+
+    assert failed(look()) == {"content-root-attested"}
+
+
+def test_a_score_other_than_the_manifests_is_caught(stage, look) -> None:
+    stage.honest_until(2)
+    stage.attest(2, stage.run.export(), score=-1)
+
+    assert failed(look()) == {"score-matches-manifest"}
+
+
+def test_withheld_content_is_a_remark(stage, look) -> None:
+    stage.honest_until(0)
+    stage.attest(0, stage.run.dataset, content_root="00" * 32, content_size=0)
+
+    report = look()
+
+    assert report.verdict.holds
+    assert status_of(report, "content-open") == "warn"
+    assert status_of(report, "content-published") == "warn"
+
+
+def test_evidence_that_was_never_published_is_caught(stage, look) -> None:
+    stage.honest_until(0)
+    stage.attest(0, stage.run.dataset)
+    stage.run.remove_from_store(raw_cid(stage.run.dataset.sha256))
+
+    assert failed(look()) == {"evidence-published"}
+
+
+def test_a_proposal_that_nobody_can_read_is_caught_and_the_money_is_still_counted(stage, look) -> None:
+    stage.honest_until(1)
+    stage.run.remove_from_store(raw_cid(stage.run.proposal.sha256))
+
+    report = look()
+
+    assert failed(report) == {"proposal-published"}
+    assert report.money.state.pledged == "12.000000000000000008"
+
+
+def test_a_proposal_replaced_by_a_hostile_file_is_caught(stage, look) -> None:
+    stage.open()
+    stage.run.replace_in_store(raw_cid(stage.run.proposal.sha256), b'{"schema": "\x1b[31m"}')
+
+    assert failed(look()) == {"proposal-published"}
+
+
+def test_a_proposal_that_names_other_attestors_than_the_terms_is_caught(stage, look) -> None:
+    others = [{"name": "Somebody trustworthy", "address": "0x" + "99" * 20, "promise": "everything"}]
+    stage.open(proposal={"attestors": tuple(others)})
+
+    assert failed(look()) == {"attestors-match"}
+
+
+def test_terms_that_pay_for_less_than_the_proposal_promises_are_a_remark(stage, look) -> None:
+    stage.open()
+    lax = stage.client.terms.milestones[-1].__class__(
+        kind=stage.client.terms.milestones[-1].kind,
+        bps=5_556,
+        deadline=stage.client.terms.milestones[-1].deadline,
+        min_score=-9_000_000,
+    )
+    stage.open(milestones=(*stage.client.terms.milestones[:-1], lax))
+
+    assert status_of(look(), "promise-is-binding") == "warn"
+
+
+def test_a_researcher_among_the_attestors_and_a_quorum_of_one_are_remarks(stage, look) -> None:
+    stage.attestors = (stage.researcher, *stage.attestors[1:])
+    stage.open(quorum=1)
+
+    report = look()
+
+    assert report.verdict.holds
+    assert status_of(report, "researcher-attests") == "warn"
+    assert status_of(report, "quorum-of-one") == "warn"
+
+
+def test_a_researcher_that_can_block_a_stop_is_a_remark(stage, look) -> None:
+    stage.open()
+    stage.client.pledge(stage.researcher, 7 * ETHER)
+    stage.client.pledge(stage.backers[0], 3 * ETHER)
+    stage.devnet.finalize()
+
+    assert status_of(look(), "cost-of-blocking") == "warn"
+
+
+def test_a_cap_with_room_for_a_forced_stop_is_a_remark_until_funding_is_over(stage, look) -> None:
+    stage.open(goal=10 * ETHER, cap=24 * ETHER)
+    assert _forcing(stage, look) == ("pass", "Nothing is pledged, so there is nothing to stop")
+
+    # Below the goal: it has to bring the pool there.
+    stage.client.pledge(stage.backers[0], 4 * ETHER)
+    assert _forcing(stage, look) == (
+        "warn",
+        "Whoever adds 6 ETH can stop the campaign 1 day after activation, and takes it back",
+    )
+    stage.client.pledge(stage.backers[1], 8 * ETHER)
+    status, detail = _forcing(stage, look)
+    assert (status, "adds 12 ETH" in detail) == ("warn", True)
+    # A unit more, and its pledge no longer fits under the cap.
+    stage.client.pledge(stage.backers[1], 1)
+    status, detail = _forcing(stage, look)
+    assert (status, "leaves less room" in detail) == ("pass", True)
+
+    stage.client.activate(stage.researcher)
+    status, detail = _forcing(stage, look)
+    assert (status, "Funding is over" in detail) == ("pass", True)
+
+
+def test_after_the_funding_deadline_nobody_can_add_what_forces_a_stop(stage, look) -> None:
+    stage.open(goal=10 * ETHER, cap=50 * ETHER)
+    stage.client.pledge(stage.backers[0], 10 * ETHER)
+    stage.devnet.advance(11 * DAY)
+
+    assert stage.client.state().status is Status.FUNDING
+    assert _forcing(stage, look)[0] == "pass"
+
+
+def _forcing(stage, look) -> tuple[str, str]:
+    stage.devnet.finalize()
+    (check,) = (check for check in look().checks if check.name == "cost-of-forcing")
+    return check.status, check.detail
+
+
+def test_an_address_without_a_campaign_is_no_campaign(stage, look) -> None:
+    stage.open()
+    stage.client = stage.client.__class__(stage.devnet.connection, stage.backers[0].address)
+
+    report = look()
+
+    assert failed(report) == {"campaign-is-genuine"}
+    assert "do not send money" in report.verdict.headline
+    assert report.facts is None
+
+
+def without(event: str) -> Callable[[str, Any], Any]:
+    topic = abi.contract("Campaign").topic(event)
+
+    def censor(method: str, result: Any) -> Any:
+        return [log for log in result if log["topics"][0] != topic] if method == "eth_getLogs" else result
+
+    return censor
+
+
+def test_pledges_that_a_node_hides_are_noticed(stage, look, lying_node) -> None:
+    stage.honest_until(1)
+    stage.client = lying_node(without("Pledged"))
+
+    assert "pledged-agrees" in failed(look(), "money")
+
+
+def test_an_attestation_that_a_node_hides_is_noticed(stage, look, lying_node) -> None:
+    stage.honest_until(1)
+    stage.client = lying_node(without("MilestoneAttested"))
+
+    report = look()
+
+    assert "events-match-state" in failed(report, "timeline")
+    assert "attested" in next(check.detail for check in report.checks if check.name == "events-match-state")
+
+
+def test_a_signature_that_is_not_the_attestors_is_noticed(stage, look, lying_node) -> None:
+    stage.honest_until(1)
+
+    def forge(method: str, result: Any) -> Any:
+        if method == "eth_getTransactionByHash":
+            # The last signature is the last argument: 65 bytes, padded to 96.
+            result["input"] = result["input"][:-192] + "07" * 32 + result["input"][-128:]
+        return result
+
+    stage.client = lying_node(forge)
+
+    assert failed(look()) == {"attestation-signed"}
+
+
+def test_money_that_a_node_invents_is_noticed(stage, look, lying_node) -> None:
+    stage.honest_until(1)
+    released = abi.contract("Campaign").encode("released").hex()
+    asked: list[bool] = []
+
+    def inflate(method: str, result: Any, params: Any) -> Any:
+        if method == "eth_call" and params[0]["data"].removeprefix("0x") == released:
+            asked.append(True)
+            return f"0x{ETHER:064x}"
+        return result
+
+    stage.client = lying_node(inflate)
+
+    assert "released-agrees" in failed(look(), "money")
+    assert asked
+
+
+def test_a_node_that_answers_nonsense_ends_the_audit_with_a_clear_error(stage, look, lying_node) -> None:
+    stage.honest_until(1)
+    stage.client = lying_node(lambda method, result: {"\x1b": []} if method == "eth_getLogs" else result)
+
+    with pytest.raises(NodeUnreachableError, match="makes no sense"):
+        look()

@@ -1,0 +1,117 @@
+"""The books that the audit keeps from events alone."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llamafund_chain.audit.ledger import WHOLE, Books, Rules, state_accounts
+
+WINDOW = 100
+
+
+@st.composite
+def shares(draw: st.DrawFn, most: int) -> tuple[int, ...]:
+    """Basis points that add up to a whole."""
+    cuts = sorted(draw(st.sets(st.integers(1, WHOLE - 1), max_size=most - 1)))
+    return tuple(after - before for before, after in zip((0, *cuts), (*cuts, WHOLE), strict=True))
+
+
+def rules(milestone_bps: tuple[int, ...], payee_bps: tuple[int, ...]) -> Rules:
+    return Rules(
+        goal=1,
+        funding_deadline=1_000,
+        challenge_window=WINDOW,
+        response_window=WINDOW,
+        milestone_bps=milestone_bps,
+        deadlines=tuple(2_000 + 1_000 * index for index in range(len(milestone_bps))),
+        payee_bps=payee_bps,
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    milestone_bps=shares(5),
+    payee_bps=shares(4),
+    pledges=st.lists(st.integers(1, 2**100), min_size=1, max_size=6),
+    attested=st.integers(0, 5),
+    stop=st.booleans(),
+)
+def test_not_a_unit_is_lost_or_made_whatever_the_shares(
+    milestone_bps: tuple[int, ...], payee_bps: tuple[int, ...], pledges: list[int], attested: int, stop: bool
+) -> None:
+    agreed = rules(milestone_bps, payee_bps)
+    books = Books(activated=True)
+    for index, amount in enumerate(pledges):
+        books.deposit(f"backer {index}", amount)
+    books.attested_at.extend(1_500 + 1_000 * index for index in range(min(attested, len(milestone_bps))))
+    now = (books.attested_at[-1] if books.attested_at else 1_500) + WINDOW
+    if stop and len(books.attested_at) < len(milestone_bps):
+        books.stopped_at = now
+    for payee in range(len(payee_bps)):
+        books.claim(payee, books.entitled(agreed, payee, now))
+    for backer in books.backers[::2]:
+        due = books.refund_due(agreed, backer, now)
+        if due:
+            books.refund(backer, due)
+
+    accounts = books.accounts(agreed, now)
+
+    assert accounts.conserved
+    assert accounts.claimable == 0
+    assert accounts.held == accounts.balance
+    assert 0 <= (accounts.rounding or 0) < len(pledges)
+
+
+@settings(max_examples=50, deadline=None)
+@given(milestone_bps=shares(6), pool=st.integers(1, 2**120))
+def test_the_last_tranche_is_exactly_the_rest(milestone_bps: tuple[int, ...], pool: int) -> None:
+    agreed = rules(milestone_bps, (WHOLE,))
+    books = Books()
+    books.deposit("backer", pool)
+
+    assert sum(books.tranche(agreed, index) for index in range(len(milestone_bps))) == pool
+
+
+def test_every_boundary_of_time_is_half_open() -> None:
+    agreed = rules((4_000, 6_000), (WHOLE,))
+    books = Books(activated=True)
+    books.deposit("backer", 100)
+    assert [books.status(agreed, now) for now in (1_999, 2_000)] == ["Active", "Failed"]
+
+    books.attested_at.append(1_999)
+    assert [books.released(agreed, now) for now in (2_098, 2_099)] == [0, 40]
+    assert [books.status(agreed, now) for now in (2_999, 3_000)] == ["Active", "Failed"]
+
+    books.attested_at.append(2_999)
+    assert [books.status(agreed, now) for now in (3_098, 3_099)] == ["Active", "Completed"]
+
+
+def test_a_stop_inside_the_window_withholds_its_tranche_for_good() -> None:
+    agreed = rules((4_000, 6_000), (WHOLE,))
+    books = Books(activated=True, attested_at=[1_999])
+    books.deposit("backer", 100)
+
+    books.stopped_at = 2_098
+    assert books.released(agreed, 10_000) == 0
+    books.stopped_at = 2_099
+    assert books.released(agreed, 10_000) == 40
+
+
+def test_a_campaign_below_its_goal_fails_at_its_deadline_and_one_that_reached_it_does_not() -> None:
+    agreed = rules((WHOLE,), (WHOLE,))
+    books = Books()
+
+    assert [books.status(agreed, now) for now in (999, 1_000)] == ["Funding", "Failed"]
+    books.deposit("backer", 1)
+    assert [books.status(agreed, now) for now in (1_000, 1_999, 2_000)] == ["Funding", "Funding", "Failed"]
+
+
+def test_coins_from_elsewhere_leave_open_what_the_balance_would_tell() -> None:
+    state = {"pledged": 10, "released": 4, "claimed": [4], "claimable": [0], "refundable": [6]}
+
+    plain = state_accounts(failed=True, balance=6, surplus=0, **state)
+    more = state_accounts(failed=True, balance=7, surplus=1, **state)
+
+    assert (plain.refunded, plain.rounding, plain.conserved) == (0, 0, True)
+    assert (more.refunded, more.rounding, more.held) == (None, None, None)

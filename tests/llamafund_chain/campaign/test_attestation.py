@@ -1,0 +1,233 @@
+"""Attestations: what is signed is what the contract checks, and files from anybody are read with care."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from llamafund_chain.campaign.attestation import Attestation, AttestationFile, merge, propose, recover_digest
+from llamafund_chain.campaign.terms import DAY, MilestoneKind
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+
+CAMPAIGN = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+STATEMENT = Attestation(
+    milestone=1,
+    kind=MilestoneKind.CHECKPOINT,
+    evidence="aa" * 32,
+    parent="bb" * 32,
+    content_root="cc" * 32,
+    content_size=2**63 + 1,
+    score=-(2**63),
+    expiry=2**63,
+)
+
+
+def accounts(*numbers: int):
+    from eth_account import Account
+
+    return [Account.from_key(number.to_bytes(32, "big")) for number in numbers]
+
+
+def signed(*signers, statement: Attestation = STATEMENT, chain_id: int = 31337) -> AttestationFile:
+    signatures = {account.address: statement.sign(account, chain_id, CAMPAIGN) for account in signers}
+    return AttestationFile.create(statement, chain_id, CAMPAIGN, signatures)
+
+
+def test_the_digest_is_the_contracts(stage) -> None:
+    client = stage.open()
+    for statement in (STATEMENT, replace(STATEMENT, milestone=255, kind=MilestoneKind.WEIGHTS, score=2**63 - 1)):
+        ours = statement.digest(stage.devnet.connection.chain_id, client.address)
+        assert ours == client.attestation_digest(statement)
+
+
+def test_the_digest_is_that_of_eth_accounts_typed_data() -> None:
+    (account,) = accounts(7)
+    signature = account.sign_typed_data(full_message=STATEMENT.typed_data(31337, CAMPAIGN)).signature
+    assert STATEMENT.recover(signature.hex(), 31337, CAMPAIGN) == account.address
+    assert STATEMENT.sign(account, 31337, CAMPAIGN) == f"0x{signature.hex()}"
+
+
+@pytest.mark.parametrize("change", ["milestone", "kind", "evidence", "parent", "content_root", "score", "expiry"])
+def test_a_signature_counts_for_no_other_statement(change: str) -> None:
+    (account,) = accounts(7)
+    signature = STATEMENT.sign(account, 31337, CAMPAIGN)
+    values = {"kind": MilestoneKind.WEIGHTS, "evidence": "00" * 32, "parent": "00" * 32, "content_root": "00" * 32}
+    other = replace(STATEMENT, **{change: values.get(change, 5)})
+    assert other.recover(signature, 31337, CAMPAIGN) != account.address
+    assert STATEMENT.recover(signature, 1, CAMPAIGN) != account.address
+    assert STATEMENT.recover(signature, 31337, "0x" + "11" * 20) != account.address
+
+
+def test_malleable_signatures_are_no_signatures() -> None:
+    (account,) = accounts(7)
+    digest = STATEMENT.digest(31337, CAMPAIGN)
+    raw = bytes.fromhex(STATEMENT.sign(account, 31337, CAMPAIGN)[2:])
+    high = (ORDER - int.from_bytes(raw[32:64], "big")).to_bytes(32, "big")
+    assert recover_digest(digest, raw) == account.address
+    assert recover_digest(digest, raw[:32] + high + bytes([55 - raw[64]])) is None
+    assert recover_digest(digest, raw[:64] + bytes([raw[64] - 27])) is None
+    assert recover_digest(digest, raw[:64]) is None
+    assert recover_digest(digest, bytes(64) + b"\x1b") is None
+
+
+def test_a_file_is_read_back_exactly(tmp_path: Path) -> None:
+    file = signed(*accounts(7, 8))
+    file.save(tmp_path / "attestation.json")
+    again = AttestationFile.load(tmp_path / "attestation.json")
+    assert again == file
+    assert again.statement == STATEMENT
+    assert again.chain_id == 31337
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("schema",), "llamafund/attestation/2"),
+        (("surprise",), 1),
+        (("chain",), "31337"),
+        (("campaign",), "0x12"),
+        (("attestation", "score"), -5),
+        (("attestation", "score"), "1e6"),
+        (("attestation", "score"), "9223372036854775808"),
+        (("attestation", "content_size"), "-1"),
+        (("attestation", "kind"), "OTHER"),
+        (("attestation", "evidence"), "AA" * 32),
+        (("signatures",), {}),
+        (("signatures",), [{"signer": CAMPAIGN, "signature": "0xzz"}]),
+        (("signatures",), [{"signer": CAMPAIGN, "signature": "0x00", "note": "hi"}]),
+    ],
+)
+def test_a_file_that_is_not_one_is_refused(tmp_path: Path, place: tuple[str, ...], value: object) -> None:
+    document = json.loads(signed(*accounts(7)).model_dump_json())
+    target = document
+    for key in place[:-1]:
+        target = target[key]
+    target[place[-1]] = value
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(VerificationError, match="not an attestation file"):
+        AttestationFile.load(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"not json", b"[" * 100_000, b"\xff\xfe", b" " * 300_000])
+def test_bytes_that_are_no_file_are_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "bad.json"
+    path.write_bytes(data)
+    with pytest.raises(VerificationError):
+        AttestationFile.load(path)
+
+
+def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        AttestationFile.load(tmp_path / "nothing.json")
+
+
+def test_signatures_are_put_in_the_attestors_order() -> None:
+    one, two, three = accounts(7, 8, 9)
+    attestors = (one.address, two.address, three.address)
+    statement, signers, signatures = merge([signed(three), signed(one)], attestors)
+    assert (statement, signers) == (STATEMENT, 0b101)
+    digest = STATEMENT.digest(31337, CAMPAIGN)
+    assert [recover_digest(digest, signature) for signature in signatures] == [one.address, three.address]
+
+
+def test_a_signature_given_twice_counts_once() -> None:
+    one, two = accounts(7, 8)
+    _, signers, signatures = merge([signed(one), signed(one, two)], (one.address, two.address))
+    assert signers == 0b11
+    assert len(signatures) == 2
+
+
+def test_files_of_different_statements_are_not_put_together() -> None:
+    one, two = accounts(7, 8)
+    other = signed(two, statement=replace(STATEMENT, score=5))
+    with pytest.raises(VerificationError, match="one and the same"):
+        merge([signed(one), other], (one.address, two.address))
+
+
+def test_files_for_different_chains_are_not_put_together() -> None:
+    one, two = accounts(7, 8)
+    with pytest.raises(VerificationError, match="eip155:1"):
+        merge([signed(one), signed(two, chain_id=1)], (one.address, two.address))
+
+
+def test_a_signer_who_is_no_attestor_is_refused() -> None:
+    one, two = accounts(7, 8)
+    with pytest.raises(VerificationError, match="not an attestor"):
+        merge([signed(two)], (one.address,))
+
+
+def test_a_signature_under_another_name_is_refused() -> None:
+    one, two = accounts(7, 8)
+    signature = STATEMENT.sign(two, 31337, CAMPAIGN)
+    file = AttestationFile.create(STATEMENT, 31337, CAMPAIGN, {one.address: signature})
+    with pytest.raises(VerificationError, match="not valid"):
+        merge([file], (one.address, two.address))
+
+
+def test_a_contracts_signature_is_left_to_the_contract() -> None:
+    (one,) = accounts(7)
+    file = AttestationFile.create(STATEMENT, 31337, CAMPAIGN, {one.address: "0x1234"})
+    assert merge([file], (one.address,), contracts=[one.address])[2] == (b"\x12\x34",)
+
+
+@pytest.mark.parametrize("with_code", [False, True])
+@pytest.mark.parametrize("junk_first", [False, True])
+def test_a_junk_signature_does_not_shadow_a_good_one(with_code: bool, junk_first: bool) -> None:
+    (one,) = accounts(7)
+    junk = AttestationFile.create(STATEMENT, 31337, CAMPAIGN, {one.address: "0x" + "11" * 65})
+    files = [junk, signed(one)] if junk_first else [signed(one), junk]
+    _, signers, signatures = merge(files, (one.address,), contracts=[one.address] if with_code else [])
+    assert signers == 1
+    assert [signature.hex() for signature in signatures] == [STATEMENT.sign(one, 31337, CAMPAIGN)[2:]]
+
+
+def test_of_a_contracts_signatures_the_one_that_it_accepts_counts() -> None:
+    (one,) = accounts(7)
+    files = [
+        AttestationFile.create(STATEMENT, 31337, CAMPAIGN, {one.address: text}) for text in ("0x11", "0x22", "0x11")
+    ]
+    asked: list[tuple[str, bytes]] = []
+
+    def judge(signer: str, digest: bytes, signature: bytes) -> bool:
+        asked.append((signer, digest))
+        return signature == b"\x22"
+
+    assert merge(files, (one.address,), contracts=[one.address], judge=judge)[2] == (b"\x22",)
+    assert set(asked) == {(one.address, STATEMENT.digest(31337, CAMPAIGN))}
+    with pytest.raises(VerificationError, match="does not accept it"):
+        merge(files, (one.address,), contracts=[one.address], judge=lambda *_: False)
+
+
+def test_different_signatures_that_nobody_can_judge_are_refused_by_name() -> None:
+    (one,) = accounts(7)
+    files = [AttestationFile.create(STATEMENT, 31337, CAMPAIGN, {one.address: text}) for text in ("0x11", "0x22")]
+    with pytest.raises(VerificationError, match=rf"different signatures for {one.address}.*files 1, 2"):
+        merge(files, (one.address,), contracts=[one.address])
+
+
+def test_nothing_cannot_be_merged() -> None:
+    with pytest.raises(UsageError):
+        merge([], ())
+
+
+def test_a_proposal_for_a_milestone_takes_parent_score_and_time_from_their_sources(stage) -> None:
+    stage.open()
+    stage.fund()
+    statement = propose(stage.client, 0, stage.run.dataset)
+    assert statement.parent == stage.client.terms.proposal
+    assert statement.score == 0
+    assert statement.content_root == stage.run.dataset.content.root
+    assert statement.expiry == stage.devnet.connection.timestamp() + 7 * DAY
+
+
+def test_a_proposal_of_the_wrong_kind_or_for_no_milestone_is_refused(stage) -> None:
+    stage.open()
+    with pytest.raises(VerificationError, match="CHECKPOINT"):
+        propose(stage.client, 1, stage.run.dataset)
+    with pytest.raises(LlamafundError, match="no milestone 3"):
+        propose(stage.client, 3, stage.run.dataset)

@@ -1,0 +1,72 @@
+"""Refusals in words, whatever bytes a contract or node gives as its reason."""
+
+from __future__ import annotations
+
+import pytest
+from eth_abi.abi import encode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llamafund_chain.campaign.refusals import explain
+from llamafund_chain.chain.reverted import ContractRefusedError, Reading, smallest_units
+from llamafund_chain.deployment import artifacts
+
+READING = Reading(now=1_800_000_000, money=lambda amount: f"{amount} coins")
+ERRORS = [
+    (item["name"], [parameter["type"] for parameter in item["inputs"]])
+    for contract in ("Campaign", "CampaignFactory", "DevToken")
+    for item in artifacts.load(contract).abi
+    if item["type"] == "error"
+]
+
+
+def selector(name: str, types: list[str]) -> bytes:
+    from eth_utils import keccak
+
+    return bytes(keccak(text=f"{name}({','.join(types)})")[:4])
+
+
+def zero(kind: str) -> object:
+    if kind == "string":
+        return ""
+    if kind == "bool":
+        return False
+    if kind == "address":
+        return "0x" + "00" * 20
+    return bytes(int(kind.removeprefix("bytes"))) if kind.startswith("bytes") else 0
+
+
+@pytest.mark.parametrize(("name", "types"), ERRORS)
+def test_every_custom_error_becomes_a_sentence_with_its_name(name: str, types: list[str]) -> None:
+    refusal = explain(selector(name, types) + encode(types, [zero(kind) for kind in types]), READING)
+    assert refusal.name == name
+    assert name in str(refusal)
+    assert "{" not in str(refusal)
+
+
+def test_values_are_written_with_their_units() -> None:
+    cap = explain(selector("Campaign_CapExceeded", ["uint256"] * 2) + encode(["uint256"] * 2, [5, 7]), READING)
+    assert "7 coins" in str(cap)
+    assert cap.values == {"cap": 5, "wouldBe": 7}
+    ends = selector("Campaign_WindowOpen", ["uint256"]) + encode(["uint256"], [READING.now + 90_000])
+    assert "2027-01-16 09:00:00 UTC (in 1 day 1 hour)" in str(explain(ends, READING))
+
+
+def test_reasons_of_other_contracts_are_passed_on_safely() -> None:
+    words = bytes.fromhex("08c379a0") + encode(["string"], ["no\x1b[31m\n" + "x" * 5_000])
+    shown = str(explain(words, READING))
+    assert "no" in shown
+    assert "\x1b" not in shown
+    assert len(shown) < 700
+    assert "0x11" in str(explain(bytes.fromhex("4e487b71") + encode(["uint256"], [0x11]), READING))
+    assert "deadbeef" in str(explain(bytes.fromhex("deadbeef"), READING))
+    assert "out of gas" in str(explain(b"", READING, message="out of gas"))
+    assert "no reason" in str(explain(b"", READING))
+
+
+@given(st.sampled_from([selector(*error) for error in ERRORS] + [b""]), st.binary(max_size=300))
+@settings(max_examples=150, deadline=None)
+def test_no_bytes_whatever_break_the_explanation(head: bytes, tail: bytes) -> None:
+    refusal = explain(head + tail, Reading(now=0, money=smallest_units))
+    assert isinstance(refusal, ContractRefusedError)
+    assert str(refusal)

@@ -1,0 +1,229 @@
+"""The base model of a fine-tuning: fetched by its manifest, verified, and read from there only.
+
+Nothing here imports torch. Of what a manifest names only plain data are fetched: configuration, tokenizer and
+safetensors; programs and pickles beside them stay where they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llamafund_chain.errors import VerificationError
+from llamafund_chain.evidence.hashing import raw_cid
+from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, FileEntry, Listing, WeightsManifest, all_files, parse
+from llamafund_chain.store.content import fetch_files
+from llamafund_chain.strict_yaml import load_json
+from llamafund_trainer.tensors.compare import TensorEntry, read_entries
+from llamafund_trainer.tensors.shards import WEIGHTS
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from llamafund_chain.store import Store
+
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+
+TOKENIZER_FILES = (
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    "added_tokens.json",
+    "chat_template.jinja",
+    "merges.txt",
+    "special_tokens_map.json",
+    "vocab.json",
+)
+"""What `AutoTokenizer` reads; all but the first are optional."""
+
+GENERATION_CONFIG = "generation_config.json"
+
+MAX_TEXT_BYTES = 64 * 1024 * 1024
+"""Bytes of a file that is not weights."""
+
+MAX_CONFIG_BYTES = 1024 * 1024
+MAX_TENSORS = 200_000
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model's verified files.
+
+    Attributes:
+        directory: Where they lie; nothing else does.
+        name: What messages call it.
+    """
+
+    directory: Path
+    name: str = "The base model"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What `config.json` says."""
+        return _read_object(self.directory / CONFIG, MAX_CONFIG_BYTES)
+
+    @cached_property
+    def tensors(self) -> dict[str, TensorEntry]:
+        """Where each tensor lies.
+
+        Raises:
+            VerificationError: A file is not safetensors, a tensor stands in two of them, or there are absurdly many.
+        """
+        found = read_entries([self.directory / name for name in _weight_files(self.directory)])
+        if len(found) > MAX_TENSORS:
+            raise VerificationError(f"The base model has {len(found)} tensors", f"At most {MAX_TENSORS} are read")
+        return found
+
+    def tokenizer(self) -> tuple[Tokenizer, int]:
+        """The tokenizer, and the token that each document begins with: its begin-of-text token, else end-of-text.
+
+        Raises:
+            VerificationError: It cannot be read, or has neither of the two tokens.
+        """
+        from tokenizers import Tokenizer
+
+        path = self.directory / TOKENIZER
+        try:
+            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        except Exception as error:
+            raise VerificationError(f"The base model's {TOKENIZER} cannot be read", str(error)[:300]) from error
+        # Documents are cut into samples here, and nowhere else.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        known, embedded = tokenizer.get_vocab_size(), self.config.get("vocab_size")
+        if isinstance(embedded, int) and known > embedded:
+            raise VerificationError(
+                f"The base model's tokenizer knows {known} tokens",
+                f"The model itself has {embedded}",
+                "Publish a model with its own tokenizer",
+            )
+        place = self.directory / TOKENIZER_CONFIG
+        settings = _read_object(place, MAX_TEXT_BYTES) if place.exists() else {}
+        for name in ("bos_token", "eos_token"):
+            token = settings.get(name)
+            text = token.get("content") if isinstance(token, dict) else token
+            number = tokenizer.token_to_id(text) if isinstance(text, str) else None
+            if number is not None:
+                return tokenizer, int(number)
+        raise VerificationError(
+            "The base model's tokenizer has no token that a document could begin with",
+            f"{TOKENIZER_CONFIG} names neither a bos_token nor an eos_token that the tokenizer knows",
+            "Choose another base model",
+        )
+
+    def copy_tokenizer(self, directory: Path) -> None:
+        """Put the tokenizer's files into a directory, byte for byte."""
+        self._copy(TOKENIZER_FILES, directory)
+
+    def copy_generation_config(self, directory: Path) -> None:
+        """Put `generation_config.json` into a directory, where there is one."""
+        self._copy((GENERATION_CONFIG,), directory)
+
+    def _copy(self, names: Iterable[str], directory: Path) -> None:
+        for name in names:
+            if (self.directory / name).exists():
+                shutil.copyfile(self.directory / name, directory / name)
+
+
+def fetch_base(store: Store, sha256: str, directory: Path, *, weights: bool = True) -> Base:
+    """Fetch a base model.
+
+    Args:
+        store: Where it was published.
+        sha256: Of its manifest: one of open weights, or the listing that `llamafund publish DIRECTORY` makes.
+        directory: Where to; created when missing.
+        weights: Whether the weights are needed, too; the shape of the model stands in its configuration.
+
+    Raises:
+        LlamafundError: The store lacks something.
+        VerificationError: Something is not what it claims to be, is too large, or is no model in safetensors.
+    """
+    entries = _entries(store, sha256)
+    for name in (CONFIG, TOKENIZER) if weights else (CONFIG,):
+        if name not in entries:
+            raise VerificationError(
+                f"The base model {sha256} has no {name}",
+                f"Its manifest names {len(entries)} files at its top",
+                "Publish a directory that transformers' save_pretrained wrote, model and tokenizer",
+            )
+    # A file with all weights goes before an index of parts, as transformers has it.
+    parts = {INDEX} if WEIGHTS not in entries else set()
+    small = {CONFIG, GENERATION_CONFIG, *parts, *TOKENIZER_FILES} & set(entries) if weights else {CONFIG}
+    for name in small:
+        limit = MAX_CONFIG_BYTES if name == CONFIG else MAX_TEXT_BYTES
+        if entries[name].size > limit:
+            raise VerificationError(f"The base model's {name} is longer than {limit} bytes")
+    fetch_files(store, [entries[name] for name in sorted(small)], directory)
+    _refuse_programs(directory)
+    if weights:
+        if WEIGHTS not in entries and INDEX not in entries:
+            raise VerificationError(
+                f"The base model {sha256} has neither {WEIGHTS} nor {INDEX}",
+                "Other formats can run code when they are loaded",
+                "Save it with transformers' save_pretrained, and publish that directory",
+            )
+        names = _weight_files(directory)
+        lacking = [name for name in names if name not in entries]
+        if lacking:
+            raise VerificationError(f"The base model {sha256} has no {lacking[0]!r}", f"{INDEX} names it")
+        fetch_files(store, [entries[name] for name in names], directory)
+    return Base(directory.absolute())
+
+
+def _entries(store: Store, sha256: str) -> dict[str, FileEntry]:
+    """The files at the top of a manifest by name; those of folders are no part of a model."""
+
+    def read(wanted: str) -> bytes:
+        return store.read(raw_cid(wanted), limit=MAX_MANIFEST_BYTES)
+
+    manifest = parse(read(sha256), sha256=sha256, read=read)
+    if not isinstance(manifest, WeightsManifest | Listing):
+        raise VerificationError(
+            f"Manifest {sha256} is a {manifest.schema_}",
+            f"A base model is named by a {WeightsManifest.SCHEMA} or a {Listing.SCHEMA}",
+            "Publish the model's directory with llamafund publish, and name the hash that it prints",
+        )
+    return {entry.path: entry for entry in all_files(manifest, read) if "/" not in entry.path}
+
+
+def _weight_files(directory: Path) -> list[str]:
+    index = directory / INDEX
+    if not index.exists():
+        return [WEIGHTS]
+    places = _read_object(index, MAX_TEXT_BYTES).get("weight_map")
+    names = list(places.values()) if isinstance(places, dict) and places else [None]
+    for name in names:
+        if not isinstance(name, str) or "/" in name or not name.endswith(".safetensors"):
+            raise VerificationError(f"The base model's {INDEX} names {str(name)[:80]!r} as a file of weights")
+    return sorted({name for name in names if isinstance(name, str)})
+
+
+def _refuse_programs(directory: Path) -> None:
+    for name in (CONFIG, TOKENIZER_CONFIG):
+        path = directory / name
+        if path.exists() and _read_object(path, MAX_TEXT_BYTES).get("auto_map"):
+            raise VerificationError(
+                f"The base model's {name} asks for a program of its own (auto_map)",
+                "Only architectures and tokenizers that transformers itself has are used",
+                "Choose another base model",
+            )
+
+
+def _read_object(path: Path, limit: int) -> dict[str, Any]:
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    try:
+        if len(data) > limit:
+            raise ValueError(f"it is longer than {limit} bytes")
+        value = load_json(data)
+        if not isinstance(value, dict):
+            raise TypeError("it is no object")
+    except (ValueError, TypeError) as error:
+        raise VerificationError(f"The base model's {path.name} cannot be read", str(error)[:200]) from error
+    return value

@@ -1,0 +1,27 @@
+"""What an attestor or auditor checks about a training run and the weights that came out of it."""
+
+from __future__ import annotations
+
+from llamafund_chain.checks.check import Check
+from llamafund_trainer.checks.run import (
+    environment_recorded,
+    initial_weights_from_base,
+    initial_weights_from_seed,
+    replay,
+    schedule_follows_recipe,
+    steps_follow_recipe,
+)
+from llamafund_trainer.checks.weights import loads_in_transformers, metric_re_evaluated, weights_equal_checkpoint
+
+CHECKS: tuple[Check, ...] = (
+    initial_weights_from_seed,
+    initial_weights_from_base,
+    environment_recorded,
+    schedule_follows_recipe,
+    steps_follow_recipe,
+    replay,
+    metric_re_evaluated,
+    weights_equal_checkpoint,
+    loads_in_transformers,
+)
+"""The checks that this package adds, cheapest first where the order is free."""

@@ -1,0 +1,61 @@
+"""What the checks of runs and of weights share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.campaign.terms import MilestoneKind
+from llamafund_chain.checks.check import CheckContext
+from llamafund_chain.evidence.manifests import CheckpointManifest, EvidenceManifest, WeightsManifest
+from llamafund_chain.store.content import fetch_manifest
+from llamafund_chain.strict_yaml import read_json
+from llamafund_trainer.runs.inputs import walk_run
+
+if TYPE_CHECKING:
+    from llamafund_trainer.recipe import Recipe
+
+MAX_CONFIG_BYTES = 1024 * 1024
+
+
+def run_of_milestone(context: CheckContext) -> tuple[CheckpointManifest, ...]:
+    """The checkpoints that this milestone answers for, oldest first, with the one that it continues from.
+
+    Weights whose last checkpoint was attested on its own answer for none.
+    """
+    evidence = context.evidence
+    before: EvidenceManifest | None = context.ancestry[-1] if context.ancestry else None
+    if isinstance(evidence, WeightsManifest) and not isinstance(before, CheckpointManifest):
+        evidence = checkpoint_of(context, evidence)
+    if not isinstance(evidence, CheckpointManifest):
+        return ()
+    run = walk_run(context.store, evidence)
+    if isinstance(before, CheckpointManifest):
+        known = [link.sha256 for link in run]
+        if before.sha256 in known:
+            return run[known.index(before.sha256) :]
+    return run
+
+
+def promised_step(context: CheckContext, recipe: Recipe) -> int:
+    """The step that a milestone is due after; CHECKPOINT milestones divide the run among them."""
+    checkpoints = [
+        index for index, milestone in enumerate(context.terms.milestones) if milestone.kind is MilestoneKind.CHECKPOINT
+    ]
+    if context.milestone not in checkpoints:
+        return recipe.training.steps
+    return recipe.milestone_steps(len(checkpoints))[checkpoints.index(context.milestone)]
+
+
+def checkpoint_of(context: CheckContext, weights: WeightsManifest) -> CheckpointManifest:
+    return fetch_manifest(context.store, weights.parent, CheckpointManifest)
+
+
+def workdir_of(context: CheckContext, name: str) -> Path:
+    directory = context.workdir / name
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def load_json_object(path: Path) -> object:
+    return read_json(path, 64 * MAX_CONFIG_BYTES)

@@ -1,0 +1,1 @@
+"""The trainer's commands; `llamafund` finds them by entry point."""

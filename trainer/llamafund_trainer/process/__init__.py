@@ -1,0 +1,1 @@
+"""Between a command and the process that trains: messages, launching, pausing, limits."""

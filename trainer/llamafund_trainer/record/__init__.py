@@ -1,0 +1,1 @@
+"""Evidence of a training run: the recorder, and callbacks for Transformers and Lightning."""

@@ -1,0 +1,327 @@
+"""Callbacks for Hugging Face's `Trainer`, and for everything built on it, such as TRL's trainers.
+
+`AttestationCallback` turns the checkpoints that a Trainer saves into a hash chain of manifests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+from transformers.trainer_callback import TrainerControl, TrainerState
+
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest, parse_as
+from llamafund_chain.files import write_file
+from llamafund_trainer.metric import DIVERGED, METRIC, TRAIN_LOSS
+from llamafund_trainer.record.environment import observed_environment
+from llamafund_trainer.record.recorder import Recorder, RunIdentity, manifest_name, millionths
+
+if TYPE_CHECKING:
+    from llamafund_chain.store import Store
+
+__all__ = ["AttestationCallback", "DivergedError", "RecordingCallback", "RunIdentity", "manifest_name"]
+
+_PLACES = frozenset(
+    {"output_dir", "logging_dir", "run_name", "project", "trackio_space_id", "hub_token", "hub_model_id", "report_to"}
+)
+"""Training arguments that say where things go, not what is computed."""
+
+
+class DivergedError(LlamafundError):
+    """The loss is not a finite number; nothing that follows could be of use."""
+
+
+class RecordingCallback(TrainerCallback):
+    """Hands each checkpoint that a Trainer saves to a `Recorder` that has begun.
+
+    Args:
+        recorder: What chains the checkpoints.
+        finish: Called with the checkpoint's directory before its files are hashed, to add files.
+        measure: Called with the model; gives metrics in millionths.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder | None = None,
+        *,
+        finish: Callable[[Path], None] = lambda _: None,
+        measure: Callable[[Any], Mapping[str, int]] = lambda _: {},
+    ) -> None:
+        self._recorder = recorder
+        self._finish = finish
+        self._measure = measure
+
+    @property
+    def recorder(self) -> Recorder:
+        """What chains the checkpoints.
+
+        Raises:
+            UsageError: There is none yet.
+        """
+        if self._recorder is None:
+            raise UsageError("Nothing is recorded yet", "Training has not begun", "Call trainer.train() first")
+        return self._recorder
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Let an error of the recording stop the run; before a save, wait until the checkpoint before is recorded."""
+        if not state.is_world_process_zero:
+            return
+        if control.should_save:
+            # The Trainer may remove older checkpoints while it saves.
+            self.recorder.wait()
+        else:
+            self.recorder.check()
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Record the checkpoint that was just saved, once every process has written its part of it."""
+        wait_for_all()
+        if not state.is_world_process_zero:
+            return
+        directory = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        self._finish(directory)
+        metrics = {**_train_loss(state, self.recorder.step), **self._measure(kwargs["model"])}
+        outcome = metrics.get(METRIC)
+        self.recorder.checkpoint(
+            state.global_step, directory, metrics, outcome_score=None if outcome is None else -outcome
+        )
+
+    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Wait until everything is recorded, in every process."""
+        if state.is_world_process_zero:
+            self.recorder.wait()
+        wait_for_all()
+
+
+class AttestationCallback(RecordingCallback):
+    """Records the run of any `Trainer`: dataset bound, checkpoints chained, weights exported.
+
+    The Trainer must be seeded with what follows from the training seed, and must save checkpoints. When no
+    recipe is named, the training arguments and the model's configuration are written down as one. A hash of all
+    samples is recorded, so that the tokenised data are bound as well as the documents. The initial weights are the
+    first checkpoint, written into `directory`; those of a model that is sharded when training begins are not.
+
+    Under `torchrun` or `accelerate launch` every process has one, with the same arguments and on the same file system;
+    the first process alone writes evidence, once the others have written their part of a checkpoint.
+
+    Args:
+        directory: For the evidence.
+        dataset: The dataset manifest: its SHA-256, or its file.
+        seed: The campaign's training seed, 64 hexadecimal digits; without a campaign any others.
+        recipe: A file that says how the training goes, for example the training script.
+        data: The directory that the training reads; its files must be the manifest's.
+        parent: Evidence that the run grows out of; the dataset when null.
+        milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
+        store: Where everything is published, as `open_store` takes it; nowhere when null.
+        bind_samples: Whether to read every sample once before the first step and to record their hash. The hash
+            of an iterable data set is empty.
+
+    Raises:
+        UsageError: As `Recorder`, when training begins; also when the Trainer is seeded otherwise.
+        VerificationError: The run goes on with other samples than it began with.
+        DivergedError: The logged loss is not a finite number. (The Trainer hides such losses unless
+            `logging_nan_inf_filter` is false.)
+    """
+
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        dataset: Path | str,
+        seed: str,
+        recipe: Path | str | None = None,
+        data: Path | str | None = None,
+        parent: str | None = None,
+        milestone_steps: tuple[int, ...] = (),
+        store: Store | Path | str | None = None,
+        bind_samples: bool = True,
+    ) -> None:
+        super().__init__()
+        self.directory = Path(directory)
+        self._recipe = self.directory / "recipe.json" if recipe is None else Path(recipe)
+        self._describes_itself = recipe is None
+        self._bind_samples = bind_samples
+        self._follows = False
+        self._arguments: dict[str, Any] = {
+            "dataset": dataset,
+            "seed": seed,
+            "data": data,
+            "parent": parent,
+            "milestone_steps": milestone_steps,
+            "store": store,
+        }
+
+    def resume_from(self, output_dir: Path | str) -> str | None:
+        """What to give `Trainer.train(resume_from_checkpoint=…)`: the last complete checkpoint, if there is one.
+
+        Args:
+            output_dir: The Trainer's.
+
+        Raises:
+            UsageError: As `Recorder`.
+        """
+        if not (self.directory / "manifests").exists():
+            return None
+        found = self._open().latest(output_dir)
+        return None if found is None else str(found.directory)
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Begin to record."""
+        self._follows = not state.is_world_process_zero
+        if self._follows:
+            return
+        model = kwargs["model"]
+        if self._describes_itself:
+            text = json.dumps(_describe(args, model), indent=1, sort_keys=True, default=str) + "\n"
+            write_file(self._recipe, text.encode())
+        recorder = self._open()
+        if args.seed != recorder.library_seed or args.data_seed not in (None, recorder.library_seed):
+            raise UsageError(
+                f"The Trainer is seeded with {args.seed} (data_seed {args.data_seed})",
+                f"From the training seed follows {recorder.library_seed}",
+                "Say TrainingArguments(seed=library_seed(…)); the function is in llamafund_trainer",
+            )
+        environment = observed_environment(model)
+        if self._bind_samples:
+            environment["samples"] = samples_hash(getattr(kwargs.get("train_dataloader"), "dataset", None))
+        recorder.begin(state.global_step, environment)
+        for manifest in recorder.manifests[-1:]:
+            if self._bind_samples and manifest.environment.get("samples") != environment["samples"]:
+                raise VerificationError(
+                    f"The hash of the samples is {environment['samples']!r}",
+                    f"The run began with {manifest.environment.get('samples')!r}",
+                    "Go on with the same samples, or begin a new run in a new directory",
+                )
+        self._recorder = recorder
+        if state.global_step == 0 and not _is_sharded(model):
+            recorder.checkpoint(0, model.save_pretrained)
+
+    def _open(self) -> Recorder:
+        return Recorder(self.directory, recipe=self._recipe, **self._arguments)
+
+    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Stop where the loss is not a finite number."""
+        last = state.log_history[-1] if state.log_history else {}
+        if "loss" in last and not math.isfinite(float(last["loss"])):
+            if state.is_world_process_zero:
+                self.recorder.wait()
+            # Whoever fails first ends the others.
+            wait_for_all()
+            raise DivergedError(
+                f"The loss is {last['loss']} at step {state.global_step}",
+                f"The evidence of the steps before is kept in {str(self.directory)!r}",
+                "Lower the learning rate, or look at the samples of the steps before",
+            )
+
+    def end(self) -> tuple[CheckpointManifest, ...]:
+        """The manifests of the run, oldest first, in every process; raises as `Recorder.end`."""
+        if self._follows:
+            paths = sorted((self.directory / "manifests").glob("step-*.json"))
+            return tuple(parse_as(CheckpointManifest, path.read_bytes()) for path in paths)
+        return self.recorder.end()
+
+    def export(self, directory: Path | str, *, licence: str, score: int, **details: Any) -> WeightsManifest:
+        """Write the open weights; see `Recorder.export`.
+
+        Where there are several processes the first one does, and the others wait for it. They need not call this.
+        """
+        if self._follows:
+            return _written_manifest(Path(directory), self.end()[-1].sha256)
+        return self.recorder.export(directory, licence=licence, score=score, **details)
+
+
+def _written_manifest(directory: Path, parent: str) -> WeightsManifest:
+    """The manifest of weights that another process writes."""
+    path = directory.parent / f"{directory.name}.json"
+    while True:
+        # Looked for on disk: a barrier would hang where only the first process exports, as many programs have it.
+        with contextlib.suppress(FileNotFoundError):
+            manifest = parse_as(WeightsManifest, path.read_bytes())
+            if manifest.parent == parent:
+                return manifest
+        time.sleep(0.1)
+
+
+def samples_hash(dataset: Any) -> str:
+    """SHA-256 of all samples of a data set, in order; empty where it cannot be read by number.
+
+    The samples may be tensors, arrays, numbers, texts, and lists and mappings of them. No random generator is
+    left other than it was.
+    """
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        return ""
+    import numpy as np
+    import torch
+
+    hasher = hashlib.sha256()
+    python, array = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        for index in range(len(dataset)):
+            _feed(hasher, dataset[index])
+    random.setstate(python)
+    np.random.set_state(array)
+    return hasher.hexdigest()
+
+
+def _feed(hasher: Any, value: Any) -> None:
+    """Add a value with its type and length, so that no two different samples give the same bytes."""
+    if isinstance(value, Mapping):
+        hasher.update(b"m%d;" % len(value))
+        for name in sorted(value, key=str):
+            _feed(hasher, str(name))
+            _feed(hasher, value[name])
+    elif isinstance(value, (list, tuple)):
+        hasher.update(b"l%d;" % len(value))
+        for item in value:
+            _feed(hasher, item)
+    elif hasattr(value, "tobytes") or hasattr(value, "numpy"):
+        array = value if hasattr(value, "tobytes") else value.detach().cpu().numpy()
+        hasher.update(f"a{array.dtype.str}{array.shape};".encode())
+        hasher.update(array.tobytes())
+    else:
+        data = repr(value).encode()
+        hasher.update(b"v%d;" % len(data))
+        hasher.update(data)
+
+
+def _describe(args: Any, model: Any) -> dict[str, Any]:
+    """The training arguments and the model's configuration, without places on this machine."""
+    config = getattr(model, "config", None)
+    described: dict[str, Any] = {
+        "arguments": {name: value for name, value in args.to_dict().items() if name not in _PLACES},
+        "model": type(model).__name__,
+        "config": {} if config is None else {**config.to_dict(), "_name_or_path": None},
+    }
+    adapters = getattr(model, "peft_config", None)
+    if adapters is not None:
+        described["adapters"] = {name: adapter.to_dict() for name, adapter in adapters.items()}
+    return described
+
+
+def _is_sharded(model: Any) -> bool:
+    return any(hasattr(parameter, "device_mesh") for parameter in model.parameters())
+
+
+def wait_for_all() -> None:
+    """Wait for the other processes, where there are any."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+
+
+def _train_loss(state: TrainerState, after: int) -> dict[str, int]:
+    """Mean loss of the steps since the checkpoint before, in millionths of a nat per token."""
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry and entry["step"] > after]
+    if not losses:
+        return {}
+    mean = math.fsum(losses) / len(losses)
+    return millionths({TRAIN_LOSS: mean}) if math.isfinite(mean) else {DIVERGED: 1}

@@ -1,0 +1,1 @@
+"""Repeating segments of a recorded run and judging the difference."""

@@ -1,0 +1,110 @@
+"""What a replay takes, said before it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_trainer.process.messages import SegmentJob, StepEvent
+from llamafund_trainer.replay.segments import fetch_start, run_segments, state_files
+
+if TYPE_CHECKING:
+    from llamafund_chain.store import Store
+    from llamafund_trainer.replay.segments import Segment
+    from llamafund_trainer.runs.inputs import Inputs
+
+PROBE_STEPS = 3
+"""Steps run to measure the pace. The first is slower, so only the others count."""
+
+SMALL_WORK = 10**12
+"""Floating point operations below which a replay takes hardly longer than estimating its time would."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What repeating segments takes.
+
+    Attributes:
+        steps: Optimizer steps to repeat.
+        all_steps: Steps of the whole run.
+        tokens: Tokens that the model sees in them.
+        operations: Floating point operations: 6 for each parameter and token (Kaplan et al. 2020), without attention; 4
+            where an adapter is trained, since frozen weights take no gradients.
+        fetched: Bytes of the states to begin with.
+        seconds: Expected time; null where the work is small and was not timed.
+    """
+
+    steps: int
+    all_steps: int
+    tokens: int
+    operations: int
+    fetched: int
+    seconds: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Of the whole run's computing."""
+        return self.steps / self.all_steps
+
+    def describe(self) -> str:
+        """The estimate in one sentence."""
+        work = (
+            f"{self.steps} of {self.all_steps} steps ({self.share:.0%} of the computing): {self.tokens} tokens, "
+            f"about {self.operations:.1e} floating point operations, {self.fetched / 1e6:.1f} MB of states to fetch"
+        )
+        if self.seconds is None:
+            return f"{work}; so little that its time was not estimated"
+        return f"{work}; about {_duration(self.seconds)}, by the pace of a few of these steps on this machine"
+
+
+def planned_effort(inputs: Inputs, all_segments: Sequence[Segment], chosen: Sequence[Segment]) -> Effort:
+    """What repeating the chosen segments takes, the time left out."""
+    recipe = inputs.recipe
+    steps = sum(segment.steps for segment in chosen)
+    tokens = steps * recipe.samples_per_step * recipe.data.context_length
+    later = [segment.start for segment in chosen if segment.start.steps.last > 0]
+    return Effort(
+        steps=steps,
+        all_steps=sum(segment.steps for segment in all_segments),
+        tokens=tokens,
+        operations=(6 if recipe.lora is None else 4) * inputs.parameters * tokens,
+        fetched=sum(start.entry(name).size for start in later for name in state_files(recipe, start.steps.last)),
+    )
+
+
+def timed_effort(store: Store, inputs: Inputs, segment: Segment, planned: Effort, workdir: Path) -> Effort:
+    """The estimate with the time, measured by running a few steps of a segment.
+
+    Args:
+        store: Where the checkpoints are published.
+        inputs: Recipe and data.
+        segment: One of those to repeat.
+        planned: The estimate without the time.
+        workdir: Existing directory for fetched and new files.
+
+    Returns:
+        `planned` itself where the work is small.
+
+    Raises:
+        LlamafundError: The store lacks something, or the process failed.
+    """
+    if planned.operations < SMALL_WORK or segment.steps <= PROBE_STEPS:
+        return planned
+    place, first = workdir.absolute(), segment.start.steps.last
+    start = fetch_start(store, inputs.recipe, segment, place)
+    job = SegmentJob(first=first, last=first + PROBE_STEPS, start=start, output=place / "pace")
+    times = [
+        time.monotonic()
+        for event in run_segments(inputs, segment.end.seed, [job])
+        if isinstance(event, StepEvent) and event.loss is None
+    ]
+    return replace(planned, seconds=(times[-1] - times[0]) / (len(times) - 1) * planned.steps)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,152 @@
+"""From the last checkpoint to what people use: config, weights, tokenizer and a model card."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.evidence.hashing import hash_file, hash_tree
+from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
+from llamafund_chain.files import write_file
+from llamafund_chain.store.content import fetch_tree, publish_tree
+from llamafund_chain.text import from_millionths
+from llamafund_trainer.base_files import CONFIG, GENERATION_CONFIG, TOKENIZER_FILES
+from llamafund_trainer.metric import HELDOUT_BYTES, HELDOUT_TOKENS, MEASUREMENT, METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
+from llamafund_trainer.runs.inputs import Inputs, fetch_inputs
+from llamafund_trainer.runs.measure import Measurement, measure_weights
+from llamafund_trainer.runs.open_weights import fetch_weights
+from llamafund_trainer.tensors.compare import count_elements
+from llamafund_trainer.tensors.shards import WEIGHTS
+
+if TYPE_CHECKING:
+    from llamafund_chain.evidence.hashing import FileDigest
+    from llamafund_chain.store import Store
+
+COPIED = ("config.json", "generation_config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json")
+"""Files taken over from the checkpoint, byte for byte; weights in shards are joined."""
+
+MODEL_CARD = "README.md"
+EXPORTED = frozenset({*COPIED, MODEL_CARD})
+
+
+def export_weights(
+    store: Store, checkpoint: CheckpointManifest, directory: Path, *, licence: str, workdir: Path, campaign: str = ""
+) -> WeightsManifest:
+    """Write the open weights to a directory, measure them and publish them.
+
+    Args:
+        store: Holds the checkpoint; takes the weights.
+        checkpoint: Where the weights come from.
+        directory: Empty or missing.
+        licence: SPDX identifier.
+        workdir: Existing directory for fetched files.
+        campaign: Address for the model card, if there is one.
+
+    Raises:
+        UsageError: The directory holds something.
+        VerificationError: The checkpoint is not what it claims to be, or has no finite probabilities.
+        LlamafundError: The store lacks something, or the measurement failed.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UsageError(
+            f"{str(directory)!r} holds something already",
+            "Published weights contain what was exported and nothing else",
+            "Name an empty or new directory with --out",
+        )
+    inputs = fetch_inputs(store, checkpoint, workdir)
+    if inputs.base is None:
+        copied = {path for path in COPIED if path != WEIGHTS}
+    else:
+        named = {entry.path for entry in checkpoint.files}
+        copied = named & {CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES}
+    fetch_tree(store, checkpoint, directory, sorted(copied))
+    weights = fetch_weights(store, checkpoint, inputs.recipe, inputs.base, workdir / "weights")
+    shutil.move(weights, directory / WEIGHTS)
+    parameters = count_elements(directory / WEIGHTS)
+    measured = measure_weights(inputs, directory / WEIGHTS)
+    value = measured.value
+    if value is None:
+        raise VerificationError(
+            f"The checkpoint {checkpoint.sha256} has diverged",
+            "Its probabilities are not finite numbers",
+            "Change the recipe's learning rate; this model is of no use",
+        )
+    if checkpoint.metrics.get(METRIC, value) != value:
+        raise VerificationError(
+            f"The checkpoint says {METRIC} {from_millionths(checkpoint.metrics[METRIC])}",
+            f"Measured is {from_millionths(value)}",
+            "Do not publish these weights under that checkpoint",
+        )
+    card = _model_card(
+        inputs, checkpoint, measured, parameters, hash_file(directory / WEIGHTS), licence=licence, campaign=campaign
+    )
+    write_file(directory / MODEL_CARD, card.encode("utf-8"))
+    tree = hash_tree(directory, sorted(path.name for path in directory.iterdir()))
+    manifest = WeightsManifest(
+        files=tree.files,
+        content=tree.content,
+        parent=checkpoint.sha256,
+        recipe=checkpoint.recipe,
+        dataset=checkpoint.dataset,
+        licence=licence,
+        model_card=MODEL_CARD,
+        metrics=measured.metrics,
+        measurement=MEASUREMENT,
+        parameters=parameters,
+        outcome_score=-value,
+    )
+    publish_tree(store, directory, manifest)
+    return manifest
+
+
+def _model_card(
+    inputs: Inputs,
+    checkpoint: CheckpointManifest,
+    measured: Measurement,
+    parameters: int,
+    weights: FileDigest,
+    *,
+    licence: str,
+    campaign: str,
+) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+
+    # The card is Markdown, where HTML's escapes would only garble the text.
+    environment = Environment(
+        loader=PackageLoader("llamafund_trainer"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701
+    )
+    metrics = measured.metrics
+    recipe = inputs.recipe
+    try:
+        return environment.get_template("model_card.md.j2").render(
+            title=recipe.title,
+            licence=licence,
+            parameters=parameters,
+            base=recipe.base,
+            lora=recipe.lora,
+            value=from_millionths(metrics[METRIC]),
+            unigram_tokens=from_millionths(metrics[UNIGRAM_TOKENS]),
+            unigram_bytes=from_millionths(metrics[UNIGRAM_BYTES]),
+            heldout_bytes=metrics[HELDOUT_BYTES],
+            heldout_tokens=metrics[HELDOUT_TOKENS],
+            measurement=MEASUREMENT,
+            dataset_title=inputs.dataset.title,
+            parts=inputs.dataset.parts,
+            preparation=inputs.dataset.preparation,
+            checkpoint=checkpoint.sha256,
+            recipe_hash=checkpoint.recipe,
+            dataset=checkpoint.dataset,
+            seed=checkpoint.seed,
+            campaign=campaign,
+            weights=weights.sha256,
+            steps=checkpoint.steps.last,
+            samples=recipe.samples_per_step,
+            context=recipe.data.context_length,
+        )
+    except TemplateError as error:
+        raise LlamafundError("The model card cannot be written", str(error)) from error

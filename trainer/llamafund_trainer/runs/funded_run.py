@@ -1,0 +1,187 @@
+"""What the trainer reads from a campaign, and the attestations that it signs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.campaign.attestation import AttestationFile, propose
+from llamafund_chain.campaign.client import CampaignClient, connect
+from llamafund_chain.campaign.events import MilestoneAttested
+from llamafund_chain.campaign.terms import NO_HASH, MilestoneKind
+from llamafund_chain.chain.connection import Finality, require_final
+from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.evidence.manifests import CheckpointManifest, EvidenceManifest, ProposalManifest, WeightsManifest
+from llamafund_chain.store.content import fetch_manifest
+from llamafund_trainer.metric import DIRECTION, METRIC
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from llamafund_chain.store import Store
+
+
+@dataclass(frozen=True)
+class FundedRun:
+    """What a campaign fixes about the run that it pays for.
+
+    Attributes:
+        seed: The training seed, 64 hexadecimal digits.
+        parent: Evidence that the run grows out of, 64 hexadecimal digits.
+        checkpoint_milestones: Indices of the CHECKPOINT milestones.
+    """
+
+    client: CampaignClient
+    proposal: ProposalManifest
+    seed: str
+    parent: str
+    checkpoint_milestones: tuple[int, ...]
+
+
+def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) -> FundedRun:
+    """Read a campaign whose training can begin.
+
+    Args:
+        rpc: JSON-RPC address of the chain's node.
+        address: The campaign.
+        store: Holds the proposal.
+        finality: How settled a block must be before it is relied on.
+
+    Raises:
+        NodeUnreachableError: No node answers.
+        VerificationError: It is a look-alike, or the proposal is not what was published.
+        NotFinalError: Activation or the evidence before the training is not final yet.
+        LlamafundError: The campaign is not active, or its data is not attested yet.
+        UsageError: The proposal promises a metric that this program does not measure.
+    """
+    client = CampaignClient(connect(rpc), address)
+    client.verify_code()
+    block = client.settled_block(finality)
+    state, latest = client.state(block), client.state()
+    require_final(state.training_seed, latest.training_seed, "The campaign's activation", finality)
+    if not state.training_seed:
+        raise LlamafundError(
+            f"The campaign {address} has no training seed yet",
+            "Its activation publishes the seed that fixes initial weights and data order",
+            "Wait until it is funded, then: llamafund campaign activate",
+        )
+    proposal = fetch_manifest(store, client.terms.proposal, ProposalManifest)
+    if (proposal.outcome.metric, proposal.outcome.direction) != (METRIC, DIRECTION):
+        raise UsageError(
+            f"The proposal promises {proposal.outcome.metric!r} ({proposal.outcome.direction} is better)",
+            f"This program measures {METRIC!r} ({DIRECTION} is better)",
+            "Train with the program that the proposal names",
+        )
+    kinds = [milestone.kind for milestone in client.terms.milestones]
+    first = next(index for index, kind in enumerate(kinds) if kind is not MilestoneKind.DATASET)
+    parent = client.terms.proposal
+    if first > 0:
+        require_final(min(state.attested, first), min(latest.attested, first), "The dataset's attestation", finality)
+        evidence = {
+            event.milestone: event.evidence
+            for event in client.each_event(last=block, only=[MilestoneAttested])
+            if isinstance(event, MilestoneAttested)
+        }
+        if first - 1 not in evidence:
+            raise LlamafundError(
+                f"The campaign's data is not attested yet: milestone {first - 1}",
+                "The run's first checkpoint names the data's attested evidence",
+                "Attest the dataset first",
+            )
+        parent = evidence[first - 1]
+    checkpoints = tuple(index for index, kind in enumerate(kinds) if kind is MilestoneKind.CHECKPOINT)
+    return FundedRun(client, proposal, state.training_seed, parent, checkpoints)
+
+
+def require_agreed(run: FundedRun, *, recipe: str, dataset: str) -> None:
+    """Refuse to train with something else than backers paid for.
+
+    Raises:
+        UsageError: Recipe or dataset is not what terms and proposal fix.
+    """
+    agreed = {
+        "recipe": (recipe, {run.proposal.recipe} - {None}),
+        "dataset": (dataset, {run.proposal.dataset.manifest, run.client.terms.dataset} - {None, NO_HASH}),
+    }
+    for name, (given, fixed) in agreed.items():
+        for expected in sorted(str(value) for value in fixed):
+            if given != expected:
+                raise UsageError(
+                    f"The {name} is {given}", f"Backers were promised {expected}", f"Train with the promised {name}"
+                )
+
+
+def require_attestor(run: FundedRun, account: LocalAccount) -> None:
+    """Refuse a key whose signature would count for nothing.
+
+    Raises:
+        UsageError: It is not one of the campaign's attestors.
+    """
+    attestors = run.client.terms.attestors
+    if account.address not in attestors:
+        raise UsageError(
+            f"{account.address} is not an attestor of this campaign",
+            f"Its attestors are {', '.join(attestors)}",
+            "Use an attestor's wallet, or none: then nothing is signed",
+        )
+
+
+def sign_evidence(
+    run: FundedRun, account: LocalAccount, milestone: int, manifest: EvidenceManifest, parent: str, directory: Path
+) -> Path:
+    """Write the signed attestation of a milestone's evidence.
+
+    Args:
+        run: The campaign.
+        account: An attestor's.
+        milestone: Index in the terms.
+        manifest: The evidence.
+        parent: Evidence of the milestone before, which need not be on chain yet.
+        directory: Where to write `attestation-<milestone>.json`.
+    """
+    client = run.client
+    statement = propose(client, milestone, manifest)
+    state = client.state()
+    if milestone > state.attested:
+        # It waits for the milestones before it, so it has to stay valid for as long as it can be of use.
+        due = state.deadline(client.terms, milestone) + client.terms.slack - state.slack_used
+        statement = replace(statement, expiry=max(due, statement.expiry))
+    statement = replace(statement, parent=parent)
+    chain_id = client.connection.chain_id
+    signatures: dict[str, str] = {account.address: statement.sign(account, chain_id, client.address)}
+    path = directory / f"attestation-{milestone}.json"
+    AttestationFile.create(statement, chain_id, client.address, signatures).save(path)
+    return path
+
+
+def sign_checkpoints(
+    run: FundedRun,
+    account: LocalAccount,
+    checkpoints: tuple[CheckpointManifest, ...],
+    steps: tuple[int, ...],
+    directory: Path,
+) -> dict[int, Path]:
+    """Sign the evidence of every CHECKPOINT milestone; raises and writes as `sign_evidence`.
+
+    Args:
+        run: The campaign.
+        account: An attestor's.
+        checkpoints: All of the run.
+        steps: After which the milestones are due.
+        directory: Where to write.
+    """
+    by_step = {checkpoint.steps.last: checkpoint for checkpoint in checkpoints}
+    parent = run.parent
+    written: dict[int, Path] = {}
+    for milestone, step in zip(run.checkpoint_milestones, steps, strict=True):
+        written[milestone] = sign_evidence(run, account, milestone, by_step[step], parent, directory)
+        parent = by_step[step].sha256
+    return written
+
+
+def sign_weights(run: FundedRun, account: LocalAccount, weights: WeightsManifest, directory: Path) -> tuple[int, Path]:
+    """Sign the open weights, the last milestone. Returns its index and the file."""
+    milestone = len(run.client.terms.milestones) - 1
+    parent = weights.parent if run.checkpoint_milestones else run.parent
+    return milestone, sign_evidence(run, account, milestone, weights, parent, directory)

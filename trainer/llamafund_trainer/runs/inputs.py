@@ -1,0 +1,136 @@
+"""What a run starts from, fetched and verified, with the checkpoints that came out of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.errors import VerificationError
+from llamafund_chain.evidence.hashing import raw_cid
+from llamafund_chain.evidence.manifests import CheckpointManifest, DatasetManifest, save_manifest
+from llamafund_chain.files import write_file
+from llamafund_chain.store.content import fetch_manifest, fetch_tree
+from llamafund_trainer.base_files import Base, fetch_base
+from llamafund_trainer.process.launch import bounds_for
+from llamafund_trainer.recipe import MAX_RECIPE_BYTES, Recipe, RecipeFile, parse_recipe
+from llamafund_trainer.tensors.initial_weights import parameter_count
+
+if TYPE_CHECKING:
+    from llamafund_chain.store import Store
+    from llamafund_trainer.process.messages import Bounds
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Recipe, data and base model of a run, on disk.
+
+    Attributes:
+        recipe_path: The recipe's file.
+        dataset_path: The dataset manifest's file.
+        data: Directory with the dataset's files.
+        base: The base model, where the recipe names one.
+    """
+
+    recipe_file: RecipeFile
+    dataset: DatasetManifest
+    recipe_path: Path
+    dataset_path: Path
+    data: Path
+    base: Base | None = None
+
+    @property
+    def base_path(self) -> Path | None:
+        """Directory with the base model's files."""
+        return None if self.base is None else self.base.directory
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """What it may take to encode the data and build the model, where a stranger's files decide that."""
+        return None if self.base is None else bounds_for(self.base.directory, self.data)
+
+    @property
+    def parameters(self) -> int:
+        """Of the model that comes out, shared ones counted once."""
+        if self.base is None:
+            return parameter_count(self.recipe)
+        return sum(math.prod(entry.shape) for entry in self.base.tensors.values())
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe itself."""
+        return self.recipe_file.recipe
+
+
+def prepare_inputs(store: Store, recipe_file: RecipeFile, dataset: str, directory: Path) -> Inputs:
+    """Fetch a dataset, and the base model where the recipe names one, and lay them out with the recipe.
+
+    Args:
+        store: Where the dataset was published.
+        recipe_file: The recipe.
+        dataset: SHA-256 of the dataset manifest.
+        directory: Where to; created when missing.
+
+    Raises:
+        LlamafundError: The store lacks something.
+        VerificationError: Something is not what it claims to be.
+    """
+    manifest = fetch_manifest(store, dataset, DatasetManifest)
+    data = directory / "data"
+    fetch_tree(store, manifest, data)
+    recipe_path, dataset_path = directory / "recipe.yaml", directory / "dataset.json"
+    write_file(recipe_path, recipe_file.data)
+    save_manifest(dataset_path, manifest)
+    named = recipe_file.recipe.base
+    base = None if named is None else fetch_base(store, named, directory / "base")
+    # The training process has a working directory of its own.
+    return Inputs(recipe_file, manifest, recipe_path.absolute(), dataset_path.absolute(), data.absolute(), base)
+
+
+def fetch_recipe(store: Store, sha256: str) -> RecipeFile:
+    """Get a recipe by its hash.
+
+    Raises:
+        LlamafundError: The store lacks it.
+        VerificationError: What is there is something else.
+        UsageError: It is not a recipe.
+    """
+    recipe_file = parse_recipe(store.read(raw_cid(sha256), limit=MAX_RECIPE_BYTES), name=f"The recipe {sha256}")
+    if recipe_file.sha256 != sha256:
+        raise VerificationError(
+            f"The recipe {sha256} hashes to {recipe_file.sha256}", "It was changed", "Do not use it"
+        )
+    return recipe_file
+
+
+def fetch_inputs(store: Store, evidence: CheckpointManifest, directory: Path) -> Inputs:
+    """Recipe and data that a checkpoint names, fetched into a directory. Raises as `prepare_inputs`."""
+    return prepare_inputs(store, fetch_recipe(store, evidence.recipe), evidence.dataset, directory)
+
+
+def walk_run(store: Store, head: CheckpointManifest) -> tuple[CheckpointManifest, ...]:
+    """All checkpoints of a run, from the initial weights to `head`.
+
+    Raises:
+        LlamafundError: The store lacks one.
+        VerificationError: They are not one unbroken run of one recipe, dataset and seed.
+    """
+    links = [head]
+    while links[-1].steps.last > 0:
+        link = links[-1]
+        before = fetch_manifest(store, link.parent, CheckpointManifest)
+        problem = _problem(before, link)
+        if problem:
+            raise VerificationError(f"The checkpoint after step {link.steps.last} {problem}", "This is not one run")
+        links.append(before)
+    return tuple(reversed(links))
+
+
+def _problem(before: CheckpointManifest, link: CheckpointManifest) -> str | None:
+    if before.steps.last != link.steps.first or link.steps.last <= link.steps.first:
+        return f"covers steps {link.steps.first} to {link.steps.last}, but its parent ends at {before.steps.last}"
+    for name in ("recipe", "dataset", "seed", "data_order_seed"):
+        if getattr(before, name) != getattr(link, name):
+            return f"has another {name.replace('_', ' ')} than its parent"
+    return None

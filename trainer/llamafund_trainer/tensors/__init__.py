@@ -1,0 +1,1 @@
+"""Weight and optimizer files, read and compared without torch."""

@@ -1,0 +1,242 @@
+"""Checkpoints in shards: where `torch.distributed.checkpoint` puts them, and how they become whole files again.
+
+Every process writes its rows of every tensor into a safetensors file of its own, below `model/` and `optimizer/`. What
+joins them is the JSON in those files' headers; torch's other format keeps it in a pickle called `.metadata`, which
+nothing here writes or reads. Joining needs no torch and believes no header: pieces that leave a gap, overlap or do not
+fit are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.store.content import fetch_tree
+from llamafund_chain.strict_yaml import load_json
+from llamafund_trainer.tensors.compare import TensorEntry, read_entries, read_metadata
+from llamafund_trainer.tensors.write import TensorHeader, encode_header, write_tensors
+
+if TYPE_CHECKING:
+    from llamafund_chain.evidence.manifests import EvidenceManifest
+    from llamafund_chain.store import Store
+
+WEIGHTS = "model.safetensors"
+"""The weights of a checkpoint that is not in shards, and of every export."""
+
+MODEL = "model"
+OPTIMIZER = "optimizer"
+SETTINGS = "optimizer.json"
+"""What the optimizer was set to: its groups of parameters without the parameters."""
+
+SHARDING_KEY = "DCP_SHARDING_INFO"
+"""Where torch.distributed.checkpoint notes, for each tensor of a file, the place of its first element in the whole."""
+
+_SHARD = re.compile(rf"(?:{MODEL}|{OPTIMIZER})/shard-\d{{5}}-model-\d{{5}}-of-\d{{5}}\.safetensors")
+_SPAN = 1 << 22
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some rows of a tensor.
+
+    Attributes:
+        row: The first one in the whole tensor.
+    """
+
+    entry: TensorEntry
+    row: int
+
+    @property
+    def rows(self) -> int:
+        return self.entry.shape[0] if self.entry.shape else 0
+
+
+def shard_files(part: str, processes: int) -> tuple[str, ...]:
+    """The files of one part of a checkpoint, `MODEL` or `OPTIMIZER`, as torch.distributed.checkpoint names them."""
+    return tuple(f"{part}/shard-{index:05}-model-00001-of-00001.safetensors" for index in range(1, processes + 1))
+
+
+def holds_weights(path: str) -> bool:
+    """Whether a file of a checkpoint is one of those with the weights."""
+    return path == WEIGHTS or (path.startswith(f"{MODEL}/") and _SHARD.fullmatch(path) is not None)
+
+
+def weight_files(paths: Sequence[str]) -> tuple[str, ...]:
+    """Which files of a checkpoint hold the weights: shards where there are any, otherwise `WEIGHTS`.
+
+    Raises:
+        VerificationError: There are both: nobody could tell which ones count.
+    """
+    shards = tuple(sorted(path for path in paths if holds_weights(path) and path != WEIGHTS))
+    if shards and WEIGHTS in paths:
+        raise VerificationError(
+            f"A checkpoint has both {WEIGHTS} and shards in {MODEL}/", "Nobody can tell which of them are the weights"
+        )
+    return shards or (WEIGHTS,)
+
+
+def fetch_joined(store: Store, manifest: EvidenceManifest, directory: Path) -> Path:
+    """Get the weights that a manifest names, in one file.
+
+    Args:
+        store: Where they were published.
+        manifest: What they must be.
+        directory: For `WEIGHTS`, and for the shards that it is joined from where there are any. Created when missing.
+
+    Raises:
+        VerificationError: The manifest names no weights, or they are not what it says, or do not fit together.
+        LlamafundError: The store does not have them, or they cannot be written.
+    """
+    paths = weight_files([entry.path for entry in manifest.files])
+    fetch_tree(store, manifest, directory, paths)
+    if paths != (WEIGHTS,):
+        join_shards([directory / path for path in paths], directory / WEIGHTS)
+    return directory / WEIGHTS
+
+
+def whole_weights(checkpoint: Path, directory: Path) -> Path:
+    """The weights of a checkpoint on disk in one file.
+
+    Args:
+        checkpoint: Its directory.
+        directory: Existing one for `WEIGHTS` where they have to be joined.
+
+    Raises:
+        UsageError: It has no weights.
+        VerificationError: They do not fit together.
+        LlamafundError: They cannot be written.
+    """
+    found = _present(checkpoint)
+    if not found:
+        raise UsageError(f"The directory {str(checkpoint)!r} holds no weights", f"There is no {WEIGHTS} in it")
+    if weight_files(found) == (WEIGHTS,):
+        return checkpoint / WEIGHTS
+    join_shards([checkpoint / path for path in found], directory / WEIGHTS)
+    return directory / WEIGHTS
+
+
+def in_shards(checkpoint: Path) -> bool:
+    """Whether the directory of a checkpoint holds shards of weights."""
+    return any(path != WEIGHTS for path in _present(checkpoint))
+
+
+def _present(checkpoint: Path) -> list[str]:
+    files = (path for path in (checkpoint / WEIGHTS, *(checkpoint / MODEL).glob("*")) if path.is_file())
+    return sorted(filter(holds_weights, (path.relative_to(checkpoint).as_posix() for path in files)))
+
+
+def join_shards(paths: Sequence[Path], target: Path) -> None:
+    """Write the tensors of several shards into one file: the bytes that transformers writes for them.
+
+    Args:
+        paths: The shards.
+        target: The file; replaced when it exists. It appears only when it is complete.
+
+    Raises:
+        VerificationError: One of them is no shard, or together they are not whole tensors.
+        LlamafundError: The file cannot be written.
+    """
+    tensors = read_shards(paths)
+    # As safetensors orders them, so that a model saved whole and one joined from shards have the same bytes.
+    names = sorted(tensors, key=lambda name: (-_item_size(tensors[name]), name))
+    headers = (
+        TensorHeader(name, pieces[0].entry.dtype, _whole_shape(pieces), sum(piece.entry.size for piece in pieces))
+        for name, pieces in ((name, tensors[name]) for name in names)
+    )
+    write_tensors(target, headers, (span for name in names for piece in tensors[name] for span in _spans(piece.entry)))
+
+
+def read_shards(paths: Sequence[Path]) -> dict[str, tuple[_Piece, ...]]:
+    """The tensors of several shards by name, each as its pieces from the first row to the last.
+
+    Raises:
+        VerificationError: One of them is no shard, or together they are not whole tensors.
+    """
+    found: dict[str, list[_Piece]] = {}
+    for path in paths:
+        for name, piece in _pieces(path):
+            found.setdefault(name, []).append(piece)
+    return {name: _in_order(name, pieces) for name, pieces in found.items()}
+
+
+def sort_header(path: Path) -> None:
+    """Order the entries that torch.distributed.checkpoint adds to a shard's header, in place.
+
+    safetensors writes them in an order that changes from run to run, so that equal shards would have other bytes.
+
+    Raises:
+        OSError: It cannot be read or written.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        file.seek(8)
+        file.write(encode_header(header).ljust(length))
+
+
+def _pieces(path: Path) -> Iterator[tuple[str, _Piece]]:
+    note = read_metadata(path).get(SHARDING_KEY)
+    try:
+        places = load_json((note or "").encode())
+    except ValueError as error:
+        raise VerificationError(f"{path.name} does not say which parts of the tensors it holds", str(error)) from error
+    for name, entry in read_entries([path]).items():
+        described = places.get(name) if isinstance(places, dict) else None
+        offsets = described.get("saved_offsets") if isinstance(described, dict) else None
+        yield name, _Piece(entry, _first_row(offsets, entry))
+
+
+def _first_row(offsets: object, entry: TensorEntry) -> int:
+    if isinstance(offsets, list) and len(offsets) == len(entry.shape) and not any(offsets[1:]):
+        row = offsets[0] if offsets else 0
+        if type(row) is int and row >= 0:
+            return row
+    raise VerificationError(
+        f"{entry.path.name} does not say which rows of {entry.name} it holds", "Tensors are split by rows only"
+    )
+
+
+def _in_order(name: str, pieces: Sequence[_Piece]) -> tuple[_Piece, ...]:
+    ordered = tuple(sorted(pieces, key=lambda piece: (piece.row, piece.rows)))
+    kinds = {(piece.entry.dtype, piece.entry.shape[1:], len(piece.entry.shape)) for piece in ordered}
+    if len(kinds) != 1:
+        raise VerificationError(f"The shards of {name} have different types or shapes")
+    if not ordered[0].entry.shape and len(ordered) > 1:
+        raise VerificationError(f"The number {name} stands in {len(ordered)} shards")
+    row = 0
+    for piece in ordered:
+        if piece.row != row:
+            raise VerificationError(
+                f"The shards of {name} do not fit together", f"One begins at row {piece.row} where {row} is expected"
+            )
+        row += piece.rows
+    return ordered
+
+
+def _whole_shape(pieces: Sequence[_Piece]) -> list[int]:
+    shape = list(pieces[0].entry.shape)
+    return [sum(piece.rows for piece in pieces), *shape[1:]] if shape else []
+
+
+def _item_size(pieces: Sequence[_Piece]) -> int:
+    entry = next((piece.entry for piece in pieces if piece.entry.size), pieces[0].entry)
+    return entry.size // max(1, math.prod(entry.shape))
+
+
+def _spans(entry: TensorEntry) -> Iterator[bytes]:
+    with entry.path.open("rb") as file:
+        file.seek(entry.offset)
+        left = entry.size
+        while left:
+            data = file.read(min(left, _SPAN))
+            if not data:
+                raise VerificationError(f"{entry.path.name} ends in the middle of the tensor {entry.name}")
+            left -= len(data)
+            yield data

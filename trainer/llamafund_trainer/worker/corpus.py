@@ -1,0 +1,95 @@
+"""The data of a run: the dataset's documents with the tokenizer that follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.errors import LlamafundError
+from llamafund_chain.evidence.manifests import DatasetManifest
+from llamafund_chain.store.dataset import read_documents
+from llamafund_trainer.metric import Baselines, Heldout, encode_heldout, measure_baselines
+from llamafund_trainer.tokenizer import END_OF_TEXT_ID, encode_document, train_tokenizer
+from llamafund_trainer.worker.samples import token_blocks
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+
+    from llamafund_trainer.base_files import Base
+    from llamafund_trainer.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Encoded data.
+
+    Attributes:
+        tokenizer: Trained on the training part, or the base model's.
+        first: The token that each document begins with.
+        blocks: The training part as samples, one a row.
+        heldout: The held-out part.
+        base: The base model, where there is one.
+    """
+
+    recipe: Recipe
+    tokenizer: Tokenizer
+    first: int
+    blocks: NDArray[np.int64]
+    heldout: Heldout
+    train_texts: tuple[str, ...]
+    heldout_texts: tuple[str, ...]
+    base: Base | None = None
+
+    def baselines(self) -> Baselines:
+        """The best models without context."""
+        tokens = (token for text in self.train_texts for token in encode_document(self.tokenizer, text, self.first))
+        vocabulary = self.recipe.vocab_size if self.base is None else self.tokenizer.get_vocab_size()
+        return measure_baselines(tokens, self.train_texts, self.heldout, self.heldout_texts, vocabulary)
+
+
+def load_corpus(recipe: Recipe, root: Path, manifest: DatasetManifest, base: Base | None = None) -> Corpus:
+    """Read a dataset's files and encode them.
+
+    Args:
+        recipe: Gives vocabulary and context length.
+        root: Directory with the files that the manifest names, verified.
+        manifest: The dataset.
+        base: Gives the tokenizer, where there is one.
+
+    Raises:
+        LlamafundError: A part has too little text, or the base model's tokenizer loses some of it.
+        VerificationError: The base model's tokenizer cannot be used.
+    """
+    train_texts = tuple(read_documents(root, manifest.part("train")))
+    heldout_texts = tuple(read_documents(root, manifest.part("heldout")))
+    if base is None:
+        tokenizer, first = train_tokenizer(recipe, train_texts), END_OF_TEXT_ID
+    else:
+        tokenizer, first = base.tokenizer()
+    heldout = encode_heldout(tokenizer, heldout_texts, first)
+    if base is not None:
+        _require_all_text(tokenizer, heldout, heldout_texts)
+    return Corpus(
+        recipe=recipe,
+        tokenizer=tokenizer,
+        first=first,
+        blocks=token_blocks(tokenizer, train_texts, recipe.data.context_length, first),
+        heldout=heldout,
+        train_texts=train_texts,
+        heldout_texts=heldout_texts,
+        base=base,
+    )
+
+
+def _require_all_text(tokenizer: Tokenizer, heldout: Heldout, texts: tuple[str, ...]) -> None:
+    """Bits per byte mean something only where each byte can be told from the tokens."""
+    for number, (document, text) in enumerate(zip(heldout.documents, texts, strict=True)):
+        if tokenizer.decode(document[1:], skip_special_tokens=False) != text:
+            raise LlamafundError(
+                f"The base model's tokenizer loses some of the held-out document {number}",
+                "Its tokens do not spell the same text again, so bits per byte could not be measured",
+                "Prepare the data as the tokenizer writes it, such as in Unicode's form NFC, or choose another model",
+            )

@@ -1,0 +1,169 @@
+"""Fully sharded data parallel training with torch's FSDP2, and its checkpoints.
+
+Parameters, gradients and optimizer state are split by rows among the processes. A checkpoint is written by
+`torch.distributed.checkpoint` as safetensors, each process its own rows; see `shards`. Accelerate's plugin for FSDP
+leaves a model on the CPU whole without saying so, so the model is sharded here and the Trainer told that it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from transformers import Trainer
+
+from llamafund_chain.errors import VerificationError
+from llamafund_chain.files import write_file
+from llamafund_chain.strict_yaml import read_json
+from llamafund_trainer.tensors.optimizer_bounds import COUNT, MEAN, SQUARES
+from llamafund_trainer.tensors.optimizer_settings import MAX_SETTINGS, SCHEDULER_STATE
+from llamafund_trainer.tensors.shards import MODEL, OPTIMIZER, SETTINGS, sort_header
+
+if TYPE_CHECKING:
+    from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
+    from torch.distributed.checkpoint.storage import WriteResult
+    from transformers import TrainingArguments
+
+
+def shard_model(model: Any, args: TrainingArguments) -> None:
+    """Split a model's parameters among the processes: each layer is gathered when it is computed, then let go.
+
+    Args:
+        model: Whole, and the same in every process.
+        args: Their processes and device.
+    """
+    mesh = init_device_mesh(args.device.type, (args.world_size,))
+    for layer in model.model.layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+
+
+class ShardedTrainer(Trainer):
+    """Trains a model that `shard_model` has split; saves and resumes in shards.
+
+    Every process writes and reads its own rows. When saving returns, all of them are on disk.
+    """
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        # Set only now: the Trainer refuses checkpoints of such models because it cannot resume from them; this can.
+        self.is_distributed_loading_by_transformers = True
+
+    @contextmanager
+    def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
+        # Not put off until the last of a step's batches: no process would have the memory for whole gradients.
+        yield
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the parameters in shards, and the configuration."""
+        directory = Path(str(output_dir or self.args.output_dir))
+        model: Any = self.model
+        if self.args.should_save:
+            directory.mkdir(parents=True, exist_ok=True)
+            # FSDP calls its classes differently; the file is for those who load the model whole.
+            model.config.architectures = [type(model).__name__.removeprefix("FSDP")]
+            model.config.save_pretrained(directory)
+            model.generation_config.save_pretrained(directory)
+        _save(dict(model.named_parameters()), directory / MODEL)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        model = self.model if model is None else model
+        _load(dict(model.named_parameters()), Path(resume_from_checkpoint) / MODEL)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        directory = Path(output_dir)
+        optimizer, scheduler = self._optimization()
+        # Before the first step there is none.
+        if optimizer.state:
+            _save(self._moments(), directory / OPTIMIZER)
+        if self.args.should_save:
+            settings = [
+                {name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups
+            ]
+            write_file(directory / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+            torch.save(scheduler.state_dict(), directory / SCHEDULER_STATE)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        directory = Path(checkpoint)
+        optimizer, scheduler = self._optimization()
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                moments = {name: torch.zeros_like(parameter) for name in (MEAN, SQUARES)}
+                optimizer.state[parameter] = {COUNT: torch.tensor(0.0), **moments}
+        _load(self._moments(), directory / OPTIMIZER)
+        for group, settings in zip(optimizer.param_groups, read_json(directory / SETTINGS, MAX_SETTINGS), strict=True):
+            # Which parameters are in a group is not for the file to say.
+            group.update({name: _as_torch(value) for name, value in settings.items() if name != "params"})
+        scheduler.load_state_dict(torch.load(directory / SCHEDULER_STATE, weights_only=True))
+
+    def _optimization(self) -> tuple[Any, Any]:
+        return self.optimizer, self.lr_scheduler
+
+    def _moments(self) -> dict[str, torch.Tensor]:
+        """The optimizer's tensors, by the names of the parameters that they belong to."""
+        model: Any = self.model
+        optimizer, _ = self._optimization()
+        return {
+            f"{name}.{key}": value
+            for name, parameter in model.named_parameters()
+            for key, value in optimizer.state[parameter].items()
+        }
+
+
+class _StableWriter(HuggingFaceStorageWriter):
+    """Writes the same bytes for the same tensors."""
+
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> Any:
+        future = super().write_data(plan, planner)
+        results: list[WriteResult] = future.wait()
+        for name in {result.storage_data.relative_path for result in results}:
+            path = Path(self.path) / name
+            sort_header(path)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        return future
+
+
+def _save(tensors: dict[str, Any], directory: Path) -> None:
+    with _cause_of_failure():
+        save(tensors, storage_writer=_StableWriter(str(directory), save_distributed=True))
+
+
+def _load(tensors: dict[str, Any], directory: Path) -> None:
+    """Read each process's part of tensors into them."""
+    try:
+        with _cause_of_failure():
+            load(tensors, storage_reader=HuggingFaceStorageReader(str(directory)))
+    # What a stranger wrote fails in any way it likes.
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise VerificationError(f"The shards in {directory.name}/ are not the state of this model", reason) from error
+
+
+@contextmanager
+def _cause_of_failure() -> Iterator[None]:
+    """What stopped the first process that failed, in place of torch's list of all of them, which is no `Exception`."""
+    try:
+        yield
+    except CheckpointException as failed:
+        cause, _ = failed.failures[min(failed.failures)]
+        if isinstance(cause, Exception):
+            raise cause from failed
+        raise RuntimeError(str(cause)) from failed
+
+
+def _as_torch(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
