@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from bench.harness import Row
-from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
+from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE, write_corpus
 from llamafund_chain.store import LocalStore
 from llamafund_chain.store.dataset import build_dataset
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
@@ -84,7 +84,7 @@ def run() -> Iterator[Row]:
         store = LocalStore(root / "store")
         write_corpus(root / "corpus")
         dataset = build_dataset(
-            root / "corpus", title=TITLE, source=SOURCE, licence=LICENCE, preparation="as in the demo", store=store
+            root / "corpus", title=TITLE, source=SOURCE, license=LICENSE, preparation="as in the demo", store=store
         )
         for index, (name, values) in enumerate(RUNS.items()):
             place = root / str(index)

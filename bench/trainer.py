@@ -26,7 +26,7 @@ import bench
 import llamafund_chain
 import llamafund_trainer
 from bench.harness import Reference, Row
-from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
+from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE, write_corpus
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.store import LocalStore
 from llamafund_chain.store.dataset import build_dataset
@@ -68,7 +68,7 @@ def run() -> Iterator[Row]:
         store = LocalStore(root / "store")
         write_corpus(root / "corpus")
         dataset = build_dataset(
-            root / "corpus", title=TITLE, source=SOURCE, licence=LICENCE, preparation="as in the demo", store=store
+            root / "corpus", title=TITLE, source=SOURCE, license=LICENSE, preparation="as in the demo", store=store
         )
         recipe = parse_recipe(yaml.safe_dump(RECIPE).encode())
         inputs = prepare_inputs(store, recipe, dataset.sha256, root / "inputs")

@@ -60,7 +60,7 @@ OUTPUT_SELECTION = {
     "*": {"": ["ast"], "*": ["abi", "metadata", "evm.bytecode", "evm.deployedBytecode", "evm.methodIdentifiers"]}
 }
 APACHE_2_0 = "12"
-"""Etherscan's number of the contracts' licence."""
+"""Etherscan's number of the contracts' license."""
 
 _BLOCK_BYTES = 1 << 16
 _MAX_KEY_FILE = 4096

@@ -310,7 +310,7 @@ class _Draft:
                 "proposal": terms.proposal,
                 "dataset": None if terms.dataset == NO_HASH else terms.dataset,
                 "training_seed": state.training_seed or None,
-                "licence": proposal.licence if proposal else "",
+                "license": proposal.license if proposal else "",
                 "metric": proposal.outcome.metric if proposal else "",
                 "target": proposal.outcome.target if proposal else None,
             }

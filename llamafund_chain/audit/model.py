@@ -252,7 +252,7 @@ class CampaignFacts(_Record):
     proposal: str
     dataset: str | None
     training_seed: str | None
-    licence: str
+    license: str
     metric: str
     target: int | None
 

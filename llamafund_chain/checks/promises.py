@@ -74,31 +74,31 @@ def recipe_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
         yield CheckResult(name, "pass", detail, facts)
 
 
-def licence_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
-    """The weights' licence is the promised one."""
-    name = "licence-matches-proposal"
+def license_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
+    """The weights' license is the promised one."""
+    name = "license-matches-proposal"
     evidence = context.evidence
     if not isinstance(evidence, WeightsManifest):
         return
-    promised = context.proposal.licence
-    facts: dict[str, JsonValue] = {"licence": evidence.licence, "proposal": promised}
-    if evidence.licence == promised:
+    promised = context.proposal.license
+    facts: dict[str, JsonValue] = {"license": evidence.license, "proposal": promised}
+    if evidence.license == promised:
         yield CheckResult(name, "pass", f"The weights are under {promised}, as promised", facts)
     else:
-        detail = f"The weights are under {evidence.licence!r}, but the proposal promises {promised!r}"
+        detail = f"The weights are under {evidence.license!r}, but the proposal promises {promised!r}"
         yield CheckResult(name, "fail", detail, facts)
 
 
-def dataset_licence_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
-    """The licence of each part of the dataset is the promised one."""
-    name = "dataset-licence-matches-proposal"
+def dataset_license_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
+    """The license of each part of the dataset is the promised one."""
+    name = "dataset-license-matches-proposal"
     dataset = dataset_manifest(context)
     if dataset is None:
         return
-    promised = context.proposal.dataset.licence
-    other = sorted({part.licence for part in dataset.parts} - {promised})
+    promised = context.proposal.dataset.license
+    other = sorted({part.license for part in dataset.parts} - {promised})
     listed: list[JsonValue] = [*other]
-    facts: dict[str, JsonValue] = {"other_licences": listed, "proposal": promised}
+    facts: dict[str, JsonValue] = {"other_licenses": listed, "proposal": promised}
     if other:
         found = ", ".join(map(repr, other))
         detail = f"Parts of the dataset are under {found}; the proposal says {promised!r}"

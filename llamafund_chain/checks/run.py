@@ -9,8 +9,8 @@ from llamafund_chain.checks.check import Check, CheckContext, CheckResult, Check
 from llamafund_chain.checks.lineage import checkpoint_chain, parent_links, seed_fresh, weights_match_run
 from llamafund_chain.checks.promises import (
     dataset_fixed,
-    dataset_licence_matches_proposal,
-    licence_matches_proposal,
+    dataset_license_matches_proposal,
+    license_matches_proposal,
     recipe_matches_proposal,
     score_matches_manifest,
     score_meets_promise,
@@ -34,13 +34,13 @@ BUILT_IN: tuple[Check, ...] = (
     parent_links,
     dataset_fixed,
     dataset_published,
-    dataset_licence_matches_proposal,
+    dataset_license_matches_proposal,
     heldout_separate,
     seed_fresh,
     checkpoint_chain,
     weights_match_run,
     recipe_matches_proposal,
-    licence_matches_proposal,
+    license_matches_proposal,
     score_matches_manifest,
     score_meets_promise,
 )

@@ -27,7 +27,7 @@ def dataset() -> None:
 @dataset.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIRECTORY")
 @click.option("--title", required=True, help="Name of the dataset.")
-@click.option("--licence", required=True, help="Licence of its documents, an SPDX identifier where there is one.")
+@click.option("--license", required=True, help="License of its documents, an SPDX identifier where there is one.")
 @click.option("--source", required=True, help="Where its documents come from.")
 @click.option(
     "--preparation",
@@ -50,7 +50,7 @@ def dataset() -> None:
 def build(
     directory: Path,
     title: str,
-    licence: str,
+    license: str,
     source: str,
     preparation: str,
     out: Path | None,
@@ -70,7 +70,7 @@ def build(
 
     \b
     Example:
-      llamafund dataset build corpus --title "Field notes" --licence CC0-1.0 --source "my own notebooks"
+      llamafund dataset build corpus --title "Field notes" --license CC0-1.0 --source "my own notebooks"
     """
     from llamafund_chain.errors import UsageError
     from llamafund_chain.evidence.hashing import HashCache, raw_cid
@@ -87,7 +87,7 @@ def build(
             directory,
             title=title,
             source=source,
-            licence=licence,
+            license=license,
             preparation=preparation,
             store=open_store(store),
             progress=shown.advance,

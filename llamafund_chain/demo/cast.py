@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE
+from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE
 
 RESEARCHER = "rosa"
 """Opens the honest campaign."""
@@ -49,7 +49,7 @@ METRIC = "heldout_bits_per_byte"
 EVALUATION = (
     "Mean cross-entropy over all held-out text in bits per byte of UTF-8, with the exported weights; lower is better."
 )
-MODEL_LICENCE = "Apache-2.0"
+MODEL_LICENSE = "Apache-2.0"
 PROMISE = "Fetches every byte from the store, hashes it, runs all checks, and signs only when none fails."
 
 
@@ -98,7 +98,7 @@ def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
                 "manifest": plan.dataset,
                 "description": TITLE,
                 "sources": [SOURCE],
-                "licence": LICENCE,
+                "license": LICENSE,
             },
             "model": "A decoder of the Llama architecture; the recipe gives every size",
             "recipe": plan.recipe,
@@ -117,7 +117,7 @@ def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
                     "description": f"They load in transformers and reach {bits} bits per byte on held-out text",
                 },
             ],
-            "licence": MODEL_LICENCE,
+            "license": MODEL_LICENSE,
             "researcher": {"name": plan.researcher.title(), "address": addresses[plan.researcher]},
             "attestors": [
                 {"name": name.title(), "address": addresses[name], "promise": PROMISE} for name in plan.attestors

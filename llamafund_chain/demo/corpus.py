@@ -13,7 +13,7 @@ from llamafund_chain.files import write_file
 
 TITLE = "The Python language reference, as text"
 SOURCE = "pydoc_data.topics of the Python standard library"
-LICENCE = "PSF-2.0"
+LICENSE = "PSF-2.0"
 
 HELDOUT_PERCENT = 10
 """At most this part of the bytes is held out."""

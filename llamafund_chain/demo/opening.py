@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llamafund_chain.demo import cast
 from llamafund_chain.demo.cast import Plan, write_campaign_file
-from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
+from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE, write_corpus
 from llamafund_chain.demo.milestones import attest, claim_share, pass_window, submit
 from llamafund_chain.errors import ExitCode
 
@@ -187,10 +187,10 @@ def attest_data(stage: Stage, plot: Plot) -> None:
     )
     corpus = write_corpus(stage.folder.corpus)
     manifest_file = stage.folder.manifests / "dataset.json"
-    words = ["--title", TITLE, "--licence", LICENCE, "--source", SOURCE, "--preparation", corpus.preparation]
+    words = ["--title", TITLE, "--license", LICENSE, "--source", SOURCE, "--preparation", corpus.preparation]
     built = run("dataset", "build", stage.folder.corpus, *words, "--out", manifest_file, show=False).result
     stage.narrator.command(
-        f"llamafund dataset build {stage.shown(stage.folder.corpus)} --title ... --licence {LICENCE} --source ..."
+        f"llamafund dataset build {stage.shown(stage.folder.corpus)} --title ... --license {LICENSE} --source ..."
     )
     plot.dataset = built["dataset"]
     stage.facts.manifests["dataset"] = plot.dataset

@@ -32,7 +32,7 @@ def build_dataset(
     *,
     title: str,
     source: str,
-    licence: str,
+    license: str,
     preparation: str,
     store: Store,
     progress: Callable[[int], None] | None = None,
@@ -49,7 +49,7 @@ def build_dataset(
             object with a string `text` on each line, in UTF-8, and nothing else.
         title: The dataset's name.
         source: Where the documents come from.
-        licence: Their licence, an SPDX identifier where there is one.
+        license: Their license, an SPDX identifier where there is one.
         preparation: What was done to them.
         store: Where they are published.
         progress: Called with the number of bytes hashed since the call before, from any thread, one call at a time.
@@ -81,7 +81,7 @@ def build_dataset(
                     name=name,
                     paths=(f"{name}/",),
                     source=source,
-                    licence=licence,
+                    license=license,
                     samples=census.count(members[name]),
                 )
                 for name in PARTS

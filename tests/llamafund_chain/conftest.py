@@ -76,7 +76,7 @@ class HandMadeRun:
             data,
             title="Numbers in words",
             source="written by hand",
-            licence="CC0-1.0",
+            license="CC0-1.0",
             preparation="none",
             store=self.store,
         )
@@ -94,7 +94,7 @@ class HandMadeRun:
                 manifest=self.dataset.sha256,
                 description="numbers in words",
                 sources=("written by hand",),
-                licence="CC0-1.0",
+                license="CC0-1.0",
             ),
             "model": "none: hand-made",
             "recipe": self.recipe,
@@ -105,7 +105,7 @@ class HandMadeRun:
                 MilestonePromise(kind="CHECKPOINT", title="The run", description="trained"),
                 MilestonePromise(kind="WEIGHTS", title="The weights", description="published"),
             ),
-            "licence": "Apache-2.0",
+            "license": "Apache-2.0",
             "researcher": Party(name="Rosalind", address=researcher),
             "attestors": tuple(
                 Party(name=f"Attestor {index}", address=address, promise="re-hash everything")
@@ -163,7 +163,7 @@ class HandMadeRun:
             "parent": last.sha256,
             "recipe": self.recipe,
             "dataset": self.dataset.sha256,
-            "licence": "Apache-2.0",
+            "license": "Apache-2.0",
             "model_card": "README.md",
             "metrics": {METRIC: last.metrics[METRIC], "unigram_bits_per_byte": 4_600_000},
             "measurement": "not measured: hand-made",

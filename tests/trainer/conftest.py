@@ -34,7 +34,7 @@ from llamafund_trainer.runs.run import RunRecord, train_run
 
 SEED = "5a" * 32
 OTHER_SEED = "c3" * 32
-LICENCE = "Apache-2.0"
+LICENSE = "Apache-2.0"
 ADDRESS = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 RECIPE = b"""\
 schema: llamafund/recipe/1
@@ -160,7 +160,7 @@ def _build(root: Path) -> None:
     store = LocalStore(root / "store")
     write_corpus(root / "corpus")
     dataset = build_dataset(
-        root / "corpus", title="Letters", source="made here", licence="CC0-1.0", preparation="none", store=store
+        root / "corpus", title="Letters", source="made here", license="CC0-1.0", preparation="none", store=store
     )
     recipe = parse_recipe(RECIPE)
     hashes = [dataset.sha256]
@@ -169,7 +169,7 @@ def _build(root: Path) -> None:
         hashes.append(run[-1].sha256)
     head = fetch_manifest(store, hashes[1], CheckpointManifest)
     (root / "work").mkdir()
-    weights = export_weights(store, head, root / "exported", licence=LICENCE, workdir=root / "work")
+    weights = export_weights(store, head, root / "exported", license=LICENSE, workdir=root / "work")
     (root / "ready").write_text("\n".join([*hashes, weights.sha256]))
 
 
@@ -218,7 +218,7 @@ def tuned(lab: Lab, tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
             if not (root / f"{name}-ready").exists():
                 (root / f"{name}-work").mkdir()
                 weights = export_weights(
-                    lab.store, run[-1], root / f"{name}-open", licence=LICENCE, workdir=root / f"{name}-work"
+                    lab.store, run[-1], root / f"{name}-open", license=LICENSE, workdir=root / f"{name}-work"
                 )
                 (root / f"{name}-ready").write_text(weights.sha256)
         weights = fetch_manifest(lab.store, (root / f"{name}-ready").read_text(), WeightsManifest)
@@ -302,14 +302,14 @@ def make_proposal(dataset: DatasetManifest, recipe: RecipeFile, checkpoints: int
             metric="heldout_bits_per_byte", direction="lower", target=5_000_000, evaluation="by the trainer"
         ),
         dataset=DatasetPromise(
-            manifest=dataset.sha256, description="letters", sources=("made here",), licence="CC0-1.0"
+            manifest=dataset.sha256, description="letters", sources=("made here",), license="CC0-1.0"
         ),
         model="a tiny Llama",
         recipe=recipe.sha256,
         compute="seconds",
         budget="none",
         milestones=tuple(MilestonePromise(kind=kind, title=kind, description=kind) for kind in kinds),
-        licence=LICENCE,
+        license=LICENSE,
         researcher=Party(name="Rosalind", address=ADDRESS),
         attestors=(Party(name="Vera", address=ADDRESS, promise="repeat"),),
     )

@@ -35,7 +35,7 @@ def main(out: Path) -> None:
     write_documents(out / "corpus")
     store = LocalStore(out / "store")
     dataset = build_dataset(
-        out / "corpus", title="Numbers", source="made here", licence="CC0-1.0", preparation="none", store=store
+        out / "corpus", title="Numbers", source="made here", license="CC0-1.0", preparation="none", store=store
     )
 
     torch.manual_seed(library_seed(SEED))
@@ -63,7 +63,7 @@ def main(out: Path) -> None:
     )
     trainer.train(resume_from_checkpoint=attestation.resume_from(out / "checkpoints"))
     checkpoints = attestation.end()
-    weights = attestation.export(out / "model", licence="Apache-2.0", score=0, measurement="Not measured.")
+    weights = attestation.export(out / "model", license="Apache-2.0", score=0, measurement="Not measured.")
     print(f"last checkpoint {checkpoints[-1].sha256}")
     print(f"open weights    {weights.sha256}")
 

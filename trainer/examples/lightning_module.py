@@ -55,7 +55,7 @@ def main(out: Path) -> None:
     write_documents(out / "corpus")
     store = LocalStore(out / "store")
     dataset = build_dataset(
-        out / "corpus", title="Numbers", source="made here", licence="CC0-1.0", preparation="none", store=store
+        out / "corpus", title="Numbers", source="made here", license="CC0-1.0", preparation="none", store=store
     )
 
     seed_everything(library_seed(SEED), verbose=False)
@@ -84,7 +84,7 @@ def main(out: Path) -> None:
     loader = DataLoader(samples, batch_size=8, sampler=SeededSampler(SEED, len(samples), first=8 * step))
     trainer.fit(Llama(), loader, ckpt_path=checkpoint)
     checkpoints = attestation.end()
-    weights = attestation.export(out / "model", licence="Apache-2.0", score=0, measurement="Not measured.")
+    weights = attestation.export(out / "model", license="Apache-2.0", score=0, measurement="Not measured.")
     print(f"last checkpoint {checkpoints[-1].sha256}")
     print(f"open weights    {weights.sha256}")
 

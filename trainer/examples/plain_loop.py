@@ -43,7 +43,7 @@ def main(out: Path) -> None:
     write_documents(out / "corpus")
     store = LocalStore(out / "store")
     dataset = build_dataset(
-        out / "corpus", title="Numbers", source="made here", licence="CC0-1.0", preparation="none", store=store
+        out / "corpus", title="Numbers", source="made here", license="CC0-1.0", preparation="none", store=store
     )
     text = torch.tensor(list(b"".join(path.read_bytes() for path in sorted((out / "corpus/train").iterdir()))))
 
@@ -79,7 +79,7 @@ def main(out: Path) -> None:
         if step % EVERY == 0:
             recorder.checkpoint(step, save, {"train_loss": round(loss.item() * 1_000_000)})
     checkpoints = recorder.end()
-    weights = recorder.export(out / "model", licence="Apache-2.0", score=0, measurement="Not measured.")
+    weights = recorder.export(out / "model", license="Apache-2.0", score=0, measurement="Not measured.")
     print(f"last checkpoint {checkpoints[-1].sha256}")
     print(f"open weights    {weights.sha256}")
 

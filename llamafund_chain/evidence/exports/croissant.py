@@ -73,7 +73,7 @@ def croissant_dataset(manifest: EvidenceManifest, name: str) -> dict[str, JsonVa
             "Export weights as cyclonedx, or any evidence as in-toto",
         )
     sha256 = manifest.sha256
-    licences = list(dict.fromkeys(part.licence for part in manifest.parts))
+    licenses = list(dict.fromkeys(part.license for part in manifest.parts))
     parts = "; ".join(f"{part.name}: {part.samples} documents from {part.source}" for part in manifest.parts)
     return {
         "@context": _CONTEXT,
@@ -82,7 +82,7 @@ def croissant_dataset(manifest: EvidenceManifest, name: str) -> dict[str, JsonVa
         "name": name,
         "alternateName": manifest.title,
         "description": f"{manifest.title}. {parts}. Preparation: {manifest.preparation}",
-        "license": list[JsonValue](licences) if len(licences) > 1 else licences[0],
+        "license": list[JsonValue](licenses) if len(licenses) > 1 else licenses[0],
         "url": f"ipfs://{raw_cid(sha256)}",
         "identifier": f"sha256:{sha256}",
         "distribution": [_file(place, manifest) for place in range(len(manifest.files))],

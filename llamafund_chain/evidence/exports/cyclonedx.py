@@ -41,7 +41,7 @@ def cyclonedx_bom(manifest: EvidenceManifest, name: str) -> dict[str, JsonValue]
         "bom-ref": f"sha256:{sha256}",
         "name": name,
         "version": sha256,
-        "licenses": [_licence(manifest.licence)],
+        "licenses": [_license(manifest.license)],
         "hashes": [{"alg": "SHA-256", "content": sha256}],
         "externalReferences": [
             {
@@ -104,7 +104,7 @@ def cyclonedx_bom(manifest: EvidenceManifest, name: str) -> dict[str, JsonValue]
     }
 
 
-def _licence(licence: str) -> JsonValue:
-    if _SPDX_ID.fullmatch(licence):
-        return {"expression": licence}
-    return {"license": {"name": licence}}
+def _license(license: str) -> JsonValue:
+    if _SPDX_ID.fullmatch(license):
+        return {"expression": license}
+    return {"license": {"name": license}}

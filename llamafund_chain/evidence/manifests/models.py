@@ -61,7 +61,7 @@ class DatasetPromise(Record):
     manifest: HexHash | None
     description: Text
     sources: tuple[Text, ...]
-    licence: Name
+    license: Name
 
 
 class MilestonePromise(Record):
@@ -90,7 +90,7 @@ class DatasetPart(Record):
     name: Literal["train", "heldout"]
     paths: Annotated[tuple[str, ...], Field(min_length=1)]
     source: Text
-    licence: Name
+    license: Name
     samples: Count
 
 
@@ -106,7 +106,7 @@ class ProposalManifest(Manifest):
 
     Attributes:
         recipe: SHA-256 of the training recipe file, or null when it is not fixed yet.
-        licence: SPDX identifier of the weights' licence.
+        license: SPDX identifier of the weights' license.
     """
 
     SCHEMA: ClassVar[str] = "llamafund/proposal/1"
@@ -122,7 +122,7 @@ class ProposalManifest(Manifest):
     compute: Text
     budget: Text
     milestones: Annotated[tuple[MilestonePromise, ...], Field(min_length=1, max_length=16)]
-    licence: Name
+    license: Name
     researcher: Party
     attestors: Annotated[tuple[Party, ...], Field(min_length=1, max_length=16)]
 
@@ -332,7 +332,7 @@ class WeightsManifest(EvidenceManifest):
 
     Attributes:
         parent: The checkpoint that the weights were exported from.
-        licence: SPDX identifier.
+        license: SPDX identifier.
         model_card: Path of the model card among the files.
         metrics: Integers in millionths, or the counts that their names say.
         measurement: How the metrics were measured.
@@ -347,7 +347,7 @@ class WeightsManifest(EvidenceManifest):
     parent: HexHash
     recipe: HexHash
     dataset: HexHash
-    licence: Name
+    license: Name
     model_card: str
     metrics: dict[str, SafeInt]
     measurement: Text

@@ -319,7 +319,7 @@ def test_weights_of_another_run_that_claim_the_promised_data_and_recipe_are_call
 
 def test_a_promised_dataset_that_does_not_exist_is_called_fraud(stage, look) -> None:
     missing = "ab" * 32
-    promise = DatasetPromise(manifest=missing, description="unseen", sources=("nowhere",), licence="CC0-1.0")
+    promise = DatasetPromise(manifest=missing, description="unseen", sources=("nowhere",), license="CC0-1.0")
     stage.open(dataset=missing, **two_milestones(stage, MilestoneKind.CHECKPOINT, dataset=promise))
     stage.fund()
     stage.attest(0, train_on(stage, stage.run.proposal.sha256, dataset=missing))

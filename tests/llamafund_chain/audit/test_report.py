@@ -137,7 +137,7 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
             proposal="78" * 32,
             dataset=None,
             training_seed=None,
-            licence=text,
+            license=text,
             metric=text,
             target=3_000_000,
         ),

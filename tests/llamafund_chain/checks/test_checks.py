@@ -102,14 +102,14 @@ def context_without_dataset_milestone(
     return context_for(run, milestone, tmp_path, **{**values, **changes})
 
 
-def leaky_dataset(run: Run, root: Path, licence: str = "CC0-1.0") -> DatasetManifest:
+def leaky_dataset(run: Run, root: Path, license: str = "CC0-1.0") -> DatasetManifest:
     """A published dataset whose held-out document is its training document, but for white space."""
     for part in ("train", "heldout"):
         (root / part).mkdir(parents=True)
         (root / part / "same.txt").write_text("The same words, " + (" " if part == "train" else "\n") + "twice.")
     tree = hash_tree(root)
     parts = tuple(
-        part.model_copy(update={"paths": (f"{part.name}/same.txt",), "samples": 1, "licence": licence})
+        part.model_copy(update={"paths": (f"{part.name}/same.txt",), "samples": 1, "license": license})
         for part in run.dataset.parts
     )
     leaky = run.dataset.model_copy(update={"files": tree.files, "content": tree.content, "parts": parts})
@@ -397,7 +397,7 @@ def test_data_that_no_milestone_attests_is_looked_at_with_every_milestone(
     results = run_checks(context_without_dataset_milestone(run, milestone, tmp_path, run.dataset.sha256), BUILT_IN)
 
     assert {result.status for result in results} == {"pass"}
-    assert {"dataset-published", "dataset-licence-matches-proposal", "heldout-separate"} <= {
+    assert {"dataset-published", "dataset-license-matches-proposal", "heldout-separate"} <= {
         result.name for result in results
     }
 
@@ -406,7 +406,7 @@ def test_data_that_no_milestone_attests_is_looked_at_with_every_milestone(
 def test_a_promised_dataset_that_does_not_exist_is_caught(run: Run, tmp_path: Path, milestone: int) -> None:
     results = run_checks(context_without_dataset_milestone(run, milestone, tmp_path, "ab" * 32), BUILT_IN)
 
-    assert failed(results) == {"dataset-published", "dataset-licence-matches-proposal", "heldout-separate"}
+    assert failed(results) == {"dataset-published", "dataset-license-matches-proposal", "heldout-separate"}
 
 
 @pytest.mark.parametrize("withheld", [False, True], ids=["open", "evidence withheld"])
@@ -420,15 +420,15 @@ def test_a_promised_dataset_whose_documents_were_never_published_is_caught(
 
 
 @pytest.mark.parametrize("milestone", [0, 1])
-def test_a_promised_dataset_that_is_held_out_and_trained_on_under_another_licence_is_caught(
+def test_a_promised_dataset_that_is_held_out_and_trained_on_under_another_license_is_caught(
     run: Run, tmp_path: Path, milestone: int
 ) -> None:
-    leaky = leaky_dataset(run, tmp_path / "leaky", licence="LicenseRef-Proprietary")
+    leaky = leaky_dataset(run, tmp_path / "leaky", license="LicenseRef-Proprietary")
 
     results = run_checks(context_without_dataset_milestone(run, milestone, tmp_path, leaky.sha256), BUILT_IN)
 
     assert failed(results) == {"heldout-separate"}
-    assert status_of(results, "dataset-licence-matches-proposal") == "warn"
+    assert status_of(results, "dataset-license-matches-proposal") == "warn"
 
 
 def test_training_on_other_data_than_the_attested_is_caught(run: Run, tmp_path: Path) -> None:
@@ -462,10 +462,10 @@ def test_a_recipe_that_nobody_can_read_is_caught(run: Run, tmp_path: Path) -> No
     assert failed(run_checks(context_for(run, 1, tmp_path), BUILT_IN)) == {"recipe-matches-proposal"}
 
 
-def test_another_licence_than_the_promised_one_is_caught(run: Run, tmp_path: Path) -> None:
-    run.export(licence="LicenseRef-Proprietary")
+def test_another_license_than_the_promised_one_is_caught(run: Run, tmp_path: Path) -> None:
+    run.export(license="LicenseRef-Proprietary")
 
-    assert failed(run_checks(context_for(run, 2, tmp_path), BUILT_IN)) == {"licence-matches-proposal"}
+    assert failed(run_checks(context_for(run, 2, tmp_path), BUILT_IN)) == {"license-matches-proposal"}
 
 
 def test_a_score_other_than_the_manifests_is_caught(run: Run, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def arguments(data: Path, *more: str) -> list[str]:
-    words = ["--title", "Numbers", "--licence", "CC0-1.0", "--source", "by hand"]
+    words = ["--title", "Numbers", "--license", "CC0-1.0", "--source", "by hand"]
     return ["dataset", "build", str(data), *words, "--store", str(data.parent / "store"), *more]
 
 

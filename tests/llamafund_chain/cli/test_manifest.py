@@ -33,7 +33,7 @@ TRAPS = (
 
 
 def manifest_of(files: Sequence[FileEntry], content: Content, **changes: Any) -> DatasetManifest:
-    part = DatasetPart(name="train", paths=("train/",), source="here", licence="CC0-1.0", samples=1)
+    part = DatasetPart(name="train", paths=("train/",), source="here", license="CC0-1.0", samples=1)
     values = {"title": "Texts", "files": tuple(files), "content": content, "parts": (part,), "preparation": "none"}
     return DatasetManifest.model_validate({**values, **changes})
 

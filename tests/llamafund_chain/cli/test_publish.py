@@ -368,7 +368,7 @@ def test_a_manifest_file_with_listings_is_published(llamafund: Llamafund, tmp_pa
     tree, manifest = _large_tree(tmp_path / "tree"), tmp_path / "m" / "manifest.json"
     if kind == "dataset":
         made = llamafund(
-            "dataset", "build", tree, "--title", "t", "--licence", "CC0-1.0", "--source", "s",
+            "dataset", "build", tree, "--title", "t", "--license", "CC0-1.0", "--source", "s",
             "--out", manifest, "--store", tmp_path / "first", "--json",
         )  # fmt: skip
     else:

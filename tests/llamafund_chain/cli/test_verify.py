@@ -25,7 +25,7 @@ FILES = {
 def manifest_of(tree: TreeDigest) -> DatasetManifest:
     def part(name: str) -> DatasetPart:
         paths = tuple(file.path for file in tree.files if file.path.startswith(f"{name}/"))
-        return DatasetPart(name=name, paths=paths, source="tests", licence="CC0-1.0", samples=len(paths))  # type: ignore[arg-type]
+        return DatasetPart(name=name, paths=paths, source="tests", license="CC0-1.0", samples=len(paths))  # type: ignore[arg-type]
 
     return DatasetManifest(
         title="Tests",

@@ -8,7 +8,7 @@ from pydoc_data.topics import topics
 
 import pytest
 
-from llamafund_chain.demo.corpus import LICENCE, SOURCE, TITLE, write_corpus
+from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE, write_corpus
 from llamafund_chain.errors import UsageError
 from llamafund_chain.store import LocalStore
 from llamafund_chain.store.dataset import build_dataset
@@ -79,7 +79,7 @@ def test_the_corpus_makes_a_dataset(tmp_path: Path) -> None:
         tmp_path / "corpus",
         title=TITLE,
         source=SOURCE,
-        licence=LICENCE,
+        license=LICENSE,
         preparation=summary.preparation,
         store=LocalStore(tmp_path / "store"),
     )

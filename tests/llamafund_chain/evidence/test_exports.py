@@ -72,7 +72,7 @@ def weights(folder: Path, **changes: Any) -> WeightsManifest:
         "parent": "1" * 64,
         "recipe": "2" * 64,
         "dataset": "3" * 64,
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
         "model_card": "README.md",
         "metrics": {"heldout_bits_per_byte": 2_000_001, "samples": -3},
         "measurement": "by hand",
@@ -82,16 +82,16 @@ def weights(folder: Path, **changes: Any) -> WeightsManifest:
     return WeightsManifest.model_validate({**values, **changes})
 
 
-def dataset(folder: Path, licences: tuple[str, str] = ("CC0-1.0", "CC0-1.0")) -> DatasetManifest:
-    digest = tree(folder, ("train/a.txt", "train/b.jsonl", "heldout/c\nd.txt", "heldout/LICENCE"))
+def dataset(folder: Path, licenses: tuple[str, str] = ("CC0-1.0", "CC0-1.0")) -> DatasetManifest:
+    digest = tree(folder, ("train/a.txt", "train/b.jsonl", "heldout/c\nd.txt", "heldout/LICENSE"))
     return DatasetManifest(
         title='Texts & "more"',
         files=digest.files,
         content=digest.content,
         preparation="none",
         parts=tuple(
-            DatasetPart(name=name, paths=(f"{name}/",), source="here", licence=licence, samples=2)  # type: ignore[arg-type]
-            for name, licence in zip(("train", "heldout"), licences, strict=True)
+            DatasetPart(name=name, paths=(f"{name}/",), source="here", license=license, samples=2)  # type: ignore[arg-type]
+            for name, license in zip(("train", "heldout"), licenses, strict=True)
         ),
     )
 
@@ -185,12 +185,12 @@ def test_a_bill_of_materials_names_model_data_and_every_file(folder: Path) -> No
     assert bom["dependencies"][0]["dependsOn"] == references
 
 
-@pytest.mark.parametrize("licence", ["my own terms", "see LICENCE, section 2", "x" * 300])
-def test_a_licence_in_words_is_not_passed_off_as_an_spdx_identifier(folder: Path, licence: str) -> None:
-    text = export(weights(folder, licence=licence), "cyclonedx").decode()
+@pytest.mark.parametrize("license", ["my own terms", "see LICENSE, section 2", "x" * 300])
+def test_a_license_in_words_is_not_passed_off_as_an_spdx_identifier(folder: Path, license: str) -> None:
+    text = export(weights(folder, license=license), "cyclonedx").decode()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     named = json.loads(text)["metadata"]["component"]["licenses"]
-    assert named == ([{"expression": licence}] if licence == "x" * 300 else [{"license": {"name": licence}}])
+    assert named == ([{"expression": license}] if license == "x" * 300 else [{"license": {"name": license}}])
 
 
 def test_a_statement_has_the_form_of_in_toto(folder: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_dataset_is_valid_croissant_for_its_own_library(folder: Path) -> None:
     assert "sha256" in answer["noticed"]
 
 
-def test_a_croissant_description_says_where_the_dataset_is_and_under_which_licences(folder: Path) -> None:
+def test_a_croissant_description_says_where_the_dataset_is_and_under_which_licenses(folder: Path) -> None:
     manifest = dataset(folder)
     one = read(manifest, "croissant")
     assert one["license"] == "CC0-1.0"
@@ -321,13 +321,13 @@ def test_a_proposal_names_no_files_to_export() -> None:
         summary="s",
         objectives=(),
         outcome=ExpectedOutcome(metric="m", direction="lower", target=1, evaluation="e"),
-        dataset=DatasetPromise(manifest=None, description="d", sources=(), licence="l"),
+        dataset=DatasetPromise(manifest=None, description="d", sources=(), license="l"),
         model="m",
         recipe=None,
         compute="c",
         budget="b",
         milestones=(MilestonePromise(kind="WEIGHTS", title="t", description="d"),),
-        licence="l",
+        license="l",
         researcher=Party(name="R", address="0x" + "1" * 40),
         attestors=(Party(name="A", address="0x" + "2" * 40),),
     )

@@ -89,7 +89,7 @@ root, store = Path(sys.argv[1]), open_store(sys.argv[2])
 tree = hash_tree(root)
 names = tuple(file.path for file in tree.files)
 parts = tuple(
-    DatasetPart(name=name, paths=paths, source="tests", licence="CC0-1.0", samples=len(paths))
+    DatasetPart(name=name, paths=paths, source="tests", license="CC0-1.0", samples=len(paths))
     for name, paths in (("train", names[1:]), ("heldout", names[:1]))
 )
 manifest = DatasetManifest(title="10 GB", files=tree.files, content=tree.content, parts=parts, preparation="none")

@@ -163,7 +163,7 @@ def test_any_tree_comes_back_with_its_hash_and_has_no_second_one(drawn: list[tup
     for number, (name, size, extra) in enumerate(drawn):
         entry = {"path": f"{number:04}{name}", "size": size, "sha256": f"{number:064x}", "cid": CID}
         try:
-            made = FileEntry.model_validate({**entry, **({"licence": "CC0-1.0"} if extra else {})})
+            made = FileEntry.model_validate({**entry, **({"license": "CC0-1.0"} if extra else {})})
         except ValidationError:
             continue
         # A slash in the drawn name makes a directory of its beginning, which no other file here is.
@@ -385,12 +385,12 @@ def test_a_listing_is_no_evidence() -> None:
 
 def test_unknown_fields_of_a_listed_manifest_and_of_its_files_are_kept_and_hashed() -> None:
     plain = checkpoint(entries(3000))
-    manifest = checkpoint(entries(3000, licence="CC0-1.0"), future={"deep": [1, None]})
+    manifest = checkpoint(entries(3000, license="CC0-1.0"), future={"deep": [1, None]})
     store = published(manifest)
     again = parse(manifest.to_bytes(), read=store.__getitem__)
     assert again == manifest
     assert again.sha256 != plain.sha256
-    assert manifest.files[0].model_extra == {"licence": "CC0-1.0"}
+    assert manifest.files[0].model_extra == {"license": "CC0-1.0"}
 
 
 def test_a_copy_with_other_files_has_the_listings_of_these() -> None:
@@ -408,7 +408,7 @@ def test_a_copy_with_other_files_has_the_listings_of_these() -> None:
 def test_what_the_files_must_be_is_checked_as_soon_as_they_are_at_hand() -> None:
     files = entries(3000)
     content = Content(root="0" * 64, size=sum(entry.size for entry in files))
-    part = {"name": "train", "paths": ("data/",), "source": "s", "licence": "l", "samples": 1}
+    part = {"name": "train", "paths": ("data/",), "source": "s", "license": "l", "samples": 1}
     whole = DatasetManifest(
         title="t", files=files, content=content, parts=(DatasetPart.model_validate(part),), preparation="none"
     )
@@ -420,7 +420,7 @@ def test_what_the_files_must_be_is_checked_as_soon_as_they_are_at_hand() -> None
     assert isinstance(head, DatasetManifest)
     with pytest.raises(VerificationError, match="each file exactly once"):
         complete(head, store.__getitem__)
-    card = {"licence": "l", "model_card": "absent", "measurement": "m", "parameters": 1, "outcome_score": 0}
+    card = {"license": "l", "model_card": "absent", "measurement": "m", "parameters": 1, "outcome_score": 0}
     weights = WeightsManifest.model_construct(
         files=(), listings=whole.listings, content=content, metrics={}, parent="1" * 64, recipe="2" * 64,
         dataset="3" * 64, schema_=WeightsManifest.SCHEMA, **card,

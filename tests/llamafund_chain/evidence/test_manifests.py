@@ -315,7 +315,7 @@ def directories(*names: str) -> list[dict[str, Any]]:
     """Parts, each of which names its files by these paths; the first is to train on."""
     kinds = ("train", "heldout")
     return [
-        {"name": kind, "paths": name.split(), "source": "s", "licence": "l", "samples": 1}
+        {"name": kind, "paths": name.split(), "source": "s", "license": "l", "samples": 1}
         for kind, name in zip(kinds, names, strict=False)
     ]
 
@@ -364,10 +364,10 @@ def test_a_file_named_with_its_directory_too_is_refused(names: str) -> None:
     "parts",
     [
         [],
-        [{"name": "train", "paths": ["train/a"], "source": "", "licence": "l", "samples": 1}],
-        [{"name": "train", "paths": ["heldout/b", "train/a", "train/a"], "source": "", "licence": "l", "samples": 1}],
-        [{"name": "train", "paths": ["heldout/b", "train/x"], "source": "", "licence": "l", "samples": 1}],
-        [{"name": "other", "paths": ["heldout/b", "train/a"], "source": "", "licence": "l", "samples": 1}],
+        [{"name": "train", "paths": ["train/a"], "source": "", "license": "l", "samples": 1}],
+        [{"name": "train", "paths": ["heldout/b", "train/a", "train/a"], "source": "", "license": "l", "samples": 1}],
+        [{"name": "train", "paths": ["heldout/b", "train/x"], "source": "", "license": "l", "samples": 1}],
+        [{"name": "other", "paths": ["heldout/b", "train/a"], "source": "", "license": "l", "samples": 1}],
     ],
 )
 def test_parts_that_do_not_divide_the_files_are_refused(parts: list[Any]) -> None:

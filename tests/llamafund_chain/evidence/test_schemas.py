@@ -21,7 +21,7 @@ from llamafund_chain.evidence.manifests import KINDS, MAX_SAFE_INTEGER, parse_he
 from llamafund_chain.evidence.manifests.schemas import schema_names, schema_text
 
 LISTED = {"listings": [{"sha256": "a" * 64, "files": 2, "size": 8}]}
-PART = {"source": "s", "licence": "l", "samples": 1}
+PART = {"source": "s", "license": "l", "samples": 1}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "llamafund/proposal/1": proposal(),
     "llamafund/dataset/1": dataset(

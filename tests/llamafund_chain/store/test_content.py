@@ -45,7 +45,7 @@ def weights(root: Path) -> WeightsManifest:
         parent="1" * 64,
         recipe="2" * 64,
         dataset="3" * 64,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         model_card="README.md",
         metrics={"heldout_bits_per_byte": 2_000_000},
         measurement="by hand",

@@ -32,7 +32,7 @@ def make(root: Path, files: dict[str, bytes]) -> Path:
 
 
 def build(tmp_path: Path, files: dict[str, bytes], **changes: str) -> DatasetManifest:
-    texts = {"title": "Test", "source": "by hand", "licence": "CC0-1.0", "preparation": "none", **changes}
+    texts = {"title": "Test", "source": "by hand", "license": "CC0-1.0", "preparation": "none", **changes}
     return build_dataset(make(tmp_path / "data", files), store=LocalStore(tmp_path / "store"), **texts)
 
 
@@ -43,7 +43,7 @@ def test_documents_are_counted_by_part(tmp_path: Path) -> None:
         ("heldout", ("heldout/",), 1),
     ]
     assert [entry.path for entry in manifest.part("train")] == ["train/a.txt", "train/b.jsonl"]
-    assert {(part.source, part.licence) for part in manifest.parts} == {("by hand", "CC0-1.0")}
+    assert {(part.source, part.license) for part in manifest.parts} == {("by hand", "CC0-1.0")}
 
 
 def test_manifest_and_files_are_published(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_an_endless_document_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
             build(tmp_path / name, {**GOOD, name: b"x" * 1001})
 
 
-@pytest.mark.parametrize("field", ["title", "source", "licence", "preparation"])
+@pytest.mark.parametrize("field", ["title", "source", "license", "preparation"])
 def test_a_text_that_fits_into_no_manifest_is_refused(tmp_path: Path, field: str) -> None:
     with pytest.raises(UsageError, match=f"The dataset's {field} cannot be used"):
         build(tmp_path, GOOD, **{field: "x" * 30_000})
@@ -181,7 +181,7 @@ def test_one_read_hashes_counts_and_compares_the_documents(tmp_path: Path, monke
     monkeypatch.setattr("llamafund_chain.store.dataset.publish_tree", refuse)
     with pytest.raises(LlamafundError, match="far enough"):
         build_dataset(
-            root, title="t", source="s", licence="l", preparation="p", store=LocalStore(tmp_path / "store"), jobs=2
+            root, title="t", source="s", license="l", preparation="p", store=LocalStore(tmp_path / "store"), jobs=2
         )
     assert set(reads.count) == {Path(name).name for name in GOOD} | {"long.jsonl"}
 
@@ -192,7 +192,7 @@ def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
             tmp_path / "absent",
             title="t",
             source="s",
-            licence="l",
+            license="l",
             preparation="p",
             store=LocalStore(tmp_path / "store"),
         )

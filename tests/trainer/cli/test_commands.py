@@ -53,7 +53,7 @@ def test_an_unknown_dataset_and_checkpoint_are_named(
 ) -> None:
     store = ("--store", tmp_path / "store")
     llamafund("train", recipe_path, "--dataset", HASH, "--out", tmp_path / "o", "--seed", HASH, *store).refused(1)
-    llamafund("export", HASH, "--out", tmp_path / "o2", "--licence", "MIT", *store).refused(1)
+    llamafund("export", HASH, "--out", tmp_path / "o2", "--license", "MIT", *store).refused(1)
     llamafund("replay", HASH, *store).refused(1)
 
 
@@ -63,7 +63,7 @@ def test_an_unknown_dataset_and_checkpoint_are_named(
         (("replay", HASH, "--entropy", "xyz"), "hexadecimal"),
         (("replay", HASH, "--segments", "0"), "--segments"),
         (("replay", "1234"), "is not a hash"),
-        (("export", HASH, "--out", "x"), "which licence"),
+        (("export", HASH, "--out", "x"), "which license"),
         (("train", "missing.yaml", "--dataset", HASH, "--out", "x", "--seed", HASH), "cannot be read"),
     ],
 )
@@ -87,7 +87,7 @@ def test_an_export_into_a_full_directory_is_refused(
     lab: object, llamafund: Callable[..., object], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    ran = llamafund("export", lab.run[-1].sha256, "--out", tmp_path, "--licence", "MIT", "--store", lab.store.location)
+    ran = llamafund("export", lab.run[-1].sha256, "--out", tmp_path, "--license", "MIT", "--store", lab.store.location)
     ran.refused(ExitCode.USAGE, "holds something already")
 
 

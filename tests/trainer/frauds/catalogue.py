@@ -81,7 +81,7 @@ def dataset_swapped_openly(lab: Any, runs: DishonestRuns, scratch: Path) -> Plan
         _text(scratch / "corpus"),
         title="Others",
         source="elsewhere",
-        licence="CC0-1.0",
+        license="CC0-1.0",
         preparation="none",
         store=lab.store,
     )

@@ -197,7 +197,7 @@ def _other_dataset(lab: Any, root: Path) -> str:
     for path in (root / "train").iterdir():
         path.write_text(path.read_text().replace("sees", "finds"))
     dataset = build_dataset(
-        root, title="Others", source="elsewhere", licence="CC0-1.0", preparation="none", store=lab.store
+        root, title="Others", source="elsewhere", license="CC0-1.0", preparation="none", store=lab.store
     )
     return str(dataset.sha256)
 

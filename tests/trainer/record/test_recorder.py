@@ -56,7 +56,7 @@ def dataset(tmp_path: Path, store: LocalStore) -> DatasetManifest:
     for part in ("train", "heldout"):
         (tmp_path / "corpus" / part).mkdir(parents=True)
         (tmp_path / "corpus" / part / "a.txt").write_text(f"words of {part}")
-    return build_dataset(tmp_path / "corpus", title="t", source="s", licence="CC0-1.0", preparation="none", store=store)
+    return build_dataset(tmp_path / "corpus", title="t", source="s", license="CC0-1.0", preparation="none", store=store)
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_open_weights_hold_data_and_nothing_else(new_recorder: NewRecorder, stor
             (directory / name).write_text("{}")
 
     recorder.checkpoint(0, save)
-    weights = recorder.export(tmp_path / "model", licence="Apache-2.0", score=-5, metrics={"loss": 5})
+    weights = recorder.export(tmp_path / "model", license="Apache-2.0", score=-5, metrics={"loss": 5})
     assert [entry.path for entry in weights.files] == ["README.md", "config.json", "model.safetensors"]
     assert (weights.parameters, weights.score, weights.parent) == (6, -5, recorder.end()[-1].sha256)
     assert WeightsManifest.model_validate_json((tmp_path / "model.json").read_bytes()) == weights
@@ -241,7 +241,7 @@ def test_weights_that_changed_since_the_checkpoint_are_not_exported(new_recorder
     recorder.wait()
     save_weights(4)(tmp_path / "run" / "checkpoints" / "checkpoint-0")
     with pytest.raises(VerificationError, match="no longer what the manifest"):
-        recorder.export(tmp_path / "model", licence="Apache-2.0", score=0)
+        recorder.export(tmp_path / "model", license="Apache-2.0", score=0)
     assert not (tmp_path / "model").exists()
     recorder.end()
 
@@ -251,7 +251,7 @@ def test_a_checkpoint_without_safetensors_is_not_exported(new_recorder: NewRecor
     recorder.begin(0, ENVIRONMENT)
     recorder.checkpoint(0, lambda directory: (directory / "weights.pt").write_bytes(b"pickle"))
     with pytest.raises(UsageError, match=r"no \.safetensors file"):
-        recorder.export(tmp_path / "model", licence="Apache-2.0", score=0)
+        recorder.export(tmp_path / "model", license="Apache-2.0", score=0)
     recorder.end()
 
 
@@ -294,7 +294,7 @@ def test_checkpoints_of_many_files_are_gone_on_from_and_exported(new_recorder: N
     again.begin(5)
     assert again.manifests == (first,)
     again.checkpoint(10, save_in_pieces)
-    weights = again.export(tmp_path / "weights", licence="CC0-1.0", score=-1)
+    weights = again.export(tmp_path / "weights", license="CC0-1.0", score=-1)
     assert weights.listings
     assert load_manifest(WeightsManifest, tmp_path / "weights.json") == weights
     again.end()
@@ -308,7 +308,7 @@ def many_files(small_manifests: None, tmp_path: Path) -> tuple[DatasetManifest, 
         (corpus / part).mkdir(parents=True)
         for number in range(count):
             (corpus / part / f"{number}.txt").write_text(f"words {number} of {part}")
-    manifest = build_dataset(corpus, title="t", source="s", licence="CC0-1.0", preparation="none", store=store)
+    manifest = build_dataset(corpus, title="t", source="s", license="CC0-1.0", preparation="none", store=store)
     assert manifest.listings
     return manifest, store
 

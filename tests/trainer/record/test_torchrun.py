@@ -64,7 +64,7 @@ if os.environ["RANK"] == "0":
 distributed.barrier()
 attestation = run(3)
 again = [link.sha256 for link in attestation.end()]
-weights = attestation.export(OUT / "model", licence="Apache-2.0", score=0)
+weights = attestation.export(OUT / "model", license="Apache-2.0", score=0)
 told = {"whole": whole, "again": again, "weights": weights.sha256}
 (OUT / f"told-{os.environ['RANK']}.json").write_text(json.dumps(told))
 """

@@ -161,7 +161,7 @@ def test_a_recorder_exports_shards_as_one_file(shards: Sequence[Path], tmp_path:
     recorder = Recorder(tmp_path / "run", recipe=__file__, dataset="ab" * 32, seed="cd" * 32)
     recorder.begin(0, {})
     recorder.checkpoint(0, tmp_path / "checkpoint")
-    weights = recorder.export(tmp_path / "model", licence="Apache-2.0", score=0)
+    weights = recorder.export(tmp_path / "model", license="Apache-2.0", score=0)
     recorder.end()
     assert [entry.path for entry in weights.files] == ["README.md", WEIGHTS]
     assert weights.parameters == sum(values.size for values in WHOLE.values())

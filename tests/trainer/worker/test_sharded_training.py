@@ -183,7 +183,7 @@ def test_weights_in_shards_are_compared_exported_and_checked_as_whole_ones(
 ) -> None:
     (tmp_path / "export").mkdir()
     exported = tmp_path / "exported"
-    weights = export_weights(lab.store, run[-1], exported, licence="Apache-2.0", workdir=tmp_path / "export")
+    weights = export_weights(lab.store, run[-1], exported, license="Apache-2.0", workdir=tmp_path / "export")
     assert weights.outcome_score == run[-1].outcome_score
     assert weights.entry("model.safetensors").sha256 in (exported / "README.md").read_text()
     LlamaForCausalLM.from_pretrained(exported).save_pretrained(tmp_path / "again")
@@ -232,7 +232,7 @@ def test_two_sets_of_weights_in_one_checkpoint_are_refused(
         list(metric_re_evaluated(context(forged)))
     (tmp_path / "work").mkdir(exist_ok=True)
     with pytest.raises(VerificationError, match="both"):
-        export_weights(lab.store, forged, tmp_path / "exported", licence="Apache-2.0", workdir=tmp_path / "work")
+        export_weights(lab.store, forged, tmp_path / "exported", license="Apache-2.0", workdir=tmp_path / "work")
 
 
 def start_training(

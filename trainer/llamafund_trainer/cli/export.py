@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     metavar="DIRECTORY",
     help="Empty or new; transformers loads it as it is.",
 )
-@click.option("--licence", metavar="SPDX", help="Without a campaign: licence of the weights.")
+@click.option("--license", metavar="SPDX", help="Without a campaign: license of the weights.")
 @campaign_option
 @rpc_option
 @finality_option
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def export(
     checkpoint: str,
     out: Path,
-    licence: str | None,
+    license: str | None,
     campaign: str | None,
     rpc: str,
     finality: Finality,
@@ -74,10 +74,10 @@ def export(
 
     source = open_store(store)
     funded, account = open_funded(campaign, rpc, source, finality, wallet, keystore, passphrase_file)
-    if (funded is None) == (licence is None):
+    if (funded is None) == (license is None):
         raise UsageError(
-            "It is not clear under which licence the weights are published",
-            "A funded run takes it from the proposal of --campaign, any other from --licence, and never both",
+            "It is not clear under which license the weights are published",
+            "A funded run takes it from the proposal of --campaign, any other from --license, and never both",
         )
     head = fetch_manifest(source, checkpoint, CheckpointManifest)
     if funded is not None and head.seed != funded.seed:
@@ -92,7 +92,7 @@ def export(
             source,
             head,
             out,
-            licence=licence or (funded.proposal.licence if funded else ""),
+            license=license or (funded.proposal.license if funded else ""),
             workdir=Path(workdir),
             campaign=campaign or "",
         )
@@ -104,7 +104,7 @@ def export(
         "content_root": weights.content.root,
         "content_size": weights.content.size,
         "parameters": weights.parameters,
-        "licence": weights.licence,
+        "license": weights.license,
         "metrics": metrics,
         "score": weights.outcome_score,
         "campaign": campaign,

@@ -228,14 +228,14 @@ class AttestationCallback(RecordingCallback):
             return tuple(parse_as(CheckpointManifest, path.read_bytes()) for path in paths)
         return self.recorder.end()
 
-    def export(self, directory: Path | str, *, licence: str, score: int, **details: Any) -> WeightsManifest:
+    def export(self, directory: Path | str, *, license: str, score: int, **details: Any) -> WeightsManifest:
         """Write the open weights; see `Recorder.export`.
 
         Where there are several processes the first one does, and the others wait for it. They need not call this.
         """
         if self._follows:
             return _written_manifest(Path(directory), self.end()[-1].sha256)
-        return self.recorder.export(directory, licence=licence, score=score, **details)
+        return self.recorder.export(directory, license=license, score=score, **details)
 
 
 def _written_manifest(directory: Path, parent: str) -> WeightsManifest:

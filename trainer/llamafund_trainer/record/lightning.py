@@ -130,9 +130,9 @@ class LightningAttestationCallback(Callback):
         """The manifests of the run, oldest first; raises as `Recorder.end`."""
         return self.recorder.end()
 
-    def export(self, directory: Path | str, *, licence: str, score: int, **details: Any) -> WeightsManifest:
+    def export(self, directory: Path | str, *, license: str, score: int, **details: Any) -> WeightsManifest:
         """Write the open weights; see `Recorder.export`."""
-        return self.recorder.export(directory, licence=licence, score=score, **details)
+        return self.recorder.export(directory, license=license, score=score, **details)
 
     def _save(self, trainer: Any, pl_module: Any, metrics: dict[str, int]) -> None:
         from safetensors.torch import save_model

@@ -293,7 +293,7 @@ class Recorder:
         self,
         directory: Path | str,
         *,
-        licence: str,
+        license: str,
         score: int,
         metrics: Mapping[str, int] | None = None,
         measurement: str = "Not described.",
@@ -305,7 +305,7 @@ class Recorder:
             directory: Empty or missing. Gets what `transformers` loads, if the checkpoint has it, and a model
                 card; beside it, `<directory>.json` gets the manifest. Shards of weights that
                 `torch.distributed.checkpoint` wrote as safetensors into `model/` become one file.
-            licence: SPDX identifier.
+            license: SPDX identifier.
             score: Of the promised metric, in millionths, higher is better.
             metrics: Integers in millionths, or the counts that their names say.
             measurement: How they were measured.
@@ -348,7 +348,7 @@ class Recorder:
         except OSError as error:
             raise storage_error(error, f"Writing into {str(target)!r}") from error
         names = [*copied, WEIGHTS] if shards else copied
-        write_file(target / MODEL_CARD, (model_card or _card(checkpoint, licence)).encode("utf-8"))
+        write_file(target / MODEL_CARD, (model_card or _card(checkpoint, license)).encode("utf-8"))
         tree = hash_tree(target, sorted({*names, MODEL_CARD}))
         manifest = WeightsManifest(
             files=tree.files,
@@ -356,7 +356,7 @@ class Recorder:
             parent=checkpoint.sha256,
             recipe=self.identity.recipe,
             dataset=self.identity.dataset,
-            licence=licence,
+            license=license,
             model_card=MODEL_CARD,
             metrics=dict(metrics or {}),
             measurement=measurement,
@@ -542,14 +542,14 @@ def _shapes(path: Path) -> Iterator[list[int]]:
         raise VerificationError(f"{path.name} cannot be read as safetensors", str(error)) from error
 
 
-def _card(checkpoint: CheckpointManifest, licence: str) -> str:
+def _card(checkpoint: CheckpointManifest, license: str) -> str:
     return (
-        f"---\nlicense: {licence.lower()}\n---\n\n# Model weights\n\n"
+        f"---\nlicense: {license.lower()}\n---\n\n# Model weights\n\n"
         "Exported from the last checkpoint of a recorded training run. Each line is the SHA-256 of a file that names "
         "everything before it.\n\n| | |\n|---|---|\n"
         f"| last checkpoint | `{checkpoint.sha256}` |\n"
         f"| recipe | `{checkpoint.recipe}` |\n"
         f"| dataset | `{checkpoint.dataset}` |\n"
         f"| training seed | `{checkpoint.seed}` |\n\n"
-        f"{checkpoint.steps.last} steps. Licence: {licence}\n"
+        f"{checkpoint.steps.last} steps. License: {license}\n"
     )

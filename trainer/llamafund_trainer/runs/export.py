@@ -32,7 +32,7 @@ EXPORTED = frozenset({*COPIED, MODEL_CARD})
 
 
 def export_weights(
-    store: Store, checkpoint: CheckpointManifest, directory: Path, *, licence: str, workdir: Path, campaign: str = ""
+    store: Store, checkpoint: CheckpointManifest, directory: Path, *, license: str, workdir: Path, campaign: str = ""
 ) -> WeightsManifest:
     """Write the open weights to a directory, measure them and publish them.
 
@@ -40,7 +40,7 @@ def export_weights(
         store: Holds the checkpoint; takes the weights.
         checkpoint: Where the weights come from.
         directory: Empty or missing.
-        licence: SPDX identifier.
+        license: SPDX identifier.
         workdir: Existing directory for fetched files.
         campaign: Address for the model card, if there is one.
 
@@ -80,7 +80,7 @@ def export_weights(
             "Do not publish these weights under that checkpoint",
         )
     card = _model_card(
-        inputs, checkpoint, measured, parameters, hash_file(directory / WEIGHTS), licence=licence, campaign=campaign
+        inputs, checkpoint, measured, parameters, hash_file(directory / WEIGHTS), license=license, campaign=campaign
     )
     write_file(directory / MODEL_CARD, card.encode("utf-8"))
     tree = hash_tree(directory, sorted(path.name for path in directory.iterdir()))
@@ -90,7 +90,7 @@ def export_weights(
         parent=checkpoint.sha256,
         recipe=checkpoint.recipe,
         dataset=checkpoint.dataset,
-        licence=licence,
+        license=license,
         model_card=MODEL_CARD,
         metrics=measured.metrics,
         measurement=MEASUREMENT,
@@ -108,7 +108,7 @@ def _model_card(
     parameters: int,
     weights: FileDigest,
     *,
-    licence: str,
+    license: str,
     campaign: str,
 ) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
@@ -125,7 +125,7 @@ def _model_card(
     try:
         return environment.get_template("model_card.md.j2").render(
             title=recipe.title,
-            licence=licence,
+            license=license,
             parameters=parameters,
             base=recipe.base,
             lora=recipe.lora,
