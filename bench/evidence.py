@@ -63,7 +63,7 @@ print(json.dumps(time.perf_counter() - start))
 
 
 def parse_sizes(text: str | None) -> list[int]:
-    """Bytes from `1GiB,8GiB`; the default sizes when null.
+    """Bytes from `1GiB,8GiB`; the default sizes when `None`.
 
     Raises:
         UsageError: It is something else, or less than a MiB.
@@ -100,7 +100,7 @@ class _Contest:
         name: What it is.
         cores: It may use so many.
         seconds: Does it once and returns how long that took.
-        share: Of the limit on these cores that it must reach; null when it need not.
+        share: Of the limit on these cores that it must reach; `None` when it need not.
     """
 
     name: str

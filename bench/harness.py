@@ -23,8 +23,8 @@ class Row:
         name: What was measured.
         value: The measurement, in `unit`.
         unit: For example `gas` or `s`.
-        reference: Measured in the same run and the same unit; null where there is none.
-        bound: Largest value that holds; null where there is none.
+        reference: Measured in the same run and the same unit; `None` where there is none.
+        bound: Largest value that holds; `None` where there is none.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Row:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the value is within its bound; null where there is none."""
+        """Whether the value is within its bound; `None` where there is none."""
         return None if self.bound is None else self.value <= self.bound
 
     def to_json(self) -> dict[str, Any]:

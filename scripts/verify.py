@@ -80,7 +80,7 @@ class Submission:
         compiler: Exact version, with its commit.
         standard_input: The compiler's input, self-contained.
         constructor_arguments: ABI-encoded; empty when there are none.
-        transaction: Hash of the transaction that created it, with 0x; null when nobody recorded it.
+        transaction: Hash of the transaction that created it, with 0x; `None` when nobody recorded it.
     """
 
     name: str
@@ -263,7 +263,7 @@ class Service:
     Args:
         name: For messages.
         url: Its base address.
-        secret: Never shown; null when there is none.
+        secret: Never shown; `None` when there is none.
     """
 
     def __init__(self, name: str, url: str, secret: str | None = None) -> None:
@@ -467,7 +467,7 @@ def read_key(path: Path | None) -> str:
     """Return the API key.
 
     Args:
-        path: File whose first line it is; the environment's when null.
+        path: File whose first line it is; the environment's when `None`.
 
     Raises:
         UsageError: There is none, or it is none.

@@ -99,7 +99,7 @@ def audit(
         replay_segments: How many training segments of each training milestone to repeat; 0 for none.
         workdir: Existing directory for fetched files.
         progress: Called with a short sentence before anything that takes long.
-        checks: Which checks look at the evidence; all that are installed when null.
+        checks: Which checks look at the evidence; all that are installed when `None`.
 
     Raises:
         NodeUnreachableError: The node does not answer, or not sensibly.

@@ -88,14 +88,14 @@ class Inspection:
             failed checks pretends to be. Null when it is nothing like any of them.
         code_bytes: Length of its code.
         code_hash: Keccak-256 of its code, 64 hexadecimal digits.
-        compilation: What the code of the factory, or of the implementation that runs, says of its compiler; null when
+        compilation: What the code of the factory, or of the implementation that runs, says of its compiler; `None` when
             it says nothing.
-        compiler: Exact version that compiled the package's artifact, with its commit; null as `contract`.
+        compiler: Exact version that compiled the package's artifact, with its commit; `None` as `contract`.
         immutables: Addresses in the code by the name of the immutable.
         factory: Checksummed address that the package's artifacts give.
         implementation: The same of the implementation.
-        terms: Of a campaign; null when its code holds none.
-        salt: With which a campaign was opened, 64 hexadecimal digits; null when nobody knows.
+        terms: Of a campaign; `None` when its code holds none.
+        salt: With which a campaign was opened, 64 hexadecimal digits; `None` when nobody knows.
         checks: What was checked, each with its outcome.
     """
 
@@ -126,7 +126,7 @@ def inspect(connection: Connection, address: str, salt: str | None = None) -> In
     Args:
         connection: The chain; read at its latest block.
         address: A factory, an implementation, a campaign, or anything.
-        salt: Of a campaign, 64 hexadecimal digits; looked up in the factory's events when null.
+        salt: Of a campaign, 64 hexadecimal digits; looked up in the factory's events when `None`.
 
     Raises:
         NodeUnreachableError: The node does not answer, or not sensibly.
@@ -138,7 +138,7 @@ def inspect(connection: Connection, address: str, salt: str | None = None) -> In
 
 
 def compare(artifact: Artifact, code: bytes) -> Difference | None:
-    """Where code begins to differ from an artifact's, whatever its immutables are; null when it does not."""
+    """Where code begins to differ from an artifact's, whatever its immutables are; `None` when it does not."""
     actual = bytearray(code[: len(artifact.deployed_bytecode)])
     for ranges in artifact.immutable_references.values():
         for start, length in ranges:
@@ -181,7 +181,7 @@ def read_immutables(artifact: Artifact, code: bytes) -> dict[str, str]:
 
 
 def read_compilation(code: bytes) -> Compilation | None:
-    """What the compiler wrote at the end of code (Solidity's metadata section); null when nothing of the kind."""
+    """What the compiler wrote at the end of code (Solidity's metadata section); `None` when nothing of the kind."""
     match = _TRAILER.search(code[-_TRAILER_BYTES:])
     if match is None:
         return None

@@ -34,10 +34,10 @@ class Findings:
             group: As in `add`.
             name: The check's name.
             produce: What to do.
-            good: Detail of the passed check; none is reported when null.
+            good: Detail of the passed check; none is reported when `None`.
 
         Returns:
-            What `produce` returned, or null after a failure.
+            What `produce` returned, or `None` after a failure.
 
         Raises:
             NodeUnreachableError: The node went away: that says nothing about the campaign.

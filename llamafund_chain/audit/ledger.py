@@ -37,7 +37,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Accounts:
-    """One column of the books in the asset's smallest unit; null where the source cannot know.
+    """One column of the books in the asset's smallest unit; `None` where the source cannot know.
 
     The attributes are those of `llamafund_chain.audit.model.Ledger`.
     """
@@ -73,7 +73,7 @@ class Books:
         refunds: Returned to each backer after the failure, units.
         attested_at: Time of each attestation, in order.
         activated: Whether the campaign was activated.
-        stopped_at: Time of the successful stop vote, null without one.
+        stopped_at: Time of the successful stop vote, `None` without one.
         slack_used: Seconds by which deadlines were pushed back.
         challenges: Time and bond (wei) of each challenge that nobody has answered, by chunk, oldest first; the bond
             is 0 once it was returned.

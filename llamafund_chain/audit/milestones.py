@@ -250,7 +250,7 @@ def _signer(place: int, attestors: Sequence[str], names: Sequence[str], *, recov
 
 
 def _signatures(client: CampaignClient, attested: AttestedMilestone) -> tuple[bytes, ...] | None:
-    """The signatures in the transaction's call data; null when it did not call the campaign directly."""
+    """The signatures in the transaction's call data; `None` when it did not call the campaign directly."""
     try:
         to, data = client.connection.transaction_input(attested.tx_hash)
         decoded = abi.contract("Campaign").decode_input(data)

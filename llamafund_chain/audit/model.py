@@ -51,7 +51,7 @@ class Asset(_Record):
     """The money of the campaign.
 
     Attributes:
-        address: The ERC-20's address, null for the chain's native coin.
+        address: The ERC-20's address, `None` for the chain's native coin.
         symbol: As the token calls itself; anybody can call a token anything.
         decimals: Decimal places of a whole coin.
     """
@@ -129,7 +129,7 @@ class PayeeReport(_Record):
 
 
 class Ledger(_Record):
-    """Every unit of the campaign's money, from one source; null where it cannot know.
+    """Every unit of the campaign's money, from one source; `None` where it cannot know.
 
     Attributes:
         deposited: All that backers ever pledged.

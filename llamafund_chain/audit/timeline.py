@@ -56,7 +56,7 @@ class Story:
         books: The money.
         rules: What the books need of the terms.
         attested: The attestations in order.
-        activated: The activation, null before it.
+        activated: The activation, `None` before it.
         stop_support: Units whose backers vote to stop, after the last vote.
     """
 

@@ -171,7 +171,7 @@ class Attestation:
             campaign: Address of the campaign.
 
         Returns:
-            Checksummed address; null when it is no ECDSA signature that the chain accepts.
+            Checksummed address; `None` when it is no ECDSA signature that the chain accepts.
         """
         return recover_digest(self.digest(chain_id, campaign), bytes.fromhex(signature.removeprefix("0x")))
 
@@ -298,7 +298,7 @@ def recover_digest(digest: bytes, signature: bytes) -> str | None:
     """Whose ECDSA signature of a digest it is, by the rules of the contract (65 bytes, low s, v 27 or 28).
 
     Returns:
-        Checksummed address, or null.
+        Checksummed address, or `None`.
     """
     from eth_keys.datatypes import Signature
     from eth_keys.exceptions import BadSignature
@@ -399,7 +399,7 @@ def propose(
         campaign: Read from a chain.
         milestone: Index in the terms.
         manifest: The evidence.
-        expiry: Unix seconds; `DEFAULT_VALIDITY` from the chain's now when null.
+        expiry: Unix seconds; `DEFAULT_VALIDITY` from the chain's now when `None`.
         withhold_content: Whether the content is not published, so that its root and size are zero.
 
     Raises:

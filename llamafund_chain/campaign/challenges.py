@@ -30,7 +30,7 @@ class Demands:
     """What a campaign's challengers want to see.
 
     Attributes:
-        attestation: The one whose content is meant; null before the first.
+        attestation: The one whose content is meant; `None` before the first.
         challenges: Those that wait, in the order in which they must be answered.
         status: The campaign's.
         now: Unix seconds of the block at which all this was read.

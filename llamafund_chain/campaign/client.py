@@ -220,7 +220,7 @@ class CampaignClient:
         return (*found, *(read(position) for position in range(len(found), count)))
 
     def latest_attestation(self, block: BlockId = "latest", *, known: Attestation | None = None) -> Attestation | None:
-        """The attestation whose content can be challenged, null when there is none.
+        """The attestation whose content can be challenged, `None` when there is none.
 
         Args:
             block: Which block.
@@ -281,7 +281,7 @@ class CampaignClient:
         """What happened to the campaign, in order; all of it in memory, see `each_event`.
 
         Args:
-            first: First block; the one that opened the campaign when null.
+            first: First block; the one that opened the campaign when `None`.
             last: Last block.
             only: Kinds of events to ask the node for; all when empty.
 
@@ -298,7 +298,7 @@ class CampaignClient:
         Anyone may add events to a campaign: tell in `only` which ones matter, so that the others cost nothing.
 
         Args:
-            first: First block; the one that opened the campaign when null.
+            first: First block; the one that opened the campaign when `None`.
             last: Last block.
             only: Kinds of events to ask the node for; all when empty.
 
@@ -330,7 +330,7 @@ class CampaignClient:
         Args:
             account: Who pays.
             amount: Wei.
-            backer: Who is credited; the payer when null.
+            backer: Who is credited; the payer when `None`.
         """
         return self._send(account, "pledgeCoin", backer or account.address, value=amount)
 
@@ -340,7 +340,7 @@ class CampaignClient:
         Args:
             account: Who pays.
             amount: Smallest units.
-            backer: Who is credited; the payer when null.
+            backer: Who is credited; the payer when `None`.
         """
         return self._send(account, "pledgeToken", backer or account.address, amount)
 
@@ -353,7 +353,7 @@ class CampaignClient:
             account: Who pays.
             amount: Smallest units.
             permit: From `Token.sign_permit` for this campaign and amount.
-            backer: Who is credited; the payer when null.
+            backer: Who is credited; the payer when `None`.
         """
         return self._send(
             account,
@@ -372,7 +372,7 @@ class CampaignClient:
         Args:
             account: Who pays.
             amount: Smallest units.
-            backer: Who is credited; the payer when null.
+            backer: Who is credited; the payer when `None`.
 
         Returns:
             The pledge's receipt, and how it was made.
@@ -423,7 +423,7 @@ class CampaignClient:
         Args:
             account: The backer.
             amount: Smallest units.
-            recipient: Who receives them; the backer when null.
+            recipient: Who receives them; the backer when `None`.
         """
         return self._send(account, "unpledge", amount, recipient or account.address)
 
@@ -480,7 +480,7 @@ class CampaignClient:
         Args:
             account: The payee.
             payee: Its number in the terms.
-            recipient: Who receives it; the payee when null.
+            recipient: Who receives it; the payee when `None`.
 
         Raises:
             ContractRefusedError: Nothing can be claimed now; the message says until when.
@@ -539,7 +539,7 @@ class CampaignClient:
         Args:
             account: The challenger.
             chunk: From 0.
-            recipient: Who receives it; the challenger when null.
+            recipient: Who receives it; the challenger when `None`.
         """
         return self._send(account, "returnBond", chunk, recipient or account.address)
 

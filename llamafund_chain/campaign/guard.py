@@ -86,7 +86,7 @@ class _Sent:
     """What was sent with one nonce; whichever try is included, it is the only one.
 
     Attributes:
-        challenge: Which the latest try answers; null when it only takes the place of an answer that came too late.
+        challenge: Which the latest try answers; `None` when it only takes the place of an answer that came too late.
         tries: All, with the challenges that they answer; none when the node has one from before this guard began.
         fees: Highest that were tried.
         block: Latest when it was last looked at.
@@ -113,9 +113,9 @@ class Guard:
 
     Args:
         client: The campaign.
-        account: Who pays, and gets the bonds; null to only look.
+        account: Who pays, and gets the bonds; `None` to only look.
         stores: Where the content may be.
-        max_fee: Wei that one answer may cost at most; its bond when null, so that no answer ever costs more than it
+        max_fee: Wei that one answer may cost at most; its bond when `None`, so that no answer ever costs more than it
             brings.
         replace: Whether the account is the guard's alone, so that its transactions that wait may be replaced.
         progress: Called with the number of bytes read since the call before.
@@ -236,7 +236,7 @@ class Guard:
                 yield from found
 
     def _outcome(self, sent: _Sent) -> list[Outcome] | None:
-        """What came of the one try that was included; null while the node shows none."""
+        """What came of the one try that was included; `None` while the node shows none."""
         for challenge, signed in reversed(sent.tries):
             try:
                 receipt = self.client.connection.outcome(signed, money=self.client.asset.format)
@@ -331,7 +331,7 @@ class Guard:
         return min(limit + limit // 10 + _EMPTY_GAS, MAX_ANSWER_GAS)
 
     def _price(self, challenge: OpenChallenge, gas: int, market: Fees, base: int, sent: _Sent | None) -> Fees | None:
-        """What to offer for each unit of gas; null when that would be too much or too little to help."""
+        """What to offer for each unit of gas; `None` when that would be too much or too little to help."""
         least = None if sent is None else sent.fees.raised()
         wanted = market if least is None else market.at_least(least)
         fees = wanted.at_most(self._highest_fee(challenge) // gas)

@@ -16,8 +16,8 @@ class Identity:
         salt: 64 hexadecimal digits; with the terms and the factory it gives the address.
         factory: Checksummed address.
         implementation: Checksummed address.
-        created: Block that opened it; null when the salt was given and nobody had to look.
-        transaction: Hash of the transaction that opened it, 64 hexadecimal digits; null as `created`.
+        created: Block that opened it; `None` when the salt was given and nobody had to look.
+        transaction: Hash of the transaction that opened it, 64 hexadecimal digits; `None` as `created`.
     """
 
     address: str

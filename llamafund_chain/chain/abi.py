@@ -77,7 +77,7 @@ class Interface:
         return selector + encode(types, arguments)
 
     def decode_input(self, data: bytes) -> Decoded | None:
-        """The function and arguments of call data; null when it calls none of this contract's."""
+        """The function and arguments of call data; `None` when it calls none of this contract's."""
         for name, (selector, types, _) in self._functions.items():
             if data[:4] == selector:
                 values = _decode(types, data[4:], f"call of {name}")
@@ -94,7 +94,7 @@ class Interface:
         return _decode(types, data, f"answer of {function}")
 
     def decode_error(self, data: bytes) -> Decoded | None:
-        """The custom error in revert data; null when it is none of this contract's."""
+        """The custom error in revert data; `None` when it is none of this contract's."""
         known = self._errors.get(data[:4])
         if known is None:
             return None
@@ -106,7 +106,7 @@ class Interface:
         return Decoded(name, dict(zip(names, values, strict=True)))
 
     def decode_log(self, topics: Sequence[bytes], data: bytes) -> Decoded | None:
-        """The event in a log; null when it is none of this contract's.
+        """The event in a log; `None` when it is none of this contract's.
 
         Raises:
             VerificationError: It claims to be one of its events, but the bytes do not fit.

@@ -192,7 +192,7 @@ class Connection:
         Args:
             call: What to call.
             block: In the state after which block; `pending` is the next one.
-            sender: As whom; nobody when null.
+            sender: As whom; nobody when `None`.
             value: Wei to come with it.
             money: Writes amounts in the explanation of a refusal.
 
@@ -227,7 +227,7 @@ class Connection:
 
         Args:
             address: The contract.
-            topics: Wanted topics by position: one, several of which any will do, or null for any.
+            topics: Wanted topics by position: one, several of which any will do, or `None` for any.
             first: First block.
             last: Last block.
 
@@ -385,7 +385,7 @@ class Connection:
             raise
 
     def outcome(self, signed: SignedTransaction, *, money: Callable[[int], str] = smallest_units) -> Receipt | None:
-        """What became of a transaction; null while it is not included.
+        """What became of a transaction; `None` while it is not included.
 
         Raises:
             ContractRefusedError: It was included and reverted.

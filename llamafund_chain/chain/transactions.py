@@ -25,7 +25,7 @@ NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce too distan
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a contract: where to, and the call data. `to` is null for a deployment."""
+    """A call of a contract: where to, and the call data. `to` is `None` for a deployment."""
 
     to: str | None
     data: bytes
@@ -75,7 +75,7 @@ class Fees:
 
     Attributes:
         highest: Wei in all: `maxFeePerGas` of EIP-1559, or `gasPrice` before it.
-        tip: Wei of it for whoever includes the transaction, `maxPriorityFeePerGas`; null before EIP-1559.
+        tip: Wei of it for whoever includes the transaction, `maxPriorityFeePerGas`; `None` before EIP-1559.
     """
 
     highest: int

@@ -54,7 +54,7 @@ class CheckContext:
         training_seed: 64 hexadecimal digits, empty before activation.
         milestone: Index in the terms.
         ancestry: Evidence of the earlier milestones on chain, oldest first.
-        score: What is or will be attested, millionths, higher is better; null when not known.
+        score: What is or will be attested, millionths, higher is better; `None` when not known.
         entropy: Decides which random samples are taken; nobody could know it when the evidence was made.
         replay_segments: How many training segments to repeat; 0 for none.
         workdir: Existing directory for fetched files.

@@ -146,7 +146,7 @@ def _chain_problem(
     before: EvidenceManifest | None,
     proposal: ProposalManifest,
 ) -> str | None:
-    """The first thing that is wrong with a run of checkpoints, or null.
+    """The first thing that is wrong with a run of checkpoints, or `None`.
 
     Args:
         links: The checkpoints, oldest first; the last one is the run's head.

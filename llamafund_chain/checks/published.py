@@ -122,7 +122,7 @@ def _document_hash(document: str) -> bytes:
 
 
 def dataset_manifest(context: CheckContext) -> DatasetManifest | None:
-    """The dataset that this milestone answers for; null when an earlier milestone answered for it."""
+    """The dataset that this milestone answers for; `None` when an earlier milestone answered for it."""
     if isinstance(context.evidence, DatasetManifest):
         return context.evidence
     if any(isinstance(ancestor, DatasetManifest) for ancestor in context.ancestry):

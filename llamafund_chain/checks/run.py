@@ -67,7 +67,7 @@ def run_checks(
 
     Args:
         context: What to look at.
-        checks: The checks; all that `discover` finds when null.
+        checks: The checks; all that `discover` finds when `None`.
         skip: Names of checks not to run; each is reported as skipped.
 
     Returns:

@@ -254,7 +254,7 @@ def activate(
 
 
 def _is_final(client: CampaignClient, state: CampaignState) -> bool | None:
-    """Whether the state shown is also the finalized one; null when the chain does not tell."""
+    """Whether the state shown is also the finalized one; `None` when the chain does not tell."""
     try:
         block = client.connection.block("finalized").number
         if not client.exists_at(block):

@@ -26,7 +26,7 @@ _PATIENCE = 1.0
 
 
 def jobs_option(command: F) -> F:
-    """`--jobs`, parameter `jobs`: a number of cores or null."""
+    """`--jobs`, parameter `jobs`: a number of cores or `None`."""
     return click.option(
         "--jobs",
         type=click.IntRange(min=1),
@@ -38,7 +38,7 @@ def jobs_option(command: F) -> F:
 
 
 def cache_option(command: F) -> F:
-    """`--cache`, parameter `cache`: a path or null."""
+    """`--cache`, parameter `cache`: a path or `None`."""
     return click.option(
         "--cache",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -60,7 +60,7 @@ def no_cache_option(command: F) -> F:
 
 
 def store_cache(store: str) -> Path | None:
-    """Where a store keeps the cache of what is hashed for it; null when the store is no directory."""
+    """Where a store keeps the cache of what is hashed for it; `None` when the store is no directory."""
     from llamafund_chain.store import LocalStore, open_store
 
     return Path(store) / _CACHE_NAME if isinstance(open_store(store), LocalStore) else None

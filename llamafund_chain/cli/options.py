@@ -188,7 +188,7 @@ def read_passphrase(passphrase_file: Path | None, *, confirm: bool = False, purp
     """The passphrase of a key file.
 
     Args:
-        passphrase_file: File whose first line it is; a person is asked when null.
+        passphrase_file: File whose first line it is; a person is asked when `None`.
         confirm: Ask twice, for a new key.
         purpose: Words of the question.
 

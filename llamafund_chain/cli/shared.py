@@ -145,7 +145,7 @@ def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, J
 
 
 def content_facts(attestation: Attestation | None) -> dict[str, JsonValue]:
-    """The content that can be challenged, for machines; null before the first attestation."""
+    """The content that can be challenged, for machines; `None` before the first attestation."""
     if attestation is None:
         return {"content": None}
     return {"content": {"root": attestation.content_root, "size": attestation.content_size}}

@@ -66,7 +66,7 @@ def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -
 
 
 def _asset(connection: Connection, found: Inspection) -> Asset | None:
-    """What the terms count in; null when there are none, or when their token does not answer."""
+    """What the terms count in; `None` when there are none, or when their token does not answer."""
     from llamafund_chain.chain.tokens import asset_at
     from llamafund_chain.errors import LlamafundError, NodeUnreachableError
 

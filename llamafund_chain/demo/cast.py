@@ -59,11 +59,11 @@ class Plan:
 
     Attributes:
         goal: Whole coins, as is `cap`.
-        asset: Address of the token, null for the chain's own coin.
+        asset: Address of the token, `None` for the chain's own coin.
         payees: Name and basis points of each.
         shares: Basis points of the milestones DATASET, CHECKPOINT and WEIGHTS.
         recipe: SHA-256 of the training recipe.
-        dataset: SHA-256 of the dataset's manifest, null when it is only promised.
+        dataset: SHA-256 of the dataset's manifest, `None` when it is only promised.
         bits_per_byte: The promised loss on held-out text.
     """
 

@@ -77,7 +77,7 @@ def claim_share(
         campaign: Address.
         payee: Number in the terms.
         name: The payee's wallet.
-        recipient: Wallet whose address gets it; the payee's own when null, which only a token shows exactly, for
+        recipient: Wallet whose address gets it; the payee's own when `None`, which only a token shows exactly, for
             coins that come in mix with the fee that goes out.
         show: Show the command.
     """

@@ -52,7 +52,7 @@ class Deployment:
         factory_code_hash: Keccak-256 of the code there, with 0x.
         compiler: Exact version of the compiler, with its commit.
         salt: Salt of both CREATE2 deployments, with 0x.
-        block: Number of the block that brought the factory, null when somebody else deployed it.
+        block: Number of the block that brought the factory, `None` when somebody else deployed it.
         transactions: Hashes of the deploying transactions by contract; empty when somebody else deployed them.
     """
 
@@ -142,7 +142,7 @@ def record(deployment: Deployment, directory: Path) -> Path:
 
 
 def load(chain_id: int, directory: Path | None = None) -> Deployment | None:
-    """Return what was recorded for a chain, null when nothing was.
+    """Return what was recorded for a chain, `None` when nothing was.
 
     Args:
         chain_id: EIP-155 number.

@@ -53,7 +53,7 @@ class Store(Protocol):
 
         Args:
             cid: Their address.
-            size: How many there must be; not compared when null.
+            size: How many there must be; not compared when `None`.
 
         Raises:
             UsageError: It is not an address of the kind that stores use.
@@ -68,8 +68,8 @@ class Store(Protocol):
         Args:
             cid: Their address.
             destination: The file.
-            size: How many there must be; not compared when null.
-            sha256: Of all of them, 64 hexadecimal digits; not compared when null. Above one block the address is
+            size: How many there must be; not compared when `None`.
+            sha256: Of all of them, 64 hexadecimal digits; not compared when `None`. Above one block the address is
                 the hash of something else, and whoever wrote a manifest may have paired any two.
 
         Raises:
@@ -134,8 +134,8 @@ def verified(
         spans: The bytes as a store gives them.
         cid: The address that they must have.
         location: The store, for messages.
-        size: How many there must be; not compared when null.
-        sha256: Of all of them; not compared when null.
+        size: How many there must be; not compared when `None`.
+        sha256: Of all of them; not compared when `None`.
 
     Raises:
         VerificationError: The bytes have another address or hash or are not `size` many. Bytes beyond `size` are not

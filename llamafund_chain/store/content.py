@@ -106,7 +106,7 @@ def fetch_tree(
         store: Where they were published.
         manifest: What they must be.
         destination: The directory for them, created when missing; files of the same names are replaced.
-        paths: Which ones; all when null.
+        paths: Which ones; all when `None`.
         progress: Called with the number of bytes fetched since the call before.
 
     Raises:

@@ -54,7 +54,7 @@ def build_dataset(
         store: Where they are published.
         progress: Called with the number of bytes hashed since the call before, from any thread, one call at a time.
         total: Called once, before the first byte is read, with the number of bytes that will be.
-        jobs: Cores to use; all that this process may use when null.
+        jobs: Cores to use; all that this process may use when `None`.
         cache: Digests known from earlier times. The documents are read all the same.
 
     Raises:

@@ -142,8 +142,8 @@ def fetch_file(
         sources: Tried in turn.
         cid: Its address.
         destination: Replaced when it exists, and only by verified bytes.
-        size: Bytes there must be; not compared when null.
-        sha256: Of the file; not compared when null.
+        size: Bytes there must be; not compared when `None`.
+        sha256: Of the file; not compared when `None`.
         report: Told about sources that failed where another one helped.
 
     Returns:

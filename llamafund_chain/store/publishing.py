@@ -41,7 +41,7 @@ class Outcome:
         present: Bytes that it had already.
         pinned: Number of contents pinned there; 0 for CAR files, which pin nothing.
         seconds: Time spent on it.
-        problem: Why it was given up; null when everything is there.
+        problem: Why it was given up; `None` when everything is there.
     """
 
     location: str
@@ -204,7 +204,7 @@ class _File:
     Args:
         name: For messages.
         digest: What it must be.
-        path: Where it is; null when it is in memory.
+        path: Where it is; `None` when it is in memory.
         data: Its bytes when it is in memory.
         read_at: Gives its bytes.
     """

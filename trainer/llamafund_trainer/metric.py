@@ -133,7 +133,7 @@ def bits_per_byte(
         batch_size: Windows at a time.
 
     Returns:
-        Millionths of a bit per byte, or null when the model's probabilities are not finite.
+        Millionths of a bit per byte, or `None` when the model's probabilities are not finite.
     """
     import torch
 

@@ -179,7 +179,7 @@ class EvaluationSection(_Section):
     """Held-out documents are read in windows of the context length.
 
     Attributes:
-        stride: Tokens from one window's start to the next; the context length when null. Smaller gives each
+        stride: Tokens from one window's start to the next; the context length when `None`. Smaller gives each
             token more context and costs more.
         batch_size: Windows evaluated together; does not change the result.
     """
@@ -282,7 +282,7 @@ class Recipe(_Section):
 
     @property
     def base(self) -> str | None:
-        """SHA-256 of the base model's manifest; null where a new model is trained."""
+        """SHA-256 of the base model's manifest; `None` where a new model is trained."""
         return self.model.base if isinstance(self.model, BaseSection) else None
 
     @property

@@ -79,7 +79,7 @@ class Chart:
 
 
 def draw_money(flows: Sequence[Flow]) -> MoneyDrawing | None:
-    """Ribbons from backers into the escrow and out of it; null when no money moved."""
+    """Ribbons from backers into the escrow and out of it; `None` when no money moved."""
     entering = [flow for flow in flows if flow.direction == "in" and Decimal(flow.amount) > 0]
     leaving = [flow for flow in flows if flow.direction != "in" and Decimal(flow.amount) > 0]
     total = sum((Decimal(flow.amount) for flow in entering), Decimal(0))

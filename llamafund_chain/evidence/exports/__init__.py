@@ -29,7 +29,7 @@ class Format:
     Attributes:
         title: Its name in full.
         media_type: IANA media type of the export.
-        make: The document for a manifest and a name; null where the export is text.
+        make: The document for a manifest and a name; `None` where the export is text.
     """
 
     title: str
@@ -55,7 +55,7 @@ def export(manifest: Manifest, format_name: str, *, name: str | None = None) -> 
     Args:
         manifest: With all its files.
         format_name: One of `FORMATS`.
-        name: What the tree is called; its kind and the first digits of its hash when null.
+        name: What the tree is called; its kind and the first digits of its hash when `None`.
 
     Raises:
         UsageError: There is no such format, or it has no words for a manifest of that kind.

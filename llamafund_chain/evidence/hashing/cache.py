@@ -62,7 +62,7 @@ class HashCache:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problem: str | None = None
-        """Why it cannot be used; null when nothing is wrong."""
+        """Why it cannot be used; `None` when nothing is wrong."""
         self._found: list[tuple[int, bytes]] = []
         self._written = time.monotonic()
         self._recalled: set[int] = set()
@@ -188,7 +188,7 @@ def _file_row(digests: Digests, number: int, identity: bytes) -> tuple[bytes, by
 
 
 def _composition(digests: Digests, span: int) -> bytes | None:
-    """Hash of what a span's bytes follow from; null when a file's digest is not known."""
+    """Hash of what a span's bytes follow from; `None` when a file's digest is not known."""
     hasher = hashlib.sha256()
     for number, offset, length in digests.pieces(span):
         if not digests.knows(number):

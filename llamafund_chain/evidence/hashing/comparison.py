@@ -22,7 +22,7 @@ class ChangedFile:
         expected_size: Bytes that the manifest says.
         actual_size: Bytes that it has.
         expected_sha256: What the manifest says, 64 hexadecimal digits.
-        actual_sha256: What it is; null when the sizes differ, and the file was therefore not read.
+        actual_sha256: What it is; `None` when the sizes differ, and the file was therefore not read.
     """
 
     path: str
@@ -86,11 +86,11 @@ def compare_tree(
     Args:
         root: The directory.
         files: All that a manifest names.
-        content: What it says of their bytes together; null where it says nothing, as a listing.
+        content: What it says of their bytes together; `None` where it says nothing, as a listing.
         progress: Called with the number of bytes hashed since the call before, from any thread, one call at a time.
         total: Called once, before the first byte is read, with the number of bytes that will be.
-        jobs: Cores to use; all that this process may use when null.
-        cache: Digests known from earlier times; null to read everything.
+        jobs: Cores to use; all that this process may use when `None`.
+        cache: Digests known from earlier times; `None` to read everything.
 
     Raises:
         UsageError: The root is not a directory, or something in it is neither a file nor a directory, or is a link to

@@ -67,7 +67,7 @@ def list_tree(root: Path, paths: Sequence[str] | None = None, *, allow_empty: bo
 
     Args:
         root: The directory.
-        paths: Files relative to it, in any order; all files below it when null.
+        paths: Files relative to it, in any order; all files below it when `None`.
         allow_empty: Whether there may be no file at all.
 
     Raises:

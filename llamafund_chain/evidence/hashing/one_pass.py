@@ -168,7 +168,7 @@ class _LongFile:
         size: Bytes when it was listed.
         pieces: How many of its pieces will be read.
         hashed: Whether its digests are wanted.
-        inspector: Takes its bytes; null when nobody looks at them.
+        inspector: Takes its bytes; `None` when nobody looks at them.
     """
 
     def __init__(self, path: str, size: int, pieces: int, *, hashed: bool, inspector: Inspector | None) -> None:
@@ -316,7 +316,7 @@ class OnePass:
             self._wake.notify_all()
 
     def _take(self) -> Callable[[], None] | None:
-        """The next thing to do; null when all is done or something failed."""
+        """The next thing to do; `None` when all is done or something failed."""
         with self._wake:
             while self._error is None:
                 # Strands first: a file's strand is the one thing that other cores cannot help with.

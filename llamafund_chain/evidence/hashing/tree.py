@@ -53,10 +53,10 @@ def hash_tree(
 
     Args:
         root: The directory.
-        paths: Files relative to it, in any order; all files below it when null.
+        paths: Files relative to it, in any order; all files below it when `None`.
         progress: Called with the number of bytes hashed since the call before, from any thread, one call at a time.
         total: Called once, before the first byte is read, with the number of bytes that will be.
-        jobs: Cores to use; all that this process may use when null.
+        jobs: Cores to use; all that this process may use when `None`.
         cache: What is known from earlier times, and where what is found out is kept.
         inspect: Makes inspectors of the files' bytes.
 

@@ -56,7 +56,7 @@ class ExpectedOutcome(Record):
 
 
 class DatasetPromise(Record):
-    """The dataset as the proposal names it; `manifest` is null when it is only promised."""
+    """The dataset as the proposal names it; `manifest` is `None` when it is only promised."""
 
     manifest: HexHash | None
     description: Text
@@ -105,7 +105,7 @@ class ProposalManifest(Manifest):
     """What a researcher asks money for.
 
     Attributes:
-        recipe: SHA-256 of the training recipe file, or null when it is not fixed yet.
+        recipe: SHA-256 of the training recipe file, or `None` when it is not fixed yet.
         license: SPDX identifier of the weights' license.
     """
 
@@ -209,7 +209,7 @@ class EvidenceManifest(Manifest):
 
     @property
     def score(self) -> int | None:
-        """The attestation's score in millionths, higher is better; null where the kind carries none."""
+        """The attestation's score in millionths, higher is better; `None` where the kind carries none."""
         return None
 
     def entry(self, path: str) -> FileEntry:
@@ -304,7 +304,7 @@ class CheckpointManifest(EvidenceManifest):
         metrics: Integers in millionths, or the counts that their names say.
         environment: Everything recorded that decides bit equality.
         chain: Hashes of all checkpoints before this one since the milestone before, oldest first.
-        outcome_score: Score in millionths, higher is better; null where it was not measured.
+        outcome_score: Score in millionths, higher is better; `None` where it was not measured.
     """
 
     SCHEMA: ClassVar[str] = "llamafund/checkpoint/1"

@@ -26,8 +26,8 @@ def parse(data: bytes, *, sha256: str | None = None, read: Read | None = None) -
 
     Args:
         data: The file's bytes.
-        sha256: What they must hash to, 64 hexadecimal digits; not compared when null.
-        read: Gets the listings of a manifest whose files do not fit into it; what it gives is verified. When null,
+        sha256: What they must hash to, 64 hexadecimal digits; not compared when `None`.
+        read: Gets the listings of a manifest whose files do not fit into it; what it gives is verified. When `None`,
             such a manifest is refused.
 
     Returns:

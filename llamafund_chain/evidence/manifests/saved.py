@@ -24,7 +24,7 @@ def save_manifest(path: Path, manifest: Manifest, listings: Iterable[Listing] | 
     Args:
         path: The file; `sha256sum` of it prints the manifest's hash.
         manifest: With all its files.
-        listings: That hold its files; those of an evidence manifest are found out when null.
+        listings: That hold its files; those of an evidence manifest are found out when `None`.
 
     Raises:
         LlamafundError: Something cannot be written.

@@ -163,7 +163,7 @@ def credential_for(place: Place, kind: str, environment: Mapping[str, str] | Non
     Args:
         place: The server.
         kind: `kubo`, `gateway` or `pin`.
-        environment: Of this process when null.
+        environment: Of this process when `None`.
 
     Raises:
         UsageError: The file cannot be read or is malformed, or the credential would go out unencrypted.

@@ -39,8 +39,8 @@ class Deadline:
 
     Args:
         seconds: Counted from here on; with `stride`, anew for each so many bytes.
-        stride: Bytes; null for none. A server that is slower than so many in `seconds` is too slow.
-        most: Seconds in all, however fast it is; no limit when null.
+        stride: Bytes; `None` for none. A server that is slower than so many in `seconds` is too slow.
+        most: Seconds in all, however fast it is; no limit when `None`.
     """
 
     def __init__(self, seconds: float, *, stride: int | None = None, most: float | None = None) -> None:

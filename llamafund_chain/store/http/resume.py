@@ -103,8 +103,8 @@ def fetch_resuming(
         cid: Their address.
         destination: Replaced when it exists.
         location: Where they come from, for messages.
-        size: How many there must be; not compared when null.
-        sha256: Of the whole file, 64 hexadecimal digits; not compared when null.
+        size: How many there must be; not compared when `None`.
+        sha256: Of the whole file, 64 hexadecimal digits; not compared when `None`.
 
     Raises:
         VerificationError: They are not what they should be; they were thrown away.

@@ -232,7 +232,7 @@ class LocalStore:
         return digest
 
     def _put_link(self, path: Path) -> FileDigest | None:
-        """Put a file as a hard link; null where that is not possible."""
+        """Put a file as a hard link; `None` where that is not possible."""
         with self._writing():
             pending = self._incoming / f".{secrets.token_hex(12)}.part"
             try:

@@ -146,7 +146,7 @@ class PinningStore:
         """All requests, newest first.
 
         Args:
-            cid: Only those for this address; all when null.
+            cid: Only those for this address; all when `None`.
             status: Only those that are this far.
 
         Raises:

@@ -30,8 +30,8 @@ class Evaluation:
     Attributes:
         measurement: The promised metric and the models that it has to beat.
         target: The promised value, millionths of a bit per byte; lower is better.
-        claimed: What the weights' manifest says, millionths; null where there is no manifest, or it says nothing.
-        tokenizer: Whether the published tokenizer is the one that the data gives; null where none is published.
+        claimed: What the weights' manifest says, millionths; `None` where there is no manifest, or it says nothing.
+        tokenizer: Whether the published tokenizer is the one that the data gives; `None` where none is published.
     """
 
     measurement: Measurement
@@ -41,7 +41,7 @@ class Evaluation:
 
     @property
     def problem(self) -> tuple[str, str] | None:
-        """Why these weights are not what was promised, and the values behind it; null when they are."""
+        """Why these weights are not what was promised, and the values behind it; `None` when they are."""
         from llamafund_chain.text import from_millionths
 
         value = self.measurement.value

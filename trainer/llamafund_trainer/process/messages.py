@@ -31,7 +31,7 @@ class _Job(_Message):
         recipe: The recipe file.
         dataset: The dataset manifest's file.
         data: Directory with the dataset's files, verified.
-        base: Directory with the base model's files, verified; null where the recipe names none.
+        base: Directory with the base model's files, verified; `None` where the recipe names none.
     """
 
     recipe: Path
@@ -66,7 +66,7 @@ class SegmentJob(_Message):
     Attributes:
         first: Step at which it begins.
         last: Step at which it ends.
-        start: Directory with the state files of the checkpoint at `first`; null to begin with the seed.
+        start: Directory with the state files of the checkpoint at `first`; `None` to begin with the seed.
         output: Directory for the result.
     """
 
@@ -80,7 +80,7 @@ class ReplayJob(_Job):
     """Repeat segments of a run, one after the other.
 
     Attributes:
-        bounds: For encoding the data and building the model, not for training it; null where there is no base model.
+        bounds: For encoding the data and building the model, not for training it; `None` where there is no base model.
     """
 
     task: Literal["replay"] = "replay"
@@ -93,7 +93,7 @@ class EvaluateJob(_Job):
     """Measure the weights of a file in the recipe's architecture, with the tokenizer that the data gives.
 
     Attributes:
-        bounds: For encoding the data and building the model, not for measuring; null where there is no base model.
+        bounds: For encoding the data and building the model, not for measuring; `None` where there is no base model.
     """
 
     task: Literal["evaluate"] = "evaluate"
@@ -137,7 +137,7 @@ JOBS: TypeAdapter[Job] = TypeAdapter(Job)
 
 
 class StepEvent(_Message):
-    """A step is done. `loss` is in nats per token, null between logs."""
+    """A step is done. `loss` is in nats per token, `None` between logs."""
 
     event: Literal["step"] = "step"
     step: int

@@ -118,9 +118,9 @@ class AttestationCallback(RecordingCallback):
         seed: The campaign's training seed, 64 hexadecimal digits; without a campaign any others.
         recipe: A file that says how the training goes, for example the training script.
         data: The directory that the training reads; its files must be the manifest's.
-        parent: Evidence that the run grows out of; the dataset when null.
+        parent: Evidence that the run grows out of; the dataset when `None`.
         milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
-        store: Where everything is published, as `open_store` takes it; nowhere when null.
+        store: Where everything is published, as `open_store` takes it; nowhere when `None`.
         bind_samples: Whether to read every sample once before the first step and to record their hash. The hash
             of an iterable data set is empty.
 

@@ -37,9 +37,9 @@ class LightningAttestationCallback(Callback):
         seed: The campaign's training seed, 64 hexadecimal digits; without a campaign any others.
         every: Optimizer steps from one checkpoint to the next.
         data: The directory that the training reads; its files must be the manifest's.
-        parent: Evidence that the run grows out of; the dataset when null.
+        parent: Evidence that the run grows out of; the dataset when `None`.
         milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
-        store: Where everything is published, as `open_store` takes it; nowhere when null.
+        store: Where everything is published, as `open_store` takes it; nowhere when `None`.
 
     Raises:
         UsageError: As `Recorder`; `every` is not positive.
@@ -76,7 +76,7 @@ class LightningAttestationCallback(Callback):
         self._step = -1
 
     def resume_from(self) -> tuple[int, str | None]:
-        """The last complete checkpoint: its step, and what to give `Trainer.fit(ckpt_path=…)`; else 0 and null.
+        """The last complete checkpoint: its step, and what to give `Trainer.fit(ckpt_path=…)`; else 0 and `None`.
 
         Lightning begins an interrupted epoch anew. Give the `DataLoader` a `SeededSampler` that begins at the
         number of samples seen, and the run goes on to the same bytes.

@@ -106,9 +106,9 @@ class Recorder:
             and data order have to follow from it: see `library_seed`.
         data: The directory that the training reads; its files must be the manifest's, which is then needed as a
             file or in the store.
-        parent: Evidence that the run grows out of; the dataset when null.
+        parent: Evidence that the run grows out of; the dataset when `None`.
         milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
-        store: Where everything is published, as `open_store` takes it; nowhere when null.
+        store: Where everything is published, as `open_store` takes it; nowhere when `None`.
         written: Called after each checkpoint's manifest is written, in another thread.
 
     Raises:
@@ -191,7 +191,7 @@ class Recorder:
         """The last checkpoint that is complete: one whose files hash to what its manifest says.
 
         Args:
-            checkpoints: Where `checkpoint-<step>` directories are; the recorder's own when null.
+            checkpoints: Where `checkpoint-<step>` directories are; the recorder's own when `None`.
         """
         place = self.directory / "checkpoints" if checkpoints is None else Path(checkpoints)
         for manifest in reversed(self._chain()):
@@ -206,7 +206,7 @@ class Recorder:
         Args:
             step: Optimizer steps done so far. Manifests of later checkpoints, which an interrupted run may have
                 left, are removed: those checkpoints will be made again.
-            environment: What is recorded about this process; what can be observed when null.
+            environment: What is recorded about this process; what can be observed when `None`.
 
         Raises:
             UsageError: The run is to go on from a step that has no manifest.
@@ -309,7 +309,7 @@ class Recorder:
             score: Of the promised metric, in millionths, higher is better.
             metrics: Integers in millionths, or the counts that their names say.
             measurement: How they were measured.
-            model_card: Text of the model card (Markdown); a short one is written when null.
+            model_card: Text of the model card (Markdown); a short one is written when `None`.
 
         Raises:
             UsageError: There is no checkpoint yet, the directory holds something, or the checkpoint has no

@@ -34,7 +34,7 @@ class Effort:
         operations: Floating point operations: 6 for each parameter and token (Kaplan et al. 2020), without attention; 4
             where an adapter is trained, since frozen weights take no gradients.
         fetched: Bytes of the states to begin with.
-        seconds: Expected time; null where the work is small and was not timed.
+        seconds: Expected time; `None` where the work is small and was not timed.
     """
 
     steps: int

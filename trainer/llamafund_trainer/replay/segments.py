@@ -99,7 +99,7 @@ def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | 
         seed: The run's training seed.
         first: Step at which to begin.
         last: Step at which to end; one at which the recipe writes a checkpoint.
-        start: Directory with the state at `first`; null to begin with the seed.
+        start: Directory with the state at `first`; `None` to begin with the seed.
         output: Directory for the result.
 
     Returns:
@@ -115,7 +115,7 @@ def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | 
 
 
 def fetch_start(store: Store, recipe: Recipe, segment: Segment, workdir: Path) -> Path | None:
-    """The state that a segment begins with; null where it begins with the seed."""
+    """The state that a segment begins with; `None` where it begins with the seed."""
     # The first segment takes nothing from the evidence but the seed, so it repeats the initial state as well.
     step = segment.start.steps.last
     return fetch_state(store, segment.start, workdir, state_files(recipe, step)) if step else None

@@ -61,7 +61,7 @@ class Gap:
         largest: Name of the tensor with the largest difference.
         amount: That difference; infinite where tensors cannot be compared, not a number where a value is none.
         moved: Largest change over the segment as it was repeated, in the same unit.
-        tolerance: Largest difference that honest repetitions explain; null where they were not asked.
+        tolerance: Largest difference that honest repetitions explain; `None` where they were not asked.
         in_shares: Whether amounts are shares of what each tensor changed. One that hardly changed is far off by that
             measure as soon as honest repetitions are, so that nobody is accused by it then.
     """
@@ -95,7 +95,7 @@ class Gap:
 
 
 def weights_gap(published: Path, repeated: Path, before: Path) -> Gap | None:
-    """How far weights, or an adapter, are from the repeated ones; null where every bit is the same.
+    """How far weights, or an adapter, are from the repeated ones; `None` where every bit is the same.
 
     Args:
         published: At the end of the segment.
@@ -156,7 +156,7 @@ def optimizer_changes(before: Mapping[str, TensorEntry], after: Mapping[str, Ten
 def optimizer_gap(
     published: Mapping[str, TensorEntry], repeated: Mapping[str, TensorEntry], changes: Mapping[str, float]
 ) -> Gap | None:
-    """How far an optimizer is from the repeated one, in shares of each tensor's change; null where nothing differs.
+    """How far an optimizer is from the repeated one, in shares of each tensor's change; `None` where nothing differs.
 
     Args:
         published: Its tensors.

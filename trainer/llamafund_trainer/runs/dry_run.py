@@ -86,7 +86,7 @@ def dry_run(
     Args:
         recipe_file: The recipe.
         device: What to estimate with.
-        price: US dollars an hour for one device; the device's own when null.
+        price: US dollars an hour for one device; the device's own when `None`.
         store: Holds the configuration of the base model, where the recipe names one.
 
     Raises:

@@ -32,7 +32,7 @@ class Measurement:
 
     @property
     def value(self) -> int | None:
-        """The promised metric, or null when the model has diverged."""
+        """The promised metric, or `None` when the model has diverged."""
         return self.metrics.get(METRIC)
 
 

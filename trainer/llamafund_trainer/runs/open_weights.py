@@ -43,7 +43,7 @@ class OpenWeights:
     Attributes:
         name: As they were asked for.
         files: The safetensors files, in the order of their names; more than one where a model is stored in parts.
-        manifest: What they were fetched by; null for a file or directory.
+        manifest: What they were fetched by; `None` for a file or directory.
         beside: Directory of what belongs to them, where they had to be joined from shards in another place.
     """
 
@@ -154,7 +154,7 @@ def _refuse_two_kinds(manifest: CheckpointManifest | WeightsManifest) -> None:
 def _adapter_recipe(
     store: Store, manifest: CheckpointManifest | WeightsManifest, paths: Sequence[str]
 ) -> Recipe | None:
-    """The recipe of a checkpoint that holds an adapter of it; null for whatever else holds weights."""
+    """The recipe of a checkpoint that holds an adapter of it; `None` for whatever else holds weights."""
     if not isinstance(manifest, CheckpointManifest) or list(paths) != [ADAPTER]:
         return None
     try:

@@ -59,8 +59,8 @@ class RunProgress:
 
     Attributes:
         step: Optimizer steps done.
-        loss: Nats per token where it was just logged, else null.
-        checkpoint: The checkpoint that was just published, else null.
+        loss: Nats per token where it was just logged, else `None`.
+        checkpoint: The checkpoint that was just published, else `None`.
     """
 
     step: int

@@ -111,8 +111,8 @@ class TensorComparison:
         verdict: `same` means type, shape and every bit; `cast` every bit after the conversion in `cast`; `missing`
             that one side lacks it.
         cast: The conversion, where it is one.
-        elements: How many differ; null where they cannot be counted.
-        amount: Largest absolute difference of an element, null where there are no numbers to compare; not a number
+        elements: How many differ; `None` where they cannot be counted.
+        amount: Largest absolute difference of an element, `None` where there are no numbers to compare; not a number
             where a value is not a number on one side only.
         reason: What is not the same, for a person.
     """

@@ -34,7 +34,7 @@ _UNDERFLOW = 1e-36
 
 
 def moments_problem(recipe: Recipe, step: int, entries: Mapping[str, TensorEntry]) -> str | None:
-    """What the tensors of an optimizer say that no run of the recipe can come to, or null.
+    """What the tensors of an optimizer say that no run of the recipe can come to, or `None`.
 
     Args:
         recipe: The run's recipe.

@@ -44,7 +44,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def schedule_problem(recipe: Recipe, step: int, path: Path) -> str | None:
-    """What a `scheduler.pt` says that is not the recipe's, or null.
+    """What a `scheduler.pt` says that is not the recipe's, or `None`.
 
     Args:
         recipe: The run's recipe.
@@ -67,7 +67,7 @@ def schedule_problem(recipe: Recipe, step: int, path: Path) -> str | None:
 
 
 def optimizer_problem(recipe: Recipe, step: int, path: Path) -> str | None:
-    """What the settings in an `optimizer.pt` say that is not the recipe's, or null; otherwise as `schedule_problem`.
+    """What the settings in an `optimizer.pt` say that is not the recipe's, or `None`; otherwise as `schedule_problem`.
 
     The settings of an optimizer whose state is in shards stand in a file of JSON.
     """

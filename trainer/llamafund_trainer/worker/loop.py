@@ -248,11 +248,11 @@ def train(
         places: Where to write.
         progress: Told about each step.
         told_to_stop: Asked after each step. When it says so, the state is saved and the training ends.
-        resume: Step of the checkpoint to go on from, which lies among the checkpoints; null to begin with the
+        resume: Step of the checkpoint to go on from, which lies among the checkpoints; `None` to begin with the
             seed. A pause that follows it is gone on from instead.
 
     Returns:
-        The step after which it stopped because it was told to; null when it came to the end.
+        The step after which it stopped because it was told to; `None` when it came to the end.
 
     Raises:
         DivergedError: The loss is not a finite number. Where and with which samples also stands in
@@ -355,7 +355,7 @@ def replay_segment(
         recipe: The run's recipe.
         corpus: The run's data.
         seed: The run's training seed.
-        start: Directory with the state files of the checkpoint at step `first`; null to begin with the seed.
+        start: Directory with the state files of the checkpoint at step `first`; `None` to begin with the seed.
         first: Step at which the segment begins.
         last: Step at which it ends.
         output: Directory for the result.
@@ -380,7 +380,7 @@ def _saved_model(recipe: Recipe, checkpoint: Path) -> Any:
 
 
 def measure_model(model: Any, recipe: Recipe, corpus: Corpus) -> int | None:
-    """The promised metric in millionths, or null when the model has diverged. Always measured on the CPU."""
+    """The promised metric in millionths, or `None` when the model has diverged. Always measured on the CPU."""
     model = whole_model(model)
     if model.device.type != "cpu":
         model = copy.deepcopy(model).cpu()

@@ -72,7 +72,7 @@ def starting_model(recipe: Recipe, seed: str, base: Base | None) -> PreTrainedMo
     Args:
         recipe: The run's recipe.
         seed: The training seed.
-        base: The base model that the recipe names; null where it names none.
+        base: The base model that the recipe names; `None` where it names none.
 
     Raises:
         VerificationError: The base model cannot be trained.
