@@ -153,48 +153,194 @@ interface ICampaign {
 
     // ---------------------------------------------------------------- errors
 
+    /// @notice Thrown when the implementation itself is called for something that needs terms: only clones carry them.
     error Campaign_NotAClone();
+
+    /// @notice Thrown by a call that the campaign's present status does not allow.
+    /// @param actual the present status
     error Campaign_WrongStatus(Status actual);
+
+    /// @notice Thrown when somebody else calls what only the terms' researcher may.
+    /// @param caller who called
     error Campaign_NotResearcher(address caller);
+
+    /// @notice Thrown when a claim comes from another account than the payee's, or names a payee that the terms do not
+    /// list.
+    /// @param caller who called
+    /// @param payee number of the payee as it was asked for, from 0
     error Campaign_NotPayee(address caller, uint256 payee);
+
+    /// @notice Thrown when an account without a pledge votes or challenges.
+    /// @param caller who called
     error Campaign_NotBacker(address caller);
+
+    /// @notice Thrown when money, or the credit for a pledge, would go to the zero address or to the campaign itself.
+    /// @param recipient the address given
     error Campaign_BadRecipient(address recipient);
+
+    /// @notice Thrown when nothing arrives with a pledge, nothing is to be taken back, or deadlines are to move by 0
+    /// seconds.
     error Campaign_ZeroAmount();
+
+    /// @notice Thrown when coins are pledged to a campaign in a token, or tokens to one in the native coin.
+    /// @param asset what the campaign takes: an ERC-20, or the zero address for the native coin
     error Campaign_WrongAsset(address asset);
+
+    /// @notice Thrown by a pledge after the funding deadline, while the funded campaign waits for its activation.
+    /// @param fundingDeadline unix seconds; pledged strictly before it
     error Campaign_FundingOver(uint256 fundingDeadline);
+
+    /// @notice Thrown by a pledge that would raise the total above the cap.
+    /// @param cap units of the asset
+    /// @param wouldBe units that would be pledged in all
     error Campaign_CapExceeded(uint256 cap, uint256 wouldBe);
+
+    /// @notice Thrown when a backer asks for more of a pledge back than there is.
+    /// @param pledged the backer's pledge, units of the asset
+    /// @param requested units asked for
     error Campaign_PledgeTooSmall(uint256 pledged, uint256 requested);
+
+    /// @notice Thrown when taking a pledge back would let the total fall below a goal that was met.
+    /// @param goal units of the asset
+    /// @param wouldBe units that would stay pledged in all
     error Campaign_GoalLocked(uint256 goal, uint256 wouldBe);
+
+    /// @notice Thrown by an activation while the total is below the goal.
+    /// @param goal units of the asset
+    /// @param pledged units pledged in all
     error Campaign_GoalNotMet(uint256 goal, uint256 pledged);
+
+    /// @notice Thrown when somebody other than the researcher activates before the funding deadline and below the cap.
+    /// @param fundingDeadline unix seconds from which anyone may activate
     error Campaign_FundingOpen(uint256 fundingDeadline);
+
+    /// @notice Thrown by an attestation of another milestone than the next, by a question about a milestone beyond the
+    /// last, and when deadlines are to move although all milestones are attested.
+    /// @param expected index of the next milestone in an attestation, of the last one otherwise
+    /// @param actual the index given; when deadlines are to move, the number of milestones attested
     error Campaign_WrongMilestone(uint256 expected, uint256 actual);
+
+    /// @notice Thrown when an attestation's kind is not its milestone's.
+    /// @param expected the milestone's kind
+    /// @param actual the attestation's kind
     error Campaign_WrongKind(MilestoneKind expected, MilestoneKind actual);
+
+    /// @notice Thrown by an attestation while the challenge window of the one before is open.
+    /// @param endsAt unix seconds at which the window is over
     error Campaign_WindowOpen(uint256 endsAt);
+
+    /// @notice Thrown when an attestation comes too late for its own expiry.
+    /// @param expiry unix seconds; accepted strictly before it
     error Campaign_AttestationExpired(uint256 expiry);
+
+    /// @notice Thrown when an attestation does not follow on the evidence before.
+    /// @param expected SHA-256 of the latest evidence manifest, of the proposal before the first
+    /// @param actual the attestation's parent
     error Campaign_WrongParent(bytes32 expected, bytes32 actual);
+
+    /// @notice Thrown when a dataset milestone's evidence is not the dataset that the terms fix.
+    /// @param expected SHA-256 of the dataset manifest in the terms
+    /// @param actual the attestation's evidence
     error Campaign_WrongDataset(bytes32 expected, bytes32 actual);
+
+    /// @notice Thrown when an attestation's evidence is zero.
     error Campaign_EmptyEvidence();
+
+    /// @notice Thrown when only one of an attestation's content root and size is zero, or both are and the milestone is
+    /// the weights.
+    /// @param contentRoot the attestation's Merkle root over 16 KiB chunks
+    /// @param contentSize the attestation's content, bytes
     error Campaign_BadContent(bytes32 contentRoot, uint256 contentSize);
+
+    /// @notice Thrown when an attestation's score is below its milestone's bar.
+    /// @param minScore the milestone's bar, millionths of the proposal's metric
+    /// @param actual the attestation's score, millionths of the same
     error Campaign_ScoreTooLow(int256 minScore, int256 actual);
+
+    /// @notice Thrown when an attestation has fewer signers than the quorum, or not one signature for each of its
+    /// signers.
+    /// @param quorum how many attestors must sign
+    /// @param actual number of signers, or of signatures where that is not the same
     error Campaign_QuorumNotMet(uint256 quorum, uint256 actual);
+
+    /// @notice Thrown when an attestation's signers include a number that no attestor has.
+    /// @param signers bit mask as given; bit i stands for attestor i of the terms
     error Campaign_UnknownSigner(uint256 signers);
+
+    /// @notice Thrown when a signature is not its attestor's, neither by key (ECDSA) nor by contract (ERC-1271).
+    /// @param attestor who should have signed
     error Campaign_BadSignature(address attestor);
+
+    /// @notice Thrown when deadlines would move further in all than the terms' slack.
+    /// @param slack seconds
+    /// @param wouldBe seconds that would be used in all
     error Campaign_SlackExceeded(uint256 slack, uint256 wouldBe);
+
+    /// @notice Thrown by a vote that says what the backer's vote says already.
+    /// @param support the vote: whether to stop the campaign
     error Campaign_VoteUnchanged(bool support);
+
+    /// @notice Thrown by a vote in the first day after the activation.
+    /// @param opensAt unix seconds from which votes are taken
     error Campaign_VotingNotOpen(uint256 opensAt);
+
+    /// @notice Thrown by a vote once all milestones are attested.
     error Campaign_VotingClosed();
+
+    /// @notice Thrown when a challenge or an answer is about other content than what was attested last.
+    /// @param contentRoot the Merkle root given
+    /// @param contentSize the size given, bytes
     error Campaign_WrongContent(bytes32 contentRoot, uint256 contentSize);
+
+    /// @notice Thrown by a challenge when the latest attestation's challenge window is over, or nothing is attested.
+    /// @param endedAt unix seconds at which the window was over, 0 without an attestation
     error Campaign_WindowOver(uint256 endedAt);
+
+    /// @notice Thrown when a challenge names a chunk that the content does not have.
+    /// @param chunks number of 16 KiB chunks in the content
+    /// @param actual the chunk's number as given, from 0
     error Campaign_ChunkOutOfRange(uint256 chunks, uint256 actual);
+
+    /// @notice Thrown when a chunk of the latest content was challenged before, answered or not.
+    /// @param chunk the chunk's number, from 0
     error Campaign_AlreadyChallenged(uint256 chunk);
+
+    /// @notice Thrown when a challenge brings less than `requiredBond`.
+    /// @param min wei required in this block
+    /// @param actual wei sent
     error Campaign_BondTooSmall(uint256 min, uint256 actual);
+
+    /// @notice Thrown when a challenge brings more than 96 bits can count.
+    /// @param max wei that a bond may have
+    /// @param actual wei sent
     error Campaign_BondTooLarge(uint256 max, uint256 actual);
+
+    /// @notice Thrown by an attestation while a challenge is open.
+    /// @param answerBy unix seconds; the oldest one is answered strictly before it, or the campaign has failed
     error Campaign_ChallengeOpen(uint256 answerBy);
+
+    /// @notice Thrown by an answer while no challenge is open, and by a question about one beyond the last.
     error Campaign_NoChallengeOpen();
+
+    /// @notice Thrown when an answer is not about the oldest open challenge.
+    /// @param expected chunk number of the oldest open challenge
+    /// @param actual chunk number given
     error Campaign_NotNextChallenge(uint256 expected, uint256 actual);
+
+    /// @notice Thrown when an answer's bytes and path do not lead to the content root as this chunk.
+    /// @param chunk the chunk's number, from 0
     error Campaign_WrongChunk(uint256 chunk);
+
+    /// @notice Thrown when the caller has no bond to take back on this chunk, or took it back already.
+    /// @param caller who called
+    /// @param chunk the chunk's number, from 0
     error Campaign_NotChallenger(address caller, uint256 chunk);
+
+    /// @notice Thrown by a claim when the payee has claimed all that was released to it.
     error Campaign_NothingToClaim();
+
+    /// @notice Thrown when a refund would be zero: no pledge, already refunded, or nothing is left of it.
+    /// @param backer whose refund it would be
     error Campaign_NothingToRefund(address backer);
 
     // -------------------------------------------------------------- backers

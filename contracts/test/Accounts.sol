@@ -14,6 +14,7 @@ contract Puppet {
         Reenter
     }
 
+    /// @notice Thrown when coins arrive while the mood is `Refuse`.
     error PuppetRefuses();
 
     Mood private _mood;
@@ -71,6 +72,8 @@ contract Wallet is IERC1271 {
         Revert
     }
 
+    /// @notice Thrown when somebody else than the owner gives an order.
+    /// @param caller who called
     error NotTheOwner(address caller);
 
     address private immutable OWNER;

@@ -7,6 +7,8 @@ import {ICampaign} from "../interfaces/ICampaign.sol";
 
 /// @dev Lends all that it has without a fee, and takes it back in the same transaction or undoes everything.
 contract FlashLender {
+    /// @notice Thrown when the loan did not come back whole.
+    /// @param missing wei that did not come back
     error FlashLender_NotRepaid(uint256 missing);
 
     constructor() payable {}

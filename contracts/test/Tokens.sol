@@ -36,6 +36,8 @@ contract GenerousToken is ERC20("Generous", "GEN") {
 
 /// @dev Refuses to pay to or from listed accounts.
 contract BlocklistToken is ERC20("Blocklist", "BLK") {
+    /// @notice Thrown by a transfer from or to a listed account.
+    /// @param account the listed account; the sender where both are listed
     error Blocked(address account);
 
     mapping(address account => bool) public blocked;
@@ -145,6 +147,10 @@ contract FalseToken {
 
 /// @dev Keeps shares and multiplies every balance at once, as staking derivatives do: up, or down after a loss.
 contract RebasingToken {
+    /// @notice Thrown by a transfer of more than its sender has.
+    /// @param account the sender
+    /// @param balance units that the sender has
+    /// @param amount units asked for
     error BalanceTooSmall(address account, uint256 balance, uint256 amount);
 
     uint256 private constant ONE = 1e18;
