@@ -40,6 +40,7 @@ import {PackedTerms} from "./libraries/PackedTerms.sol";
 /// The balance is read only around an incoming token transfer. Ether forced in or tokens donated count for nothing.
 contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     using Memory for bytes;
+    using PackedLedger for PackedLedger.Word;
     using PackedTerms for Memory.Slice;
     using SafeERC20 for IERC20;
 
@@ -91,7 +92,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         uint40 openedAt;
     }
 
-    PackedLedger private _ledger;
+    PackedLedger.Word private _ledger;
     bytes32 private _latestEvidence;
     /// @inheritdoc ICampaign
     bytes32 public latestContent;
@@ -113,7 +114,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// @dev Needs no guard: it calls nobody, and money that arrives in the middle of another call is money all the same.
     function pledgeCoin(address backer) external payable {
         Memory.Slice t = _terms();
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
 
         // Check
         if (t.asset() != address(0)) {
@@ -148,7 +149,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// @inheritdoc ICampaign
     function unpledge(uint256 amount, address recipient) external nonReentrant {
         Memory.Slice t = _terms();
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
 
         // Check
         _requireStatus(t, l, Status.Funding);
@@ -179,7 +180,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// @inheritdoc ICampaign
     function voteStop(bool support) external {
         Memory.Slice t = _terms();
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
         uint256 own = pledgeOf(msg.sender);
 
         // Check
@@ -226,7 +227,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// @dev Needs no guard: it calls nobody.
     function challenge(bytes32 contentRoot, uint64 contentSize, uint64 chunk) external payable {
         Memory.Slice t = _terms();
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
 
         // Check
         _requireStatus(t, l, Status.Active);
@@ -271,14 +272,11 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ICampaign
-    function answer(
-        bytes32 contentRoot,
-        uint64 contentSize,
-        uint64 chunk,
-        bytes calldata data,
-        bytes32[] calldata path
-    ) external nonReentrant {
-        PackedLedger l = _ledger;
+    function answer(bytes32 contentRoot, uint64 contentSize, uint64 chunk, bytes calldata data, bytes32[] calldata path)
+        external
+        nonReentrant
+    {
+        PackedLedger.Word l = _ledger;
 
         // Check
         _requireStatus(_terms(), l, Status.Active);
@@ -309,7 +307,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
 
     /// @inheritdoc ICampaign
     function returnBond(uint64 chunk, address recipient) external nonReentrant {
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
 
         // Check
         _requireStatus(_terms(), l, Status.Failed);
@@ -325,11 +323,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         // Effect
         bond.amount = 0;
         emit BondReturned({
-            milestone: uint8(milestone),
-            chunk: chunk,
-            challenger: msg.sender,
-            recipient: recipient,
-            bond: amount
+            milestone: uint8(milestone), chunk: chunk, challenger: msg.sender, recipient: recipient, bond: amount
         });
 
         // Interaction
@@ -341,7 +335,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// @inheritdoc ICampaign
     function activate() external nonReentrant {
         Memory.Slice t = _terms();
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
 
         // Check
         _requireStatus(t, l, Status.Funding);
@@ -365,7 +359,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// @inheritdoc ICampaign
     function extendDeadlines(uint32 bySeconds) external {
         Memory.Slice t = _terms();
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
 
         // Check
         _checkResearcher(t);
@@ -398,7 +392,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         nonReentrant
     {
         Memory.Slice t = _terms();
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
 
         // Check
         _requireStatus(t, l, Status.Active);
@@ -420,10 +414,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         _latestEvidence = attestation.evidence;
         latestContent = _commitment(attestation.contentRoot, attestation.contentSize);
         emit MilestoneAttested({
-            milestone: attestation.milestone,
-            evidence: attestation.evidence,
-            attestation: attestation,
-            signers: signers
+            milestone: attestation.milestone, evidence: attestation.evidence, attestation: attestation, signers: signers
         });
     }
 
@@ -507,7 +498,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// @inheritdoc ICampaign
     function refundable(address backer) external view returns (uint256) {
         Memory.Slice t = _terms();
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
         return _status(t, l) == Status.Failed ? _refundOf(t, l, backer) : 0;
     }
 
@@ -532,12 +523,8 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         }
         Demand memory demand = _demands[_queue.next + position];
         Bond memory bond = _bonds[_ledger.attested() - 1][demand.chunk];
-        return Challenge({
-            chunk: demand.chunk,
-            openedAt: demand.openedAt,
-            challenger: bond.challenger,
-            bond: bond.amount
-        });
+        return
+            Challenge({chunk: demand.chunk, openedAt: demand.openedAt, challenger: bond.challenger, bond: bond.amount});
     }
 
     /// @inheritdoc ICampaign
@@ -577,7 +564,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         return Clones.fetchCloneArgs(address(this)).asSlice();
     }
 
-    function _status(Memory.Slice t, PackedLedger l) private view returns (Status) {
+    function _status(Memory.Slice t, PackedLedger.Word l) private view returns (Status) {
         if (!l.active()) {
             // The first milestone's deadline lies behind the funding deadline.
             if (block.timestamp < t.fundingDeadline()) {
@@ -599,33 +586,33 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     }
 
     /// @dev Unix seconds at which the latest attestation's window is over.
-    function _windowEnd(Memory.Slice t, PackedLedger l) private pure returns (uint256) {
+    function _windowEnd(Memory.Slice t, PackedLedger.Word l) private pure returns (uint256) {
         return l.attestedAt() + t.challengeWindow();
     }
 
     /// @dev Whether the latest attestation's tranche still waits: for its window, or for an answer.
-    function _withholds(Memory.Slice t, PackedLedger l) private view returns (bool) {
+    function _withholds(Memory.Slice t, PackedLedger.Word l) private view returns (bool) {
         return l.challengedAt() != 0 || block.timestamp < _windowEnd(t, l);
     }
 
     /// @dev Number of milestones whose tranche is released. Once the campaign has failed this never changes: a stop
     /// that came first withholds the tranche for good, a challenge that was not answered stays open, and deadlines lie
     /// further apart than window and answer take.
-    function _releasedCount(Memory.Slice t, PackedLedger l) private view returns (uint256) {
+    function _releasedCount(Memory.Slice t, PackedLedger.Word l) private view returns (uint256) {
         if (l.attested() == 0) {
             return 0;
         }
         return l.withheld() || _withholds(t, l) ? l.attested() - 1 : l.attested();
     }
 
-    function _released(Memory.Slice t, PackedLedger l) private view returns (uint256) {
+    function _released(Memory.Slice t, PackedLedger.Word l) private view returns (uint256) {
         uint256 count = _releasedCount(t, l);
         return count == 0 ? 0 : l.pledged() * t.cumulativeBps(count - 1) / BPS;
     }
 
     /// @dev Everything that was ever released to a payee. Tranches come from cumulative shares, so that they sum to the
     /// pool; inside a tranche the last payee takes what rounding leaves, so that shares sum to the tranche.
-    function _entitlement(Memory.Slice t, PackedLedger l, uint256 payee) private view returns (uint256 total) {
+    function _entitlement(Memory.Slice t, PackedLedger.Word l, uint256 payee) private view returns (uint256 total) {
         uint256 count = _releasedCount(t, l);
         bool last = payee + 1 == t.payeeCount();
         uint256 before = 0;
@@ -646,7 +633,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
 
     /// @dev Depends on the pledge and two totals that are frozen once the campaign has failed, so the order of refunds
     /// does not matter. Rounded down; the escrow keeps less than one unit a backer.
-    function _refundOf(Memory.Slice t, PackedLedger l, address backer) private view returns (uint256) {
+    function _refundOf(Memory.Slice t, PackedLedger.Word l, address backer) private view returns (uint256) {
         uint256 own = pledgeOf(backer);
         // Two numbers of 128 bits: the product fits.
         return own == 0 ? 0 : own * (l.pledged() - _released(t, l)) / l.pledged();
@@ -654,7 +641,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
 
     function _refund(address backer, address recipient) private {
         Memory.Slice t = _terms();
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
 
         // Check
         _requireStatus(t, l, Status.Failed);
@@ -672,7 +659,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     }
 
     function _pledgeToken(Memory.Slice t, address backer, uint256 amount) private {
-        PackedLedger l = _ledger;
+        PackedLedger.Word l = _ledger;
         IERC20 token = IERC20(t.asset());
 
         // Check
@@ -691,7 +678,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         _credit(l, cap, backer, received);
     }
 
-    function _credit(PackedLedger l, uint256 cap, address backer, uint256 amount) private {
+    function _credit(PackedLedger.Word l, uint256 cap, address backer, uint256 amount) private {
         if (amount == 0) {
             revert Campaign_ZeroAmount();
         }
@@ -715,7 +702,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
 
     // ================================================================ checks
 
-    function _requireStatus(Memory.Slice t, PackedLedger l, Status expected) private view {
+    function _requireStatus(Memory.Slice t, PackedLedger.Word l, Status expected) private view {
         Status actual = _status(t, l);
         if (actual != expected) {
             revert Campaign_WrongStatus(actual);
@@ -741,7 +728,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         }
     }
 
-    function _checkPledge(Memory.Slice t, PackedLedger l, address backer) private view returns (uint256 cap) {
+    function _checkPledge(Memory.Slice t, PackedLedger.Word l, address backer) private view returns (uint256 cap) {
         uint256 deadline;
         (cap, deadline) = t.capAndFundingDeadline();
         if (l.active() || block.timestamp >= deadline) {
@@ -841,9 +828,8 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         if (attestor.code.length == 0) {
             return false;
         }
-        (bool success, bytes memory output) = attestor.staticcall{gas: WALLET_GAS}(
-            abi.encodeCall(IERC1271.isValidSignature, (digest, signature))
-        );
+        (bool success, bytes memory output) =
+            attestor.staticcall{gas: WALLET_GAS}(abi.encodeCall(IERC1271.isValidSignature, (digest, signature)));
         return success && output.length >= 32 && bytes32(output) == bytes32(IERC1271.isValidSignature.selector);
     }
 

@@ -31,8 +31,8 @@ contract CampaignFactory is ICampaignFactory {
     /// @dev Length of a clone's code in front of its immutable arguments.
     uint256 private constant CLONE_BYTES = 0x2d;
     uint256 private constant MAX_CLONE_BYTES = CLONE_BYTES + PackedTerms.FIXED_BYTES
-        + MAX_ATTESTORS * PackedTerms.ATTESTOR_BYTES + MAX_PAYEES * PackedTerms.PAYEE_BYTES
-        + MAX_MILESTONES * PackedTerms.MILESTONE_BYTES;
+        + (MAX_ATTESTORS * PackedTerms.ATTESTOR_BYTES) + (MAX_PAYEES * PackedTerms.PAYEE_BYTES)
+        + (MAX_MILESTONES * PackedTerms.MILESTONE_BYTES);
 
     /// @inheritdoc ICampaignFactory
     address public immutable implementation;
@@ -59,11 +59,7 @@ contract CampaignFactory is ICampaignFactory {
         campaign = Clones.cloneDeterministicWithImmutableArgs(implementation, packed, salt);
 
         emit CampaignCreated({
-            campaign: campaign,
-            researcher: terms.researcher,
-            proposal: terms.proposal,
-            terms: packed,
-            salt: salt
+            campaign: campaign, researcher: terms.researcher, proposal: terms.proposal, terms: packed, salt: salt
         });
     }
 
@@ -100,27 +96,19 @@ contract CampaignFactory is ICampaignFactory {
     }
 
     function _checkWindows(Terms calldata terms) private view {
-        if (
-            terms.fundingDeadline <= block.timestamp || terms.fundingDeadline > block.timestamp + MAX_FUNDING_PERIOD
-        ) {
+        if (terms.fundingDeadline <= block.timestamp || terms.fundingDeadline > block.timestamp + MAX_FUNDING_PERIOD) {
             revert CampaignFactory_BadFundingDeadline({
-                deadline: terms.fundingDeadline,
-                min: block.timestamp + 1,
-                max: block.timestamp + MAX_FUNDING_PERIOD
+                deadline: terms.fundingDeadline, min: block.timestamp + 1, max: block.timestamp + MAX_FUNDING_PERIOD
             });
         }
         if (terms.challengeWindow < MIN_CHALLENGE_WINDOW || terms.challengeWindow > MAX_CHALLENGE_WINDOW) {
             revert CampaignFactory_BadChallengeWindow({
-                actual: terms.challengeWindow,
-                min: MIN_CHALLENGE_WINDOW,
-                max: MAX_CHALLENGE_WINDOW
+                actual: terms.challengeWindow, min: MIN_CHALLENGE_WINDOW, max: MAX_CHALLENGE_WINDOW
             });
         }
         if (terms.responseWindow < MIN_RESPONSE_WINDOW || terms.responseWindow > MAX_RESPONSE_WINDOW) {
             revert CampaignFactory_BadResponseWindow({
-                actual: terms.responseWindow,
-                min: MIN_RESPONSE_WINDOW,
-                max: MAX_RESPONSE_WINDOW
+                actual: terms.responseWindow, min: MIN_RESPONSE_WINDOW, max: MAX_RESPONSE_WINDOW
             });
         }
         if (terms.slack > MAX_SLACK) {

@@ -383,13 +383,8 @@ interface ICampaign {
     /// @dev Challenges are answered in the order in which they were made, which is the order of their deadlines.
     /// @param data the chunk's bytes
     /// @param path its RFC 9162 inclusion proof, from the chunk's sibling upwards
-    function answer(
-        bytes32 contentRoot,
-        uint64 contentSize,
-        uint64 chunk,
-        bytes calldata data,
-        bytes32[] calldata path
-    ) external;
+    function answer(bytes32 contentRoot, uint64 contentSize, uint64 chunk, bytes calldata data, bytes32[] calldata path)
+        external;
 
     /// @notice Take back the bond of the caller's open challenge once the campaign has failed.
     function returnBond(uint64 chunk, address recipient) external;

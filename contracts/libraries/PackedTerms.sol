@@ -212,7 +212,7 @@ library PackedTerms {
 
     function _milestoneOffset(Memory.Slice self, uint256 index) private pure returns (uint256) {
         bytes32 counts = self.load(168);
-        return FIXED_BYTES + ATTESTOR_BYTES * uint8(counts[0]) + PAYEE_BYTES * uint8(counts[1])
-            + MILESTONE_BYTES * index;
+        return
+            FIXED_BYTES + ATTESTOR_BYTES * uint8(counts[0]) + PAYEE_BYTES * uint8(counts[1]) + MILESTONE_BYTES * index;
     }
 }

@@ -201,9 +201,8 @@ contract CampaignHandler is CampaignModel {
         uint256 size = right ? contentSize : contentSize + 1;
         uint256 bond = _requiredBond();
         bond = slip == 2 && bond > 0 ? bond - 1 : bond + _below(_mix(random, 3), 2);
-        bool expected = _status() == Status.Active && backers[index].pledged > 0 && attested > 0
-            && clock < _windowEnd() && right && chunk < chunks && !_wasDemanded(attested - 1, chunk)
-            && bond >= _requiredBond();
+        bool expected = _status() == Status.Active && backers[index].pledged > 0 && attested > 0 && clock < _windowEnd()
+            && right && chunk < chunks && !_wasDemanded(attested - 1, chunk) && bond >= _requiredBond();
         bytes memory data = abi.encodeCall(Campaign.challenge, (contentRoot, uint64(size), uint64(chunk)));
         _expect("challenge", expected, accounts[index], bond, data);
         if (expected) {

@@ -98,8 +98,7 @@ abstract contract CampaignModel is Base {
         bool unfunded = !active && clock >= rules.fundingDeadline && pledgedTotal < rules.goal;
         bool neverActivated = !active && clock >= milestoneDeadlines[0];
         bool unanswered = active && _challengeOpen() && clock >= _answerBy();
-        bool overdue =
-            active && !_challengeOpen() && attested < _milestones() && clock >= _deadline(attested);
+        bool overdue = active && !_challengeOpen() && attested < _milestones() && clock >= _deadline(attested);
         return unfunded || neverActivated || stopped || unanswered || overdue;
     }
 

@@ -8,6 +8,8 @@ import {Proof} from "./Proof.sol";
 /// @dev Every setter of the packed ledger changes its own field and nothing else. Range: every word, every value that
 /// fits the field.
 contract LedgerProof is Proof {
+    using PackedLedger for PackedLedger.Word;
+
     uint256 private constant PLEDGED = type(uint128).max;
     uint256 private constant ATTESTED_AT = uint256(type(uint40).max) << 128;
     uint256 private constant CHALLENGED_AT = uint256(type(uint40).max) << 168;
@@ -15,48 +17,48 @@ contract LedgerProof is Proof {
     uint256 private constant ATTESTED = uint256(type(uint8).max) << 240;
 
     function check_pledged(uint256 word, uint128 value) external pure {
-        PackedLedger changed = PackedLedger.wrap(word).withPledged(value);
+        PackedLedger.Word changed = PackedLedger.Word.wrap(word).withPledged(value);
         assert(changed.pledged() == value);
         _onlyChanged(word, changed, PLEDGED);
     }
 
     function check_challengedAt(uint256 word, uint40 value) external pure {
-        PackedLedger changed = PackedLedger.wrap(word).withChallengedAt(value);
+        PackedLedger.Word changed = PackedLedger.Word.wrap(word).withChallengedAt(value);
         assert(changed.challengedAt() == value);
         _onlyChanged(word, changed, CHALLENGED_AT);
     }
 
     function check_slackUsed(uint256 word, uint32 value) external pure {
-        PackedLedger changed = PackedLedger.wrap(word).withSlackUsed(value);
+        PackedLedger.Word changed = PackedLedger.Word.wrap(word).withSlackUsed(value);
         assert(changed.slackUsed() == value);
         _onlyChanged(word, changed, SLACK_USED);
     }
 
     function check_attestation(uint256 word, uint40 timestamp) external {
-        PackedLedger ledger = PackedLedger.wrap(word);
+        PackedLedger.Word ledger = PackedLedger.Word.wrap(word);
         vm.assume(ledger.attested() < type(uint8).max);
         vm.warp(timestamp);
-        PackedLedger changed = ledger.withAttestation();
+        PackedLedger.Word changed = ledger.withAttestation();
         assert(changed.attested() == ledger.attested() + 1);
         assert(changed.attestedAt() == timestamp);
         _onlyChanged(word, changed, ATTESTED | ATTESTED_AT);
     }
 
     function check_active(uint256 word) external pure {
-        PackedLedger changed = PackedLedger.wrap(word).withActive();
+        PackedLedger.Word changed = PackedLedger.Word.wrap(word).withActive();
         assert(changed.active());
         _onlyChanged(word, changed, 1 << 248);
     }
 
     function check_stop(uint256 word, bool withholding) external pure {
-        PackedLedger ledger = PackedLedger.wrap(word);
-        PackedLedger changed = ledger.withStop(withholding);
+        PackedLedger.Word ledger = PackedLedger.Word.wrap(word);
+        PackedLedger.Word changed = ledger.withStop(withholding);
         assert(changed.stopped());
         assert(changed.withheld() == (ledger.withheld() || withholding));
         _onlyChanged(word, changed, 3 << 249);
     }
 
-    function _onlyChanged(uint256 word, PackedLedger changed, uint256 mask) private pure {
-        assert((word ^ PackedLedger.unwrap(changed)) & ~mask == 0);
+    function _onlyChanged(uint256 word, PackedLedger.Word changed, uint256 mask) private pure {
+        assert((word ^ PackedLedger.Word.unwrap(changed)) & ~mask == 0);
     }
 }
