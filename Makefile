@@ -59,18 +59,18 @@ bench: setup ## Measure; each row against its reference (python -m bench NAME fo
 clean: ## Remove everything that was installed, built or produced here
 	rm -rf $(VENV) node_modules build demo-out llamafund.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-$(VENV)/.ready: pyproject.toml constraints.txt scripts/mend_brownie.py
+$(VENV)/.ready: pyproject.toml constraints.txt scripts/patch_brownie.py
 	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11 ($(PYTHON) was not found): install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt $(PIP_ARGS) --editable '.[trainer,contracts,dev]'
-	$(BIN)/python scripts/mend_brownie.py
+	$(BIN)/python scripts/patch_brownie.py
 	@touch $@
 
 # An environment of its own: these tools and the project want different versions of the same libraries.
-$(VENV)/assurance/.ready: $(VENV)/.ready constraints-assurance.txt scripts/mend_halmos.py
+$(VENV)/assurance/.ready: $(VENV)/.ready constraints-assurance.txt scripts/patch_halmos.py
 	test -x $(VENV)/assurance/bin/python || $(PYTHON) -m venv $(VENV)/assurance
 	$(VENV)/assurance/bin/pip install --quiet --no-compile $(PIP_ARGS) --requirement constraints-assurance.txt
-	$(VENV)/assurance/bin/python scripts/mend_halmos.py
+	$(VENV)/assurance/bin/python scripts/patch_halmos.py
 	@touch $@
 
 # The validators of the standards that manifests are exported to: large, and in each other's way.

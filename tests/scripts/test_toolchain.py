@@ -68,7 +68,7 @@ def test_the_stand_in_refuses_what_it_does_not_do(arguments: tuple[str, ...]) ->
 
 
 def test_the_set_up_steps_can_be_repeated() -> None:
-    for script in ("mend_brownie.py", "setup_compiler.py"):
+    for script in ("patch_brownie.py", "setup_compiler.py"):
         ran = subprocess.run(
             [sys.executable, str(SCRIPTS / script)], capture_output=True, text=True, check=False, timeout=60
         )
