@@ -1,0 +1,106 @@
+"""What runs elsewhere: the workflows and the templates, against what a contributor runs here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted(path.name for path in (GITHUB / "workflows").iterdir())
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+
+def source(name: str) -> str:
+    return (GITHUB / "workflows" / name).read_text(encoding="utf-8")
+
+
+def workflow(name: str) -> dict[Any, Any]:
+    document: dict[Any, Any] = yaml.safe_load(source(name))
+    return document
+
+
+def steps(name: str) -> list[dict[str, Any]]:
+    return [step for job in workflow(name)["jobs"].values() for step in job["steps"]]
+
+
+def used(name: str) -> list[str]:
+    """The actions that a workflow uses, with the comment behind each."""
+    return re.findall(r"^\s*(?:- )?uses: (.+)$", source(name), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_action_is_pinned_by_its_commit(name: str) -> None:
+    actions = used(name)
+    assert len(actions) == sum("uses" in step for step in steps(name)) > 0
+    assert [action for action in actions if not PINNED.fullmatch(action)] == []
+
+
+def test_an_action_has_the_same_commit_everywhere() -> None:
+    pins = {action for name in WORKFLOWS for action in used(name)}
+    assert len(pins) == len({action.partition("@")[0] for action in pins})
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_may_read_and_nothing_else_and_ends_by_itself(name: str) -> None:
+    document = workflow(name)
+    assert document["permissions"] == {"contents": "read"}
+    assert document["concurrency"]["group"]
+    for job in document["jobs"].values():
+        assert "permissions" not in job
+        assert 0 < job["timeout-minutes"] <= 360
+    checkouts = [step for step in steps(name) if step.get("uses", "").startswith("actions/checkout@")]
+    assert [step["with"]["persist-credentials"] for step in checkouts] == [False]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_runs_one_target_of_the_makefile_and_caches_packages(name: str) -> None:
+    (run,) = (step["run"] for step in steps(name) if "run" in step)
+    target = re.fullmatch(r"make (\w+) PYTHON=python\S.*", run)
+    assert target, run
+    assert target[1] == name.removesuffix(".yml")
+    assert re.search(rf"^{target[1]}:", MAKEFILE, re.MULTILINE)
+    assert {"pip", "npm"} <= {step.get("with", {}).get("cache") for step in steps(name)}
+
+
+def test_the_tests_run_on_linux_and_macos_with_every_supported_python() -> None:
+    (job,) = workflow("test.yml")["jobs"].values()
+    matrix = job["strategy"]["matrix"]
+    assert job["runs-on"] == "${{ matrix.os }}"
+    assert {system.partition("-")[0] for system in matrix["os"]} == {"ubuntu", "macos"}
+    assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
+    assert not {"include", "exclude"} & matrix.keys()
+    assert {"run": "make test PYTHON=python${{ matrix.python }}"}.items() <= {
+        key: value for step in job["steps"] for key, value in step.items()
+    }.items()
+    (setup,) = (step for step in job["steps"] if step.get("uses", "").startswith("actions/setup-python@"))
+    assert setup["with"]["python-version"] == "${{ matrix.python }}"
+
+
+def test_the_workflows_start_on_pushes_pull_requests_and_every_week() -> None:
+    # YAML 1.1 reads the key `on` as true.
+    assert {"push", "pull_request"} <= workflow("test.yml")[True].keys()
+    assert {"schedule", "workflow_dispatch"} == workflow("assure.yml")[True].keys()
+
+
+def test_owners_are_named_for_files_that_exist() -> None:
+    lines = [line.split() for line in (GITHUB / "CODEOWNERS").read_text(encoding="utf-8").splitlines()]
+    rules = [line for line in lines if line and line[0] != "#"]
+    assert rules[0][0] == "*"
+    for pattern, *owners in rules:
+        assert pattern == "*" or (ROOT / pattern.strip("/")).exists(), pattern
+        assert owners
+        assert all(owner.startswith("@") for owner in owners)
+
+
+def test_holes_are_never_reported_in_a_public_issue() -> None:
+    templates = GITHUB / "ISSUE_TEMPLATE"
+    config = yaml.safe_load((templates / "config.yml").read_text(encoding="utf-8"))
+    assert config["blank_issues_enabled"] is False
+    assert any("SECURITY.md" in link["about"] for link in config["contact_links"])
+    assert "SECURITY.md" in (templates / "bug.yml").read_text(encoding="utf-8")
