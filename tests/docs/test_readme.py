@@ -167,11 +167,3 @@ def test_the_first_screen_opens_with_the_two_commands() -> None:
     first_screen = "\n".join(README.splitlines()[:30])
     assert "$ make demo" in first_screen
     assert "$ make test" in first_screen
-
-
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
-def test_links_to_files_lead_somewhere(document: str) -> None:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
-    missing = [link for link in links if not (ROOT / link).exists()]
-    assert not missing
