@@ -32,15 +32,18 @@ unit: setup $(VENV)/assurance/.ready ## The tests alone; TEST_ARGS="-k words" se
 assure: setup $(VENV)/assurance/.ready $(VENV)/standards/.ready ## Try to break the contracts, one line a property; ASSURE_ARGS="proofs" selects
 	$(BIN)/python -m assurance $(ASSURE_ARGS)
 
-lint: setup ## Style, types and the direction of imports
+lint: setup ## Style, spelling, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/forge.py fmt --check
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup ## Format the Python code
+format: setup ## Format the Python and Solidity code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python scripts/forge.py fmt
 
 types: setup ## Type-check the Python code
 	$(BIN)/mypy

@@ -1,8 +1,9 @@
-"""What runs elsewhere: the workflows and the templates, against what a contributor runs here."""
+"""What runs elsewhere: the workflows, the hooks and the editors' settings, against what a contributor runs here."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ def steps(name: str) -> list[dict[str, Any]]:
 def used(name: str) -> list[str]:
     """The actions that a workflow uses, with the comment behind each."""
     return re.findall(r"^\s*(?:- )?uses: (.+)$", source(name), re.MULTILINE)
+
+
+def recipe(target: str) -> str:
+    """The commands of a target of the Makefile."""
+    match = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+    assert match, target
+    return match[1]
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -86,6 +94,32 @@ def test_the_workflows_start_on_pushes_pull_requests_and_every_week() -> None:
     # YAML 1.1 reads the key `on` as true.
     assert {"push", "pull_request"} <= workflow("test.yml")[True].keys()
     assert {"schedule", "workflow_dispatch"} == workflow("assure.yml")[True].keys()
+
+
+def test_the_hooks_are_the_project_s_own_tools_and_part_of_the_lint() -> None:
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert repository["repo"] == "local"
+    hooks = {hook["name"]: hook["entry"] for hook in repository["hooks"]}
+    assert set(hooks) == {"ruff check", "ruff format", "mypy", "forge fmt", "codespell"}
+    lint = recipe("lint")
+    for name, entry in hooks.items():
+        assert entry.startswith(".venv/bin/")
+        tool = "forge.py fmt" if name == "forge fmt" else name
+        assert f" {tool}" in lint.replace("$(BIN)/", " ").replace("scripts/", " "), name
+
+
+def test_tools_of_the_lint_are_pinned() -> None:
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    for tool in ("codespell", "mypy", "ruff"):
+        assert any(line.startswith(f"{tool}==") for line in pins), tool
+
+
+def test_editors_ruff_and_forge_agree_on_the_length_of_a_line() -> None:
+    editors = (ROOT / ".editorconfig").read_text(encoding="utf-8")
+    lengths = re.findall(r"^max_line_length = (\d+)$", editors, re.MULTILINE)
+    ruff = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]
+    forge = tomllib.loads((ROOT / "foundry.toml").read_text(encoding="utf-8"))["fmt"]
+    assert set(map(int, lengths)) == {ruff["line-length"], forge["line_length"]}
 
 
 def test_owners_are_named_for_files_that_exist() -> None:

@@ -83,7 +83,7 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path, recipe: RecipeFile) -> Non
     ("change", "words"),
     [
         (lambda raw: raw["model"].update(hiden_size=3), ("'model.hiden_size' is unknown", "'hidden_size'")),
-        (lambda raw: raw.update(trainning={}), ("'trainning' is unknown", "'training'")),
+        (lambda raw: raw.update(trainning={}), ("'trainning' is unknown", "'training'")),  # codespell:ignore
         (lambda raw: raw["training"].pop("steps"), ("'training.steps' is missing",)),
         (lambda raw: raw["training"].update(steps="40"), ("training.steps",)),
         (lambda raw: raw["training"].update(steps=True), ("training.steps",)),

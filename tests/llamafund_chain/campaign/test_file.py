@@ -126,10 +126,13 @@ def test_numbers_and_addresses_need_no_quotes() -> None:
         ({"terms__goal": "1,000"}, ("terms.goal", "not an amount")),
         ({"terms__cap": ...}, ("terms.cap is missing",)),
         ({"terms__qorum": 1}, ("terms.qorum", "Did you mean quorum?")),
-        ({"proposal__outcome__taget": "1"}, ("proposal.outcome.taget", "Did you mean target?")),
-        ({"proposal__attestors__0__adress": ROSA}, ("proposal.attestors.0.adress", "Did you mean address?")),
-        ({"proposal__titel": "x"}, ("proposal.titel", "Did you mean title?")),
-        ({"suprise": 1}, ("suprise",)),
+        ({"proposal__outcome__taget": "1"}, ("proposal.outcome.taget", "Did you mean target?")),  # codespell:ignore
+        (
+            {"proposal__attestors__0__adress": ROSA},
+            ("proposal.attestors.0.adress", "Did you mean address?"),  # codespell:ignore
+        ),
+        ({"proposal__titel": "x"}, ("proposal.titel", "Did you mean title?")),  # codespell:ignore
+        ({"suprise": 1}, ("suprise",)),  # codespell:ignore
         ({"schema": "llamafund/campaign-file/2"}, ("schema",)),
         ({"terms__stop": "half"}, ("terms.stop", "50%")),
         ({"terms__stop": "33.333%"}, ("terms.stop",)),

@@ -146,7 +146,7 @@ ODD_NAMES = [
     "two\nlines",
     "carriage\rreturn",
     "tab\there",
-    "caf\u00e9",
+    "caf\u00e9",  # codespell:ignore
     "cafe\u0301",
     "\u202egnp.exe",
     "\x1b[31mred",
