@@ -63,7 +63,7 @@ class Plan:
         payees: Name and basis points of each.
         shares: Basis points of the milestones DATASET, CHECKPOINT and WEIGHTS.
         recipe: SHA-256 of the training recipe.
-        dataset: SHA-256 of the dataset's manifest, `None` when it is only promised.
+        dataset: SHA-256 of the dataset's manifest.
         bits_per_byte: The promised loss on held-out text.
     """
 
@@ -77,7 +77,7 @@ class Plan:
     payees: tuple[tuple[str, int], ...]
     shares: tuple[int, int, int]
     recipe: str
-    dataset: str | None
+    dataset: str
     bits_per_byte: Decimal
 
 
@@ -105,7 +105,7 @@ def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
             "compute": "Two processor cores for a few minutes",
             "budget": "All of it pays the researcher and whoever runs the training, in the shares of the payees",
             "milestones": [
-                {"kind": "DATASET", "title": "The data", "description": "Published, hashed, split, licensed"},
+                {"kind": "DATASET", "title": "The data", "description": "The dataset that the terms fix, published"},
                 {
                     "kind": "CHECKPOINT",
                     "title": "The training",

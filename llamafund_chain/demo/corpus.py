@@ -1,26 +1,34 @@
-"""The demo's real input: the English text of the Python reference that ships with every CPython."""
+"""The demo's real input: the English text of one version of the Python reference, which ships with this package."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import json
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.files import write_file
 
 TITLE = "The Python language reference, as text"
-SOURCE = "pydoc_data.topics of the Python standard library"
+SOURCE = "pydoc_data.topics of CPython 3.11.7"
 LICENSE = "PSF-2.0"
+
+TEXT_SHA256 = "5995015bae077ec02e49b859f8fcf314bad467cda7183f64bc3463adfdf7ad54"
+"""SHA-256 of `reference/topics.json`, uncompressed: the text is the same whichever Python runs."""
+
+DATASET_SHA256 = "726ab20149480ba5f715a3eb80a3078e548828af9cb3159855bd40db70e956ec"
+"""SHA-256 of the dataset's manifest as the demo builds it: follows from the text, the split and the words above."""
 
 HELDOUT_PERCENT = 10
 """At most this part of the bytes is held out."""
 
-_MIN_TOPICS = 20
 _MIN_PARAGRAPH = 40
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -50,14 +58,14 @@ def write_corpus(directory: Path) -> CorpusSummary:
     Topics of the reference quote one another: `for` stands word for word inside `compound`. A model measured
     on the one after training on the other would only show its memory, so topics that share a paragraph stay
     together. Which of these groups are held out follows from their SHA-256: nobody picks, and every machine
-    with the same Python gets the same split.
+    gets the same split.
 
     Args:
         directory: Where the two directories are made; must be empty or missing.
 
     Raises:
         UsageError: The directory holds something.
-        LlamafundError: This Python lacks the text, or the files cannot be written.
+        LlamafundError: The package's text is missing or changed, or the files cannot be written.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(
@@ -123,19 +131,17 @@ def _paragraphs(text: str) -> set[str]:
 
 
 def _topics() -> dict[str, str]:
+    file = files("llamafund_chain") / "demo" / "reference" / "topics.json.gz"
+    remedy = "Install llamafund again"
     try:
-        from pydoc_data.topics import topics
-    except ImportError as error:
+        text = gzip.decompress(file.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise LlamafundError(f"The demo's text cannot be read from {file}", str(error), remedy) from error
+    if (found := hashlib.sha256(text).hexdigest()) != TEXT_SHA256:
         raise LlamafundError(
-            "This Python lacks the text of its own reference (pydoc_data.topics)",
-            "Some distributions put it into a package of its own",
-            "Install it, or use a Python from python.org",
-        ) from error
-    chosen = {name: text for name, text in topics.items() if _FILE_NAME.fullmatch(name) and text.strip()}
-    if len(chosen) < _MIN_TOPICS:
-        raise LlamafundError(
-            f"This Python's reference has only {len(chosen)} topics",
-            "That is too little to train on and measure with",
-            "Use a Python from python.org",
+            f"The demo's text in {file} is not the one that came with this package",
+            f"Its SHA-256 is {found} instead of {TEXT_SHA256}",
+            remedy,
         )
-    return chosen
+    topics: dict[str, str] = json.loads(text)
+    return topics

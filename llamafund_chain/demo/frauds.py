@@ -36,8 +36,7 @@ def try_rug_pulls(stage: Stage, plot: Plot) -> None:
 def _open_forged_campaign(stage: Stage, plot: Plot) -> None:
     stage.narrator.say(
         "Mallory copies Rosa's proposal and opens a campaign with it. One of the three attestors is Vera. The other "
-        "two, Igor and Ivan, are friends of Mallory's, and two make a quorum. Ada and Ben pledge. This time the terms "
-        "fix the dataset."
+        "two, Igor and Ivan, are friends of Mallory's, and two make a quorum. Ada and Ben pledge."
     )
     plan = Plan(
         title=_FORGED_TITLE,

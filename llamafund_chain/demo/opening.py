@@ -1,4 +1,4 @@
-"""Acts 1 to 3: a proposal, the pledges, and the data."""
+"""Acts 1 to 3: a proposal with its data, the pledges, and the first milestone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llamafund_chain.demo import cast
 from llamafund_chain.demo.cast import Plan, write_campaign_file
-from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE, write_corpus
+from llamafund_chain.demo.corpus import DATASET_SHA256, LICENSE, SOURCE, TITLE, write_corpus
 from llamafund_chain.demo.milestones import attest, claim_share, pass_window, submit
 from llamafund_chain.errors import ExitCode
 
@@ -44,15 +44,16 @@ def make_wallets(stage: Stage) -> None:
 
 
 def propose(stage: Stage, plot: Plot) -> None:
-    """Act 1: a researcher publishes a proposal and opens a campaign."""
+    """Act 1: a researcher publishes her data and a proposal, and opens a campaign."""
     make_wallets(stage)
     deployment = stage.devnet.deployment
     stage.facts.factory, stage.facts.implementation = deployment.factory, deployment.implementation
     stage.narrator.held(f"The contracts are deployed. Their factory: {deployment.factory}")
+    _build_dataset(stage, plot)
     stage.narrator.say(
-        "Rosa wants to train a small language model and give it away. She writes down what she promises, who checks "
-        "it, and which share of the money each milestone releases. The file's hash goes on chain: nobody can change a "
-        "word afterwards."
+        "Then she writes down what she promises, who checks it, and which share of the money each milestone releases. "
+        "The hash of that file goes on chain, and so does the hash of the data: nobody can change a word afterwards, "
+        "and everybody knows the data before they pledge."
     )
     plan = Plan(
         title="A small Llama that has read the Python reference",
@@ -65,16 +66,18 @@ def propose(stage: Stage, plot: Plot) -> None:
         payees=((cast.RESEARCHER, 7_000), (cast.TRAINER, 3_000)),
         shares=(1_500, 4_500, 4_000),
         recipe=plot.recipe_sha256,
-        dataset=None,
+        dataset=plot.dataset,
         bits_per_byte=plot.bits_per_byte,
     )
     plot.campaign = open_campaign(stage, plan, "honest", "CAMPAIGN")
     shown = stage.run("campaign", "show", plot.campaign).result
     stage.expect_equal("The campaign is", shown["status"].title(), "Funding")
+    stage.expect_equal("Its terms fix the data", stage.client(plot.campaign).terms.dataset, plot.dataset)
     stage.narrator.table(
         ["what", "agreed"],
         [
             ["goal / cap", f"{plan.goal} / {plan.cap} ETH"],
+            ["data", f"{plot.dataset[:16]}..., fixed in the terms"],
             ["promise", f"at most {plot.bits_per_byte} bits per byte on held-out text"],
             ["milestones", "15 % the data, 45 % the training, 40 % the open weights"],
             ["attestors", "Tara (trains), Vera (repeats), Otto (keeps); two of three must sign"],
@@ -84,6 +87,30 @@ def propose(stage: Stage, plot: Plot) -> None:
         ],
         numbers_from=2,
     )
+
+
+def _build_dataset(stage: Stage, plot: Plot) -> None:
+    """Publish the dataset, whose hash the proposals name."""
+    stage.narrator.say(
+        "Rosa wants to train a small language model and give it away. First she publishes the data: the English text "
+        "of the Python reference. About a tenth is held out: the model never sees it, and is measured on it."
+    )
+    corpus = write_corpus(stage.folder.corpus)
+    manifest_file = stage.folder.manifests / "dataset.json"
+    words = ["--title", TITLE, "--license", LICENSE, "--source", SOURCE, "--preparation", corpus.preparation]
+    built = stage.run("dataset", "build", stage.folder.corpus, *words, "--out", manifest_file, show=False).result
+    stage.narrator.command(
+        f"llamafund dataset build {stage.shown(stage.folder.corpus)} --title ... --license {LICENSE} --source ..."
+    )
+    plot.dataset = built["dataset"]
+    stage.facts.manifests["dataset"] = plot.dataset
+    stage.name("DATASET", plot.dataset)
+    stage.narrator.item(
+        f"{corpus.train_documents} documents to train on ({corpus.train_bytes:,} bytes), "
+        f"{corpus.heldout_documents} held out ({corpus.heldout_bytes:,} bytes)"
+    )
+    stage.expect("The hash is the same on every machine", plot.dataset == DATASET_SHA256, plot.dataset, silent=True)
+    _expect_sha256sum(stage, manifest_file, plot.dataset)
 
 
 def open_campaign(stage: Stage, plan: Plan, name: str, variable: str, *, show: bool = True) -> str:
@@ -151,7 +178,7 @@ def collect_pledges(stage: Stage, plot: Plot) -> None:
         payees=((cast.RUNAWAY, 8_000), (cast.TRAINER, 2_000)),
         shares=(1_000, 4_000, 5_000),
         recipe=plot.recipe_sha256,
-        dataset=None,
+        dataset=plot.dataset,
         bits_per_byte=plot.bits_per_byte,
     )
     plot.token_campaign = open_campaign(stage, plan, "token", "DANS")
@@ -182,28 +209,9 @@ def attest_data(stage: Stage, plot: Plot) -> None:
     stage.settle()
 
     say(
-        "The data is the English text of the Python reference that ships with every Python. About a tenth is held "
-        "out: the model never sees it, and is measured on it."
-    )
-    corpus = write_corpus(stage.folder.corpus)
-    manifest_file = stage.folder.manifests / "dataset.json"
-    words = ["--title", TITLE, "--license", LICENSE, "--source", SOURCE, "--preparation", corpus.preparation]
-    built = run("dataset", "build", stage.folder.corpus, *words, "--out", manifest_file, show=False).result
-    stage.narrator.command(
-        f"llamafund dataset build {stage.shown(stage.folder.corpus)} --title ... --license {LICENSE} --source ..."
-    )
-    plot.dataset = built["dataset"]
-    stage.facts.manifests["dataset"] = plot.dataset
-    stage.name("DATASET", plot.dataset)
-    stage.narrator.item(
-        f"{corpus.train_documents} documents to train on ({corpus.train_bytes:,} bytes), "
-        f"{corpus.heldout_documents} held out ({corpus.heldout_bytes:,} bytes)"
-    )
-    _expect_sha256sum(stage, manifest_file, plot.dataset)
-
-    say(
-        "Two attestors look at it. Each fetches every byte from the store, hashes it, and signs only if all of it is "
-        "what the manifest says. Otto signs the same statement as Vera."
+        "The first milestone is the data. Two attestors look at it. Each fetches every byte from the store, hashes it, "
+        "and signs only if all of it is what the manifest says, and the manifest is the one in the terms. Otto signs "
+        "the same statement as Vera."
     )
     files = attest(stage, plot.campaign, 0, plot.dataset, (cast.VERIFIER, cast.ARCHIVIST), "dataset")
     submit(stage, plot.campaign, files)

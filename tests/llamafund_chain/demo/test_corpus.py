@@ -1,17 +1,32 @@
-"""The demo's corpus is real text, split without anybody's choice and without overlap."""
+"""The demo's corpus is real text, the same everywhere, split without anybody's choice and without overlap."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
 import re
+from importlib.resources import files
 from pathlib import Path
-from pydoc_data.topics import topics
 
 import pytest
 
-from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE, write_corpus
-from llamafund_chain.errors import UsageError
+from llamafund_chain.demo import corpus
+from llamafund_chain.demo.corpus import DATASET_SHA256, LICENSE, SOURCE, TEXT_SHA256, TITLE, write_corpus
+from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.store import LocalStore
 from llamafund_chain.store.dataset import build_dataset
+
+REFERENCE = files("llamafund_chain") / "demo" / "reference"
+
+
+def shipped_text() -> bytes:
+    return gzip.decompress((REFERENCE / "topics.json.gz").read_bytes())
+
+
+def shipped_topics() -> dict[str, str]:
+    topics: dict[str, str] = json.loads(shipped_text())
+    return topics
 
 
 def texts_below(directory: Path) -> dict[str, str]:
@@ -34,7 +49,14 @@ def test_the_summary_says_what_was_written(tmp_path: Path) -> None:
         assert sum(path.stat().st_size for path in files) == size
 
 
-def test_the_text_is_that_of_the_python_reference(tmp_path: Path) -> None:
+def test_the_text_is_the_one_whose_hash_is_recorded_whichever_python_runs() -> None:
+    assert hashlib.sha256(shipped_text()).hexdigest() == TEXT_SHA256
+    assert TEXT_SHA256 in (REFERENCE / "NOTICE").read_text(encoding="utf-8")
+    assert "PYTHON SOFTWARE FOUNDATION LICENSE VERSION 2" in (REFERENCE / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_the_corpus_holds_the_shipped_text_word_for_word(tmp_path: Path) -> None:
+    topics = shipped_topics()
     write_corpus(tmp_path)
     written = {**texts_below(tmp_path / "train"), **texts_below(tmp_path / "heldout")}
     assert {text.strip() for text in written.values()} == {text.strip() for text in topics.values()}
@@ -51,7 +73,7 @@ def test_about_a_tenth_is_held_out(tmp_path: Path) -> None:
 def test_no_document_stands_twice(tmp_path: Path) -> None:
     summary = write_corpus(tmp_path)
     texts = [*texts_below(tmp_path / "train").values(), *texts_below(tmp_path / "heldout").values()]
-    assert len({text.strip() for text in texts}) == len(texts) == len(topics) - summary.duplicates
+    assert len({text.strip() for text in texts}) == len(texts) == len(shipped_topics()) - summary.duplicates
 
 
 def test_no_heldout_paragraph_was_seen_in_training(tmp_path: Path) -> None:
@@ -73,7 +95,28 @@ def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
         write_corpus(tmp_path / "corpus")
 
 
-def test_the_corpus_makes_a_dataset(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shipped", "words"),
+    [
+        (None, "cannot be read"),
+        (b"not compressed", "cannot be read"),
+        (gzip.compress(b"{}")[:-4], "cannot be read"),
+        (gzip.compress(b'{"assert": "Other words"}'), "not the one that came with this package"),
+    ],
+)
+def test_a_missing_or_changed_text_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shipped: bytes | None, words: str
+) -> None:
+    place = tmp_path / "demo" / "reference"
+    place.mkdir(parents=True)
+    if shipped is not None:
+        (place / "topics.json.gz").write_bytes(shipped)
+    monkeypatch.setattr(corpus, "files", lambda package: tmp_path)
+    with pytest.raises(LlamafundError, match=words):
+        write_corpus(tmp_path / "corpus")
+
+
+def test_the_corpus_makes_the_dataset_whose_hash_is_recorded(tmp_path: Path) -> None:
     summary = write_corpus(tmp_path / "corpus")
     manifest = build_dataset(
         tmp_path / "corpus",
@@ -84,3 +127,4 @@ def test_the_corpus_makes_a_dataset(tmp_path: Path) -> None:
         store=LocalStore(tmp_path / "store"),
     )
     assert [part.samples for part in manifest.parts] == [summary.train_documents, summary.heldout_documents]
+    assert manifest.sha256 == DATASET_SHA256
