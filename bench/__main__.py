@@ -21,6 +21,7 @@ from llamafund_chain.errors import LlamafundError
 BENCHMARKS = {
     "evidence": "bench.evidence",
     "gas": "bench.gas",
+    "promise": "bench.promise",
     "tolerance": "bench.tolerance",
     "trainer": "bench.trainer",
 }
