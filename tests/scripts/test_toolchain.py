@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,26 @@ def test_brownie_cannot_be_moved_once_it_is_imported(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "brownie", sys)
     with pytest.raises(RuntimeError, match="home"):
         brownie_env.prepare(tmp_path)
+
+
+def _forge(program: Path) -> subprocess.CompletedProcess[str]:
+    script = str(SCRIPTS / "forge.py")
+    env = {**os.environ, "LLAMAFUND_FORGE": str(program)}
+    return subprocess.run(
+        [sys.executable, script, "fmt", "--check"], env=env, capture_output=True, text=True, check=False
+    )
+
+
+def test_forge_gets_the_arguments_and_its_exit_code_comes_back(tmp_path: Path) -> None:
+    program = tmp_path / "forge"
+    program.write_text('#!/bin/sh\necho "$@"\nexit 7\n', encoding="utf-8")
+    program.chmod(0o755)
+    ran = _forge(program)
+    assert (ran.returncode, ran.stdout) == (7, "fmt --check\n")
+
+
+def test_a_forge_that_is_not_there_is_said_without_a_traceback(tmp_path: Path) -> None:
+    ran = _forge(tmp_path / "forge")
+    assert ran.returncode == 2
+    assert "LLAMAFUND_FORGE" in ran.stderr
+    assert "Traceback" not in ran.stderr
