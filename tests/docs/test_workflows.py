@@ -82,6 +82,10 @@ def test_the_tests_run_on_linux_and_macos_with_every_supported_python() -> None:
     assert job["runs-on"] == "${{ matrix.os }}"
     assert {system.partition("-")[0] for system in matrix["os"]} == {"ubuntu", "macos"}
     assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["classifiers"]
+    assert [f"Programming Language :: Python :: {version}" for version in matrix["python"]] == [
+        classifier for classifier in classifiers if re.search(r":: 3\.\d+$", classifier)
+    ]
     assert not {"include", "exclude"} & matrix.keys()
     assert {"run": "make test PYTHON=python${{ matrix.python }}"}.items() <= {
         key: value for step in job["steps"] for key, value in step.items()
