@@ -44,7 +44,7 @@ class Terminal:
         }
         (folder / "home").mkdir()
         (folder / "passphrase").write_text("correct horse battery staple\n", encoding="utf-8")
-        for line in commands("Ten lines for each role"):
+        for line in commands("A short path for each role"):
             for name, value in re.findall(r"(\w+)=(\S+)", line):
                 self.env[name] = value
         self.env["LLAMAFUND_RPC"] = devnet.rpc_url
@@ -82,8 +82,8 @@ class Terminal:
     def open_campaign(self, people: dict[str, str]) -> str:
         """Write the example's campaign file with these people's addresses and open it by the README's line."""
         text = (ROOT / "examples" / "campaign.yaml").read_text(encoding="utf-8")
-        for role, address in people.items():
-            text = text.replace(f"0x{role.upper()}", address)
+        for name, address in people.items():
+            text = text.replace(f"0x{name.upper()}", address)
         (self.folder / "campaign.yaml").write_text(text, encoding="utf-8")
         line = next(line for line in commands("Researcher") if line.startswith("llamafund campaign create"))
         self.typed.append(line)
@@ -101,7 +101,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 def test_every_role_s_lines_work_as_they_stand_in_the_readme(terminal: Terminal) -> None:
-    people = {name: terminal.wallet(name) for name in ("researcher", "trainer", "verifier", "auditor")}
+    people = {name: terminal.wallet(name) for name in ("rosa", "tara", "vera", "otto")}
 
     # A backer: in, partly out again, a stop vote, the money back.
     terminal.follow("Backer", "wallet new")
@@ -137,8 +137,8 @@ def test_every_role_s_lines_work_as_they_stand_in_the_readme(terminal: Terminal)
     terminal.follow("Researcher", "campaign activate")
     terminal.devnet.finalize()
     terminal.follow("Attestor", "attest")
-    terminal.type("llamafund attest $CAMPAIGN --attestation dataset.json --wallet auditor --out second.json --yes")
-    terminal.type("llamafund submit $CAMPAIGN dataset.json second.json --wallet researcher")
+    terminal.type("llamafund attest $CAMPAIGN --attestation dataset.json --wallet otto --out second.json --yes")
+    terminal.type("llamafund submit $CAMPAIGN dataset.json second.json --wallet rosa")
     terminal.devnet.finalize()
     terminal.follow("Backer", "challenge")
     terminal.follow("Researcher", "answer")
