@@ -11,20 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llamafund_chain.chain.reverted import ContractRefusedError, Explain, Reading, explain, smallest_units
 from llamafund_chain.chain.transactions import (
-    GWEI,
-    KNOWN,
-    NONCE_USED,
     RECEIPT_TIMEOUT,
-    UNDERPRICED,
     Call,
     Fees,
     Log,
-    NonceUsedError,
     Receipt,
     RpcError,
     SignedTransaction,
-    UnderpricedError,
     not_included,
+    refusal_of,
 )
 from llamafund_chain.errors import (
     LlamafundError,
@@ -47,6 +42,7 @@ BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
 MAX_ANSWER_BYTES = 1 << 20
 """Longest answer of a contract call that is looked at."""
 _NATIVE_DECIMALS = 18
+_GWEI = 10**9
 
 
 @dataclass(frozen=True)
@@ -375,14 +371,9 @@ class Connection:
                 "Look that transaction up before repeating the command",
             ) from error
         except RpcError as error:
-            words = error.message.lower().replace("_", " ")
-            if any(phrase in words for phrase in KNOWN):
-                return
-            if any(phrase in words for phrase in UNDERPRICED):
-                raise UnderpricedError("eth_sendRawTransaction", error.code, error.message, error.data) from error
-            if any(phrase in words for phrase in NONCE_USED):
-                raise NonceUsedError("eth_sendRawTransaction", error.code, error.message, error.data) from error
-            raise
+            refusal = refusal_of(error)
+            if refusal is not None:
+                raise refusal from error
 
     def outcome(self, signed: SignedTransaction, *, money: Callable[[int], str] = smallest_units) -> Receipt | None:
         """What became of a transaction; `None` while it is not included.
@@ -439,7 +430,7 @@ class Connection:
         try:
             tip = self._quantity(self.request("eth_maxPriorityFeePerGas"), "eth_maxPriorityFeePerGas")
         except RpcError:
-            tip = GWEI
+            tip = _GWEI
         return Fees(2 * base + tip, tip)
 
     def check_funds(self, address: str, held: int, needed: int) -> None:

@@ -6,21 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llamafund_chain.errors import (
-    LlamafundError,
-    NotFinalError,
-)
+from llamafund_chain.errors import LlamafundError, NotFinalError
 from llamafund_chain.text import printable
 
 RECEIPT_TIMEOUT = 300.0
 """Seconds that a transaction may take to be included before waiting is given up."""
 
-GWEI = 10**9
-
 # What geth, reth, erigon, nethermind, besu and anvil answer to eth_sendRawTransaction; there is no standard code.
-KNOWN = ("already known", "alreadyknown", "known transaction", "already imported")
-UNDERPRICED = ("underpriced", "replacementnotallowed", "replacement not allowed", "feetoolow")
-NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce too distant in past")
+_KNOWN = ("already known", "alreadyknown", "known transaction", "already imported")
+_UNDERPRICED = ("underpriced", "replacementnotallowed", "replacement not allowed", "feetoolow")
+_NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce too distant in past")
 
 
 @dataclass(frozen=True)
@@ -156,6 +151,23 @@ class UnderpricedError(RpcError):
 
 class NonceUsedError(RpcError):
     """Another transaction with this nonce was included."""
+
+
+def refusal_of(error: RpcError) -> RpcError | None:
+    """What a node's refusal to take a transaction means; `None` when it has that transaction already.
+
+    Args:
+        error: Its answer to `eth_sendRawTransaction`.
+    """
+    words = error.message.lower().replace("_", " ")
+    if any(phrase in words for phrase in _KNOWN):
+        return None
+    kind = RpcError
+    if any(phrase in words for phrase in _UNDERPRICED):
+        kind = UnderpricedError
+    elif any(phrase in words for phrase in _NONCE_USED):
+        kind = NonceUsedError
+    return kind("eth_sendRawTransaction", error.code, error.message, error.data)
 
 
 def not_included(hashes: Sequence[str]) -> NotFinalError:

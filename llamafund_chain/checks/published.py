@@ -1,10 +1,4 @@
-"""What an attestor checks before it signs, and an auditor afterwards.
-
-A check looks at one milestone's evidence and yields results. The checks here need no machine-learning
-library; packages add theirs through the entry point group `llamafund.checks`, each entry point a tuple of
-checks.
-A check is named after its function: `content_published` is `content-published`.
-"""
+"""Checks of what is published: the content, its kind, the dataset and what of it is held out."""
 
 from __future__ import annotations
 
