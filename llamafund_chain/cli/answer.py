@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, stores_option, unlock, wallet_options
+from llamafund_chain.campaign.guard import Answer, Guard, Outcome, Unanswered
+from llamafund_chain.chain.tokens import COIN
+from llamafund_chain.cli.options import (
+    ADDRESS,
+    json_option,
+    max_fee_option,
+    rpc_option,
+    stores_option,
+    unlock,
+    wallet_options,
+)
+from llamafund_chain.cli.output import emit, note, progress
+from llamafund_chain.cli.shared import open_campaign
 from llamafund_chain.errors import LlamafundError
-
-if TYPE_CHECKING:
-    from llamafund_chain.campaign.guard import Answer, Guard, Outcome
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def max_fee_option(command: F) -> F:
-    """`--max-fee`, parameter `max_fee`: an amount in words."""
-    return click.option(
-        "--max-fee",
-        metavar="AMOUNT",
-        default=None,
-        show_default="the bond that it brings",
-        help="What one answer may cost at most, in whole coins.",
-    )(command)
+from llamafund_chain.store import open_store
 
 
 @click.command(short_help="Show the chunks that challengers demand.")
@@ -55,12 +50,6 @@ def answer(
     Example:
       llamafund answer 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
-    from llamafund_chain.campaign.guard import Guard
-    from llamafund_chain.chain.tokens import COIN
-    from llamafund_chain.cli.output import emit, progress
-    from llamafund_chain.cli.shared import open_campaign
-    from llamafund_chain.store import open_store
-
     client = open_campaign(rpc, address)
     most = None if max_fee is None else COIN.parse(max_fee)
     demands = Guard(client, None, ()).look()
@@ -101,9 +90,6 @@ def _settle(guard: Guard) -> list[Answer]:
     Raises:
         LlamafundError: Challenges stay open. What was answered before is told on standard error.
     """
-    from llamafund_chain.campaign.guard import Answer, Unanswered
-    from llamafund_chain.cli.output import note, progress
-
     done: list[Answer] = []
     problem: LlamafundError | None = None
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from llamafund_chain.audit import AuditReport
+from llamafund_chain.audit import audit as run_audit
+from llamafund_chain.audit.report import render_html
+from llamafund_chain.campaign.client import CampaignClient, connect
+from llamafund_chain.chain.connection import Finality
 from llamafund_chain.cli.options import ADDRESS, finality_option, json_option, rpc_option, store_option
 from llamafund_chain.cli.output import emit, note, progress
-
-if TYPE_CHECKING:
-    from llamafund_chain.audit import AuditReport
-    from llamafund_chain.chain.connection import Finality
+from llamafund_chain.errors import VerificationError
+from llamafund_chain.files import write_file
+from llamafund_chain.store import open_store
 
 _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 
@@ -60,10 +63,6 @@ def audit(
       llamafund audit 0x5FbDB2315678afecb367f032d93F642f64180aa3 \\
           --rpc https://node.example --store ./store --html audit.html
     """
-    from llamafund_chain.audit import audit as run_audit
-    from llamafund_chain.campaign.client import CampaignClient, connect
-    from llamafund_chain.store import open_store
-
     client = CampaignClient(connect(rpc), address)
     with tempfile.TemporaryDirectory(prefix="llamafund-audit-") as workdir:
         report = run_audit(
@@ -75,15 +74,10 @@ def audit(
             progress=progress,
         )
     if html is not None:
-        from llamafund_chain.audit.report import render_html
-        from llamafund_chain.files import write_file
-
         write_file(html, render_html(report).encode())
         note(f"Wrote {html}")
     emit("audit", {"report": report.model_dump(mode="json")}, _lines(report), as_json=as_json)
     if not report.verdict.holds:
-        from llamafund_chain.errors import VerificationError
-
         raise VerificationError(report.verdict.headline)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.attestation import Attestation
+from llamafund_chain.campaign.challenges import check_chunk, chunk_at, evidence_of, offset_of
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.events import Challenged
+from llamafund_chain.chain.tokens import COIN
 from llamafund_chain.cli.options import (
     ADDRESS,
     ask,
@@ -18,11 +22,10 @@ from llamafund_chain.cli.options import (
     wallet_options,
     yes_option,
 )
+from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
-
-if TYPE_CHECKING:
-    from llamafund_chain.campaign.attestation import Attestation
-    from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.store import open_store
+from llamafund_chain.times import duration, when
 
 
 @click.command(short_help="Demand a piece of what was attested.")
@@ -60,12 +63,6 @@ def challenge(
     Example:
       llamafund challenge 0x5FbDB2315678afecb367f032d93F642f64180aa3 --file model.safetensors --wallet ada
     """
-    from llamafund_chain.campaign.challenges import check_chunk
-    from llamafund_chain.campaign.events import Challenged
-    from llamafund_chain.chain.tokens import COIN
-    from llamafund_chain.cli.shared import open_campaign, report
-    from llamafund_chain.times import duration, when
-
     if sum(choice is not None for choice in (chunk, offset, path)) != 1:
         raise UsageError(
             "It is not clear which chunk is demanded", remedy="Name it with one of --chunk, --offset and --file"
@@ -122,8 +119,6 @@ def _attestation(client: CampaignClient) -> Attestation:
 
 
 def _find(attestation: Attestation, offset: int | None, path: str | None, stores: tuple[str, ...]) -> int:
-    from llamafund_chain.campaign.challenges import chunk_at, evidence_of, offset_of
-    from llamafund_chain.store import open_store
 
     if path is None:
         return chunk_at(attestation, offset or 0)

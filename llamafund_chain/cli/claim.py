@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.events import Claimed
 from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.errors import UsageError
-
-if TYPE_CHECKING:
-    from llamafund_chain.campaign.client import CampaignClient
 
 
 @click.command(short_help="Collect what was released to a payee.")
@@ -40,9 +39,6 @@ def claim(
     Example:
       llamafund claim 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet rosa
     """
-    from llamafund_chain.campaign.events import Claimed
-    from llamafund_chain.cli.shared import open_campaign, report
-
     client = open_campaign(rpc, address)
     if payee is not None and payee >= len(client.terms.payees):
         raise UsageError(f"There is no payee {payee}", f"The campaign has {len(client.terms.payees)}, counted from 0")

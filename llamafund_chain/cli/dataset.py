@@ -17,14 +17,14 @@ from llamafund_chain.cli.hashing import (
 )
 from llamafund_chain.cli.options import json_option, store_option
 from llamafund_chain.cli.output import emit, rows
+from llamafund_chain.errors import UsageError
+from llamafund_chain.evidence.hashing import HashCache, raw_cid
+from llamafund_chain.evidence.manifests import save_manifest
+from llamafund_chain.store import open_store
+from llamafund_chain.store.dataset import build_dataset
 
 
-@click.group()
-def dataset() -> None:
-    """Describe training data in a manifest and publish it."""
-
-
-@dataset.command()
+@click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIRECTORY")
 @click.option("--title", required=True, help="Name of the dataset.")
 @click.option("--license", required=True, help="License of its documents, an SPDX identifier where there is one.")
@@ -72,12 +72,6 @@ def build(
     Example:
       llamafund dataset build corpus --title "Field notes" --license CC0-1.0 --source "my own notebooks"
     """
-    from llamafund_chain.errors import UsageError
-    from llamafund_chain.evidence.hashing import HashCache, raw_cid
-    from llamafund_chain.evidence.manifests import save_manifest
-    from llamafund_chain.store import open_store
-    from llamafund_chain.store.dataset import build_dataset
-
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache contradict each other", remedy="Leave one of them out")
     place = None if no_cache else cache or store_cache(store)

@@ -9,6 +9,7 @@ from types import FrameType
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.chain.devnet import DEVELOPMENT_KEYS, Devnet
 from llamafund_chain.cli.options import ADDRESS, json_option
 from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.errors import LlamafundError
@@ -31,7 +32,6 @@ def devnet(port: int, funded: tuple[str, ...], as_json: bool) -> None:
     Example:
       llamafund devnet --fund 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
-    from llamafund_chain.chain.devnet import DEVELOPMENT_KEYS, Devnet
 
     def stop(number: int, _: FrameType | None) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)

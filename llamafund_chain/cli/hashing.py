@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import click
 
 from llamafund_chain.cli.output import note
+from llamafund_chain.evidence.hashing import HashCache
+from llamafund_chain.store import LocalStore, open_store
+from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from llamafund_chain.evidence.hashing import HashCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,8 +63,6 @@ def no_cache_option(command: F) -> F:
 
 def store_cache(store: str) -> Path | None:
     """Where a store keeps the cache of what is hashed for it; `None` when the store is no directory."""
-    from llamafund_chain.store import LocalStore, open_store
-
     return Path(store) / _CACHE_NAME if isinstance(open_store(store), LocalStore) else None
 
 
@@ -120,6 +120,7 @@ class HashingProgress:
             self._shown = self._show()
 
     def _show(self) -> Progress:
+        # Kept here: most hashing is over before anything is shown.
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -129,8 +130,6 @@ class HashingProgress:
             TimeRemainingColumn,
             TransferSpeedColumn,
         )
-
-        from llamafund_chain.text import printable
 
         shown = Progress(
             TextColumn("{task.description}", markup=False),

@@ -1,7 +1,7 @@
-"""The `llamafund` program: finds commands, runs one, and turns every error into one line and an exit code.
+"""The `llamafund` program: runs one command, and turns every error into one line and an exit code.
 
-Commands are loaded when they are named, so that `llamafund wallet list` imports neither a chain library nor a
-machine-learning one. Other packages add commands through the entry point group `llamafund.commands`.
+Commands are loaded when they are called, so that `llamafund wallet list` imports neither a chain library nor a
+machine-learning one, and `llamafund --help` no command at all.
 """
 
 from __future__ import annotations
@@ -9,81 +9,35 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Sequence
 
 import click
 
+from llamafund_chain.cli.groups import PlugInGroup, show_help
+from llamafund_chain.cli.table import COMMANDS
 from llamafund_chain.errors import ExitCode, LlamafundError
 from llamafund_chain.text import printable
-
-ENTRY_POINT_GROUP = "llamafund.commands"
-
-BUILT_IN: Mapping[str, str] = {
-    "answer": "llamafund_chain.cli.answer:answer",
-    "attest": "llamafund_chain.cli.attest:attest",
-    "audit": "llamafund_chain.cli.audit:audit",
-    "campaign": "llamafund_chain.cli.campaign:campaign",
-    "challenge": "llamafund_chain.cli.challenge:challenge",
-    "claim": "llamafund_chain.cli.claim:claim",
-    "dataset": "llamafund_chain.cli.dataset:dataset",
-    "devnet": "llamafund_chain.cli.devnet:devnet",
-    "fetch": "llamafund_chain.cli.fetch:fetch",
-    "manifest": "llamafund_chain.cli.manifest:manifest",
-    "pledge": "llamafund_chain.cli.pledge:pledge",
-    "publish": "llamafund_chain.cli.publish:publish",
-    "refund": "llamafund_chain.cli.refund:refund",
-    "return-bond": "llamafund_chain.cli.return_bond:return_bond",
-    "store": "llamafund_chain.cli.store:store",
-    "submit": "llamafund_chain.cli.submit:submit",
-    "unpledge": "llamafund_chain.cli.unpledge:unpledge",
-    "verify": "llamafund_chain.cli.verify:verify",
-    "verify-deployment": "llamafund_chain.cli.verify_deployment:verify_deployment",
-    "vote-stop": "llamafund_chain.cli.vote_stop:vote_stop",
-    "wallet": "llamafund_chain.cli.wallet:wallet",
-    "watch": "llamafund_chain.cli.watch:watch",
-}
-"""Where each command of this package is defined."""
 
 _MESSAGE_LIMIT = 4000
 
 
-class CommandGroup(click.Group):
-    """A group whose commands are imported only when they are needed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return sorted({*BUILT_IN, *_plug_ins()})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        place = BUILT_IN.get(cmd_name)
-        if place is not None:
-            module, _, attribute = place.partition(":")
-            return _as_command(cmd_name, getattr(import_module(module), attribute))
-        plug_in = _plug_ins().get(cmd_name)
-        if plug_in is None:
-            return None
-        try:
-            return _as_command(cmd_name, plug_in.load())
-        except ImportError as error:
-            return _unavailable(cmd_name, plug_in, error)
-
-
 @click.group(
     name="llamafund",
-    cls=CommandGroup,
+    cls=PlugInGroup,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 verification failed, 4 node unreachable, 5 transaction "
     "reverted, 6 not final yet, 130 interrupted.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show where in the program an error arose.")
+@click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Show where in the program an error arose.")
 @click.version_option(package_name="llamafund", prog_name="llamafund")
-def cli(verbose: bool) -> None:
+def cli() -> None:
     """Crowdfund an open AI model without trusting whoever trains it.
 
     Money waits in an escrow on chain and is paid out milestone by milestone, each one attested by named
     keys and open to everybody's audit.
     """
+    show_help()
 
 
 def run(argv: Sequence[str]) -> int:
@@ -151,32 +105,3 @@ def _usage_message(error: click.ClickException) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f" See: {context.command_path} --help" if context is not None else ""
     return f"{message}{'' if message.endswith(('.', '?', '!')) else '.'}{hint}"
-
-
-def _plug_ins() -> dict[str, EntryPoint]:
-    found = entry_points(group=ENTRY_POINT_GROUP)
-    return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.value, reverse=True)}
-
-
-def _as_command(name: str, loaded: object) -> click.Command:
-    if not isinstance(loaded, click.Command):
-        raise LlamafundError(f"The command {name} is a {type(loaded).__name__}", "It must be a click command")
-    return loaded
-
-
-def _unavailable(name: str, entry: EntryPoint, error: ImportError) -> click.Command:
-    """A command that only says why it cannot run."""
-
-    def explain() -> None:
-        raise LlamafundError(
-            f"The command {name} cannot be loaded from {entry.value}",
-            str(error),
-            "Install what it needs, for example: pip install 'llamafund[trainer]'",
-        )
-
-    return click.Command(
-        name,
-        callback=explain,
-        help="Not available: a package that it needs is missing.",
-        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-    )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import JsonValue
@@ -14,20 +14,27 @@ from llamafund_chain.cli.options import HASH, json_option, stores_option
 from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.cli.sources import read_source
 from llamafund_chain.errors import UsageError
-
-if TYPE_CHECKING:
-    from llamafund_chain.evidence.manifests import Manifest
+from llamafund_chain.evidence.exports import FORMATS
+from llamafund_chain.evidence.exports import export as write
+from llamafund_chain.evidence.hashing import raw_cid
+from llamafund_chain.evidence.manifests import (
+    EvidenceManifest,
+    Manifest,
+    complete,
+    look_alikes,
+    parse,
+    parse_head,
+    shown_path,
+)
+from llamafund_chain.evidence.manifests.schemas import schema_names, schema_text
+from llamafund_chain.files import write_file
+from llamafund_chain.store import MissingContentError
 
 _FILES_SHOWN = 20
 _FORMATS = ("croissant", "cyclonedx", "in-toto", "sha256sums")
 
 
-@click.group()
-def manifest() -> None:
-    """Read, check and export the manifests that hashes on chain stand for."""
-
-
-@manifest.command()
+@click.command()
 @click.argument("source", metavar="FILE|HASH")
 @click.option("--files", "all_files", is_flag=True, help=f"Show every file, not the first {_FILES_SHOWN} only.")
 @stores_option
@@ -46,9 +53,6 @@ def show(source: str, all_files: bool, stores: tuple[str, ...], as_json: bool) -
     Example:
       llamafund manifest show dataset.json --files
     """
-    from llamafund_chain.evidence.manifests import EvidenceManifest, complete, parse_head
-    from llamafund_chain.store import MissingContentError
-
     data, read = read_source(source, stores)
     found: Manifest = parse_head(data)
     if isinstance(found, EvidenceManifest) and not found.is_complete:
@@ -59,7 +63,7 @@ def show(source: str, all_files: bool, stores: tuple[str, ...], as_json: bool) -
     emit("manifest show", _facts(found, data, all_files), _lines(found, data, all_files), as_json=as_json)
 
 
-@manifest.command()
+@click.command()
 @click.argument("source", metavar="FILE|HASH")
 @click.option("--hash", "sha256", type=HASH, default=None, help="What it must hash to, as on chain.")
 @stores_option
@@ -75,8 +79,6 @@ def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: boo
     Example:
       llamafund manifest check dataset.json --hash 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9
     """
-    from llamafund_chain.evidence.manifests import parse
-
     data, read = read_source(source, stores)
     found = parse(data, sha256=sha256, read=read)
     facts = {**_facts(found, data, all_files=False), "valid": True}
@@ -84,7 +86,7 @@ def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: boo
     emit("manifest check", facts, lines, as_json=as_json)
 
 
-@manifest.command()
+@click.command()
 @click.argument("source", metavar="FILE|HASH")
 @click.option("--as", "format_name", type=click.Choice(_FORMATS), required=True, help="The format to write.")
 @click.option("--name", default=None, help="What the model or dataset is called; from its kind and hash by default.")
@@ -114,11 +116,6 @@ def export(
     Example:
       llamafund manifest export weights.json --as cyclonedx --name my-model --out my-model.cdx.json
     """
-    from llamafund_chain.evidence.exports import FORMATS
-    from llamafund_chain.evidence.exports import export as write
-    from llamafund_chain.evidence.manifests import parse
-    from llamafund_chain.files import write_file
-
     data, read = read_source(source, stores)
     found = parse(data, read=read)
     exported = write(found, format_name, name=name)
@@ -145,7 +142,7 @@ def export(
     emit("manifest export", facts, [f"Wrote {len(exported)} bytes to {out}"], as_json=as_json)
 
 
-@manifest.command()
+@click.command()
 @click.argument("name", metavar="[NAME]", required=False)
 @json_option
 def schema(name: str | None, as_json: bool) -> None:
@@ -159,10 +156,6 @@ def schema(name: str | None, as_json: bool) -> None:
     Example:
       llamafund manifest schema dataset
     """
-    import json
-
-    from llamafund_chain.evidence.manifests.schemas import schema_names, schema_text
-
     if name is None:
         emit("manifest schema", {"names": list[JsonValue](schema_names())}, schema_names(), as_json=as_json)
         return
@@ -179,8 +172,6 @@ def _is_terminal() -> bool:
 
 
 def _facts(found: Manifest, data: bytes, all_files: bool) -> dict[str, JsonValue]:
-    from llamafund_chain.evidence.hashing import raw_cid
-    from llamafund_chain.evidence.manifests import EvidenceManifest, look_alikes
 
     is_evidence = isinstance(found, EvidenceManifest)
     entries = found.files if isinstance(found, EvidenceManifest) else ()
@@ -200,8 +191,6 @@ def _facts(found: Manifest, data: bytes, all_files: bool) -> dict[str, JsonValue
 
 
 def _lines(found: Manifest, data: bytes, all_files: bool) -> Iterator[str]:
-    from llamafund_chain.evidence.hashing import raw_cid
-    from llamafund_chain.evidence.manifests import EvidenceManifest, shown_path
 
     pairs = [
         ("manifest", found.sha256),
@@ -227,7 +216,6 @@ def _lines(found: Manifest, data: bytes, all_files: bool) -> Iterator[str]:
 
 
 def _look_alike_lines(found: Manifest) -> Iterator[str]:
-    from llamafund_chain.evidence.manifests import EvidenceManifest, look_alikes, shown_path
 
     if isinstance(found, EvidenceManifest):
         for group in look_alikes(entry.path for entry in found.files):
@@ -237,8 +225,6 @@ def _look_alike_lines(found: Manifest) -> Iterator[str]:
 
 def _flat(value: JsonValue, name: str) -> list[tuple[str, str]]:
     """A document as names and values, the names of inner values joined by dots."""
-    from llamafund_chain.evidence.manifests import shown_path
-
     if isinstance(value, dict):
         inner = list(value.items())
     elif isinstance(value, list):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from llamafund_chain.chain.wallet import KeyStore
 from llamafund_chain.errors import LlamafundError, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class AddressType(_TextType):
     name = "address"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        # Kept here: it takes a moment to load, and `wallet list` reads no address.
         from eth_utils import is_hex_address, to_checksum_address
 
         text = str(value).strip()
@@ -172,6 +174,17 @@ def wallet_options(command: F) -> F:
     )(decorated)
 
 
+def max_fee_option(command: F) -> F:
+    """`--max-fee`, parameter `max_fee`: an amount in words."""
+    return click.option(
+        "--max-fee",
+        metavar="AMOUNT",
+        default=None,
+        show_default="the bond that it brings",
+        help="What one answer may cost at most, in whole coins.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     """`--json`, parameter `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema llamafund/cli/1).")(
@@ -237,7 +250,6 @@ def unlock(wallet: str | None, keystore: Path, passphrase_file: Path | None) -> 
             "This command signs with a key file",
             "Name one with --wallet; `llamafund wallet list` shows what there is, `llamafund wallet new` makes one",
         )
-    from llamafund_chain.chain.wallet import KeyStore
 
     return KeyStore(keystore).unlock(wallet, read_passphrase(passphrase_file, purpose=f"Passphrase of {wallet}"))
 

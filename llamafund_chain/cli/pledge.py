@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.chain.connection import Finality
 from llamafund_chain.cli.options import (
     ADDRESS,
     ask,
@@ -19,10 +19,8 @@ from llamafund_chain.cli.options import (
     yes_option,
 )
 from llamafund_chain.cli.output import note, progress
+from llamafund_chain.cli.shared import open_campaign, report, terms_lines, warnings
 from llamafund_chain.errors import UsageError
-
-if TYPE_CHECKING:
-    from llamafund_chain.chain.connection import Finality
 
 _MEANS = {
     "native": "in the chain's coin",
@@ -63,8 +61,6 @@ def pledge(
     Example:
       llamafund pledge 0x5FbDB2315678afecb367f032d93F642f64180aa3 0.5 --wallet ada
     """
-    from llamafund_chain.cli.shared import open_campaign, report, terms_lines, warnings
-
     client = open_campaign(rpc, address)
     client.settled_block(finality)
     asset = client.asset

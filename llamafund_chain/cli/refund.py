@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.events import Refunded
 from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.errors import UsageError
 
 
@@ -37,9 +39,6 @@ def refund(
     Example:
       llamafund refund 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet ada
     """
-    from llamafund_chain.campaign.events import Refunded
-    from llamafund_chain.cli.shared import open_campaign, report
-
     client = open_campaign(rpc, address)
     account = unlock(wallet, keystore, passphrase_file)
     owner = backer or account.address

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.state import OpenChallenge
+from llamafund_chain.campaign.terms import Status
+from llamafund_chain.chain.tokens import COIN
+from llamafund_chain.chain.transactions import Receipt
 from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.output import emit, note, progress
+from llamafund_chain.cli.shared import open_campaign
 from llamafund_chain.errors import LlamafundError
-
-if TYPE_CHECKING:
-    from llamafund_chain.campaign.state import OpenChallenge
-    from llamafund_chain.chain.transactions import Receipt
 
 
 @click.command(name="return-bond", short_help="Take back bonds that nobody earned.")
@@ -37,11 +38,6 @@ def return_bond(
     Example:
       llamafund return-bond 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet ada
     """
-    from llamafund_chain.campaign.terms import Status
-    from llamafund_chain.chain.tokens import COIN
-    from llamafund_chain.cli.output import emit, note, progress
-    from llamafund_chain.cli.shared import open_campaign
-
     client = open_campaign(rpc, address)
     status = client.state().status
     if status is not Status.FAILED:

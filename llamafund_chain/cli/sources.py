@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError
-
-if TYPE_CHECKING:
-    from llamafund_chain.evidence.manifests import Read
+from llamafund_chain.evidence.manifests import Read, beside, read_saved
+from llamafund_chain.store import open_store
+from llamafund_chain.store.fetching import read_manifest
 
 _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
@@ -23,9 +22,6 @@ def read_source(source: str, locations: Sequence[str]) -> tuple[bytes, Read]:
         VerificationError: It is too long for a manifest.
         LlamafundError: It cannot be read, or no store has it.
     """
-    from llamafund_chain.evidence.manifests import beside, read_saved
-    from llamafund_chain.store import open_store
-    from llamafund_chain.store.fetching import read_manifest
 
     def read(sha256: str) -> bytes:
         return read_manifest([open_store(location) for location in locations], sha256)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import JsonValue
@@ -13,19 +12,16 @@ from pydantic import JsonValue
 from llamafund_chain.cli.options import json_option, store_option
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.errors import UsageError, VerificationError
-
-if TYPE_CHECKING:
-    from llamafund_chain.store import LocalStore
+from llamafund_chain.evidence.hashing import raw_cid
+from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, Listing, all_files, parse_head
+from llamafund_chain.store import LocalStore, open_store
+from llamafund_chain.store.archive import export_car, import_car
+from llamafund_chain.store.base import check_cid
 
 _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
-@click.group()
-def store() -> None:
-    """Look after a store: pins, garbage, and CAR files."""
-
-
-@store.command()
+@click.command()
 @store_option
 @json_option
 def pins(store: str, as_json: bool) -> None:
@@ -37,15 +33,13 @@ def pins(store: str, as_json: bool) -> None:
     Example:
       llamafund store pins --store ./store
     """
-    from llamafund_chain.store import open_store
-
     opened = open_store(store)
     found = sorted(opened.pins())
     listed: list[JsonValue] = list(found)
     emit("store pins", {"store": opened.location, "pins": listed}, found or ["Nothing is pinned"], as_json=as_json)
 
 
-@store.command()
+@click.command()
 @click.argument("names", metavar="HASH|CID", nargs=-1, required=True)
 @store_option
 @json_option
@@ -58,8 +52,6 @@ def pin(names: tuple[str, ...], store: str, as_json: bool) -> None:
     Example:
       llamafund store pin bafkreiexnk5yj67l4zhoycij2fniixnhwphpahih7oqhyiqkcgn36tkemi
     """
-    from llamafund_chain.store import open_store
-
     opened = open_store(store)
     cids = [_address(name) for name in names]
     for cid in cids:
@@ -68,7 +60,7 @@ def pin(names: tuple[str, ...], store: str, as_json: bool) -> None:
     emit("store pin", {"store": opened.location, "pinned": listed}, [f"Pinned {cid}" for cid in cids], as_json=as_json)
 
 
-@store.command()
+@click.command()
 @click.argument("names", metavar="HASH|CID", nargs=-1, required=True)
 @store_option
 @json_option
@@ -81,8 +73,6 @@ def unpin(names: tuple[str, ...], store: str, as_json: bool) -> None:
     Example:
       llamafund store unpin bafkreiexnk5yj67l4zhoycij2fniixnhwphpahih7oqhyiqkcgn36tkemi
     """
-    from llamafund_chain.store import open_store
-
     opened = open_store(store)
     cids = [_address(name) for name in names]
     for cid in cids:
@@ -96,7 +86,7 @@ def unpin(names: tuple[str, ...], store: str, as_json: bool) -> None:
     )
 
 
-@store.command()
+@click.command()
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
@@ -140,7 +130,7 @@ def gc(grace: float, store: str, as_json: bool) -> None:
     emit("store gc", facts, lines, as_json=as_json)
 
 
-@store.command(name="export")
+@click.command(name="export")
 @click.argument("names", metavar="HASH|CID", nargs=-1, required=True)
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", required=True, help="The CAR file."
@@ -158,8 +148,6 @@ def export_(names: tuple[str, ...], out: Path, store: str, as_json: bool) -> Non
     Example:
       llamafund store export 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9 --out weights.car
     """
-    from llamafund_chain.store.archive import export_car
-
     opened = _local(store)
     cids: list[str] = []
     for name in names:
@@ -175,7 +163,7 @@ def export_(names: tuple[str, ...], out: Path, store: str, as_json: bool) -> Non
     )
 
 
-@store.command(name="import")
+@click.command(name="import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @click.option("--no-pin", is_flag=True, help="Do not pin what is put into the store.")
 @store_option
@@ -191,8 +179,6 @@ def import_(file: Path, no_pin: bool, store: str, as_json: bool) -> None:
     Example:
       llamafund store import weights.car --store ./store
     """
-    from llamafund_chain.store.archive import import_car
-
     opened = _local(store)
     done = import_car(file, opened)
     if not no_pin:
@@ -223,7 +209,6 @@ def import_(file: Path, no_pin: bool, store: str, as_json: bool) -> None:
 
 
 def _local(location: str) -> LocalStore:
-    from llamafund_chain.store import LocalStore, open_store
 
     opened = open_store(location)
     if not isinstance(opened, LocalStore):
@@ -236,8 +221,6 @@ def _local(location: str) -> LocalStore:
 
 
 def _address(name: str) -> str:
-    from llamafund_chain.evidence.hashing import raw_cid
-    from llamafund_chain.store.base import check_cid
 
     if _HASH.fullmatch(name):
         return raw_cid(name.lower().removeprefix("0x"))
@@ -247,9 +230,6 @@ def _address(name: str) -> str:
 
 def _all_of(opened: LocalStore, name: str) -> list[str]:
     """The addresses of a manifest, its listings and its files."""
-    from llamafund_chain.evidence.hashing import raw_cid
-    from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, Listing, all_files, parse_head
-
     cids: list[str] = []
 
     def read(sha256: str) -> bytes:

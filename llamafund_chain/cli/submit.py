@@ -7,8 +7,11 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.attestation import AttestationFile, merge
 from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.errors import VerificationError
+from llamafund_chain.times import when
 
 
 @click.command(short_help="Put attestors' signatures on chain.")
@@ -34,10 +37,6 @@ def submit(
     Example:
       llamafund submit 0x5FbDB2315678afecb367f032d93F642f64180aa3 vera.json otto.json --wallet rosa
     """
-    from llamafund_chain.campaign.attestation import AttestationFile, merge
-    from llamafund_chain.cli.shared import open_campaign, report
-    from llamafund_chain.times import when
-
     loaded = [AttestationFile.load(file) for file in files]
     client = open_campaign(rpc, address)
     for path, file in zip(files, loaded, strict=True):

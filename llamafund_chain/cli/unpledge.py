@@ -8,6 +8,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.errors import LlamafundError, UsageError
 
 
@@ -37,8 +38,6 @@ def unpledge(
     Example:
       llamafund unpledge 0x5FbDB2315678afecb367f032d93F642f64180aa3 all --wallet ada
     """
-    from llamafund_chain.cli.shared import open_campaign, report
-
     client = open_campaign(rpc, address)
     asset = client.asset
     units = None if amount == "all" else asset.parse(amount)

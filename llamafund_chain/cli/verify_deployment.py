@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.audit.bytecode import Inspection, inspect
+from llamafund_chain.campaign.client import connect
+from llamafund_chain.chain.connection import Connection
+from llamafund_chain.chain.tokens import Asset, asset_at
 from llamafund_chain.cli.options import ADDRESS, HASH, json_option, rpc_option
 from llamafund_chain.cli.output import emit, rows
-
-if TYPE_CHECKING:
-    from llamafund_chain.audit.bytecode import Inspection
-    from llamafund_chain.chain.connection import Connection
-    from llamafund_chain.chain.tokens import Asset
+from llamafund_chain.cli.shared import network_of, terms_facts, terms_lines
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, VerificationError
 
 _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 _NAMES = {
@@ -48,10 +48,6 @@ def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -
     Example:
       llamafund verify-deployment 0x5FbDB2315678afecb367f032d93F642f64180aa3 --rpc https://node.example
     """
-    from llamafund_chain.audit.bytecode import inspect
-    from llamafund_chain.campaign.client import connect
-    from llamafund_chain.errors import VerificationError
-
     connection = connect(rpc)
     found = inspect(connection, address, salt)
     asset = _asset(connection, found)
@@ -67,9 +63,6 @@ def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -
 
 def _asset(connection: Connection, found: Inspection) -> Asset | None:
     """What the terms count in; `None` when there are none, or when their token does not answer."""
-    from llamafund_chain.chain.tokens import asset_at
-    from llamafund_chain.errors import LlamafundError, NodeUnreachableError
-
     if found.terms is None:
         return None
     try:
@@ -78,13 +71,11 @@ def _asset(connection: Connection, found: Inspection) -> Asset | None:
         raise
     except LlamafundError:
         # Terms that someone made up may name any address; amounts are then shown in the smallest unit.
-        from llamafund_chain.chain.tokens import Asset
 
         return Asset(found.terms.asset, "units", 0)
 
 
 def _facts(connection: Connection, found: Inspection, asset: Asset | None) -> dict[str, JsonValue]:
-    from llamafund_chain.cli.shared import terms_facts
 
     made = found.compilation
     return {
@@ -110,7 +101,6 @@ def _facts(connection: Connection, found: Inspection, asset: Asset | None) -> di
 
 
 def _lines(connection: Connection, found: Inspection, asset: Asset | None) -> Iterator[str]:
-    from llamafund_chain.cli.shared import network_of, terms_lines
 
     made = found.compilation
     what = "nothing of LlamaFund's" if found.contract is None else _NAMES[found.contract]

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from llamafund_chain.campaign.terms import BPS, Status
 from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.shared import open_campaign, report
 
 
 @click.command("vote-stop", short_help="Vote to stop a campaign.")
@@ -35,8 +36,6 @@ def vote_stop(
     Example:
       llamafund vote-stop 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet ada
     """
-    from llamafund_chain.cli.shared import open_campaign, report
-
     client = open_campaign(rpc, address)
     account = unlock(wallet, keystore, passphrase_file)
     receipt = client.vote_stop(account, not retract)

@@ -12,12 +12,7 @@ from llamafund_chain.cli.options import json_option, keystore_option, passphrase
 from llamafund_chain.cli.output import emit, rows
 
 
-@click.group()
-def wallet() -> None:
-    """Make and list encrypted key files."""
-
-
-@wallet.command()
+@click.command()
 @click.argument("name")
 @click.option(
     "--light-kdf",
@@ -43,7 +38,7 @@ def new(name: str, light_kdf: bool, keystore: Path, passphrase_file: Path | None
     emit("wallet new", {"wallet": _facts(info)}, lines, as_json=as_json)
 
 
-@wallet.command("list")
+@click.command("list")
 @keystore_option
 @json_option
 def list_(keystore: Path, as_json: bool) -> None:

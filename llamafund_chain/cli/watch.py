@@ -7,19 +7,29 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.cli.answer import max_fee_option
-from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, stores_option, unlock, wallet_options
-from llamafund_chain.errors import LlamafundError
-
-if TYPE_CHECKING:
-    from llamafund_chain.campaign.challenges import Demands
-    from llamafund_chain.campaign.client import CampaignClient
-    from llamafund_chain.campaign.guard import Guard, Outcome
+from llamafund_chain.campaign.challenges import Demands
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.guard import Answer, Guard, Opened, Outcome
+from llamafund_chain.campaign.terms import Status
+from llamafund_chain.chain.tokens import COIN
+from llamafund_chain.cli.options import (
+    ADDRESS,
+    json_option,
+    max_fee_option,
+    rpc_option,
+    stores_option,
+    unlock,
+    wallet_options,
+)
+from llamafund_chain.cli.output import event, note
+from llamafund_chain.cli.shared import open_campaign
+from llamafund_chain.errors import LlamafundError, NotFinalError
+from llamafund_chain.store import open_store
+from llamafund_chain.times import duration, when
 
 Say = Callable[[str, dict[str, JsonValue], str], None]
 
@@ -76,12 +86,6 @@ def watch(
     Example:
       llamafund watch 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
-    from llamafund_chain.campaign.guard import Guard
-    from llamafund_chain.chain.tokens import COIN
-    from llamafund_chain.cli.output import event, note
-    from llamafund_chain.cli.shared import open_campaign
-    from llamafund_chain.store import open_store
-
     most = None if max_fee is None else COIN.parse(max_fee)
     client = open_campaign(rpc, address)
     account = unlock(wallet, keystore, passphrase_file) if wallet else None
@@ -127,8 +131,6 @@ class _Watch:
 
     def _look(self, *, once: bool) -> bool:
         """Answer what can be answered, and tell; whether the watch is over."""
-        from llamafund_chain.campaign.terms import Status
-
         well = True
         try:
             for outcome in self.guard.settle():
@@ -167,10 +169,6 @@ class _Watch:
 
     def _tell(self, outcome: Outcome) -> bool:
         """Say what happened; whether it is well."""
-        from llamafund_chain.campaign.guard import Answer, Opened
-        from llamafund_chain.chain.tokens import COIN
-        from llamafund_chain.times import duration, when
-
         if isinstance(outcome, Opened):
             one = outcome.challenge
             by = one.answer_by(self.client.terms)
@@ -195,8 +193,6 @@ class _Watch:
 
     def _standstill(self, demands: Demands) -> LlamafundError | None:
         """What is wrong with a node that shows no new blocks: what happens on the chain cannot be seen through it."""
-        from llamafund_chain.times import duration
-
         now = time.monotonic()
         if demands.block != self._block:
             self._block, self._block_seen = demands.block, now
@@ -211,9 +207,6 @@ class _Watch:
 
     def _is_final(self, demands: Demands) -> bool:
         """Whether the campaign has ended in a block that no reorganisation undoes."""
-        from llamafund_chain.campaign.terms import Status
-        from llamafund_chain.errors import NotFinalError
-
         if demands.status not in (Status.COMPLETED, Status.FAILED):
             self.told = False
             return False
@@ -229,7 +222,6 @@ class _Watch:
         return final
 
     def _beat(self, demands: Demands) -> None:
-        from llamafund_chain.times import when
 
         now = time.monotonic()
         if now - self._beaten >= self.heartbeat:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from decimal import Decimal, InvalidOperation
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
+from llamafund_chain.demo.story import PROMISED_BITS_PER_BYTE, tell
 from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.files import write_file
 
 
 @click.command()
@@ -48,8 +51,6 @@ def demo(out: Path, json_file: Path | None, recipe: Path | None, promise: str | 
     Example:
       llamafund demo --out demo-out --json facts.json
     """
-    from llamafund_chain.demo.story import PROMISED_BITS_PER_BYTE, tell
-
     if json_file is not None and not json_file.absolute().parent.is_dir():
         raise UsageError(
             f"The facts cannot be written to {json_file}",
@@ -63,8 +64,6 @@ def demo(out: Path, json_file: Path | None, recipe: Path | None, promise: str | 
         sys.stdout,
     )
     if json_file is not None:
-        from llamafund_chain.files import write_file
-
         write_file(json_file, facts.to_json().encode())
     if not facts.held:
         raise LlamafundError("The story did not hold", facts.broken)
@@ -72,8 +71,6 @@ def demo(out: Path, json_file: Path | None, recipe: Path | None, promise: str | 
 
 def _own_recipe() -> Path:
     """The recipe that comes with the trainer, found without importing it."""
-    from importlib.util import find_spec
-
     found = find_spec("llamafund_trainer")
     places = found.submodule_search_locations if found is not None else None
     if not places:

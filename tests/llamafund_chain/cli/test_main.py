@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from llamafund_chain.cli import main
+from llamafund_chain.cli import groups, main
+from llamafund_chain.cli.table import COMMANDS, Entry, Section
 from llamafund_chain.errors import LlamafundError
 
 WITHOUT_JSON = {"llamafund", "wallet", "dataset", "campaign", "manifest", "store"}
@@ -28,6 +29,11 @@ def walk(command: click.Command, name: str, parent: click.Context | None) -> Ite
 
 def every_command() -> list[tuple[str, click.Command]]:
     return list(walk(main.cli, "llamafund", None))
+
+
+def every_entry() -> list[Entry]:
+    listed = [found.commands.values() if isinstance(found, Section) else (found,) for found in COMMANDS.values()]
+    return [entry for entries in listed for entry in entries]
 
 
 def test_every_command_has_help_with_an_example_and_a_json_form(llamafund) -> None:
@@ -82,10 +88,34 @@ def test_words_that_make_no_command_are_a_usage_error_in_one_line(llamafund, arg
     llamafund(*arguments).refused(2)
 
 
-def test_no_words_at_all_show_the_help(llamafund) -> None:
-    ran = llamafund()
-    assert "Usage:" in ran.stdout + ran.stderr
-    assert "pledge" in ran.stdout + ran.stderr
+@pytest.mark.parametrize("words", [(), ("-v",), *((group,) for group in sorted(WITHOUT_JSON - {"llamafund"}))])
+def test_a_bare_group_prints_its_help_as_a_result(llamafund, words: tuple[str, ...]) -> None:
+    ran = llamafund(*words)
+    assert (ran.code, ran.stderr) == (0, "")
+    assert ran.stdout == llamafund(*words, "--help").stdout
+    assert ran.stdout.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (("pldge",), "Did you mean 'pledge'"),
+        (("campaing", "show"), "Did you mean 'campaign'"),
+        (("campaign", "shwo"), "Did you mean 'show'"),
+        (("activate",), "Did you mean 'campaign activate'"),
+        (("trian", "recipe.yaml"), "Did you mean 'train'"),
+        (("--verbsoe",), "Did you mean"),
+        (("pledge", "--walet", "alice"), "Did you mean"),
+    ],
+)
+def test_a_typing_error_is_answered_with_what_may_be_meant(llamafund, typed: tuple[str, ...], meant: str) -> None:
+    llamafund(*typed).refused(2, "No such", meant)
+
+
+def test_a_word_that_resembles_nothing_is_answered_without_a_guess(llamafund) -> None:
+    ran = llamafund("xyzzy")
+    ran.refused(2, "No such command 'xyzzy'", "llamafund --help")
+    assert "Did you mean" not in ran.stderr
 
 
 def raising(error: BaseException):
@@ -129,22 +159,61 @@ def test_a_message_cannot_steer_the_terminal(llamafund, monkeypatch) -> None:
 def test_a_plug_in_that_cannot_be_loaded_says_why_and_hides_nothing_else(llamafund, monkeypatch) -> None:
     from importlib.metadata import EntryPoint
 
-    broken = EntryPoint("broken", "llamafund_no_such_package.commands:broken", main.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(main, "entry_points", lambda group: [broken])
+    broken = EntryPoint("broken", "llamafund_no_such_package.commands:broken", groups.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(groups, "entry_points", lambda group: [broken])
     assert "broken" in llamafund("--help").stdout
     llamafund("broken", "--some", "thing").refused(1, "llamafund_no_such_package", "pip install")
     assert llamafund("wallet", "list").code == 0
 
 
-def test_light_commands_load_no_heavy_library() -> None:
+HEAVY = {"web3", "torch", "transformers", "jinja2", "requests", "eth_account", "eth_utils", "rich"}
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Every module that a process has loaded after running a command, which succeeds."""
     program = (
         "import sys; from llamafund_chain.cli.main import run\n"
-        "code = run(['wallet', 'list', '--keystore', '/nowhere'])\n"
-        "heavy = {'web3', 'torch', 'transformers', 'jinja2', 'requests', 'eth_account'} & set(sys.modules)\n"
-        "print(code, sorted(heavy), file=sys.stderr)"
+        f"code = run({list(arguments)!r})\n"
+        "print(code, *sorted(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "0 []"
+    code, *modules = done.stderr.split()
+    assert code == "0", done.stderr
+    return set(modules)
+
+
+@pytest.mark.parametrize(
+    "words", [(), *((name,) for name, found in COMMANDS.items() if isinstance(found, Section))], ids=" ".join
+)
+def test_the_help_of_a_group_loads_no_command(words: tuple[str, ...]) -> None:
+    modules = loaded_by(*words, "--help")
+    places = {entry.place.partition(":")[0] for entry in every_entry()}
+    plug_ins = {entry.module for entry in groups._plug_ins().values()}
+    assert len(places) > 20
+    assert len(plug_ins) > 4
+    assert modules & (places | plug_ins | HEAVY | {"pydantic"}) == set()
+
+
+def test_light_commands_load_no_heavy_library() -> None:
+    assert loaded_by("wallet", "list", "--keystore", "/nowhere") & HEAVY == set()
+
+
+def test_what_help_says_of_a_command_is_what_the_command_says() -> None:
+    for path, command in every_command():
+        if not isinstance(command, groups.LazyGroup):
+            continue
+        context = click.Context(command, info_name=path)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            assert command.summary(context, name) == child.get_short_help_str(10_000) != "", f"{path} {name}"
+
+
+def test_a_plug_in_whose_package_tells_no_short_help_is_asked_itself(llamafund, monkeypatch) -> None:
+    entry = groups.EntryPoint("other", "llamafund_chain.cli.wallet:new", groups.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(groups, "entry_points", lambda group: [entry])
+    assert "other" in llamafund("--help").stdout
+    assert llamafund("--help").stdout.count("Make a new random key") == 1
 
 
 def test_a_reader_that_goes_away_is_no_crash() -> None:

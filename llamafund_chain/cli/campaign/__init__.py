@@ -1,0 +1,1 @@
+"""The commands of `llamafund campaign`, a file each."""

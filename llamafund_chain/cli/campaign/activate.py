@@ -1,0 +1,49 @@
+"""`llamafund campaign activate`: close funding and start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.cli.options import (
+    ADDRESS,
+    json_option,
+    rpc_option,
+    unlock,
+    wallet_options,
+)
+from llamafund_chain.cli.shared import (
+    open_campaign,
+    report,
+)
+
+
+@click.command(short_help="Close funding and start a campaign.")
+@click.argument("address", type=ADDRESS, metavar="ADDRESS")
+@rpc_option
+@wallet_options
+@json_option
+def activate(
+    address: str, rpc: str, wallet: str | None, keystore: Path, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Close funding and start the campaign at ADDRESS; publishes the training seed.
+
+    Anyone may once the funding deadline has passed with the goal met, or the cap is reached; the researcher may as
+    soon as the goal is met.
+
+    \b
+    Example:
+      llamafund campaign activate 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet rosa
+    """
+    client = open_campaign(rpc, address)
+    account = unlock(wallet, keystore, passphrase_file)
+    receipt = client.activate(account)
+    state = client.state(receipt.block)
+    facts: dict[str, JsonValue] = {
+        "pledged": client.asset.plain(state.pledged),
+        "training_seed": state.training_seed,
+    }
+    sentence = f"Active with {client.asset.format(state.pledged)}. Training seed: {state.training_seed}"
+    report("campaign activate", client, receipt, facts, sentence, as_json=as_json)

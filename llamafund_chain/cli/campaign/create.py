@@ -1,0 +1,104 @@
+"""`llamafund campaign create`: publish a proposal and open a campaign."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.campaign.client import connect
+from llamafund_chain.campaign.factory import create_campaign
+from llamafund_chain.campaign.file import load
+from llamafund_chain.chain.tokens import asset_at
+from llamafund_chain.cli.options import (
+    HASH,
+    ask,
+    json_option,
+    rpc_option,
+    store_option,
+    unlock,
+    wallet_options,
+    yes_option,
+)
+from llamafund_chain.cli.output import emit, note, progress, rows
+from llamafund_chain.cli.shared import (
+    receipt_facts,
+    terms_facts,
+    terms_lines,
+    warnings,
+)
+from llamafund_chain.errors import UsageError
+from llamafund_chain.store import open_store
+from llamafund_chain.store.content import publish_manifest
+
+
+@click.command(short_help="Publish a proposal and open a campaign.")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--salt", type=HASH, default=None, help="Tells apart campaigns with equal terms; random by default.")
+@rpc_option
+@wallet_options
+@store_option
+@yes_option
+@json_option
+def create(
+    file: Path,
+    salt: str | None,
+    rpc: str,
+    wallet: str | None,
+    keystore: Path,
+    passphrase_file: Path | None,
+    store: str,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Publish the proposal in FILE and open a campaign with its terms.
+
+    FILE is YAML with the sections proposal and terms; the wallet must be the proposal's researcher. Terms can never
+    be changed afterwards. Relative times such as +30d count from the chain's clock.
+
+    \b
+    Example:
+      llamafund campaign create llama.yaml --wallet rosa
+    """
+    connection = connect(rpc)
+    connection.deployment()
+    now = connection.timestamp()
+    proposal, terms = load(file, now=now, decimals_of=lambda address: asset_at(connection, address).decimals)
+    terms.validate(now)
+    asset = asset_at(connection, terms.asset)
+    account = unlock(wallet, keystore, passphrase_file)
+    if account.address != terms.researcher:
+        raise UsageError(
+            f"The wallet {wallet} is {account.address}",
+            f"The proposal's researcher is {terms.researcher}, and nobody may open a campaign in another's name",
+            "Use the researcher's wallet, or correct the file",
+        )
+    note("\n".join([f"“{proposal.title}”", *terms_lines(terms, asset)]))
+    for warning in warnings(terms, asset):
+        note(f"Note: {warning}.")
+    ask("Open this campaign? Its terms can never be changed", yes=yes)
+    progress("Publishing the proposal")
+    publish_manifest(open_store(store), proposal)
+    progress("Opening the campaign")
+    chosen = secrets.token_hex(32) if salt is None else salt
+    address, receipt = create_campaign(connection, account, terms, chosen)
+    facts: dict[str, JsonValue] = {
+        "chain": connection.caip2,
+        "campaign": address,
+        "proposal": proposal.sha256,
+        "salt": chosen,
+        "terms": terms_facts(terms, asset),
+        **receipt_facts(receipt),
+    }
+    lines = rows(
+        (
+            ("campaign", address),
+            ("proposal", proposal.sha256),
+            ("salt", chosen),
+            ("transaction", f"0x{receipt.tx_hash}"),
+            ("block", str(receipt.block)),
+        )
+    )
+    emit("campaign create", facts, lines, as_json=as_json)

@@ -1,0 +1,92 @@
+"""`llamafund campaign show`: what a campaign promises, and where it stands."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.state import CampaignState
+from llamafund_chain.cli.options import (
+    ADDRESS,
+    json_option,
+    rpc_option,
+    store_option,
+)
+from llamafund_chain.cli.output import emit
+from llamafund_chain.cli.shared import (
+    content_facts,
+    content_lines,
+    open_campaign,
+    state_facts,
+    state_lines,
+    terms_facts,
+    terms_lines,
+    warnings,
+)
+from llamafund_chain.errors import LlamafundError
+from llamafund_chain.evidence.manifests import ProposalManifest
+from llamafund_chain.store import open_store
+from llamafund_chain.store.content import fetch_manifest
+
+
+@click.command(short_help="Show what a campaign promises and where it stands.")
+@click.argument("address", type=ADDRESS, metavar="ADDRESS")
+@rpc_option
+@store_option
+@json_option
+def show(address: str, rpc: str, store: str, as_json: bool) -> None:
+    """Show what the campaign at ADDRESS promises and where it stands.
+
+    The address is first proven to be a campaign of the one factory. The proposal's words come from the store, if it
+    has them; everything else comes from the chain.
+
+    \b
+    Example:
+      llamafund campaign show 0x5FbDB2315678afecb367f032d93F642f64180aa3
+    """
+    client = open_campaign(rpc, address)
+    terms, asset, state = client.terms, client.asset, client.state()
+    title: str | None
+    try:
+        title = fetch_manifest(open_store(store), terms.proposal, ProposalManifest).title
+        heading = f"“{title}”"
+    except LlamafundError as error:
+        title, heading = None, f"The proposal could not be read: {error}"
+    attestation = client.latest_attestation(state.block) if state.attested else None
+    final = _is_final(client, state)
+    thoughts = warnings(terms, asset)
+    identity = client.verify_code()
+    facts: dict[str, JsonValue] = {
+        "chain": client.connection.caip2,
+        "campaign": address,
+        "salt": identity.salt,
+        "factory": identity.factory,
+        "title": title,
+        "final": final,
+        "terms": terms_facts(terms, asset),
+        "warnings": [*thoughts],
+        **state_facts(terms, asset, state),
+        **content_facts(attestation),
+    }
+    if final is False:
+        thoughts = [*thoughts, "This is the latest state; a part of it is not final yet"]
+    lines = [heading, "", *terms_lines(terms, asset), "", *state_lines(terms, asset, state)]
+    lines += [*content_lines(attestation), ""]
+    lines += [f"Note: {thought}." for thought in thoughts]
+    emit("campaign show", facts, lines, as_json=as_json)
+
+
+def _is_final(client: CampaignClient, state: CampaignState) -> bool | None:
+    """Whether the state shown is also the finalized one; `None` when the chain does not tell."""
+    try:
+        block = client.connection.block("finalized").number
+        if not client.exists_at(block):
+            return False
+        settled = client.state(block)
+    except LlamafundError:
+        return None
+    then = dataclasses.replace(settled, block=state.block, block_hash=state.block_hash, timestamp=state.timestamp)
+    return then == state

@@ -1,0 +1,146 @@
+"""Groups of commands that load a command when it is called, and the commands of other packages.
+
+Other packages add commands through the entry point group `llamafund.commands`. So that `--help` need not load them,
+the package that holds a command's module may name its short help in a dictionary `SHORT_HELPS`, by command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import click
+
+from llamafund_chain.cli.table import Entry, Section
+from llamafund_chain.errors import LlamafundError
+
+ENTRY_POINT_GROUP = "llamafund.commands"
+
+_NO_LIMIT = 10_000
+"""Characters; click cuts a short help, but we let it wrap."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands from a table and imports one when it is called. Bare, it prints its help.
+
+    Args:
+        table: The commands by name.
+        attributes: As of `click.Group`.
+    """
+
+    def __init__(self, *, table: Mapping[str, Entry | Section], **attributes: Any) -> None:
+        super().__init__(**{"callback": show_help, "invoke_without_command": True, **attributes})
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        found = self.table.get(cmd_name)
+        if found is None:
+            return None
+        if isinstance(found, Section):
+            return LazyGroup(name=cmd_name, help=found.short_help, table=found.commands)
+        module, _, attribute = found.place.partition(":")
+        return _as_command(cmd_name, getattr(import_module(module), attribute))
+
+    def summary(self, ctx: click.Context, name: str) -> str:
+        """What `--help` says of one of the commands."""
+        if name in self.table:
+            return self.table[name].short_help
+        command = self.get_command(ctx, name)
+        return "" if command is None else command.get_short_help_str(_NO_LIMIT)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.summary(ctx, name)) for name in self.list_commands(ctx)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            inside = [
+                f"{group} {name}"
+                for group, section in self.table.items()
+                if isinstance(section, Section) and name in section.commands
+            ]
+            similar = [f"'{one}'" for one in inside + get_close_matches(name, self.list_commands(ctx))]
+            hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class PlugInGroup(LazyGroup):
+    """A group to which other packages may add; what the table names stays what it is."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_plug_ins()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        plug_in = _plug_ins().get(cmd_name)
+        if plug_in is None:
+            return None
+        try:
+            return _as_command(cmd_name, plug_in.load())
+        except ImportError as error:
+            return _unavailable(cmd_name, plug_in, error)
+
+    def summary(self, ctx: click.Context, name: str) -> str:
+        told = None if name in self.table else _told_short_help(_plug_ins()[name])
+        return super().summary(ctx, name) if told is None else told
+
+
+@click.pass_context
+def show_help(context: click.Context) -> None:
+    """Print a group's help when no command was named."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _plug_ins() -> dict[str, EntryPoint]:
+    found = entry_points(group=ENTRY_POINT_GROUP)
+    return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.value, reverse=True)}
+
+
+def _told_short_help(plug_in: EntryPoint) -> str | None:
+    """The short help that a plug-in's package names; `None` when only the command itself can tell."""
+    package = plug_in.module.rpartition(".")[0]
+    if not package:
+        return None
+    try:
+        helps = getattr(import_module(package), "SHORT_HELPS", {})
+    except ImportError:
+        return None
+    told = helps.get(plug_in.name)
+    return None if told is None else str(told)
+
+
+def _as_command(name: str, loaded: object) -> click.Command:
+    if not isinstance(loaded, click.Command):
+        raise LlamafundError(f"The command {name} is a {type(loaded).__name__}", "It must be a click command")
+    return loaded
+
+
+def _unavailable(name: str, entry: EntryPoint, error: ImportError) -> click.Command:
+    """A command that only says why it cannot run."""
+
+    def explain() -> None:
+        raise LlamafundError(
+            f"The command {name} cannot be loaded from {entry.value}",
+            str(error),
+            "Install what it needs, for example: pip install 'llamafund[trainer]'",
+        )
+
+    return click.Command(
+        name,
+        callback=explain,
+        help="Not available: a package that it needs is missing.",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
