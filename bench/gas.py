@@ -156,7 +156,7 @@ class _Scenario:
             "fundingDeadline": now + 30 * DAY,
             "stopBps": 5_000,
             "challengeWindow": 2 * DAY,
-            "responseWindow": DAY,
+            "answerWindow": DAY,
             "minBond": ETHER // 100,
             "slack": 14 * DAY,
             "proposal": bytes(range(1, 33)),

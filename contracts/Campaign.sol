@@ -81,13 +81,13 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         uint96 amount;
     }
 
-    /// @dev What was demanded, in the order of the demands. `next` is the oldest without an answer.
+    /// @dev Challenges in the order in which they were made. `next` is the oldest without an answer.
     struct Queue {
         uint128 next;
         uint128 end;
     }
 
-    struct Demand {
+    struct QueuedChallenge {
         uint64 chunk;
         uint40 openedAt;
     }
@@ -104,8 +104,8 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// @inheritdoc ICampaign
     mapping(uint256 payee => uint256) public claimed;
     Queue private _queue;
-    mapping(uint256 number => Demand) private _demands;
-    /// @dev Stays when it was paid out, so that nobody demands the same chunk of a milestone twice.
+    mapping(uint256 number => QueuedChallenge) private _challenges;
+    /// @dev Stays when it was paid out, so that nobody challenges the same chunk of a milestone twice.
     mapping(uint256 milestone => mapping(uint256 chunk => Bond)) private _bonds;
 
     // =============================================================== backers
@@ -261,13 +261,13 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
             _ledger = l.withChallengedAt(block.timestamp);
         }
         (bond.challenger, bond.amount) = (msg.sender, uint96(msg.value));
-        _demands[_queue.end++] = Demand({chunk: chunk, openedAt: uint40(block.timestamp)});
+        _challenges[_queue.end++] = QueuedChallenge({chunk: chunk, openedAt: uint40(block.timestamp)});
         emit Challenged({
             milestone: uint8(milestone),
             chunk: chunk,
             challenger: msg.sender,
             bond: msg.value,
-            answerBy: block.timestamp + t.responseWindow()
+            answerBy: block.timestamp + t.answerWindow()
         });
     }
 
@@ -284,8 +284,8 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
             revert Campaign_NoChallengeOpen();
         }
         uint256 number = _queue.next;
-        if (chunk != _demands[number].chunk) {
-            revert Campaign_NotNextChallenge({expected: _demands[number].chunk, actual: chunk});
+        if (chunk != _challenges[number].chunk) {
+            revert Campaign_NotNextChallenge({expected: _challenges[number].chunk, actual: chunk});
         }
         _checkContent(contentRoot, contentSize);
         if (!ContentProof.verify(contentRoot, contentSize, chunk, data, path)) {
@@ -297,8 +297,8 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         uint256 amount = _bonds[milestone][chunk].amount;
         _bonds[milestone][chunk].amount = 0;
         _queue.next = uint128(number + 1);
-        // Zero where nobody has demanded anything yet: then no challenge is open.
-        _ledger = l.withChallengedAt(_demands[number + 1].openedAt);
+        // Zero where nobody has challenged yet: then no challenge is open.
+        _ledger = l.withChallengedAt(_challenges[number + 1].openedAt);
         emit ChallengeAnswered({milestone: uint8(milestone), chunk: chunk, answerer: msg.sender, bond: amount});
 
         // Interaction
@@ -401,7 +401,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         }
         // Once all milestones are attested, an active campaign's window is open: the index below is in range.
         if (l.challengedAt() != 0) {
-            revert Campaign_ChallengeOpen(l.challengedAt() + t.responseWindow());
+            revert Campaign_ChallengeOpen(l.challengedAt() + t.answerWindow());
         }
         if (l.attested() != 0 && block.timestamp < _windowEnd(t, l)) {
             revert Campaign_WindowOpen(_windowEnd(t, l));
@@ -521,10 +521,10 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         if (position >= _queue.end - _queue.next) {
             revert Campaign_NoChallengeOpen();
         }
-        Demand memory demand = _demands[_queue.next + position];
-        Bond memory bond = _bonds[_ledger.attested() - 1][demand.chunk];
+        QueuedChallenge memory queued = _challenges[_queue.next + position];
+        Bond memory bond = _bonds[_ledger.attested() - 1][queued.chunk];
         return
-            Challenge({chunk: demand.chunk, openedAt: demand.openedAt, challenger: bond.challenger, bond: bond.amount});
+            Challenge({chunk: queued.chunk, openedAt: queued.openedAt, challenger: bond.challenger, bond: bond.amount});
     }
 
     /// @inheritdoc ICampaign
@@ -577,7 +577,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         }
         if (l.challengedAt() != 0) {
             // Milestones lie far enough apart for the last answer to come before the next deadline.
-            return block.timestamp >= l.challengedAt() + t.responseWindow() ? Status.Failed : Status.Active;
+            return block.timestamp >= l.challengedAt() + t.answerWindow() ? Status.Failed : Status.Active;
         }
         if (l.attested() == t.milestoneCount()) {
             return block.timestamp >= _windowEnd(t, l) ? Status.Completed : Status.Active;

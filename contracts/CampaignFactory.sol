@@ -21,8 +21,8 @@ contract CampaignFactory is ICampaignFactory {
     uint256 public constant MAX_MILESTONES = 16;
     uint256 public constant MIN_CHALLENGE_WINDOW = 2 days;
     uint256 public constant MAX_CHALLENGE_WINDOW = 90 days;
-    uint256 public constant MIN_RESPONSE_WINDOW = 1 days;
-    uint256 public constant MAX_RESPONSE_WINDOW = 30 days;
+    uint256 public constant MIN_ANSWER_WINDOW = 1 days;
+    uint256 public constant MAX_ANSWER_WINDOW = 30 days;
     uint256 public constant MAX_SLACK = 365 days;
     uint256 public constant MAX_FUNDING_PERIOD = 2 * 365 days;
     uint256 public constant MAX_CAMPAIGN_PERIOD = 10 * 365 days;
@@ -106,9 +106,9 @@ contract CampaignFactory is ICampaignFactory {
                 actual: terms.challengeWindow, min: MIN_CHALLENGE_WINDOW, max: MAX_CHALLENGE_WINDOW
             });
         }
-        if (terms.responseWindow < MIN_RESPONSE_WINDOW || terms.responseWindow > MAX_RESPONSE_WINDOW) {
-            revert CampaignFactory_BadResponseWindow({
-                actual: terms.responseWindow, min: MIN_RESPONSE_WINDOW, max: MAX_RESPONSE_WINDOW
+        if (terms.answerWindow < MIN_ANSWER_WINDOW || terms.answerWindow > MAX_ANSWER_WINDOW) {
+            revert CampaignFactory_BadAnswerWindow({
+                actual: terms.answerWindow, min: MIN_ANSWER_WINDOW, max: MAX_ANSWER_WINDOW
             });
         }
         if (terms.slack > MAX_SLACK) {
@@ -157,12 +157,12 @@ contract CampaignFactory is ICampaignFactory {
             }
             uint256 bps = payees[i].bps;
             if (bps == 0) {
-                revert CampaignFactory_EmptyShare(i);
+                revert CampaignFactory_ZeroPayeeBps(i);
             }
             sumBps += bps;
         }
         if (sumBps != BPS) {
-            revert CampaignFactory_PayeeSharesNotWhole(sumBps);
+            revert CampaignFactory_PayeeBpsNotWhole(sumBps);
         }
     }
 
@@ -176,8 +176,8 @@ contract CampaignFactory is ICampaignFactory {
             revert CampaignFactory_TooManyMilestones({count: count, max: MAX_MILESTONES});
         }
         // Each milestone has room for the one before to be attested at the last second, challenged at the last second
-        // of its window, and answered at the last second of the response window.
-        uint256 gap = uint256(terms.challengeWindow) + terms.responseWindow;
+        // of its window, and answered at the last second of the answer window.
+        uint256 gap = uint256(terms.challengeWindow) + terms.answerWindow;
         uint256 earliest = terms.fundingDeadline + gap;
         uint256 sumBps = 0;
         MilestoneKind previous = MilestoneKind.DATASET;
@@ -187,7 +187,7 @@ contract CampaignFactory is ICampaignFactory {
             uint256 bps = milestone.bps;
             uint256 deadline = milestone.deadline;
             if (bps == 0) {
-                revert CampaignFactory_EmptyMilestone(i);
+                revert CampaignFactory_ZeroMilestoneBps(i);
             }
             if (kind < previous || (kind == MilestoneKind.WEIGHTS && i + 1 != count)) {
                 revert CampaignFactory_KindOrder({index: i, kind: kind});
@@ -200,14 +200,14 @@ contract CampaignFactory is ICampaignFactory {
             earliest = deadline + gap;
         }
         if (sumBps != BPS) {
-            revert CampaignFactory_MilestoneSharesNotWhole(sumBps);
+            revert CampaignFactory_MilestoneBpsNotWhole(sumBps);
         }
         Milestone calldata last = milestones[count - 1];
         if (last.kind != MilestoneKind.WEIGHTS) {
             revert CampaignFactory_LastNotWeights(last.kind);
         }
         if (last.bps < MIN_WEIGHTS_BPS) {
-            revert CampaignFactory_WeightsShareTooSmall({bps: last.bps, min: MIN_WEIGHTS_BPS});
+            revert CampaignFactory_WeightsBpsTooSmall({bps: last.bps, min: MIN_WEIGHTS_BPS});
         }
         uint256 latest = block.timestamp + MAX_CAMPAIGN_PERIOD;
         if (last.deadline > latest) {

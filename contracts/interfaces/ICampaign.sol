@@ -43,7 +43,7 @@ struct Milestone {
 /// @param fundingDeadline unix seconds; pledged strictly before it
 /// @param stopBps share of the pledges that stops the campaign, basis points
 /// @param challengeWindow seconds between an attestation and its payout
-/// @param responseWindow seconds that a challenge may stay unanswered
+/// @param answerWindow seconds that a challenge may stay unanswered
 /// @param minBond wei; lower bound of a challenge's bond
 /// @param slack seconds by which the researcher may push deadlines back in total
 /// @param proposal SHA-256 of the proposal manifest
@@ -60,7 +60,7 @@ struct Terms {
     uint40 fundingDeadline;
     uint16 stopBps;
     uint32 challengeWindow;
-    uint32 responseWindow;
+    uint32 answerWindow;
     uint96 minBond;
     uint32 slack;
     bytes32 proposal;
@@ -111,7 +111,7 @@ struct Ledger {
     bool withheld;
 }
 
-/// @dev A demand to show one chunk of the content that was attested last.
+/// @dev A challenge to show one chunk of the content that was attested last.
 /// @param chunk its number, from 0
 /// @param openedAt unix seconds
 /// @param challenger who gets the bond back when nobody answers
@@ -371,15 +371,15 @@ interface ICampaign {
 
     // ----------------------------------------------------------- possession
 
-    /// @notice Demand one 16 KiB chunk of the content that was attested last. Any backer may, until the attestation's
+    /// @notice Challenge one 16 KiB chunk of the content that was attested last. Any backer may, until the attestation's
     /// window is over, once for each chunk. `msg.value` is the bond, in the native coin whatever the asset is: it goes to
-    /// whoever answers. Without an answer for the response window the campaign fails and the bond comes back.
+    /// whoever answers. Without an answer for the answer window the campaign fails and the bond comes back.
     /// @param contentRoot as attested
     /// @param contentSize as attested, bytes
     /// @param chunk number of the chunk, from 0
     function challenge(bytes32 contentRoot, uint64 contentSize, uint64 chunk) external payable;
 
-    /// @notice Show the chunk that the oldest open challenge demands, and take the bond. Anyone may.
+    /// @notice Show the chunk that the oldest open challenge names, and take the bond. Anyone may.
     /// @dev Challenges are answered in the order in which they were made, which is the order of their deadlines.
     /// @param data the chunk's bytes
     /// @param path its RFC 9162 inclusion proof, from the chunk's sibling upwards

@@ -57,13 +57,13 @@ interface ICampaignFactory {
     /// @param index which one, from 0
     error CampaignFactory_ZeroPayee(uint256 index);
 
-    /// @notice Thrown when a payee's share is zero.
+    /// @notice Thrown when a payee has 0 basis points.
     /// @param index which payee, from 0
-    error CampaignFactory_EmptyShare(uint256 index);
+    error CampaignFactory_ZeroPayeeBps(uint256 index);
 
-    /// @notice Thrown when the payees' shares do not add up to 10 000 basis points.
+    /// @notice Thrown when the payees' basis points do not add up to 10 000.
     /// @param sumBps what they add up to, basis points
-    error CampaignFactory_PayeeSharesNotWhole(uint256 sumBps);
+    error CampaignFactory_PayeeBpsNotWhole(uint256 sumBps);
 
     /// @notice Thrown when the terms list no milestone.
     error CampaignFactory_NoMilestone();
@@ -73,13 +73,13 @@ interface ICampaignFactory {
     /// @param max number of milestones allowed
     error CampaignFactory_TooManyMilestones(uint256 count, uint256 max);
 
-    /// @notice Thrown when a milestone's share is zero.
+    /// @notice Thrown when a milestone has 0 basis points.
     /// @param index which one, from 0
-    error CampaignFactory_EmptyMilestone(uint256 index);
+    error CampaignFactory_ZeroMilestoneBps(uint256 index);
 
-    /// @notice Thrown when the milestones' shares do not add up to 10 000 basis points.
+    /// @notice Thrown when the milestones' basis points do not add up to 10 000.
     /// @param sumBps what they add up to, basis points
-    error CampaignFactory_MilestoneSharesNotWhole(uint256 sumBps);
+    error CampaignFactory_MilestoneBpsNotWhole(uint256 sumBps);
 
     /// @notice Thrown when the milestones' kinds are not datasets, then checkpoints, then the weights once.
     /// @param index which milestone breaks the order, from 0
@@ -90,10 +90,10 @@ interface ICampaignFactory {
     /// @param kind the last milestone's kind
     error CampaignFactory_LastNotWeights(MilestoneKind kind);
 
-    /// @notice Thrown when the weights' share is below `MIN_WEIGHTS_BPS`.
-    /// @param bps the weights' share, basis points
+    /// @notice Thrown when the last milestone, the weights, has fewer basis points than `MIN_WEIGHTS_BPS`.
+    /// @param bps the last milestone's, basis points
     /// @param min the smallest allowed, basis points
-    error CampaignFactory_WeightsShareTooSmall(uint256 bps, uint256 min);
+    error CampaignFactory_WeightsBpsTooSmall(uint256 bps, uint256 min);
 
     /// @notice Thrown when a milestone's deadline leaves no room after the one before, or after the funding deadline,
     /// for a challenge window and an answer.
@@ -118,8 +118,8 @@ interface ICampaignFactory {
     /// @param cap units of the asset
     error CampaignFactory_BadGoal(uint256 goal, uint256 cap);
 
-    /// @notice Thrown when the share of the pledges that stops the campaign is out of bounds.
-    /// @param bps the terms' share, basis points
+    /// @notice Thrown when the terms' `stopBps` is out of bounds.
+    /// @param bps as in the terms, basis points
     /// @param min the smallest allowed, basis points
     /// @param max the largest allowed, basis points
     error CampaignFactory_BadStopBps(uint256 bps, uint256 min, uint256 max);
@@ -130,11 +130,11 @@ interface ICampaignFactory {
     /// @param max the longest allowed, seconds
     error CampaignFactory_BadChallengeWindow(uint256 actual, uint256 min, uint256 max);
 
-    /// @notice Thrown when the response window is out of bounds.
+    /// @notice Thrown when the answer window is out of bounds.
     /// @param actual the terms' window, seconds
     /// @param min the shortest allowed, seconds
     /// @param max the longest allowed, seconds
-    error CampaignFactory_BadResponseWindow(uint256 actual, uint256 min, uint256 max);
+    error CampaignFactory_BadAnswerWindow(uint256 actual, uint256 min, uint256 max);
 
     /// @notice Thrown when the slack is longer than `MAX_SLACK`.
     /// @param slack the terms' slack, seconds

@@ -16,7 +16,7 @@ import {Milestone, MilestoneKind, Payee, Terms} from "../interfaces/ICampaign.so
 ///       72      5  fundingDeadline            169      1  number of payees
 ///       77      2  stopBps                    170      1  number of milestones
 ///       79      4  challengeWindow            171     20  each attestor
-///       83      4  responseWindow               …     22  each payee: account 20, bps 2
+///       83      4  answerWindow               …     22  each payee: account 20, bps 2
 ///       87     12  minBond                      …     16  each milestone: kind 1, cumulative bps 2,
 ///       99      4  slack                                  deadline 5, minScore 8
 ///
@@ -46,7 +46,7 @@ library PackedTerms {
                 t.fundingDeadline,
                 t.stopBps,
                 t.challengeWindow,
-                t.responseWindow,
+                t.answerWindow,
                 t.minBond,
                 t.slack
             ),
@@ -82,7 +82,7 @@ library PackedTerms {
         t.fundingDeadline = uint40(fundingDeadline(self));
         t.stopBps = uint16(stopBps(self));
         t.challengeWindow = uint32(challengeWindow(self));
-        t.responseWindow = uint32(responseWindow(self));
+        t.answerWindow = uint32(answerWindow(self));
         t.minBond = uint96(minBond(self));
         t.slack = uint32(slack(self));
         t.proposal = proposal(self);
@@ -139,7 +139,7 @@ library PackedTerms {
         return uint32(bytes4(self.load(79)));
     }
 
-    function responseWindow(Memory.Slice self) internal pure returns (uint256) {
+    function answerWindow(Memory.Slice self) internal pure returns (uint256) {
         return uint32(bytes4(self.load(83)));
     }
 

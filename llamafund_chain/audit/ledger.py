@@ -29,7 +29,7 @@ class Rules:
     goal: int
     funding_deadline: int
     challenge_window: int
-    response_window: int
+    answer_window: int
     milestone_bps: tuple[int, ...]
     deadlines: tuple[int, ...]
     payee_bps: tuple[int, ...]
@@ -146,7 +146,7 @@ class Books:
             unfunded = now >= rules.funding_deadline and self.pledged < rules.goal
             return "Failed" if unfunded or now >= rules.deadlines[0] else "Funding"
         if self.challenged_at is not None:
-            return "Failed" if now >= self.challenged_at + rules.response_window else "Active"
+            return "Failed" if now >= self.challenged_at + rules.answer_window else "Active"
         if len(self.attested_at) == len(rules.deadlines):
             return "Completed" if self._window_over(rules, now) else "Active"
         return "Failed" if now >= rules.deadlines[len(self.attested_at)] + self.slack_used else "Active"

@@ -202,7 +202,7 @@ def describe(
                 "index": index,
                 "kind": milestone.kind.name,
                 "title": titles[index] if index < len(titles) else milestone.kind.name.capitalize(),
-                "share_bps": milestone.bps,
+                "bps": milestone.bps,
                 "tranche": amount(story.books.tranche(story.rules, index)),
                 "deadline": moment(story.books.deadline(story.rules, index)),
                 "min_score": milestone.min_score,

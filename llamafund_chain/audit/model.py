@@ -105,7 +105,7 @@ class MilestoneReport(_Record):
     """One milestone.
 
     Attributes:
-        share_bps: Share of the pool, basis points.
+        bps: Share of the pool, basis points.
         tranche: That share as an amount.
         deadline: With the slack used so far.
     """
@@ -113,7 +113,7 @@ class MilestoneReport(_Record):
     index: int
     kind: Literal["DATASET", "CHECKPOINT", "WEIGHTS"]
     title: str
-    share_bps: int
+    bps: int
     tranche: str
     deadline: AwareDatetime
     min_score: int
@@ -123,7 +123,7 @@ class MilestoneReport(_Record):
 
 class PayeeReport(_Record):
     account: Person
-    share_bps: int
+    bps: int
     claimed: str
     claimable: str
 

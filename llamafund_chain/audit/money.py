@@ -84,7 +84,7 @@ def money_report(
         payees=tuple(
             PayeeReport(
                 account=person,
-                share_bps=payee.bps,
+                bps=payee.bps,
                 claimed=amount(state.claimed[index]),
                 claimable=amount(state.claimable[index]),
             )

@@ -147,8 +147,9 @@ def _choices(
             f"From {until} on it counts as released."
         )
         choices.append(
-            f"Backers who cannot fetch a part of the content can demand it until then: llamafund challenge {campaign}. "
-            "If nobody shows it, the campaign fails and refunds them. Content that can be fetched is no ground for it."
+            "Backers who cannot fetch a part of the content can challenge it until then: "
+            f"llamafund challenge {campaign}. If nobody shows it, the campaign fails and refunds them. "
+            "Content that can be fetched is no ground for it."
         )
     elif milestone.state == "released":
         choices.append(f"The tranche, {tranche}, was released at {until}; nothing brings it back.")

@@ -26,19 +26,19 @@ MAX_PROOFS = 16_384
 
 
 @dataclass(frozen=True)
-class Demands:
-    """What a campaign's challengers want to see.
+class Challenges:
+    """The open challenges to a campaign at one block.
 
     Attributes:
         attestation: The one whose content is meant; `None` before the first.
-        challenges: Those that wait, in the order in which they must be answered.
+        queue: Those that wait, in the order in which they must be answered.
         status: The campaign's.
         now: Unix seconds of the block at which all this was read.
         block: Its number.
     """
 
     attestation: Attestation | None
-    challenges: tuple[OpenChallenge, ...]
+    queue: tuple[OpenChallenge, ...]
     status: Status
     now: int
     block: int
@@ -46,10 +46,10 @@ class Demands:
     @property
     def answerable(self) -> bool:
         """Whether an answer would be taken now."""
-        return self.status is Status.ACTIVE and self.attestation is not None and bool(self.challenges)
+        return self.status is Status.ACTIVE and self.attestation is not None and bool(self.queue)
 
 
-def demands_on(client: CampaignClient, *, known: Demands | None = None) -> Demands:
+def challenges_on(client: CampaignClient, *, known: Challenges | None = None) -> Challenges:
     """What waits for an answer now, read at one block.
 
     Args:
@@ -60,9 +60,9 @@ def demands_on(client: CampaignClient, *, known: Demands | None = None) -> Deman
         VerificationError: The node does not show what the campaign has recorded.
     """
     block = client.connection.block()
-    challenges = client.open_challenges(block.number, known=known.challenges if known else ())
+    queue = client.open_challenges(block.number, known=known.queue if known else ())
     attestation = client.latest_attestation(block.number, known=known.attestation if known else None)
-    return Demands(attestation, challenges, client.status(block.number), block.timestamp, block.number)
+    return Challenges(attestation, queue, client.status(block.number), block.timestamp, block.number)
 
 
 def evidence_of(stores: Sequence[Store], attestation: Attestation) -> EvidenceManifest:
@@ -81,7 +81,7 @@ def evidence_of(stores: Sequence[Store], attestation: Attestation) -> EvidenceMa
             f"The evidence {attestation.evidence} has other content than was attested",
             f"Its content root is {manifest.content.root} over {manifest.content.size} bytes; attested was "
             f"{stated[0]} over {stated[1]} bytes",
-            "Nobody can answer for such an attestation: demand any chunk of it",
+            "Nobody can answer for such an attestation: challenge any chunk of it",
         )
     return manifest
 
@@ -181,7 +181,7 @@ def offset_of(manifest: EvidenceManifest, path: str) -> int:
     for entry in manifest.files:
         if entry.path == path:
             if not entry.size:
-                raise UsageError(f"{path!r} is empty", "There is no chunk of it to demand")
+                raise UsageError(f"{path!r} is empty", "There is no chunk of it to challenge")
             return offset
         offset += entry.size
     raise UsageError(f"The evidence has no file {path!r}", "Paths are as in its manifest")

@@ -493,7 +493,7 @@ class CampaignClient:
             raise self._nothing_to_claim(refusal) from refusal
 
     def challenge(self, account: BaseAccount, attestation: Attestation, chunk: int, bond: int) -> Receipt:
-        """Demand a chunk of the content that was attested last.
+        """Challenge a chunk of the content that was attested last.
 
         Args:
             account: A backer.
@@ -515,12 +515,12 @@ class CampaignClient:
         self.connection.call(call, block="pending", sender=challenger, value=bond, money=self.asset.format)
 
     def answer(self, account: BaseAccount, attestation: Attestation, proof: ChunkProof) -> Receipt:
-        """Show the chunk that the oldest open challenge demands, and take its bond; anyone may.
+        """Show the chunk that the oldest open challenge names, and take its bond; anyone may.
 
         Args:
             account: Who gets the bond.
             attestation: The latest.
-            proof: Of the demanded chunk.
+            proof: Of the challenged chunk.
         """
         return self.connection.send(account, self.answer_call(attestation, proof), money=self.asset.format)
 
@@ -529,7 +529,7 @@ class CampaignClient:
 
         Args:
             attestation: The latest.
-            proof: Of the demanded chunk.
+            proof: Of the challenged chunk.
         """
         return self._call("answer", *_content_of(attestation), proof.index, proof.data, list(proof.path))
 

@@ -46,7 +46,7 @@ class _Section(BaseModel):
 
 
 class _PayeeSection(_Section):
-    address: Address
+    account: Address
     share: str
 
 
@@ -64,7 +64,7 @@ class _TermsSection(_Section):
     funding_deadline: str
     stop: str
     challenge_window: str
-    response_window: str
+    answer_window: str
     min_bond: _Number = "0"
     slack: str = "0s"
     quorum: int
@@ -135,7 +135,7 @@ def _terms(section: _TermsSection, proposal: ProposalManifest, now: int, decimal
         funding_deadline=_named("terms.funding_deadline", lambda: parse_time(section.funding_deadline, now)),
         stop_bps=_named("terms.stop", lambda: _percent(section.stop)),
         challenge_window=_named("terms.challenge_window", lambda: parse_duration(section.challenge_window)),
-        response_window=_named("terms.response_window", lambda: parse_duration(section.response_window)),
+        answer_window=_named("terms.answer_window", lambda: parse_duration(section.answer_window)),
         min_bond=_named("terms.min_bond", lambda: parse_amount(section.min_bond, _NATIVE_DECIMALS)),
         slack=_named("terms.slack", lambda: parse_duration(section.slack)),
         proposal=proposal.sha256,
@@ -147,7 +147,7 @@ def _terms(section: _TermsSection, proposal: ProposalManifest, now: int, decimal
         quorum=section.quorum,
         payees=tuple(
             Payee(
-                _address(payee.address, f"terms.payees.{index}.address"),
+                _address(payee.account, f"terms.payees.{index}.account"),
                 _named(f"terms.payees.{index}.share", lambda payee=payee: _percent(payee.share)),  # type: ignore[misc]
             )
             for index, payee in enumerate(section.payees)

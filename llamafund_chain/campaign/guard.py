@@ -1,4 +1,4 @@
-"""Possession challenges: what of the attested content is demanded, and the proofs that answer it."""
+"""Possession challenges: which attested chunks are challenged, and the proofs that answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llamafund_chain.campaign.challenges import Demands, Prover, demands_on
+from llamafund_chain.campaign.challenges import Challenges, Prover, challenges_on
 from llamafund_chain.campaign.client import ANSWER_GAS
 from llamafund_chain.chain import transactions
 from llamafund_chain.chain.reverted import ContractRefusedError
@@ -105,9 +105,9 @@ class _Sent:
 
 
 class Guard:
-    """Answers what is demanded of a campaign, and remembers what it has read, proven and sent.
+    """Answers the challenges to a campaign, and remembers what it has read, proven and sent.
 
-    Answers are taken only in the order of the demands, so they are sent with consecutive nonces, up to `IN_FLIGHT`
+    Answers are taken only in the order of the challenges, so they are sent with consecutive nonces, up to `IN_FLIGHT`
     at once, each in a transaction of its own: nodes take no more than 128 KiB in one. One that does not get through is
     replaced under the same nonce, never sent beside itself.
 
@@ -136,7 +136,7 @@ class Guard:
         self._prover = Prover(stores, progress=progress)
         self._max_fee = max_fee
         self._replace = replace
-        self._seen: Demands | None = None
+        self._seen: Challenges | None = None
         self._announced: frozenset[OpenChallenge] = frozenset()
         self._under_way: dict[int, _Sent] = {}
         # Gas of the answer that was estimated last, and its call data.
@@ -152,13 +152,13 @@ class Guard:
         """Hashes of the transactions that were sent and wait for inclusion, 64 hexadecimal digits each."""
         return [sent.tries[-1][1].tx_hash for _, sent in sorted(self._under_way.items()) if sent.tries]
 
-    def look(self) -> Demands:
+    def look(self) -> Challenges:
         """What waits for an answer now.
 
         Raises:
             LlamafundError: The node does not answer, or not in a way that can be true.
         """
-        self._seen = demands_on(self.client, known=self._seen)
+        self._seen = challenges_on(self.client, known=self._seen)
         return self._seen
 
     def settle(self) -> Iterator[Outcome]:
@@ -189,34 +189,34 @@ class Guard:
             LlamafundError: The node refused something, or the account cannot pay.
             NodeUnreachableError: The node went away; what may have been sent is remembered.
         """
-        demands = self.look()
-        yield from self._announce(demands)
+        challenges = self.look()
+        yield from self._announce(challenges)
         if self._account is None:
             return
         yield from self._collect(self._account)
-        yield from self._send(self._account, demands)
-        if self._unprovable or not self._unproven(demands):
+        yield from self._send(self._account, challenges)
+        if self._unprovable or not self._unproven(challenges):
             return
         try:
-            self._prover.prove(_attested(demands), _chunks(demands))
+            self._prover.prove(_attested(challenges), _chunks(challenges))
         except LlamafundError as error:
             # The content may be back the next time, but not while this one goes on.
             self._unprovable = True
             yield Unanswered(error)
             return
         # Reading may have taken an hour.
-        demands = self.look()
-        yield from self._announce(demands)
-        yield from self._send(self._account, demands)
+        challenges = self.look()
+        yield from self._announce(challenges)
+        yield from self._send(self._account, challenges)
 
-    def _announce(self, demands: Demands) -> Iterator[Outcome]:
-        for challenge in demands.challenges:
+    def _announce(self, challenges: Challenges) -> Iterator[Outcome]:
+        for challenge in challenges.queue:
             if challenge not in self._announced:
-                yield Opened(challenge, demands.now)
-        self._announced = frozenset(demands.challenges)
+                yield Opened(challenge, challenges.now)
+        self._announced = frozenset(challenges.queue)
 
-    def _unproven(self, demands: Demands) -> bool:
-        return demands.answerable and bool(self._prover.missing(_attested(demands), _chunks(demands)))
+    def _unproven(self, challenges: Challenges) -> bool:
+        return challenges.answerable and bool(self._prover.missing(_attested(challenges), _chunks(challenges)))
 
     def _collect(self, account: BaseAccount) -> Iterator[Outcome]:
         """Tell what became of what was sent."""
@@ -246,31 +246,31 @@ class Guard:
                 return [] if challenge is None else [Answer(challenge, receipt)]
         return None
 
-    def _send(self, account: BaseAccount, demands: Demands) -> Iterator[Outcome]:
+    def _send(self, account: BaseAccount, challenges: Challenges) -> Iterator[Outcome]:
         """Have the answers to the oldest challenges under way, each with the nonce of its place in the queue."""
         connection, sender = self.client.connection, str(account.address)
-        queue = demands.challenges if demands.answerable else ()
+        queue = challenges.queue if challenges.answerable else ()
         if not queue and not self._under_way:
             return
         # At the block of the queue: what was answered before it has used its nonce, what comes after has not.
-        first, mined = connection.nonce(sender, demands.block), connection.nonce(sender)
+        first, mined = connection.nonce(sender, challenges.block), connection.nonce(sender)
         self._check_wallet(sender, range(mined, connection.nonce(sender, "pending")))
         market, base = connection.fees(), connection.base_fee()
         for nonce, challenge in enumerate(queue[:IN_FLIGHT], first):
             sent = self._under_way.get(nonce)
-            if nonce < mined or (sent is not None and not self._is_late(sent, challenge, demands, base)):
+            if nonce < mined or (sent is not None and not self._is_late(sent, challenge, challenges, base)):
                 continue
             proof = self._prover.proofs.get(challenge.chunk)
             if proof is None:
                 return
-            call = self._call(_attested(demands), proof)
-            gas = self._gas_limit(sender, call, demands)
+            call = self._call(_attested(challenges), proof)
+            gas = self._gas_limit(sender, call, challenges)
             if sent is not None:
-                sent.block = demands.block
+                sent.block = challenges.block
             fees = self._price(challenge, gas, market, base, sent)
             if fees is None:
-                if self._complained != demands.block and (sent is None or sent.fees.highest < base):
-                    self._complained = demands.block
+                if self._complained != challenges.block and (sent is None or sent.fees.highest < base):
+                    self._complained = challenges.block
                     yield Unanswered(self._too_expensive(challenge, gas, base))
                 if sent is None:
                     return
@@ -281,14 +281,14 @@ class Guard:
             if others and held < others + signed.highest_cost:
                 return
             connection.check_funds(sender, held, signed.highest_cost)
-            if not self._transmit(challenge, signed, demands.block):
+            if not self._transmit(challenge, signed, challenges.block):
                 return
         for nonce, sent in sorted(self._under_way.items()):
             if nonce >= max(mined, first + len(queue)) and sent.challenge is not None and sent.tries:
                 # Somebody else was faster. An empty transaction in its place costs a fraction of a refused answer.
                 raised = sent.fees.raised()
                 nothing = connection.sign(account, Call(sender, b""), nonce=nonce, gas=_EMPTY_GAS, fees=raised)
-                self._transmit(None, nothing, demands.block)
+                self._transmit(None, nothing, challenges.block)
 
     def _check_wallet(self, sender: str, waiting: range) -> None:
         foreign = [nonce for nonce in waiting if nonce not in self._under_way]
@@ -299,31 +299,33 @@ class Guard:
                 "Wait until they are included, or let `llamafund watch` answer with a wallet that is its alone",
             )
 
-    def _is_late(self, sent: _Sent, challenge: OpenChallenge, demands: Demands, base: int) -> bool:
+    def _is_late(self, sent: _Sent, challenge: OpenChallenge, challenges: Challenges, base: int) -> bool:
         """Whether what waits under a nonce should be replaced by the answer to a challenge."""
         if sent.challenge != challenge:
             return True
-        return demands.block > sent.block and (sent.fees.highest < base or demands.block >= sent.block + STUCK_BLOCKS)
+        return challenges.block > sent.block and (
+            sent.fees.highest < base or challenges.block >= sent.block + STUCK_BLOCKS
+        )
 
     def _call(self, attestation: Attestation, proof: ChunkProof) -> Call:
         if not proof.proves(bytes.fromhex(attestation.content_root), attestation.content_size):
             raise VerificationError(f"The proof of chunk {proof.index} does not lead to the attested root")
         return self.client.answer_call(attestation, proof)
 
-    def _gas_limit(self, sender: str, call: Call, demands: Demands) -> int:
+    def _gas_limit(self, sender: str, call: Call, challenges: Challenges) -> int:
         """Estimated for the oldest answer, the only one that can be simulated, and from it for the others.
 
         Whatever the prices are (EIP-2028, EIP-7623, EIP-7976), no answer takes more than the oldest by a larger factor
         than its call data are longer, or heavier with bytes that are not zero.
         """
-        proof = self._prover.proofs.get(demands.challenges[0].chunk)
+        proof = self._prover.proofs.get(challenges.queue[0].chunk)
         if proof is None:
             return MAX_ANSWER_GAS
-        oldest = self._call(_attested(demands), proof)
+        oldest = self._call(_attested(challenges), proof)
         gas, measured = self._measured
         if measured != oldest.data:
             money = self.client.asset.format
-            gas = self.client.connection.estimate(sender, oldest, block=demands.block, money=money)
+            gas = self.client.connection.estimate(sender, oldest, block=challenges.block, money=money)
             self._measured = gas, oldest.data
         limit = gas
         for weigh in (len, _weight):
@@ -383,14 +385,14 @@ class Guard:
             del self._under_way[nonce]
 
 
-def _attested(demands: Demands) -> Attestation:
-    """The attestation of demands that are answerable."""
-    assert demands.attestation is not None
-    return demands.attestation
+def _attested(challenges: Challenges) -> Attestation:
+    """The attestation of challenges that are answerable."""
+    assert challenges.attestation is not None
+    return challenges.attestation
 
 
-def _chunks(demands: Demands) -> list[int]:
-    return [challenge.chunk for challenge in demands.challenges]
+def _chunks(challenges: Challenges) -> list[int]:
+    return [challenge.chunk for challenge in challenges.queue]
 
 
 def _weight(data: bytes) -> int:

@@ -246,7 +246,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "Campaign_AlreadyChallenged": (
         "Chunk {chunk} has been challenged before",
-        "Each chunk of a milestone can be demanded once",
+        "Each chunk of a milestone can be challenged once",
         "Watch for the answer, or name another chunk",
     ),
     "Campaign_BondTooSmall": (
@@ -260,7 +260,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Offer less: whoever answers takes all of it",
     ),
     "Campaign_ChallengeOpen": (
-        "A chunk of the milestone before has been demanded and not been shown",
+        "A chunk of the milestone before was challenged and is not shown yet",
         "It is released once every challenge is answered, at the latest before {answerBy:time} ({answerBy:from_now})",
         "Answer with `llamafund answer`, then submit again",
     ),
@@ -345,12 +345,12 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Nobody can claim for it",
         "Name an address",
     ),
-    "CampaignFactory_EmptyShare": (
+    "CampaignFactory_ZeroPayeeBps": (
         "Payee number {index} has no share",
         "A payee without a share is a mistake",
         "Leave it out",
     ),
-    "CampaignFactory_PayeeSharesNotWhole": (
+    "CampaignFactory_PayeeBpsNotWhole": (
         "The payees' shares add up to {sumBps} basis points",
         "They must add up to 10000",
         "Correct them",
@@ -365,12 +365,12 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "At most {max} are allowed",
         "Name fewer",
     ),
-    "CampaignFactory_EmptyMilestone": (
+    "CampaignFactory_ZeroMilestoneBps": (
         "Milestone number {index} has no share",
         "Each releases a part of the pool",
         "Give it one",
     ),
-    "CampaignFactory_MilestoneSharesNotWhole": (
+    "CampaignFactory_MilestoneBpsNotWhole": (
         "The milestones' shares add up to {sumBps} basis points",
         "They must add up to 10000",
         "Correct them",
@@ -385,7 +385,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "It is always the open WEIGHTS",
         "End with the weights",
     ),
-    "CampaignFactory_WeightsShareTooSmall": (
+    "CampaignFactory_WeightsBpsTooSmall": (
         "The weights' share is {bps:percent}",
         "At least {min:percent} of the pool hang on them",
         "Give them more",
@@ -420,8 +420,8 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "It must be between {min:duration} and {max:duration}",
         "Choose another length",
     ),
-    "CampaignFactory_BadResponseWindow": (
-        "The response window is {actual:duration}",
+    "CampaignFactory_BadAnswerWindow": (
+        "The answer window is {actual:duration}",
         "It must be between {min:duration} and {max:duration}",
         "Choose another length",
     ),

@@ -109,4 +109,4 @@ class OpenChallenge:
 
     def answer_by(self, terms: Terms) -> int:
         """Unix seconds from which it counts as unanswered."""
-        return self.opened_at + terms.response_window
+        return self.opened_at + terms.answer_window

@@ -33,8 +33,8 @@ VOTE_DELAY = DAY
 """Between a campaign's activation and the first vote to stop it."""
 MIN_CHALLENGE_WINDOW = 2 * DAY
 MAX_CHALLENGE_WINDOW = 90 * DAY
-MIN_RESPONSE_WINDOW = DAY
-MAX_RESPONSE_WINDOW = 30 * DAY
+MIN_ANSWER_WINDOW = DAY
+MAX_ANSWER_WINDOW = 30 * DAY
 MAX_SLACK = 365 * DAY
 MAX_FUNDING_PERIOD = 2 * 365 * DAY
 MAX_CAMPAIGN_PERIOD = 10 * 365 * DAY
@@ -109,7 +109,7 @@ class Terms:
         funding_deadline: Unix seconds; pledged strictly before it.
         stop_bps: Share of the pledges that stops the campaign, basis points.
         challenge_window: Seconds between an attestation and its payout.
-        response_window: Seconds that a challenge may stay unanswered.
+        answer_window: Seconds that a challenge may stay unanswered.
         min_bond: Wei; lower bound of a challenge's bond.
         slack: Seconds by which the researcher may push deadlines back in total.
         proposal: SHA-256 of the proposal manifest, 64 hexadecimal digits.
@@ -127,7 +127,7 @@ class Terms:
     funding_deadline: int
     stop_bps: int
     challenge_window: int
-    response_window: int
+    answer_window: int
     min_bond: int
     slack: int
     proposal: str
@@ -152,7 +152,7 @@ class Terms:
             self.funding_deadline,
             self.stop_bps,
             self.challenge_window,
-            self.response_window,
+            self.answer_window,
             self.min_bond,
             self.slack,
             bytes.fromhex(self.proposal),
@@ -215,7 +215,7 @@ class Terms:
                 self.funding_deadline.to_bytes(5, "big"),
                 self.stop_bps.to_bytes(2, "big"),
                 self.challenge_window.to_bytes(4, "big"),
-                self.response_window.to_bytes(4, "big"),
+                self.answer_window.to_bytes(4, "big"),
                 self.min_bond.to_bytes(12, "big"),
                 self.slack.to_bytes(4, "big"),
                 bytes.fromhex(self.proposal),
@@ -264,7 +264,7 @@ class Terms:
             funding_deadline=int.from_bytes(data[72:77], "big"),
             stop_bps=int.from_bytes(data[77:79], "big"),
             challenge_window=int.from_bytes(data[79:83], "big"),
-            response_window=int.from_bytes(data[83:87], "big"),
+            answer_window=int.from_bytes(data[83:87], "big"),
             min_bond=int.from_bytes(data[87:99], "big"),
             slack=int.from_bytes(data[99:103], "big"),
             proposal=data[103:135].hex(),
@@ -355,7 +355,7 @@ class Terms:
 
     def _validate_windows(self) -> None:
         _within("challenge_window", self.challenge_window, MIN_CHALLENGE_WINDOW, MAX_CHALLENGE_WINDOW, "seconds")
-        _within("response_window", self.response_window, MIN_RESPONSE_WINDOW, MAX_RESPONSE_WINDOW, "seconds")
+        _within("answer_window", self.answer_window, MIN_ANSWER_WINDOW, MAX_ANSWER_WINDOW, "seconds")
         _within("slack", self.slack, 0, MAX_SLACK, "seconds")
 
     def _validate_attestors(self) -> None:
@@ -380,7 +380,7 @@ class Terms:
 
     def _validate_milestones(self, now: int) -> None:
         _within("The number of milestones", len(self.milestones), 1, MAX_MILESTONES, "")
-        gap = self.challenge_window + self.response_window
+        gap = self.challenge_window + self.answer_window
         earliest = self.funding_deadline + gap
         previous = MilestoneKind.DATASET
         for index, step in enumerate(self.milestones):
@@ -394,7 +394,7 @@ class Terms:
             if step.deadline < earliest:
                 raise UsageError(
                     f"milestones[{index}].deadline is {step.deadline}",
-                    f"It must be at least {earliest}: challenge window and response window ({gap} seconds) after "
+                    f"It must be at least {earliest}: challenge window and answer window ({gap} seconds) after "
                     + ("the funding deadline" if index == 0 else "the milestone before"),
                     f"Move it by {earliest - step.deadline} seconds",
                 )
@@ -426,7 +426,7 @@ _ABI_NAMES = (
     "fundingDeadline",
     "stopBps",
     "challengeWindow",
-    "responseWindow",
+    "answerWindow",
     "minBond",
     "slack",
     "proposal",
@@ -443,7 +443,7 @@ _UNSIGNED_BITS = {
     "funding_deadline": 40,
     "stop_bps": 16,
     "challenge_window": 32,
-    "response_window": 32,
+    "answer_window": 32,
     "min_bond": 96,
     "slack": 32,
     "quorum": 8,

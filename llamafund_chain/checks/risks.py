@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from llamafund_chain.amounts import format_amount
-from llamafund_chain.campaign.terms import MIN_RESPONSE_WINDOW, Terms
+from llamafund_chain.campaign.terms import MIN_ANSWER_WINDOW, Terms
 from llamafund_chain.checks.check import CheckResult
 from llamafund_chain.times import duration
 
@@ -39,18 +39,18 @@ def term_risks(terms: Terms) -> Iterator[CheckResult]:
         yield CheckResult("quorum-of-one", "pass", detail)
     bond = f"{format_amount(terms.min_bond, _COIN_DECIMALS)} ETH"
     if terms.min_bond > HIGH_BOND or (terms.is_native and terms.min_bond * BOND_SHARE > terms.goal):
-        detail = f"Demanding proof that the content is there takes a bond of {bond}, so few or no backers will"
+        detail = f"A challenge takes a bond of {bond}, so few or no backers will"
         yield CheckResult("challenge-bond", "warn", detail)
     elif terms.min_bond == 0:
         detail = "There is no least bond: where the base fee is low, challenges cost little and do not pay for answers"
         yield CheckResult("challenge-bond", "warn", detail)
     else:
         yield CheckResult("challenge-bond", "pass", f"A challenge takes a bond of {bond}, or the gas of an answer")
-    window = duration(terms.response_window)
-    if terms.response_window <= MIN_RESPONSE_WINDOW:
+    window = duration(terms.answer_window)
+    if terms.answer_window <= MIN_ANSWER_WINDOW:
         detail = (
             f"A challenge fails the campaign after {window}, the least there can be: an outage or censorship may do"
         )
-        yield CheckResult("response-window", "warn", detail)
+        yield CheckResult("answer-window", "warn", detail)
     else:
-        yield CheckResult("response-window", "pass", f"A challenge can be answered for {window}")
+        yield CheckResult("answer-window", "pass", f"A challenge can be answered for {window}")

@@ -1,4 +1,4 @@
-"""`llamafund answer`: show what challengers demand, and take their bonds."""
+"""`llamafund answer`: show challenged chunks, and take their bonds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from llamafund_chain.errors import LlamafundError
 from llamafund_chain.store import open_store
 
 
-@click.command(short_help="Show the chunks that challengers demand.")
+@click.command(short_help="Show challenged chunks and take their bonds.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @max_fee_option
 @rpc_option
@@ -52,18 +52,18 @@ def answer(
     """
     client = open_campaign(rpc, address)
     most = None if max_fee is None else COIN.parse(max_fee)
-    demands = Guard(client, None, ()).look()
+    challenges = Guard(client, None, ()).look()
     facts: dict[str, JsonValue] = {"chain": client.connection.caip2, "campaign": client.address}
-    if not demands.challenges:
+    if not challenges.queue:
         emit("answer", {**facts, "answered": []}, ["No challenge is open"], as_json=as_json)
         return
-    if not demands.answerable or demands.attestation is None:
+    if not challenges.answerable or challenges.attestation is None:
         raise LlamafundError(
-            f"It is too late: the campaign has {demands.status.label.lower()}",
-            f"{len(demands.challenges)} challenges were not answered in time",
+            f"It is too late: the campaign has {challenges.status.label.lower()}",
+            f"{len(challenges.queue)} challenges were not answered in time",
         )
     account = unlock(wallet, keystore, passphrase_file)
-    progress(f"Reading {demands.attestation.content_size} bytes to prove {len(demands.challenges)} chunks")
+    progress(f"Reading {challenges.attestation.content_size} bytes to prove {len(challenges.queue)} chunks")
     guard = Guard(client, account, [open_store(store) for store in stores], max_fee=most)
     done = _settle(guard)
     answered: list[JsonValue] = [
@@ -105,7 +105,7 @@ def _settle(guard: Guard) -> list[Answer]:
     try:
         for outcome in guard.settle():
             take(outcome)
-        left = guard.look().challenges
+        left = guard.look().queue
         if left:
             raise problem or LlamafundError(f"{len(left)} challenges stay open", remedy="Run the command again")
     except LlamafundError:

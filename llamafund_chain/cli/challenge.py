@@ -1,4 +1,4 @@
-"""`llamafund challenge`: demand a piece of what was attested, on chain."""
+"""`llamafund challenge`: challenge a chunk of what was attested, on chain."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from llamafund_chain.store import open_store
 from llamafund_chain.times import duration, when
 
 
-@click.command(short_help="Demand a piece of what was attested.")
+@click.command(short_help="Challenge a chunk of what was attested.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.option("--chunk", type=click.IntRange(0), help="Number of the 16 KiB chunk, from 0.")
 @click.option("--offset", type=click.IntRange(0), metavar="BYTE", help="The chunk that holds this byte, from 0.")
@@ -53,7 +53,7 @@ def challenge(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Demand one 16 KiB chunk of the content that was attested last at ADDRESS.
+    """Challenge one 16 KiB chunk of the content that was attested last at ADDRESS.
 
     Name the chunk that you could not fetch. Any backer may challenge while the attestation's window is open. The bond
     goes to whoever shows the chunk in time; if nobody does, the campaign fails, every backer is refunded, and the bond
@@ -65,7 +65,7 @@ def challenge(
     """
     if sum(choice is not None for choice in (chunk, offset, path)) != 1:
         raise UsageError(
-            "It is not clear which chunk is demanded", remedy="Name it with one of --chunk, --offset and --file"
+            "It is not clear which chunk is meant", remedy="Name it with one of --chunk, --offset and --file"
         )
     client = open_campaign(rpc, address)
     attestation = _attestation(client)
@@ -85,8 +85,8 @@ def challenge(
         raise LlamafundError(f"{account.address} has no pledge in this campaign", "Only its backers may challenge")
     client.check_challenge(account.address, attestation, number, amount)
     ask(
-        f"Demand chunk {number} of milestone {attestation.milestone} for a bond of {COIN.format(amount)}, "
-        f"which goes to whoever shows it within {duration(client.terms.response_window)}?",
+        f"Challenge chunk {number} of milestone {attestation.milestone} for a bond of {COIN.format(amount)}, "
+        f"which goes to whoever shows it within {duration(client.terms.answer_window)}?",
         yes=yes,
     )
     receipt = client.challenge(account, attestation, number, amount)
@@ -105,7 +105,7 @@ def challenge(
         "answer_by": made.answer_by,
     }
     sentence = (
-        f"Demanded chunk {made.chunk} of milestone {made.milestone} for {COIN.format(made.bond)}; "
+        f"Challenged chunk {made.chunk} of milestone {made.milestone} for {COIN.format(made.bond)}; "
         f"unanswered before {when(made.answer_by)}, the campaign fails"
     )
     report("challenge", client, receipt, facts, sentence, as_json=as_json)
@@ -114,7 +114,7 @@ def challenge(
 def _attestation(client: CampaignClient) -> Attestation:
     attestation = client.latest_attestation()
     if attestation is None:
-        raise LlamafundError("Nothing has been attested yet", "There is no content to demand a chunk of")
+        raise LlamafundError("Nothing has been attested yet", "There is no content to challenge a chunk of")
     return attestation
 
 

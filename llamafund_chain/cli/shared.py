@@ -51,7 +51,7 @@ def terms_facts(terms: Terms, asset: Asset) -> dict[str, JsonValue]:
         "funding_deadline": terms.funding_deadline,
         "stop_bps": terms.stop_bps,
         "challenge_window": terms.challenge_window,
-        "response_window": terms.response_window,
+        "answer_window": terms.answer_window,
         "min_bond_wei": str(terms.min_bond),
         "slack": terms.slack,
         "proposal": terms.proposal,
@@ -84,7 +84,7 @@ def terms_lines(terms: Terms, asset: Asset) -> list[str]:
         ("can be stopped by", stop),
         ("paid out", f"{duration(terms.challenge_window)} after each attestation"),
         ("a challenge costs", f"{_bond(terms)}, for whoever shows the chunk"),
-        ("and is answered in", f"{duration(terms.response_window)}, or the campaign fails and refunds its backers"),
+        ("and is answered in", f"{duration(terms.answer_window)}, or the campaign fails and refunds its backers"),
         ("may be late by", duration(terms.slack) if terms.slack else "nothing"),
         ("proposal", terms.proposal),
         ("dataset", "only promised" if terms.dataset == NO_HASH else terms.dataset),
@@ -255,7 +255,7 @@ def _explain_status(terms: Terms, state: CampaignState) -> str:
             ", stopped by its backers: they can take the rest back" if state.stopped else ": pledges can be taken back"
         )
     if state.challenged_at:
-        by = state.challenged_at + terms.response_window
+        by = state.challenged_at + terms.answer_window
         return f", a challenge is open: to be answered before {when(by)}, or the campaign fails"
     return ""
 

@@ -38,7 +38,7 @@ class Section:
 _CLI = "llamafund_chain.cli"
 
 COMMANDS: Mapping[str, Entry | Section] = {
-    "answer": Entry(f"{_CLI}.answer:answer", "Show the chunks that challengers demand."),
+    "answer": Entry(f"{_CLI}.answer:answer", "Show challenged chunks and take their bonds."),
     "attest": Entry(f"{_CLI}.attest:attest", "Check a milestone's evidence and sign it."),
     "audit": Entry(f"{_CLI}.audit:audit", "Verify everything about the campaign at ADDRESS, trusting nobody."),
     "campaign": Section(
@@ -50,7 +50,7 @@ COMMANDS: Mapping[str, Entry | Section] = {
             "show": Entry(f"{_CLI}.campaign.show:show", "Show what a campaign promises and where it stands."),
         },
     ),
-    "challenge": Entry(f"{_CLI}.challenge:challenge", "Demand a piece of what was attested."),
+    "challenge": Entry(f"{_CLI}.challenge:challenge", "Challenge a chunk of what was attested."),
     "claim": Entry(f"{_CLI}.claim:claim", "Collect what was released to a payee."),
     "dataset": Section(
         "Describe training data in a manifest and publish it.",

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.campaign.challenges import Demands
+from llamafund_chain.campaign.challenges import Challenges
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.guard import Answer, Guard, Opened, Outcome
 from llamafund_chain.campaign.terms import Status
@@ -135,9 +135,9 @@ class _Watch:
         try:
             for outcome in self.guard.settle():
                 well &= self._tell(outcome)
-            demands = self.guard.look()
-            standstill = self._standstill(demands)
-            final = self._is_final(demands)
+            challenges = self.guard.look()
+            standstill = self._standstill(challenges)
+            final = self._is_final(challenges)
         except LlamafundError as error:
             if once:
                 raise
@@ -148,19 +148,17 @@ class _Watch:
             self._warn(standstill)
         self.troubles = 0 if well and standstill is None else self.troubles + 1
         if final:
-            label = demands.status.label
+            label = challenges.status.label
             self.say("ended", {"status": label}, f"The campaign has {label.lower()}: nothing is left to guard")
-        if demands.status is Status.FAILED and (final or once):
+        if challenges.status is Status.FAILED and (final or once):
             raise LlamafundError("The campaign has failed", "Backers are refunded what was not released")
         if once and standstill is not None:
             raise standstill
-        if once and demands.challenges:
-            raise LlamafundError(
-                f"{len(demands.challenges)} challenges stay open", "What stood in the way is said above"
-            )
+        if once and challenges.queue:
+            raise LlamafundError(f"{len(challenges.queue)} challenges stay open", "What stood in the way is said above")
         if once or final:
             return True
-        self._beat(demands)
+        self._beat(challenges)
         return False
 
     def _pause(self) -> float:
@@ -175,7 +173,7 @@ class _Watch:
             self.say(
                 "open",
                 {"chunk": one.chunk, "bond": COIN.plain(one.bond), "answer_by": by},
-                f"Chunk {one.chunk} is demanded: to be shown before {when(by)}, in {duration(by - outcome.now)}",
+                f"Chunk {one.chunk} is challenged: to be shown before {when(by)}, in {duration(by - outcome.now)}",
             )
         elif isinstance(outcome, Answer):
             self.say(
@@ -191,43 +189,44 @@ class _Watch:
     def _warn(self, problem: LlamafundError) -> None:
         self.say("warning", {"problem": str(problem)}, f"Warning: {problem}")
 
-    def _standstill(self, demands: Demands) -> LlamafundError | None:
+    def _standstill(self, challenges: Challenges) -> LlamafundError | None:
         """What is wrong with a node that shows no new blocks: what happens on the chain cannot be seen through it."""
         now = time.monotonic()
-        if demands.block != self._block:
-            self._block, self._block_seen = demands.block, now
-        age = max(time.time() - demands.now, now - self._block_seen)
+        if challenges.block != self._block:
+            self._block, self._block_seen = challenges.block, now
+        age = max(time.time() - challenges.now, now - self._block_seen)
         if age < STALE_AFTER:
             return None
         return LlamafundError(
-            f"The node stands still: its latest block, {demands.block}, is {duration(int(age))} old",
+            f"The node stands still: its latest block, {challenges.block}, is {duration(int(age))} old",
             "Challenges made since then cannot be seen",
             "Check it, or name another with --rpc",
         )
 
-    def _is_final(self, demands: Demands) -> bool:
+    def _is_final(self, challenges: Challenges) -> bool:
         """Whether the campaign has ended in a block that no reorganisation undoes."""
-        if demands.status not in (Status.COMPLETED, Status.FAILED):
+        if challenges.status not in (Status.COMPLETED, Status.FAILED):
             self.told = False
             return False
         try:
             block = self.client.connection.block("finalized").number
-            final = self.client.exists_at(block) and self.client.status(block) is demands.status
+            final = self.client.exists_at(block) and self.client.status(block) is challenges.status
         except NotFinalError:
             final = False
         if not final and not self.told:
             self.told = True
-            label = demands.status.label
+            label = challenges.status.label
             self.say("ending", {"status": label}, f"The campaign has {label.lower()}, which is not final yet")
         return final
 
-    def _beat(self, demands: Demands) -> None:
+    def _beat(self, challenges: Challenges) -> None:
 
         now = time.monotonic()
         if now - self._beaten >= self.heartbeat:
             self._beaten = now
             self.say(
                 "heartbeat",
-                {"block": demands.block, "block_time": demands.now, "open": len(demands.challenges)},
-                f"On guard at block {demands.block}, {when(demands.now)}; {len(demands.challenges)} challenges open",
+                {"block": challenges.block, "block_time": challenges.now, "open": len(challenges.queue)},
+                f"On guard at block {challenges.block}, {when(challenges.now)}; "
+                f"{len(challenges.queue)} challenges open",
             )

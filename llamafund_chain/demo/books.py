@@ -64,14 +64,14 @@ def close_books(stage: Stage, client: CampaignClient, name: str, title: str, end
         backers=[
             Share(
                 name=called.get(address, address),
-                address=address,
+                account=address,
                 pledged=asset.plain(pledged),
                 refunded=asset.plain(returned),
             )
             for address, (pledged, returned) in backers.items()
         ],
         payees=[
-            Share(name=called.get(payee.account, payee.account), address=payee.account, paid=asset.plain(amount))
+            Share(name=called.get(payee.account, payee.account), account=payee.account, paid=asset.plain(amount))
             for payee, amount in zip(client.terms.payees, payees, strict=True)
         ],
     )

@@ -61,7 +61,7 @@ class Plan:
         goal: Whole coins, as is `cap`.
         asset: Address of the token, `None` for the chain's own coin.
         payees: Name and basis points of each.
-        shares: Basis points of the milestones DATASET, CHECKPOINT and WEIGHTS.
+        milestone_bps: Basis points of the milestones DATASET, CHECKPOINT and WEIGHTS.
         recipe: SHA-256 of the training recipe.
         dataset: SHA-256 of the dataset's manifest.
         bits_per_byte: The promised loss on held-out text.
@@ -75,7 +75,7 @@ class Plan:
     asset: str | None
     attestors: tuple[str, ...]
     payees: tuple[tuple[str, int], ...]
-    shares: tuple[int, int, int]
+    milestone_bps: tuple[int, int, int]
     recipe: str
     dataset: str
     bits_per_byte: Decimal
@@ -130,15 +130,15 @@ def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
             "funding_deadline": "+14d",
             "stop": "50%",
             "challenge_window": "3d",
-            "response_window": "1d",
+            "answer_window": "1d",
             "min_bond": "0.01",
             "slack": "14d",
             "quorum": 2,
-            "payees": [{"address": addresses[name], "share": f"{bps / 100:g}%"} for name, bps in plan.payees],
+            "payees": [{"account": addresses[name], "share": f"{bps / 100:g}%"} for name, bps in plan.payees],
             "milestones": [
-                {"share": f"{plan.shares[0] / 100:g}%", "deadline": "+30d"},
-                {"share": f"{plan.shares[1] / 100:g}%", "deadline": "+60d"},
-                {"share": f"{plan.shares[2] / 100:g}%", "deadline": "+90d", "min_score": f"-{bits}"},
+                {"share": f"{plan.milestone_bps[0] / 100:g}%", "deadline": "+30d"},
+                {"share": f"{plan.milestone_bps[1] / 100:g}%", "deadline": "+60d"},
+                {"share": f"{plan.milestone_bps[2] / 100:g}%", "deadline": "+90d", "min_score": f"-{bits}"},
             ],
         },
     }

@@ -42,7 +42,7 @@ class Share(_Fact):
     """What one backer or payee put in and got out of a campaign, whole coins."""
 
     name: str
-    address: str
+    account: str
     pledged: Amount = "0"
     paid: Amount = "0"
     refunded: Amount = "0"

@@ -47,7 +47,7 @@ def _open_forged_campaign(stage: Stage, plot: Plot) -> None:
         asset=None,
         attestors=(cast.VERIFIER, *cast.ACCOMPLICES),
         payees=((cast.FORGER, 10_000),),
-        shares=(1_000, 4_000, 5_000),
+        milestone_bps=(1_000, 4_000, 5_000),
         recipe=plot.recipe_sha256,
         dataset=plot.dataset,
         bits_per_byte=plot.bits_per_byte,

@@ -1,4 +1,4 @@
-"""Content to demand chunks of, with the inclusion proofs that RFC 9162 defines, written as it defines them."""
+"""Content to challenge chunks of, with the inclusion proofs that RFC 9162 defines, written as it defines them."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class RefusedError(Exception):
 
 
 @dataclass
-class Demand:
+class Challenge:
     """A challenge."""
 
     milestone: int
@@ -82,7 +82,7 @@ class Model:
     released_milestones: int = 0
     entitled: Counter[int] = field(default_factory=Counter)
     claimed: Counter[int] = field(default_factory=Counter)
-    demands: list[Demand] = field(default_factory=list)
+    challenges: list[Challenge] = field(default_factory=list)
     gifts: Counter[str] = field(default_factory=Counter)
 
     # -------------------------------------------------------------------- time
@@ -103,9 +103,9 @@ class Model:
             return [(end, self._fail)]
         if self.phase != ACTIVE:
             return []
-        open_demands = self.open_demands
-        if open_demands:
-            return [(open_demands[0].opened_at + self.terms["responseWindow"], self._fail)]
+        open_challenges = self.open_challenges
+        if open_challenges:
+            return [(open_challenges[0].opened_at + self.terms["answerWindow"], self._fail)]
         if self.waiting:
             return [(self.window_end, self._release)]
         return [(self.deadline(len(self.attested_at)), self._fail)]
@@ -143,8 +143,8 @@ class Model:
         return len(self.attested_at) > self.released_milestones
 
     @property
-    def open_demands(self) -> list[Demand]:
-        return [demand for demand in self.demands if not demand.answered]
+    def open_challenges(self) -> list[Challenge]:
+        return [challenge for challenge in self.challenges if not challenge.answered]
 
     @property
     def boundaries(self) -> list[int]:
@@ -154,7 +154,7 @@ class Model:
             moments.append(self.votes_from)
         if self.attested_at:
             moments.append(self.window_end)
-        moments += [demand.opened_at + self.terms["responseWindow"] for demand in self.open_demands]
+        moments += [challenge.opened_at + self.terms["answerWindow"] for challenge in self.open_challenges]
         return sorted(moment for moment in set(moments) if moment > self.now)
 
     # ------------------------------------------------------------------- money
@@ -176,7 +176,7 @@ class Model:
     @property
     def bonds(self) -> int:
         """Wei that the escrow keeps for challengers and answerers."""
-        return sum(demand.bond for demand in self.demands if not demand.answered and not demand.returned)
+        return sum(challenge.bond for challenge in self.challenges if not challenge.answered and not challenge.returned)
 
     @property
     def owed(self) -> int:
@@ -292,35 +292,35 @@ class Model:
         if chunk >= chunks:
             raise RefusedError("Campaign_ChunkOutOfRange", chunks, chunk)
         milestone = len(self.attested_at) - 1
-        if any((demand.milestone, demand.chunk) == (milestone, chunk) for demand in self.demands):
+        if any((challenge.milestone, challenge.chunk) == (milestone, chunk) for challenge in self.challenges):
             raise RefusedError("Campaign_AlreadyChallenged", chunk)
         if bond < self.required_bond(base_fee):
             raise RefusedError("Campaign_BondTooSmall", self.required_bond(base_fee), bond)
         self._move(NATIVE, caller, self.address, bond)
-        self.demands.append(Demand(milestone, chunk, caller, bond, self.now))
+        self.challenges.append(Challenge(milestone, chunk, caller, bond, self.now))
 
     def answer(self, caller: str, root: bytes, size: int, chunk: int, right: bool) -> None:
         self._require(ACTIVE)
-        if not self.open_demands:
+        if not self.open_challenges:
             raise RefusedError("Campaign_NoChallengeOpen")
-        demand = self.open_demands[0]
-        if chunk != demand.chunk:
-            raise RefusedError("Campaign_NotNextChallenge", demand.chunk, chunk)
+        challenge = self.open_challenges[0]
+        if chunk != challenge.chunk:
+            raise RefusedError("Campaign_NotNextChallenge", challenge.chunk, chunk)
         self._content(root, size)
         if not right:
             raise RefusedError("Campaign_WrongChunk", chunk)
-        demand.answered = True
-        if not self.open_demands and self.now >= self.window_end:
+        challenge.answered = True
+        if not self.open_challenges and self.now >= self.window_end:
             self._release()
-        self._pay(NATIVE, caller, demand.bond)
+        self._pay(NATIVE, caller, challenge.bond)
 
     def return_bond(self, caller: str, chunk: int, recipient: str) -> None:
         self._require(FAILED)
         self._recipient(recipient)
-        for demand in self.open_demands:
-            if demand.chunk == chunk and demand.challenger == caller and not demand.returned:
-                demand.returned = True
-                self._pay(NATIVE, recipient, demand.bond)
+        for challenge in self.open_challenges:
+            if challenge.chunk == chunk and challenge.challenger == caller and not challenge.returned:
+                challenge.returned = True
+                self._pay(NATIVE, recipient, challenge.bond)
                 return
         raise RefusedError("Campaign_NotChallenger", caller, chunk)
 
@@ -358,8 +358,8 @@ class Model:
         index = len(self.attested_at)
         if claim["milestone"] != index:
             raise RefusedError("Campaign_WrongMilestone", index, claim["milestone"])
-        if self.open_demands:
-            answer_by = self.open_demands[0].opened_at + self.terms["responseWindow"]
+        if self.open_challenges:
+            answer_by = self.open_challenges[0].opened_at + self.terms["answerWindow"]
             raise RefusedError("Campaign_ChallengeOpen", answer_by)
         if self.waiting:
             raise RefusedError("Campaign_WindowOpen", self.window_end)

@@ -1,4 +1,4 @@
-"""Only the demanded bytes, at their place, in time, answer a challenge; whoever shows them takes the bond."""
+"""Only the challenged bytes, at their place, in time, answer a challenge; whoever shows them takes the bond."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONTENT = Bytes(4 * CHUNK + 100)
 
 @pytest.fixture
 def challenged(active: Campaign) -> Campaign:
-    """Chunk 1 of five is demanded."""
+    """Chunk 1 of five is challenged."""
     active.attest_content(CONTENT)
     active.challenge(CONTENT, 1)
     return active
@@ -148,7 +148,7 @@ def test_a_proof_with_any_bit_flipped_is_refused(challenged: Campaign, seed: int
 
 
 @pytest.mark.parametrize("late", [-1, 0, 1])
-def test_an_answer_comes_before_the_response_window_is_over(world: World, challenged: Campaign, late: int) -> None:
+def test_an_answer_comes_before_the_answer_window_is_over(world: World, challenged: Campaign, late: int) -> None:
     end = challenged.answer_by
     if late < 0:
         challenged.answer(CONTENT, 1, at=end + late)
@@ -158,7 +158,7 @@ def test_an_answer_comes_before_the_response_window_is_over(world: World, challe
             challenged.answer(CONTENT, 1, at=end + late)
 
 
-def test_nothing_is_answered_that_nobody_demanded(active: Campaign, world: World) -> None:
+def test_nothing_is_answered_that_nobody_challenged(active: Campaign, world: World) -> None:
     active.attest_content(CONTENT)
     with refused("Campaign_NoChallengeOpen"):
         active.answer(CONTENT, 0)

@@ -1,4 +1,4 @@
-"""Who may demand which chunk, until when, and for what bond; and what waits meanwhile."""
+"""Who may challenge which chunk, until when, and for what bond; and what waits meanwhile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def attested(active: Campaign) -> Campaign:
     return active
 
 
-def test_a_backer_demands_a_chunk_for_a_bond(world: World, attested: Campaign) -> None:
+def test_a_backer_challenges_a_chunk_for_a_bond(world: World, attested: Campaign) -> None:
     before = world.balance(attested.address)
 
     receipt = attested.challenge(CONTENT, 1, bond=ETHER // 50)
@@ -94,7 +94,7 @@ def test_an_index_out_of_range_is_refused(active: Campaign, size: int, chunks: i
     active.challenge(content, chunks - 1)
 
 
-def test_withheld_content_has_no_chunk_to_demand(active: Campaign) -> None:
+def test_withheld_content_has_no_chunk_to_challenge(active: Campaign) -> None:
     nothing = Bytes(1)
     nothing.root, nothing.size = bytes(32), 0
     active.attest_content(nothing)
@@ -174,7 +174,7 @@ def test_a_campaign_does_not_complete_while_a_challenge_is_open(world: World, ac
 
 
 @pytest.mark.parametrize("late", [-1, 0, 1])
-def test_silence_for_the_response_window_fails_the_campaign(world: World, attested: Campaign, late: int) -> None:
+def test_silence_for_the_answer_window_fails_the_campaign(world: World, attested: Campaign, late: int) -> None:
     attested.challenge(CONTENT, 0)
     world.warp(attested.answer_by + late)
     assert attested.status == (ACTIVE if late < 0 else FAILED)
@@ -192,7 +192,7 @@ def test_the_oldest_open_challenge_decides(world: World, attested: Campaign) -> 
     first = attested.answer_by
     world.warp(world.now() + DAY)
     attested.challenge(CONTENT, 2, by=world.backer1)
-    second = world.now() + attested.terms["responseWindow"]
+    second = world.now() + attested.terms["answerWindow"]
     assert attested.answer_by == first
     attested.answer(CONTENT, 0, at=first - 1)
     assert (attested.answer_by, attested.status) == (second, ACTIVE)

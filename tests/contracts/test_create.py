@@ -38,14 +38,14 @@ def test_any_accepted_terms_are_read_back_unchanged(world: World, seed: int) -> 
     rng = random.Random(seed)
     now = world.now()
     count = rng.choice([1, 2, 16])
-    challenge, response = rng.randint(2 * DAY, 90 * DAY), rng.randint(DAY, 30 * DAY)
+    challenge, answer = rng.randint(2 * DAY, 90 * DAY), rng.randint(DAY, 30 * DAY)
     deadline = now + rng.randint(DAY, 700 * DAY)
     kinds = [*sorted(rng.choice([DATASET, CHECKPOINT]) for _ in range(count - 1)), WEIGHTS]
-    bps = [rng.randint(1, 400) for _ in range(count - 1)]
+    earlier = [rng.randint(1, 400) for _ in range(count - 1)]
     milestones, moment = [], deadline
-    for kind, share in zip(kinds, [*bps, 10_000 - sum(bps)], strict=True):
-        moment += challenge + response + rng.randint(0, DAY)
-        milestones.append((kind, share, moment, rng.randint(-(2**63), 2**63 - 1)))
+    for kind, bps in zip(kinds, [*earlier, 10_000 - sum(earlier)], strict=True):
+        moment += challenge + answer + rng.randint(0, DAY)
+        milestones.append((kind, bps, moment, rng.randint(-(2**63), 2**63 - 1)))
     attestors = [Account.from_key(rng.randbytes(32)).address for _ in range(rng.choice([1, 16]))]
     payees = rng.choice([[10_000], [1, 9_999], [1_250] * 8])
     goal = rng.randint(1, 2**128 - 1)
@@ -55,14 +55,14 @@ def test_any_accepted_terms_are_read_back_unchanged(world: World, seed: int) -> 
         fundingDeadline=deadline,
         stopBps=rng.randint(3_300, 8_000),
         challengeWindow=challenge,
-        responseWindow=response,
+        answerWindow=answer,
         minBond=rng.randint(0, 2**96 - 1),
         slack=rng.randint(0, 365 * DAY),
         proposal=rng.randbytes(32),
         dataset=rng.randbytes(32),
         attestors=attestors,
         quorum=rng.randint(1, len(attestors)),
-        payees=[(Account.from_key(rng.randbytes(32)).address, share) for share in payees],
+        payees=[(Account.from_key(rng.randbytes(32)).address, bps) for bps in payees],
         milestones=milestones,
     )
 
@@ -148,7 +148,7 @@ def test_funding_ends_in_the_future_and_within_two_years(world: World, seconds: 
     ("field", "error", "low", "high"),
     [
         ("challengeWindow", "CampaignFactory_BadChallengeWindow", 2 * DAY, 90 * DAY),
-        ("responseWindow", "CampaignFactory_BadResponseWindow", DAY, 30 * DAY),
+        ("answerWindow", "CampaignFactory_BadAnswerWindow", DAY, 30 * DAY),
     ],
 )
 def test_windows_lie_within_fixed_bounds(world: World, field: str, error: str, low: int, high: int) -> None:
@@ -203,13 +203,13 @@ def test_payees_are_between_one_and_eight(world: World) -> None:
 def test_payees_are_somebody_with_a_share(world: World) -> None:
     with refused("CampaignFactory_ZeroPayee", 1):
         world.open(payees=[(world.compute, 5_000), (ZERO, 5_000)])
-    with refused("CampaignFactory_EmptyShare", 0):
+    with refused("CampaignFactory_ZeroPayeeBps", 0):
         world.open(payees=[(world.compute, 0), (world.verifier, 10_000)])
 
 
 @pytest.mark.parametrize("total", [9_999, 10_001])
 def test_payee_shares_make_a_whole(world: World, total: int) -> None:
-    with refused("CampaignFactory_PayeeSharesNotWhole", total):
+    with refused("CampaignFactory_PayeeBpsNotWhole", total):
         world.open(payees=[(world.compute, 5_000), (world.verifier, total - 5_000)])
 
 
@@ -226,14 +226,14 @@ def test_milestones_are_between_one_and_sixteen(world: World) -> None:
 
 def test_every_milestone_pays_something(world: World) -> None:
     deadline = world.terms()["fundingDeadline"]
-    with refused("CampaignFactory_EmptyMilestone", 0):
+    with refused("CampaignFactory_ZeroMilestoneBps", 0):
         world.open(milestones=_milestones(deadline, (DATASET, 0), (WEIGHTS, 10_000)))
 
 
 @pytest.mark.parametrize("total", [9_999, 10_001])
 def test_milestone_shares_make_a_whole(world: World, total: int) -> None:
     deadline = world.terms()["fundingDeadline"]
-    with refused("CampaignFactory_MilestoneSharesNotWhole", total):
+    with refused("CampaignFactory_MilestoneBpsNotWhole", total):
         world.open(milestones=_milestones(deadline, (DATASET, 5_000), (WEIGHTS, total - 5_000)))
 
 
@@ -261,7 +261,7 @@ def test_the_last_milestone_is_the_open_weights(world: World, kind: int) -> None
 
 def test_a_quarter_of_the_pool_hangs_on_the_weights(world: World) -> None:
     deadline = world.terms()["fundingDeadline"]
-    with refused("CampaignFactory_WeightsShareTooSmall", 2_499, 2_500):
+    with refused("CampaignFactory_WeightsBpsTooSmall", 2_499, 2_500):
         world.open(milestones=_milestones(deadline, (CHECKPOINT, 7_501), (WEIGHTS, 2_499)))
     world.open(milestones=_milestones(deadline, (CHECKPOINT, 7_500), (WEIGHTS, 2_500)))
 

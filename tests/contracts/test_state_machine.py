@@ -242,8 +242,8 @@ class Escrow(RuleBasedStateMachine):
         )
         first = data.draw(st.integers(1, 7_500 - len(kinds)), label="first tranche") if len(kinds) > 1 else 10_000
         bps = [first, 7_500 - first, 2_500] if len(kinds) == 3 else [first, 10_000 - first][: len(kinds)]
-        shares = data.draw(
-            st.sampled_from([(10_000,), (7_000, 3_000), (3_333, 3_334, 3_333), (1, 9_999)]), label="shares"
+        payee_bps = data.draw(
+            st.sampled_from([(10_000,), (7_000, 3_000), (3_333, 3_334, 3_333), (1, 9_999)]), label="payees' bps"
         )
         payees = [places[name] for name in ("compute", "puppet", "verifier")]
         return {
@@ -254,10 +254,10 @@ class Escrow(RuleBasedStateMachine):
             "dataset": data.draw(st.sampled_from([DATA, bytes(32)]), label="dataset"),
             "quorum": data.draw(st.integers(1, 3), label="quorum"),
             "slack": data.draw(st.sampled_from([0, 20 * DAY, 20 * DAY]), label="slack"),
-            "payees": list(zip(payees, shares, strict=False)),
+            "payees": list(zip(payees, payee_bps, strict=False)),
             "milestones": [
-                (kind, share, now + (60 + 20 * index) * DAY, NO_MINIMUM if kind == DATASET else -3_000_000)
-                for index, (kind, share) in enumerate(zip(kinds, bps, strict=True))
+                (kind, part, now + (60 + 20 * index) * DAY, NO_MINIMUM if kind == DATASET else -3_000_000)
+                for index, (kind, part) in enumerate(zip(kinds, bps, strict=True))
             ],
         }
 
@@ -543,20 +543,24 @@ class Escrow(RuleBasedStateMachine):
         bond = self.model.required_bond(base_fee) + extra
         self._challenge(who, chunk, bond, base_fee=base_fee, root=b"\x66" * 32 if other else None, moment=moment)
 
-    @precondition(lambda self: self.model.content is not None and (bool(self.model.open_demands) or _seldom(self)))
+    @precondition(lambda self: self.model.content is not None and (bool(self.model.open_challenges) or _seldom(self)))
     @rule(who=st.sampled_from(["stranger", "backer1", "researcher", "puppet"]),
           flaw=st.sampled_from(["none"] * 5 + ["byte", "length", "path", "size"]),
           wanted=st.sampled_from([True, True, True, False]), moment=moments)  # fmt: skip
     def answer(self, who: str, flaw: str, wanted: bool, moment: Moment) -> None:
-        content, open_demands = self.model.content, self.model.open_demands
+        content, open_challenges = self.model.content, self.model.open_challenges
         assert content is not None
-        chunk = open_demands[0].chunk if wanted and open_demands else (content.size - 1) // CHUNK
+        chunk = open_challenges[0].chunk if wanted and open_challenges else (content.size - 1) // CHUNK
         self._answer(who, min(chunk, (content.size - 1) // CHUNK), flaw, moment)
 
     @precondition(lambda self: (self.model.phase == FAILED and self.model.bonds > 0) or _seldom(self))
     @rule(who=people, chunk=st.integers(0, 2), place=places)
     def return_bond(self, who: str, chunk: int, place: str) -> None:
-        mine = [demand.chunk for demand in self.model.open_demands if demand.challenger == self.stage.places[who]]
+        mine = [
+            challenge.chunk
+            for challenge in self.model.open_challenges
+            if challenge.challenger == self.stage.places[who]
+        ]
         self._return_bond(who, mine[chunk % len(mine)] if mine else chunk, self._place(place, self.stage.places[who]))
 
     def _return_bond(self, who: str, chunk: int, recipient: str) -> bool:
@@ -673,14 +677,14 @@ class Escrow(RuleBasedStateMachine):
         self.steps += 1
         self.stage.tally.steps += 1
         model = self.model
-        found = self.views.read(len(model.open_demands))
+        found = self.views.read(len(model.open_challenges))
         expected: dict[tuple[Any, ...], Any] = {
             ("status",): model.phase,
             ("released",): model.released,
             ("stopSupport",): model.stop_support,
             ("votesFrom",): model.votes_from,
             ("latestEvidence",): model.parent,
-            ("openChallenges",): len(model.open_demands),
+            ("openChallenges",): len(model.open_challenges),
             ("requiredBond",): model.required_bond(found["base fee",]),
             ("latestContent",): self._commitment(),
             ("ledger",): self._ledger(),
@@ -698,10 +702,10 @@ class Escrow(RuleBasedStateMachine):
             expected["claimed", payee] = model.claimed[payee]
         for index in range(len(model.terms["milestones"])):
             expected["deadlineOf", index] = model.deadline(index)
-        for position, demand in enumerate(model.open_demands):
-            bond = 0 if demand.returned else demand.bond
-            challenger = demand.challenger.lower()
-            expected["openChallenge", position] = (demand.chunk, demand.opened_at, challenger, bond)
+        for position, challenge in enumerate(model.open_challenges):
+            bond = 0 if challenge.returned else challenge.bond
+            challenger = challenge.challenger.lower()
+            expected["openChallenge", position] = (challenge.chunk, challenge.opened_at, challenger, bond)
         del found["base fee",]
         assert found.keys() == expected.keys()
         wrong = {key: (found[key], expected[key]) for key in expected if found[key] != expected[key]}
@@ -718,7 +722,7 @@ class Escrow(RuleBasedStateMachine):
         return (
             model.pledged,
             model.attested_at[-1] if model.attested_at else 0,
-            model.open_demands[0].opened_at if model.open_demands else 0,
+            model.open_challenges[0].opened_at if model.open_challenges else 0,
             model.slack_used,
             len(model.attested_at),
             model.active,
@@ -795,8 +799,8 @@ class Escrow(RuleBasedStateMachine):
 
     def _deliver_some(self) -> bool:
         """Do the next thing that an honest attestor does, if there is one to do now."""
-        if self.model.open_demands:
-            return self._answer("stranger", self.model.open_demands[0].chunk, "none", ("after", 1))
+        if self.model.open_challenges:
+            return self._answer("stranger", self.model.open_challenges[0].chunk, "none", ("after", 1))
         return not self.model.waiting and self._attest("none", 20_000, ("after", 1))
 
     def _pass_to(self, moment: int) -> None:
@@ -814,9 +818,9 @@ class Escrow(RuleBasedStateMachine):
             if self.model.entitled[payee] > self.model.claimed[payee]:
                 calls[f"claim {payee}"] = self._claiming(who, payee)
         names = {account: name for name, account in self.stage.places.items()}
-        for demand in self.model.open_demands:
-            if not demand.returned:
-                calls[f"bond {demand.chunk}"] = self._returning(names[demand.challenger], demand.chunk)
+        for challenge in self.model.open_challenges:
+            if not challenge.returned:
+                calls[f"bond {challenge.chunk}"] = self._returning(names[challenge.challenger], challenge.chunk)
         order = list(calls)
         self._rng.shuffle(order)
         paid = {}

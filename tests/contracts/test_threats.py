@@ -34,7 +34,7 @@ def _with_puppet(world: World) -> tuple[Campaign, Any]:
     return campaign, puppet
 
 
-def _demand_by_puppet(campaign: Campaign, puppet: Any, chunk: int) -> None:
+def _challenge_by_puppet(campaign: Campaign, puppet: Any, chunk: int) -> None:
     call = campaign.functions.challenge(CONTENT.root, CONTENT.size, chunk)
     execute = puppet.functions.execute(campaign.address, ETHER, data_of(call))
     campaign.world.send(execute, campaign.world.stranger, value=ETHER)
@@ -63,7 +63,7 @@ def _answered_bond(world: World) -> Payout:
     campaign, puppet = _with_puppet(world)
     campaign.activated().votes_open().attest_content(CONTENT)
     for chunk in (0, 1):
-        _demand_by_puppet(campaign, puppet, chunk)
+        _challenge_by_puppet(campaign, puppet, chunk)
     call = campaign.functions.answer(CONTENT.root, CONTENT.size, 0, CONTENT.chunk(0), CONTENT.path(0))
     return campaign, puppet, data_of(call)
 
@@ -72,7 +72,7 @@ def _returned_bond(world: World) -> Payout:
     campaign, puppet = _with_puppet(world)
     campaign.activated().attest_content(CONTENT)
     for chunk in (0, 1):
-        _demand_by_puppet(campaign, puppet, chunk)
+        _challenge_by_puppet(campaign, puppet, chunk)
     world.warp(campaign.answer_by)
     return campaign, puppet, data_of(campaign.functions.returnBond(0, puppet.address))
 
@@ -450,7 +450,7 @@ def test_threat_data_that_nobody_can_show_is_not_paid_for(world: World, active: 
 
 @pytest.mark.parametrize("base_fee", [1, 30, 400])
 def test_threat_challenge_spam_pays_whoever_answers_it(world: World, active: Campaign, base_fee: int) -> None:
-    """Every chunk is demanded for the least bond; whoever answers them all is richer than before."""
+    """Every chunk is challenged for the least bond; whoever answers them all is richer than before."""
     content = Bytes(5 * CHUNK)
     active.attest_content(content)
     fee = base_fee * GWEI
@@ -471,11 +471,11 @@ def test_threat_challenge_spam_pays_whoever_answers_it(world: World, active: Cam
     assert active.read("released") == 2 * ETHER
 
 
-def test_threat_a_challenge_at_the_last_second_leaves_the_whole_response_window(world: World, active: Campaign) -> None:
+def test_threat_a_challenge_at_the_last_second_leaves_the_whole_answer_window(world: World, active: Campaign) -> None:
     active.attest_content(CONTENT, at=active.read("deadlineOf", 0) - 1)
     end = active.window_end
     active.challenge(CONTENT, 0, at=end - 1)
-    assert active.answer_by == end - 1 + active.terms["responseWindow"]
+    assert active.answer_by == end - 1 + active.terms["answerWindow"]
     active.answer(CONTENT, 0, at=active.answer_by - 1)
 
     # All three happened at the last second, and there is still time for the next milestone.
@@ -498,7 +498,7 @@ def test_threat_weights_answered_at_the_last_second_after_the_deadline_still_com
     ("name", "least", "error"),
     [
         ("challengeWindow", 2 * DAY, "CampaignFactory_BadChallengeWindow"),
-        ("responseWindow", DAY, "CampaignFactory_BadResponseWindow"),
+        ("answerWindow", DAY, "CampaignFactory_BadAnswerWindow"),
     ],
 )
 def test_threat_windows_too_short_to_outlast_censorship_are_refused(

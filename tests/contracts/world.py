@@ -192,7 +192,7 @@ class World:
             "fundingDeadline": now + 30 * DAY,
             "stopBps": 5_000,
             "challengeWindow": 3 * DAY,
-            "responseWindow": 2 * DAY,
+            "answerWindow": 2 * DAY,
             "minBond": ETHER // 100,
             "slack": 20 * DAY,
             "proposal": PROPOSAL,
@@ -360,7 +360,7 @@ class Campaign:
     def challenge(
         self, content: Content, chunk: int, *, by: str | None = None, bond: int | None = None, at: int | None = None
     ) -> Any:
-        """Demand a chunk; backer 0 does, with the least bond."""
+        """Challenge a chunk; backer 0 does, with the least bond."""
         call = self.functions.challenge(content.root, content.size, chunk)
         value = self.read("requiredBond") if bond is None else bond
         return self.world.send(call, by or self.world.backer0, value=value, at=at)
@@ -388,7 +388,7 @@ class Campaign:
     @property
     def answer_by(self) -> int:
         """The second from which the oldest open challenge counts as unanswered."""
-        return int(self.ledger["challengedAt"] + self.terms["responseWindow"])
+        return int(self.ledger["challengedAt"] + self.terms["answerWindow"])
 
     # ------------------------------------------------------------------ stories
 

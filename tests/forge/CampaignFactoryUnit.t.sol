@@ -175,26 +175,26 @@ contract CampaignFactoryUnit is Base {
         );
     }
 
-    function test_theResponseWindowIsOneToThirtyDays() external {
+    function test_theAnswerWindowIsOneToThirtyDays() external {
         Terms memory terms = _terms();
         terms.milestones[0].deadline += 200 days;
         terms.milestones[1].deadline += 400 days;
-        terms.responseWindow = uint32(1 days - 1);
+        terms.answerWindow = uint32(1 days - 1);
         _refuses(
             terms,
             abi.encodeWithSelector(
-                Factory.CampaignFactory_BadResponseWindow.selector, terms.responseWindow, 1 days, 30 days
+                Factory.CampaignFactory_BadAnswerWindow.selector, terms.answerWindow, 1 days, 30 days
             )
         );
-        terms.responseWindow = uint32(1 days);
+        terms.answerWindow = uint32(1 days);
         _accepts(terms);
-        terms.responseWindow = uint32(30 days);
+        terms.answerWindow = uint32(30 days);
         _accepts(terms);
-        terms.responseWindow = uint32(30 days + 1);
+        terms.answerWindow = uint32(30 days + 1);
         _refuses(
             terms,
             abi.encodeWithSelector(
-                Factory.CampaignFactory_BadResponseWindow.selector, terms.responseWindow, 1 days, 30 days
+                Factory.CampaignFactory_BadAnswerWindow.selector, terms.answerWindow, 1 days, 30 days
             )
         );
     }
@@ -247,11 +247,11 @@ contract CampaignFactoryUnit is Base {
         _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_ZeroPayee.selector, 1));
         terms = _terms();
         terms.payees[0].bps = 0;
-        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_EmptyShare.selector, 0));
+        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_ZeroPayeeBps.selector, 0));
         terms.payees[0].bps = 5_999;
-        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_PayeeSharesNotWhole.selector, 9_999));
+        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_PayeeBpsNotWhole.selector, 9_999));
         terms.payees[0].bps = 6_001;
-        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_PayeeSharesNotWhole.selector, 10_001));
+        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_PayeeBpsNotWhole.selector, 10_001));
     }
 
     function test_milestonesAreOneToSixteenWithSharesThatSumToTheWhole() external {
@@ -262,11 +262,11 @@ contract CampaignFactoryUnit is Base {
         _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_TooManyMilestones.selector, 17, 16));
         terms = _terms();
         terms.milestones[0].bps = 0;
-        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_EmptyMilestone.selector, 0));
+        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_ZeroMilestoneBps.selector, 0));
         terms.milestones[0].bps = 7_499;
-        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_MilestoneSharesNotWhole.selector, 9_999));
+        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_MilestoneBpsNotWhole.selector, 9_999));
         terms.milestones[0].bps = 7_501;
-        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_MilestoneSharesNotWhole.selector, 10_001));
+        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_MilestoneBpsNotWhole.selector, 10_001));
     }
 
     function test_kindsRiseToOneWeightsAtTheEnd() external {
@@ -287,7 +287,7 @@ contract CampaignFactoryUnit is Base {
         Terms memory terms = _terms();
         terms.milestones[0].bps = 7_501;
         terms.milestones[1].bps = 2_499;
-        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_WeightsShareTooSmall.selector, 2_499, 2_500));
+        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_WeightsBpsTooSmall.selector, 2_499, 2_500));
     }
 
     function test_deadlinesLeaveRoomForWindowAndAnswer() external {
@@ -355,7 +355,7 @@ contract CampaignFactoryUnit is Base {
         (terms.goal, terms.cap) = (100 ether, 150 ether);
         terms.fundingDeadline = FUNDING_DEADLINE;
         terms.stopBps = 5_000;
-        (terms.challengeWindow, terms.responseWindow) = (2 days, 1 days);
+        (terms.challengeWindow, terms.answerWindow) = (2 days, 1 days);
         (terms.minBond, terms.slack) = (1 gwei, 7 days);
         (terms.proposal, terms.dataset) = (keccak256("proposal"), keccak256("dataset"));
         (terms.attestors, terms.quorum) = (_addresses(3), 2);

@@ -202,12 +202,12 @@ contract CampaignHandler is CampaignModel {
         uint256 bond = _requiredBond();
         bond = slip == 2 && bond > 0 ? bond - 1 : bond + _below(_mix(random, 3), 2);
         bool expected = _status() == Status.Active && backers[index].pledged > 0 && attested > 0 && clock < _windowEnd()
-            && right && chunk < chunks && !_wasDemanded(attested - 1, chunk) && bond >= _requiredBond();
+            && right && chunk < chunks && !_wasChallenged(attested - 1, chunk) && bond >= _requiredBond();
         bytes memory data = abi.encodeCall(Campaign.challenge, (contentRoot, uint64(size), uint64(chunk)));
         _expect("challenge", expected, accounts[index], bond, data);
         if (expected) {
-            demands.push(
-                Demand({
+            challenges.push(
+                Challenge({
                     milestone: attested - 1,
                     chunk: chunk,
                     openedAt: clock,
@@ -218,7 +218,7 @@ contract CampaignHandler is CampaignModel {
                 })
             );
             emit ICampaign.Challenged(
-                uint8(attested - 1), uint64(chunk), accounts[index], bond, clock + rules.responseWindow
+                uint8(attested - 1), uint64(chunk), accounts[index], bond, clock + rules.answerWindow
             );
         }
     }
@@ -226,7 +226,7 @@ contract CampaignHandler is CampaignModel {
     /// @dev Half of the answers are honest; the others lie in one of six ways.
     function answer(uint256 random) external atThatTime {
         bool open = _challengeOpen() && contentSize > 0;
-        uint256 chunk = open ? demands[nextDemand].chunk : 0;
+        uint256 chunk = open ? challenges[nextChallenge].chunk : 0;
         bytes memory data = contentSize == 0 ? bytes("") : MerkleContent.chunk(contentSeed, contentSize, chunk);
         bytes32[] memory path =
             contentSize == 0 ? new bytes32[](0) : MerkleContent.path(contentSeed, contentSize, chunk);
@@ -249,19 +249,19 @@ contract CampaignHandler is CampaignModel {
         bytes memory call = abi.encodeCall(Campaign.answer, (contentRoot, uint64(size), uint64(shown), data, path));
         _expect("answer", expected, sender, 0, call);
         if (expected) {
-            demands[nextDemand].answered = true;
-            _agree("the answerer's bond", before + demands[nextDemand].bond, sender.balance);
-            emit ICampaign.ChallengeAnswered(uint8(attested - 1), uint64(chunk), sender, demands[nextDemand].bond);
-            ++nextDemand;
+            challenges[nextChallenge].answered = true;
+            _agree("the answerer's bond", before + challenges[nextChallenge].bond, sender.balance);
+            emit ICampaign.ChallengeAnswered(uint8(attested - 1), uint64(chunk), sender, challenges[nextChallenge].bond);
+            ++nextChallenge;
         }
     }
 
     function returnBond(uint256 random) external atThatTime {
-        if (demands.length > 0) {
-            uint256 number = _below(random, demands.length);
+        if (challenges.length > 0) {
+            uint256 number = _below(random, challenges.length);
             bool own = _below(_mix(random, 1), 8) != 0;
             bool home = _below(_mix(random, 2), 2) == 0;
-            _returnBond(number, own ? demands[number].challenger : STRANGER, home);
+            _returnBond(number, own ? challenges[number].challenger : STRANGER, home);
         }
     }
 
@@ -352,7 +352,7 @@ contract CampaignHandler is CampaignModel {
         ++ended[end];
         mood = Puppet.Mood.Accept;
         PUPPET.setMood(mood);
-        uint256 turns = BACKERS + payees.length + demands.length;
+        uint256 turns = BACKERS + payees.length + challenges.length;
         uint256 first = _below(random, turns);
         for (uint256 turn = 0; turn < turns; ++turn) {
             uint256 who = (first + turn) % turns;
@@ -362,7 +362,7 @@ contract CampaignHandler is CampaignModel {
                 _claim(who - BACKERS, true);
             } else {
                 uint256 number = who - BACKERS - payees.length;
-                _returnBond(number, demands[number].challenger, true);
+                _returnBond(number, challenges[number].challenger, true);
             }
             _compare();
         }
@@ -387,8 +387,8 @@ contract CampaignHandler is CampaignModel {
         (active, stopped, stoppedInWindow, votesFrom) = (false, false, false, 0);
         (pledgedTotal, stopSupport, slackUsed) = (0, 0, 0);
         (attested, attestedAt, contentSeed, contentSize, contentRoot) = (0, 0, 0, 0, bytes32(0));
-        delete demands;
-        (nextDemand, claimedTotal, refundedTotal) = (0, 0, 0);
+        delete challenges;
+        (nextChallenge, claimedTotal, refundedTotal) = (0, 0, 0);
         claimed = new uint256[](payees.length);
         (strayNative, strayTokens) = (0, 0);
     }
@@ -408,34 +408,34 @@ contract CampaignHandler is CampaignModel {
         rules.fundingDeadline = clock + _between(_mix(random, 3), 1, 60 days);
         rules.stopBps = _between(_mix(random, 4), 3_300, 8_000);
         rules.challengeWindow = _between(_mix(random, 5), 2 days, 20 days);
-        rules.responseWindow = _between(_mix(random, 6), 1 days, 15 days);
+        rules.answerWindow = _between(_mix(random, 6), 1 days, 15 days);
         rules.minBond = _below(_mix(random, 7), 1 ether);
         rules.slack = _below(_mix(random, 8), 100 days);
         rules.quorum = _between(_mix(random, 9), 1, ATTESTORS);
-        uint256 gap = rules.challengeWindow + rules.responseWindow;
-        milestoneBps = _shares(_mix(random, 10), _between(_mix(random, 11), 1, 5), 2_500);
+        uint256 gap = rules.challengeWindow + rules.answerWindow;
+        milestoneBps = _bps(_mix(random, 10), _between(_mix(random, 11), 1, 5), 2_500);
         delete milestoneDeadlines;
         uint256 deadline = rules.fundingDeadline;
         for (uint256 i = 0; i < milestoneBps.length; ++i) {
             deadline += gap + _below(_mix(random, 20 + i), 30 days);
             milestoneDeadlines.push(deadline);
         }
-        payeeBps = _shares(_mix(random, 12), _between(_mix(random, 13), 1, 3), 1);
+        payeeBps = _bps(_mix(random, 12), _between(_mix(random, 13), 1, 3), 1);
         delete payees;
         for (uint256 i = 0; i < payeeBps.length; ++i) {
             payees.push(i == 1 ? address(PUPPET) : address(uint160(0xC001 + i)));
         }
     }
 
-    /// @return shares `count` positive basis points that sum to the whole, the last of them at least `minLast`
-    function _shares(uint256 random, uint256 count, uint256 minLast) private pure returns (uint256[] memory shares) {
-        shares = new uint256[](count);
+    /// @return bps `count` positive basis points that sum to the whole, the last of them at least `minLast`
+    function _bps(uint256 random, uint256 count, uint256 minLast) private pure returns (uint256[] memory bps) {
+        bps = new uint256[](count);
         uint256 left = BPS - minLast;
         for (uint256 i = 0; i + 1 < count; ++i) {
-            shares[i] = _between(_mix(random, i), 1, left - (count - 1 - i));
-            left -= shares[i];
+            bps[i] = _between(_mix(random, i), 1, left - (count - 1 - i));
+            left -= bps[i];
         }
-        shares[count - 1] = left + minLast;
+        bps[count - 1] = left + minLast;
     }
 
     function _terms() private view returns (Terms memory terms) {
@@ -446,7 +446,7 @@ contract CampaignHandler is CampaignModel {
         terms.fundingDeadline = uint40(rules.fundingDeadline);
         terms.stopBps = uint16(rules.stopBps);
         terms.challengeWindow = uint32(rules.challengeWindow);
-        terms.responseWindow = uint32(rules.responseWindow);
+        terms.answerWindow = uint32(rules.answerWindow);
         terms.minBond = uint96(rules.minBond);
         terms.slack = uint32(rules.slack);
         terms.proposal = keccak256("proposal");
@@ -584,22 +584,20 @@ contract CampaignHandler is CampaignModel {
     }
 
     function _returnBond(uint256 number, address sender, bool home) private {
-        Demand storage demand = demands[number];
-        address recipient = home ? demand.challenger : ELSEWHERE;
-        bool waits = !demand.answered && !demand.returned;
-        bool expected = _status() == Status.Failed && waits && sender == demand.challenger && demand.bond > 0
-            && _takesCoin(recipient);
-        // The same chunk of an earlier milestone is another demand, and answered; the call speaks of the latest.
+        Challenge storage made = challenges[number];
+        address recipient = home ? made.challenger : ELSEWHERE;
+        bool waits = !made.answered && !made.returned;
+        bool expected =
+            _status() == Status.Failed && waits && sender == made.challenger && made.bond > 0 && _takesCoin(recipient);
+        // The same chunk of an earlier milestone is another challenge, and answered; the call speaks of the latest.
         uint256 before = recipient.balance;
-        if (demand.milestone + 1 == attested) {
-            bytes memory data = abi.encodeCall(Campaign.returnBond, (uint64(demand.chunk), recipient));
+        if (made.milestone + 1 == attested) {
+            bytes memory data = abi.encodeCall(Campaign.returnBond, (uint64(made.chunk), recipient));
             _expect("returnBond", expected, sender, 0, data);
             if (expected) {
-                demand.returned = true;
-                _agree("the challenger's bond", before + demand.bond, recipient.balance);
-                emit ICampaign.BondReturned(
-                    uint8(demand.milestone), uint64(demand.chunk), sender, recipient, demand.bond
-                );
+                made.returned = true;
+                _agree("the challenger's bond", before + made.bond, recipient.balance);
+                emit ICampaign.BondReturned(uint8(made.milestone), uint64(made.chunk), sender, recipient, made.bond);
             }
         }
     }
@@ -672,7 +670,7 @@ contract CampaignHandler is CampaignModel {
         _agree("slack used", slackUsed, campaign.ledger().slackUsed);
         _agree("stop support", stopSupport, campaign.stopSupport());
         _agree("votes from", votesFrom, campaign.votesFrom());
-        _agree("open challenges", demands.length - nextDemand, campaign.openChallenges());
+        _agree("open challenges", challenges.length - nextChallenge, campaign.openChallenges());
         _agree("required bond", _requiredBond(), campaign.requiredBond());
         _agree("released", _released(), campaign.released());
         uint256 collectable = 0;

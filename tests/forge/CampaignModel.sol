@@ -13,13 +13,13 @@ abstract contract CampaignModel is Base {
         uint256 fundingDeadline;
         uint256 stopBps;
         uint256 challengeWindow;
-        uint256 responseWindow;
+        uint256 answerWindow;
         uint256 minBond;
         uint256 slack;
         uint256 quorum;
     }
 
-    struct Demand {
+    struct Challenge {
         uint256 milestone;
         uint256 chunk;
         uint256 openedAt;
@@ -64,8 +64,8 @@ abstract contract CampaignModel is Base {
     uint256 internal contentSeed;
     uint256 internal contentSize;
     bytes32 internal contentRoot;
-    Demand[] internal demands;
-    uint256 internal nextDemand;
+    Challenge[] internal challenges;
+    uint256 internal nextChallenge;
     uint256[] internal claimed;
     uint256 internal claimedTotal;
     uint256 internal refundedTotal;
@@ -82,12 +82,12 @@ abstract contract CampaignModel is Base {
     }
 
     function _challengeOpen() internal view returns (bool) {
-        return nextDemand < demands.length;
+        return nextChallenge < challenges.length;
     }
 
     /// @dev The second from which the oldest open challenge counts as unanswered.
     function _answerBy() internal view returns (uint256) {
-        return demands[nextDemand].openedAt + rules.responseWindow;
+        return challenges[nextChallenge].openedAt + rules.answerWindow;
     }
 
     function _deadline(uint256 milestone) internal view returns (uint256) {
@@ -163,8 +163,8 @@ abstract contract CampaignModel is Base {
     }
 
     function _bondsHeld() internal view returns (uint256 total) {
-        for (uint256 i = nextDemand; i < demands.length; ++i) {
-            total += demands[i].returned ? 0 : demands[i].bond;
+        for (uint256 i = nextChallenge; i < challenges.length; ++i) {
+            total += challenges[i].returned ? 0 : challenges[i].bond;
         }
     }
 
@@ -173,9 +173,9 @@ abstract contract CampaignModel is Base {
         return rules.minBond > gasCost ? rules.minBond : gasCost;
     }
 
-    function _wasDemanded(uint256 milestone, uint256 chunk) internal view returns (bool) {
-        for (uint256 i = 0; i < demands.length; ++i) {
-            if (demands[i].milestone == milestone && demands[i].chunk == chunk) {
+    function _wasChallenged(uint256 milestone, uint256 chunk) internal view returns (bool) {
+        for (uint256 i = 0; i < challenges.length; ++i) {
+            if (challenges[i].milestone == milestone && challenges[i].chunk == chunk) {
                 return true;
             }
         }

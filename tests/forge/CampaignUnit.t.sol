@@ -502,7 +502,7 @@ contract CampaignUnit is Base {
         (terms.goal, terms.cap) = (100 ether, 150 ether);
         terms.fundingDeadline = FUNDING_DEADLINE;
         terms.stopBps = 5_000;
-        (terms.challengeWindow, terms.responseWindow, terms.slack) = (2 days, 1 days, 7 days);
+        (terms.challengeWindow, terms.answerWindow, terms.slack) = (2 days, 1 days, 7 days);
         (terms.proposal, terms.dataset) = (keccak256("proposal"), keccak256("dataset"));
         terms.attestors = new address[](2);
         (terms.attestors[0], terms.attestors[1]) = (vm.addr(KEY), address(new Wallet(vm.addr(KEY + 1))));

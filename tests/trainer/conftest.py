@@ -352,7 +352,7 @@ def _terms(proposal: ProposalManifest, dataset: DatasetManifest) -> Terms:
         funding_deadline=10,
         stop_bps=5_000,
         challenge_window=1,
-        response_window=1,
+        answer_window=1,
         min_bond=0,
         slack=0,
         proposal=proposal.sha256,

@@ -12,7 +12,7 @@ abstract contract CampaignProof is Proof {
     uint256 internal constant CREATED = 1_800_000_000;
     uint40 internal constant FUNDING_DEADLINE = uint40(CREATED + 10 days);
     uint32 internal constant CHALLENGE_WINDOW = 2 days;
-    uint32 internal constant RESPONSE_WINDOW = 1 days;
+    uint32 internal constant ANSWER_WINDOW = 1 days;
     bytes32 private constant LEDGER_SLOT = 0;
     uint8 private constant ACTIVE = 1;
     uint8 private constant STOPPED = 2;
@@ -29,7 +29,7 @@ abstract contract CampaignProof is Proof {
         (terms.goal, terms.cap) = (1, type(uint128).max);
         terms.fundingDeadline = FUNDING_DEADLINE;
         terms.stopBps = 5_000;
-        (terms.challengeWindow, terms.responseWindow) = (CHALLENGE_WINDOW, RESPONSE_WINDOW);
+        (terms.challengeWindow, terms.answerWindow) = (CHALLENGE_WINDOW, ANSWER_WINDOW);
         terms.proposal = bytes32(uint256(1));
         terms.attestors = new address[](1);
         terms.attestors[0] = address(0xA77E5701);

@@ -22,7 +22,7 @@ contract TermsProof is Proof {
         uint40 fundingDeadline;
         uint16 stopBps;
         uint32 challengeWindow;
-        uint32 responseWindow;
+        uint32 answerWindow;
         uint96 minBond;
         uint32 slack;
         bytes32 proposal;
@@ -43,7 +43,7 @@ contract TermsProof is Proof {
             fundingDeadline: f.fundingDeadline,
             stopBps: f.stopBps,
             challengeWindow: f.challengeWindow,
-            responseWindow: f.responseWindow,
+            answerWindow: f.answerWindow,
             minBond: f.minBond,
             slack: f.slack,
             proposal: f.proposal,

@@ -11,7 +11,7 @@ WINDOW = 100
 
 
 @st.composite
-def shares(draw: st.DrawFn, most: int) -> tuple[int, ...]:
+def parts(draw: st.DrawFn, most: int) -> tuple[int, ...]:
     """Basis points that add up to a whole."""
     cuts = sorted(draw(st.sets(st.integers(1, WHOLE - 1), max_size=most - 1)))
     return tuple(after - before for before, after in zip((0, *cuts), (*cuts, WHOLE), strict=True))
@@ -22,7 +22,7 @@ def rules(milestone_bps: tuple[int, ...], payee_bps: tuple[int, ...]) -> Rules:
         goal=1,
         funding_deadline=1_000,
         challenge_window=WINDOW,
-        response_window=WINDOW,
+        answer_window=WINDOW,
         milestone_bps=milestone_bps,
         deadlines=tuple(2_000 + 1_000 * index for index in range(len(milestone_bps))),
         payee_bps=payee_bps,
@@ -31,8 +31,8 @@ def rules(milestone_bps: tuple[int, ...], payee_bps: tuple[int, ...]) -> Rules:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    milestone_bps=shares(5),
-    payee_bps=shares(4),
+    milestone_bps=parts(5),
+    payee_bps=parts(4),
     pledges=st.lists(st.integers(1, 2**100), min_size=1, max_size=6),
     attested=st.integers(0, 5),
     stop=st.booleans(),
@@ -64,7 +64,7 @@ def test_not_a_unit_is_lost_or_made_whatever_the_shares(
 
 
 @settings(max_examples=50, deadline=None)
-@given(milestone_bps=shares(6), pool=st.integers(1, 2**120))
+@given(milestone_bps=parts(6), pool=st.integers(1, 2**120))
 def test_the_last_tranche_is_exactly_the_rest(milestone_bps: tuple[int, ...], pool: int) -> None:
     agreed = rules(milestone_bps, (WHOLE,))
     books = Books()

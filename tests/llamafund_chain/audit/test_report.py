@@ -146,7 +146,7 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
                 index=0,
                 kind="WEIGHTS",
                 title=text,
-                share_bps=10_000,
+                bps=10_000,
                 tranche="12",
                 deadline=moment(1_800_500_000),
                 min_score=-3_000_000,
@@ -157,7 +157,7 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
         "money": Money(
             events=ledger(),
             state=ledger(deposited=None, withdrawn=None, locked="7"),
-            payees=(PayeeReport(account=person, share_bps=10_000, claimed="3", claimable="1"),),
+            payees=(PayeeReport(account=person, bps=10_000, claimed="3", claimable="1"),),
             backers=2,
         ),
         "flows": (

@@ -47,11 +47,11 @@ def document(**changes: Any) -> dict[str, Any]:
             "funding_deadline": "+14d",
             "stop": "50%",
             "challenge_window": "2d12h",
-            "response_window": "1d",
+            "answer_window": "1d",
             "min_bond": "0.01",
             "slack": "2w",
             "quorum": 1,
-            "payees": [{"address": ROSA, "share": "66.67%"}, {"address": VERA, "share": "33.33 %"}],
+            "payees": [{"account": ROSA, "share": "66.67%"}, {"account": VERA, "share": "33.33 %"}],
             "milestones": [
                 {"share": "30%", "deadline": "2027-03-01T12:00:00Z"},
                 {"share": "70%", "deadline": "2027-04-01T12:00:00+02:00", "min_score": "-2.900001"},
@@ -85,7 +85,7 @@ def test_peoples_units_become_exact_terms() -> None:
     assert terms.dataset == "ab" * 32
     assert (terms.asset, terms.goal, terms.cap) == (NATIVE, 10 * 10**18 + 1, 20 * 10**18)
     assert terms.funding_deadline == NOW + 14 * DAY
-    assert (terms.stop_bps, terms.challenge_window, terms.response_window) == (5_000, 60 * 3_600, DAY)
+    assert (terms.stop_bps, terms.challenge_window, terms.answer_window) == (5_000, 60 * 3_600, DAY)
     assert (terms.min_bond, terms.slack) == (10**16, 14 * DAY)
     assert [payee.bps for payee in terms.payees] == [6_667, 3_333]
     assert [step.kind for step in terms.milestones] == [MilestoneKind.DATASET, MilestoneKind.WEIGHTS]
@@ -142,8 +142,8 @@ def test_numbers_and_addresses_need_no_quotes() -> None:
         ({"terms__quorum": "two"}, ("terms.quorum",)),
         ({"terms__milestones__0__kind": "WEIGHTS"}, ("terms.milestones.0.kind", "DATASET")),
         ({"terms__milestones": []}, ("0 entries",)),
-        ({"terms__payees__0__address": ROSA.replace("C8", "c8")}, ("terms.payees.0.address", "typing error")),
-        ({"terms__payees__0__address": "rosa.eth"}, ("terms.payees.0.address",)),
+        ({"terms__payees__0__account": ROSA.replace("C8", "c8")}, ("terms.payees.0.account", "typing error")),
+        ({"terms__payees__0__account": "rosa.eth"}, ("terms.payees.0.account",)),
         ({"proposal__outcome__target": "2.9000001"}, ("proposal.outcome.target",)),
         ({"proposal__dataset__manifest": "abc"}, ("proposal.dataset.manifest",)),
         ({"proposal": "text"}, ("proposal",)),

@@ -12,7 +12,7 @@ from eth_utils import keccak
 from hexbytes import HexBytes
 
 from llamafund_chain.campaign import challenges
-from llamafund_chain.campaign.challenges import Prover, demands_on
+from llamafund_chain.campaign.challenges import Prover, challenges_on
 from llamafund_chain.campaign.guard import MAX_ANSWER_GAS, STUCK_BLOCKS, Answer, Guard, Opened, Unanswered
 from llamafund_chain.campaign.terms import Status
 from llamafund_chain.chain import transactions
@@ -94,7 +94,7 @@ def decoded(raw: str) -> dict:
 # ------------------------------------------------------------------ a griefer
 
 
-def test_a_griefer_who_answers_one_of_its_own_demands_per_pass_starves_nobody(large, keeper, monkeypatch) -> None:
+def test_a_griefer_who_answers_one_of_its_own_challenges_per_pass_starves_nobody(large, keeper, monkeypatch) -> None:
     chunks = list(range(25))
     challenge(large, *chunks)
     attestation = large.client.latest_attestation()
@@ -156,7 +156,7 @@ def test_an_answer_that_came_too_late_gives_its_place_to_an_empty_transaction(la
 # ---------------------------------------------------------------- many at once
 
 
-def test_many_answers_go_into_one_block_in_the_order_of_the_demands(large, keeper, by_hand, devnet) -> None:
+def test_many_answers_go_into_one_block_in_the_order_of_the_challenges(large, keeper, by_hand, devnet) -> None:
     chunks = [7, 3, 0, 64, 5, 1, 2, 9]
     devnet.connection.request("evm_setAutomine", True)
     challenge(large, *chunks)
@@ -201,7 +201,7 @@ def test_an_account_without_money_is_an_error_and_nothing_is_sent(large, keeper,
 
 
 def test_gas_limits_fit_answers_of_any_weight_behind_a_light_one(stage, keeper, node) -> None:
-    """The oldest demand is the only one that can be simulated; here it is the shortest chunk, or one of zeros."""
+    """The oldest challenge is the only one that can be simulated; here it is the shortest chunk, or one of zeros."""
     stage.honest_until(1)
     stage.run.filling = 1 << 18
     tree = stage.run._tree
@@ -414,7 +414,7 @@ def test_no_more_proofs_are_kept_than_memory_is_meant_for(large, monkeypatch) ->
     assert Prover([large.run.store]).prove(attestation, [5, 4, 3]).keys() == {5, 4}
 
 
-def test_a_guard_with_more_demands_than_it_keeps_proofs_answers_them_all(large, keeper, monkeypatch) -> None:
+def test_a_guard_with_more_challenges_than_it_keeps_proofs_answers_them_all(large, keeper, monkeypatch) -> None:
     monkeypatch.setattr(challenges, "MAX_PROOFS", 2)
     challenge(large, *range(5))
     assert answered(guard_of(large, keeper).settle()) == list(range(5))
@@ -435,7 +435,7 @@ def test_what_was_proven_is_answered_though_the_content_has_gone_since(large, ke
 
 def test_a_long_queue_is_not_read_again_and_again(large, keeper, node) -> None:
     challenge(large, *range(40))
-    known = demands_on(large.client)
+    known = challenges_on(large.client)
     attestation = known.attestation
     proofs = Prover([large.run.store]).prove(attestation, [0, 1])
     for chunk in (0, 1):
@@ -448,24 +448,24 @@ def test_a_long_queue_is_not_read_again_and_again(large, keeper, node) -> None:
         return forward()
 
     node(count)
-    found = demands_on(large.client, known=known)
-    assert [one.chunk for one in found.challenges] == [*range(2, 40), 50, 51]
+    found = challenges_on(large.client, known=known)
+    assert [one.chunk for one in found.queue] == [*range(2, 40), 50, 51]
     assert len(asked) < 30
     assert "eth_getLogs" not in asked
-    assert found == demands_on(large.client)
+    assert found == challenges_on(large.client)
 
 
 def test_a_queue_that_a_reorganisation_changed_is_read_anew(large) -> None:
     before = large.devnet.snapshot()
     challenge(large, *range(20))
-    known = demands_on(large.client)
+    known = challenges_on(large.client)
     large.devnet.revert(before)
     challenge(large, *range(18), 30)
-    found = demands_on(large.client, known=known)
-    assert [one.chunk for one in found.challenges] == [*range(18), 30]
+    found = challenges_on(large.client, known=known)
+    assert [one.chunk for one in found.queue] == [*range(18), 30]
 
 
-def test_a_demand_for_a_chunk_that_does_not_exist_is_an_error_that_a_guard_survives(large, keeper) -> None:
+def test_a_challenge_of_a_chunk_that_does_not_exist_is_an_error_that_a_guard_survives(large, keeper) -> None:
     attestation = large.client.latest_attestation()
     with pytest.raises(LlamafundError, match="no chunk 999"):
         Prover([large.run.store]).prove(attestation, [999])

@@ -30,7 +30,7 @@ def terms(**changes: object) -> Terms:
         "funding_deadline": NOW + 10 * DAY,
         "stop_bps": 5_000,
         "challenge_window": 2 * DAY,
-        "response_window": DAY,
+        "answer_window": DAY,
         "min_bond": 5,
         "slack": 6,
         "proposal": "11" * 32,
@@ -47,10 +47,10 @@ def terms(**changes: object) -> Terms:
 
 
 def milestones(*kinds: MilestoneKind, bps: tuple[int, ...] | None = None) -> tuple[Milestone, ...]:
-    shares = bps or tuple(10_000 // len(kinds) for _ in kinds)
+    parts = bps or tuple(10_000 // len(kinds) for _ in kinds)
     return tuple(
-        Milestone(kind, share, NOW + (20 + 10 * index) * DAY, NO_MINIMUM)
-        for index, (kind, share) in enumerate(zip(kinds, shares, strict=True))
+        Milestone(kind, part, NOW + (20 + 10 * index) * DAY, NO_MINIMUM)
+        for index, (kind, part) in enumerate(zip(kinds, parts, strict=True))
     )
 
 
@@ -66,15 +66,15 @@ BROKEN = {
     "CampaignFactory_NoPayee": {"payees": ()},
     "CampaignFactory_TooManyPayees": {"payees": tuple(Payee(A, 1_000) for _ in range(9))},
     "CampaignFactory_ZeroPayee": {"payees": (Payee(NATIVE, 10_000),)},
-    "CampaignFactory_EmptyShare": {"payees": (Payee(A, 10_000), Payee(B, 0))},
-    "CampaignFactory_PayeeSharesNotWhole": {"payees": (Payee(A, 9_999),)},
+    "CampaignFactory_ZeroPayeeBps": {"payees": (Payee(A, 10_000), Payee(B, 0))},
+    "CampaignFactory_PayeeBpsNotWhole": {"payees": (Payee(A, 9_999),)},
     "CampaignFactory_NoMilestone": {"milestones": ()},
     "CampaignFactory_TooManyMilestones": {"milestones": milestones(*[D] * 16, W)},
-    "CampaignFactory_EmptyMilestone": {"milestones": milestones(D, W, bps=(0, 10_000))},
-    "CampaignFactory_MilestoneSharesNotWhole": {"milestones": milestones(D, W, bps=(1, 9_998))},
+    "CampaignFactory_ZeroMilestoneBps": {"milestones": milestones(D, W, bps=(0, 10_000))},
+    "CampaignFactory_MilestoneBpsNotWhole": {"milestones": milestones(D, W, bps=(1, 9_998))},
     "CampaignFactory_KindOrder": {"milestones": milestones(K, D, W, bps=(3_000, 3_000, 4_000))},
     "CampaignFactory_LastNotWeights": {"milestones": milestones(D, K)},
-    "CampaignFactory_WeightsShareTooSmall": {"milestones": milestones(D, W, bps=(7_501, 2_499))},
+    "CampaignFactory_WeightsBpsTooSmall": {"milestones": milestones(D, W, bps=(7_501, 2_499))},
     "CampaignFactory_DeadlineTooEarly": {"funding_deadline": NOW + 17 * DAY + 1},
     "CampaignFactory_DeadlineTooLate": {
         "milestones": (Milestone(W, 10_000, NOW + 3650 * DAY + 1, 0),),
@@ -83,7 +83,7 @@ BROKEN = {
     "CampaignFactory_BadGoal": {"goal": 21},
     "CampaignFactory_BadStopBps": {"stop_bps": 3_299},
     "CampaignFactory_BadChallengeWindow": {"challenge_window": 2 * DAY - 1},
-    "CampaignFactory_BadResponseWindow": {"response_window": DAY - 1},
+    "CampaignFactory_BadAnswerWindow": {"answer_window": DAY - 1},
     "CampaignFactory_SlackTooLong": {"slack": 365 * DAY + 1},
 }
 ONLY_ON_CHAIN = {"CampaignFactory_NotResearcher", "CampaignFactory_AssetWithoutCode"}
@@ -166,7 +166,7 @@ def uint(bits: int) -> st.SearchStrategy[int]:
         funding_deadline=uint(40),
         stop_bps=uint(16),
         challenge_window=uint(32),
-        response_window=uint(32),
+        answer_window=uint(32),
         min_bond=uint(96),
         slack=uint(32),
         proposal=_hash,
@@ -204,8 +204,8 @@ def test_hostile_bytes_are_refused_or_are_terms(data: bytes) -> None:
 
 
 @given(uint(128), st.lists(st.integers(1, 2_500), min_size=1, max_size=10))
-def test_tranches_add_up_to_the_pool_exactly(pledged: int, shares: list[int]) -> None:
-    steps = milestones(*[D] * len(shares), W, bps=(*(share // 4 + 1 for share in shares), 0))
+def test_tranches_add_up_to_the_pool_exactly(pledged: int, parts: list[int]) -> None:
+    steps = milestones(*[D] * len(parts), W, bps=(*(part // 4 + 1 for part in parts), 0))
     rest = 10_000 - sum(step.bps for step in steps)
     value = terms(milestones=(*steps[:-1], replace(steps[-1], bps=rest)))
     amounts = value.tranches(pledged)

@@ -45,7 +45,7 @@ def terms_for(run: Run, **changes: object) -> Terms:
         "funding_deadline": 2_000_000_000,
         "stop_bps": 5_000,
         "challenge_window": 172_800,
-        "response_window": 86_400,
+        "answer_window": 86_400,
         "min_bond": 0,
         "slack": 0,
         "proposal": run.proposal.sha256,

@@ -22,7 +22,7 @@ TERMS = Terms(
     funding_deadline=DAY,
     stop_bps=5_000,
     challenge_window=2 * DAY,
-    response_window=2 * DAY,
+    answer_window=2 * DAY,
     min_bond=ETHER // 100,
     slack=0,
     proposal="11" * 32,
@@ -52,7 +52,7 @@ def test_terms_without_these_risks_pass_every_one() -> None:
         ("challenge-bond", {"min_bond": ETHER // 10 + 1}),
         ("challenge-bond", {"min_bond": 2**96 - 1, "goal": 2**100, "cap": 2**100}),
         ("challenge-bond", {"min_bond": ETHER + 1, "asset": FIRST, "goal": 1}),
-        ("response-window", {"response_window": DAY}),
+        ("answer-window", {"answer_window": DAY}),
     ],
 )
 def test_each_risk_is_named_when_the_terms_run_it(name: str, change: dict[str, object]) -> None:

@@ -101,7 +101,7 @@ def test_what_would_be_refused_is_not_sent(llamafund, attested, untouched) -> No
         run(llamafund, attested, "return-bond").refused(1, "Active")
 
 
-def test_the_same_chunk_is_not_demanded_twice(llamafund, attested) -> None:
+def test_the_same_chunk_is_not_challenged_twice(llamafund, attested) -> None:
     assert challenge(llamafund, attested).code == 0
     challenge(llamafund, attested, wallet="backer1").refused(5, "challenged before")
 
@@ -234,7 +234,7 @@ def test_campaign_show_tells_of_an_open_challenge(llamafund, attested) -> None:
     assert "a challenge is open" in ran.stdout
 
 
-def test_campaign_show_tells_what_can_be_demanded_and_at_what_price(llamafund, stage) -> None:
+def test_campaign_show_tells_what_can_be_challenged_and_at_what_price(llamafund, stage) -> None:
     stage.open(min_bond=ETHER // 50)
     arguments = ("campaign", "show", stage.client.address, "--rpc", stage.devnet.rpc_url)
     before = llamafund(*arguments)

@@ -285,8 +285,8 @@ def test_the_outline_of_nothing_has_the_root_of_the_empty_tree() -> None:
     assert Outline(0, ()).root() == EMPTY_ROOT
 
 
-def test_each_chunk_is_hashed_once_however_many_are_demanded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A demand that made a pass over the content dearer would let a griefer outpace whoever answers."""
+def test_each_chunk_is_hashed_once_however_many_are_challenged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A challenge that made a pass over the content dearer would let a griefer outpace whoever answers."""
     from llamafund_chain.evidence import merkle
 
     size = 64 * CHUNK_SIZE

@@ -55,7 +55,7 @@ def campaign(lab: object, devnet: Devnet, promised: ProposalManifest) -> Campaig
         funding_deadline=now + 10 * DAY,
         stop_bps=5_000,
         challenge_window=2 * DAY,
-        response_window=DAY,
+        answer_window=DAY,
         min_bond=0,
         slack=0,
         proposal=promised.sha256,
