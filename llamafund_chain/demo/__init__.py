@@ -1,4 +1,4 @@
-"""The whole story on a chain of its own: funded, trained, attested, paid, audited, and three rug pulls that fail."""
+"""The whole story on a local chain: funded, trained, attested, paid, audited, and three rug pulls that fail."""
 
 from __future__ import annotations
 

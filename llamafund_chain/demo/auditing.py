@@ -1,4 +1,4 @@
-"""Act 6: the audit, from nothing but a node, an address and a store."""
+"""Act 6: the audit, from just a node, an address and a store."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.demo.books import close_books
+from llamafund_chain.demo.cast import AUDITOR
 from llamafund_chain.demo.facts import AuditFact
 from llamafund_chain.errors import ExitCode
 
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
 
 def audit_campaign(stage: Stage, plot: Plot) -> None:
-    """Act 6: everything about the finished campaign, check by check, and every unit of its money."""
+    """Act 6: audit the finished campaign, check by check, and every unit of its money."""
     stage.narrator.say(
-        "An auditor who knows nobody gets three things: the node, the address, the store. No key, no account. It reads "
-        "the chain, fetches every byte, repeats a random part of the training, measures the model again, and adds the "
-        "money up twice: from the events, and from the contract's state."
+        f"{AUDITOR.title()} audits. She knows nobody and gets just three things: the node, the address and the store. "
+        "She needs no key and no account. Her audit reads the chain, fetches every byte, replays a random part of the "
+        "training and measures the model again. It adds up the money twice: from the events, and from the contract's "
+        "state."
     )
     report = run_audit(
         stage,
@@ -30,7 +32,7 @@ def audit_campaign(stage: Stage, plot: Plot) -> None:
         html=stage.folder.audit_html,
         replay=1,
         expect=ExitCode.OK,
-        waiting="Auditing: every byte, a repeated part of the training, the money twice",
+        waiting="Auditing: every byte, a replayed part of the training, the money twice",
     )
     for group, checks in report.by_group().items():
         names = [check.name for check in checks if check.status == "pass"]
@@ -41,12 +43,12 @@ def audit_campaign(stage: Stage, plot: Plot) -> None:
                 stage.narrator.item(f"{group}: {check.name}: {check.detail}")
     verdict = report.verdict
     stage.expect(
-        "The auditor's verdict",
+        f"{AUDITOR.title()}'s verdict",
         verdict.holds,
-        f"{verdict.headline} ({verdict.passed} passed, {verdict.warned} to judge, {verdict.failed} failed)",
+        f"{verdict.headline} ({verdict.passed} passed, {verdict.warned} for you to judge, {verdict.failed} failed)",
     )
     replayed = [check for check in report.checks if check.name.startswith("replay") and check.status == "pass"]
-    stage.expect("The auditor repeated a part of the training, too", bool(replayed), silent=True)
+    stage.expect("The audit replayed a part of the training too", bool(replayed), silent=True)
     expect_books_agree(stage, report)
     client = stage.client(plot.campaign)
     fact = close_books(

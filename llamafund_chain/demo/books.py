@@ -1,4 +1,4 @@
-"""A campaign's books at its end, from the chain: who put in how much, and who got how much out."""
+"""A finished campaign's books, from the chain: who put in how much, and who got how much out."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def close_books(stage: Stage, client: CampaignClient, name: str, title: str, ending: str) -> CampaignFact:
-    """Add up a finished campaign and expect that not one unit is missing.
+    """Add up a finished campaign and expect that no unit is missing.
 
-    What was paid and refunded is added up from events, what was pledged and what is left comes from the
-    contract's state and balance, so the two sides of the equation have different sources.
+    What was paid and refunded is added up from events. What was pledged and what is left comes from the contract's
+    state and balance. So the two sides of the equation have different sources.
 
     Args:
         stage: The story so far.
-        client: The campaign; completed or failed, everything claimed and refunded.
+        client: The campaign: completed or failed, with everything claimed and refunded.
         name: What the story calls it.
         title: The proposal's title.
         ending: What became of it, as a sentence.

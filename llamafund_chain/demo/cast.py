@@ -1,4 +1,4 @@
-"""Who takes part in the story, and the campaigns that they open. All keys are made anew for every run."""
+"""Who takes part in the story, and the campaigns they open. Every run makes new keys."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE
 RESEARCHER = "rosa"
 """Opens the honest campaign."""
 RUNAWAY = "dan"
-"""Opens the token campaign and disappears."""
+"""Opens the token campaign, then disappears."""
 FORGER = "mallory"
 """Opens the campaign with the forged run."""
-BACKERS = ("ada", "ben")
-"""Pledge in the chain's own coin."""
-PERMIT_BACKER = "chen"
+BACKERS = ("alice", "bob")
+"""Pledge in the chain's coin."""
+PERMIT_BACKER = "carol"
 TRAINER = "tara"
-"""Runs the training; her key is one of the attestors', and she is paid for the computing."""
+"""Runs the training. Her key is one of the attestors', and she is paid for the compute."""
 VERIFIER = "vera"
-"""Repeats a part of the training before she signs."""
+"""Replays a part of the training before she signs."""
 ARCHIVIST = "otto"
 """Fetches and hashes everything before he signs."""
 ACCOMPLICES = ("igor", "ivan")
-"""Attestors of the forger's campaign who sign whatever they are given."""
+"""Attestors of the forger's campaign, who sign anything."""
 PASSER_BY = "pia"
-"""Anybody: pushes refunds to their owners and pays the fee."""
+"""A stranger who pushes refunds to their owners and pays the fee."""
+AUDITOR = "audrey"
+"""Audits both campaigns. She needs no key."""
 SAVINGS = ("rosa-savings", "tara-savings", "mallory-savings")
-"""Addresses that payouts go to, apart from the keys in daily use."""
+"""Accounts for payouts, separate from the keys in daily use."""
 
 SENDERS = (
     RESEARCHER,
@@ -43,23 +45,23 @@ SENDERS = (
     *ACCOMPLICES,
     PASSER_BY,
 )
-"""Everybody who sends transactions and needs coins for the fees."""
+"""Everybody who sends transactions and so needs coins for fees."""
 
 METRIC = "heldout_bits_per_byte"
 EVALUATION = (
-    "Mean cross-entropy over all held-out text in bits per byte of UTF-8, with the exported weights; lower is better."
+    "Mean cross-entropy of the exported weights on all held-out text, in bits per byte of UTF-8; lower is better."
 )
 MODEL_LICENSE = "Apache-2.0"
-PROMISE = "Fetches every byte from the store, hashes it, runs all checks, and signs only when none fails."
+PROMISE = "Fetches every byte from the store, hashes it, runs all checks, and signs only if none fails."
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What differs between the campaigns of the story.
+    """What differs between the story's campaigns.
 
     Attributes:
-        goal: Whole coins, as is `cap`.
-        asset: Address of the token, `None` for the chain's own coin.
+        goal: Whole coins, like `cap`.
+        asset: Address of the token, `None` for the chain's coin.
         payees: Name and basis points of each.
         milestone_bps: Basis points of the milestones DATASET, CHECKPOINT and WEIGHTS.
         recipe: SHA-256 of the training recipe.
@@ -90,7 +92,7 @@ def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
             "title": plan.title,
             "summary": plan.summary,
             "objectives": [
-                "Train a small language model on the Python reference, from nothing, in the open",
+                "Train a small language model on the Python reference, from scratch, in the open",
                 "Publish weights, data, recipe and every checkpoint in between",
             ],
             "outcome": {"metric": METRIC, "direction": "lower", "target": bits, "evaluation": EVALUATION},
@@ -100,16 +102,16 @@ def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
                 "sources": [SOURCE],
                 "license": LICENSE,
             },
-            "model": "A decoder of the Llama architecture; the recipe gives every size",
+            "model": "A decoder of the Llama architecture; the recipe has all sizes",
             "recipe": plan.recipe,
             "compute": "Two processor cores for a few minutes",
-            "budget": "All of it pays the researcher and whoever runs the training, in the shares of the payees",
+            "budget": "All of it pays the researcher and whoever runs the training, by the payees' shares",
             "milestones": [
                 {"kind": "DATASET", "title": "The data", "description": "The dataset that the terms fix, published"},
                 {
                     "kind": "CHECKPOINT",
                     "title": "The training",
-                    "description": "Every checkpoint published, so that anyone can repeat any part of the run",
+                    "description": "Every checkpoint published, so that anyone can replay any part of the run",
                 },
                 {
                     "kind": "WEIGHTS",

@@ -1,4 +1,4 @@
-"""`llamafund demo`: the whole story, for real, on a chain of its own."""
+"""`llamafund demo`: the whole story, for real, on a local chain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from llamafund_chain.files import write_file
     default=Path("demo-out"),
     show_default=True,
     metavar="FOLDER",
-    help="Where everything is left. A folder that an earlier demo wrote is replaced; any other is refused.",
+    help="Folder for the results. The folder of an earlier demo is replaced; any other is refused.",
 )
 @click.option(
     "--json",
@@ -34,18 +34,18 @@ from llamafund_chain.files import write_file
     "--recipe",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Train by this recipe instead of the demo's own.",
+    help="Train with this recipe instead of the demo's.",
 )
 @click.option(
     "--promise",
     metavar="NUMBER",
-    help="Bits per byte of held-out text that the proposal promises; with --recipe.",
+    help="Bits per byte on held-out text that the proposal promises; goes with --recipe.",
 )
 def demo(out: Path, json_file: Path | None, recipe: Path | None, promise: str | None) -> None:
     """Watch a model being crowdfunded, trained, attested, paid and audited, and three rug pulls fail.
 
-    It starts a chain of its own on this machine and ends it again; nothing leaves the machine. It takes a few
-    minutes, because the training is real. The exit code is 1 when anything in the story did not hold.
+    The demo starts a local chain and stops it at the end; nothing leaves this machine. It takes a few minutes,
+    because the training is real. The exit code is 1 if anything in the story does not hold.
 
     \b
     Example:
@@ -70,7 +70,7 @@ def demo(out: Path, json_file: Path | None, recipe: Path | None, promise: str | 
 
 
 def _own_recipe() -> Path:
-    """The recipe that comes with the trainer, found without importing it."""
+    """The trainer's default recipe, found without importing the trainer."""
     found = find_spec("llamafund_trainer")
     places = found.submodule_search_locations if found is not None else None
     if not places:
@@ -90,7 +90,7 @@ def _bits(text: str) -> Decimal:
     if not value.is_finite() or not 0 < value < 100 or value != round(value, 6):
         raise UsageError(
             f"{text!r} is not a number of bits per byte",
-            "It is above 0, below 100 and has at most six decimals",
+            "It must be above 0 and below 100, with at most six decimals",
             "Write it like 2.35",
         )
     return value

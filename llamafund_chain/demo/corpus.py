@@ -23,10 +23,10 @@ TEXT_SHA256 = "5995015bae077ec02e49b859f8fcf314bad467cda7183f64bc3463adfdf7ad54"
 """SHA-256 of `reference/topics.json`, uncompressed: the text is the same whichever Python runs."""
 
 DATASET_SHA256 = "726ab20149480ba5f715a3eb80a3078e548828af9cb3159855bd40db70e956ec"
-"""SHA-256 of the dataset's manifest as the demo builds it: follows from the text, the split and the words above."""
+"""SHA-256 of the dataset's manifest that the demo builds. It follows from the text, the split and the words above."""
 
 HELDOUT_PERCENT = 10
-"""At most this part of the bytes is held out."""
+"""At most this many percent of the bytes are held out."""
 
 _MIN_PARAGRAPH = 40
 
@@ -40,8 +40,8 @@ class CorpusSummary:
         heldout_documents: Number of files in `heldout/`.
         train_bytes: UTF-8 bytes in `train/`.
         heldout_bytes: UTF-8 bytes in `heldout/`.
-        duplicates: Topics left out because another topic has the same text.
-        preparation: What was done, for the dataset's manifest.
+        duplicates: Topics skipped because another topic has the same text.
+        preparation: How the data was prepared, for the dataset's manifest.
     """
 
     train_documents: int
@@ -55,23 +55,22 @@ class CorpusSummary:
 def write_corpus(directory: Path) -> CorpusSummary:
     """Write each topic of the Python reference once, to `train/` or `heldout/`.
 
-    Topics of the reference quote one another: `for` stands word for word inside `compound`. A model measured
-    on the one after training on the other would only show its memory, so topics that share a paragraph stay
-    together. Which of these groups are held out follows from their SHA-256: nobody picks, and every machine
-    gets the same split.
+    The topics quote one another: `for` occurs word for word in `compound`. A model trained on one and measured
+    on the other would only show its memory. So topics that share a paragraph stay together. The SHA-256 of these
+    groups decides which are held out: nobody picks, and every machine gets the same split.
 
     Args:
-        directory: Where the two directories are made; must be empty or missing.
+        directory: Where the two directories are created; must be empty or missing.
 
     Raises:
-        UsageError: The directory holds something.
+        UsageError: The directory is not empty.
         LlamafundError: The package's text is missing or changed, or the files cannot be written.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(
-            f"{str(directory)!r} holds something already",
+            f"{str(directory)!r} is not empty",
             "Files of an older split would end up in both parts",
-            "Give an empty or new directory",
+            "Name an empty or new directory",
         )
     topics = _topics()
     names: dict[str, str] = {}
@@ -109,7 +108,7 @@ def _split(texts: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _groups(texts: Sequence[str]) -> list[list[str]]:
-    """Texts that share a paragraph, directly or through others, together; in the order given."""
+    """Group texts that share a paragraph, directly or through others; in the order given."""
     groups: list[tuple[set[str], list[str]]] = []
     for text in texts:
         paragraphs = _paragraphs(text)
@@ -139,7 +138,7 @@ def _topics() -> dict[str, str]:
         raise LlamafundError(f"The demo's text cannot be read from {file}", str(error), remedy) from error
     if (found := hashlib.sha256(text).hexdigest()) != TEXT_SHA256:
         raise LlamafundError(
-            f"The demo's text in {file} is not the one that came with this package",
+            f"The demo's text in {file} is not the text of this package",
             f"Its SHA-256 is {found} instead of {TEXT_SHA256}",
             remedy,
         )

@@ -1,4 +1,4 @@
-"""What a demo found, for machines. Amounts are decimal strings in whole coins, hashes 64 hexadecimal digits."""
+"""The facts of a demo, as JSON. Amounts are decimal strings in whole coins, hashes are 64 hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Amount = str
-"""Decimal number of whole coins with every digit that the asset has, no exponent."""
+"""Decimal number of whole coins, with all decimals of the asset and no exponent."""
 
 
 class _Fact(BaseModel):
@@ -31,7 +31,7 @@ class Expectation(_Fact):
 
 
 class ActFact(_Fact):
-    """One act and how long it took, seconds."""
+    """One act and how many seconds it took."""
 
     number: int
     title: str
@@ -53,11 +53,11 @@ class CampaignFact(_Fact):
 
     Attributes:
         ending: What became of it, as a sentence.
-        pledged: What stood in the campaign when it left Funding.
+        pledged: What the campaign held when it left Funding.
         taken_back: Pledges taken back before that; not part of `pledged`.
         paid: What payees collected.
         refunded: What backers got back.
-        dust: What integer division leaves in the contract for ever.
+        dust: What integer division leaves in the contract forever.
         balanced: Whether pledged = paid + refunded + dust, to the smallest unit.
     """
 
@@ -95,7 +95,7 @@ class TrainingFact(_Fact):
 
 
 class FraudFact(_Fact):
-    """A rug pull that was tried.
+    """An attempted rug pull.
 
     Attributes:
         caught_by: Names of the checks that failed, or of the error.
@@ -124,8 +124,8 @@ class DemoFacts(_Fact):
     """Everything that a demo computed.
 
     Attributes:
-        held: Whether the story reached its end and every expectation held.
-        broken: Why it did not, where it did not.
+        held: Whether the story finished and every expectation held.
+        broken: Why it did not hold; otherwise empty.
         started_at: Unix seconds.
         seconds: Duration of the whole demo.
     """
@@ -150,5 +150,5 @@ class DemoFacts(_Fact):
     audits: list[AuditFact] = Field(default_factory=list)
 
     def to_json(self) -> str:
-        """The facts as indented JSON with a newline at the end."""
+        """The facts as indented JSON, ending in a newline."""
         return self.model_dump_json(indent=2) + "\n"

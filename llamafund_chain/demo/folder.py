@@ -1,10 +1,9 @@
 """The folder that a demo leaves behind.
 
-Layout: `keystore/` and `passphrase` (throw-away keys), `corpus/` (the dataset as files), `store/` (the content
-store that everybody in the story shares), `campaigns/` (campaign files), `manifests/`, `signatures/` (attestation
-files), `training/` (checkpoints), `weights/` (the exported model), `downloaded/` (the model as a stranger gets it),
-`frauds/` (what the cheats wrote, and the audits that name them), `audit.json`, `audit.html`, `facts.json`,
-`summary.txt`.
+Layout: `keystore/` and `passphrase` (throwaway keys), `corpus/` (the dataset as files), `store/` (the content store
+that everybody in the story shares), `campaigns/` (campaign files), `manifests/`, `signatures/` (attestation files),
+`training/` (checkpoints), `weights/` (the exported model), `downloaded/` (the model as a stranger gets it), `frauds/`
+(what the cheats wrote, and the audits that expose them), `audit.json`, `audit.html`, `facts.json`, `summary.txt`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pathlib import Path
 from llamafund_chain.errors import LlamafundError, UsageError
 
 MARKER = ".llamafund-demo"
-"""A folder with this file in it was written by a demo and may be replaced by the next one."""
+"""A demo wrote the folder that has this file. The next demo may replace it."""
 
 _SUBFOLDERS = ("campaigns", "manifests", "signatures", "frauds", "logs")
 
@@ -95,20 +94,20 @@ class Folder:
 
 
 def prepare(root: Path) -> Folder:
-    """Make an empty demo folder, replacing one that an earlier demo left.
+    """Create an empty demo folder, replacing the folder of an earlier demo.
 
     Args:
-        root: Where it goes. Its parent must exist.
+        root: Where to create it. Its parent must exist.
 
     Raises:
         UsageError: `root` exists and was not written by a demo, or its parent is missing.
-        LlamafundError: The disk refuses.
+        LlamafundError: The folder cannot be written.
     """
     if not root.parent.is_dir():
         raise UsageError(
             f"The demo cannot write to {root}",
             f"The folder {root.parent} does not exist",
-            "Create it, or name another place with --out",
+            "Create it, or name another folder with --out",
         )
     try:
         if root.is_symlink() or (root.exists() and not root.is_dir()):
@@ -129,14 +128,14 @@ def prepare(root: Path) -> Folder:
         raise LlamafundError(
             f"The demo cannot write to {root}",
             error.strerror or str(error),
-            "Name a place that you may write to with --out",
+            "Name a folder that you may write to with --out",
         ) from error
     return folder
 
 
 def _foreign(root: Path, why: str) -> UsageError:
     return UsageError(
-        f"{root} exists and stays as it is",
+        f"The demo does not replace {root}",
         why,
-        "Name a folder that does not exist yet with --out, or move this one away",
+        "Name a new folder with --out, or move this one away",
     )

@@ -25,7 +25,7 @@ _FORGED_TITLE = "Mallory's even better Llama"
 
 
 def try_rug_pulls(stage: Stage, plot: Plot) -> None:
-    """Act 7: a replaced file, a forged run with a bought quorum, and a researcher who disappears."""
+    """Act 7: a replaced file, a forged run with a bribed quorum, and a researcher who disappears."""
     _open_forged_campaign(stage, plot)
     _replace_a_file(stage, plot)
     _forge_a_run(stage, plot)
@@ -36,7 +36,7 @@ def try_rug_pulls(stage: Stage, plot: Plot) -> None:
 def _open_forged_campaign(stage: Stage, plot: Plot) -> None:
     stage.narrator.say(
         "Mallory copies Rosa's proposal and opens a campaign with it. One of the three attestors is Vera. The other "
-        "two, Igor and Ivan, are friends of Mallory's, and two make a quorum. Ada and Ben pledge."
+        "two, Igor and Ivan, are Mallory's friends, and two make a quorum. Alice and Bob pledge."
     )
     plan = Plan(
         title=_FORGED_TITLE,
@@ -53,8 +53,8 @@ def _open_forged_campaign(stage: Stage, plot: Plot) -> None:
         bits_per_byte=plot.bits_per_byte,
     )
     plot.forged_campaign = open_campaign(stage, plan, "forged", "MALLORYS")
-    stage.run("pledge", plot.forged_campaign, "4.00000000000000001", "--yes", wallet="ada", show=False)
-    stage.run("pledge", plot.forged_campaign, "3.1", "--yes", wallet="ben", show=False)
+    stage.run("pledge", plot.forged_campaign, "4.00000000000000001", "--yes", wallet="alice", show=False)
+    stage.run("pledge", plot.forged_campaign, "3.1", "--yes", wallet="bob", show=False)
     stage.run("campaign", "activate", plot.forged_campaign, wallet=cast.FORGER, show=False)
     stage.settle()
 
@@ -66,15 +66,15 @@ def _replace_a_file(stage: Stage, plot: Plot) -> None:
 
     stage.narrator.scene("Rug pull 1: a file is replaced under its address")
     stage.narrator.say(
-        "Somebody with access to the store replaces one training text by another one of the same length. The address "
-        "stays, the words are others. Vera is about to sign the data of Mallory's campaign."
+        "Somebody with access to the store replaces one training text with another of the same length. The address "
+        "stays, but the words are different. Vera is about to sign the data of Mallory's campaign."
     )
     store = LocalStore(stage.folder.store)
     dataset = fetch_manifest(store, plot.dataset, DatasetManifest)
     victim = dataset.part("train")[0]
     path = store.path_of(victim.cid)
     original = path.read_bytes()
-    # Whoever owns the disk can change what a store keeps read-only.
+    # Whoever owns the disk can change the store's read-only files.
     path.chmod(0o600)
     path.write_bytes(original.swapcase())
     try:
@@ -110,8 +110,8 @@ def _replace_a_file(stage: Stage, plot: Plot) -> None:
         )
     )
     stage.narrator.say(
-        "The file is put back. Now the data is what it says, so Vera signs, Igor co-signs, and Mallory gets the first "
-        "tenth. So far that is fair: the data is there."
+        "The file is put back. Now the data is what it claims to be, so Vera signs, Igor co-signs, and Mallory gets "
+        "the first tenth. So far that is fair: the data is there."
     )
     files = attest(stage, plot.forged_campaign, 0, plot.dataset, (cast.VERIFIER, "igor"), "mallory-dataset", show=False)
     submit(stage, plot.forged_campaign, files, show=False)
@@ -120,11 +120,11 @@ def _replace_a_file(stage: Stage, plot: Plot) -> None:
 
 
 def _forge_a_run(stage: Stage, plot: Plot) -> None:
-    stage.narrator.scene("Rug pull 2: other weights than were trained, and a bought quorum")
+    stage.narrator.scene("Rug pull 2: weights other than the trained ones, and a bribed quorum")
     client = stage.client(plot.forged_campaign)
     stage.narrator.say(
-        "Mallory trains nothing. The cheapest way is to hand in Rosa's finished run as it is: it is public, it is a "
-        "good model, and every hash is right."
+        "Mallory trains nothing. The cheapest trick is to hand in Rosa's finished run: it is public, the model is "
+        "good, and every hash is right."
     )
     refuse(
         stage,
@@ -132,15 +132,15 @@ def _forge_a_run(stage: Stage, plot: Plot) -> None:
         1,
         plot.checkpoint,
         "CHECKPOINT",
-        name="Somebody else's run passed off as the funded one",
+        name="Another campaign's run passed off as the funded one",
         must_name="seed-fresh",
         skipped=("metric-re-evaluated",),
         outcome="Not signed, so nothing was paid for it",
     )
     stage.narrator.say(
-        "So Mallory forges the papers. Every manifest of the run is rewritten with the right seed and linked into a "
-        "new chain that fits the campaign. Each hash is right again. Only, these are not the weights that this seed "
-        "gives."
+        "So Mallory forges the papers, rewriting every manifest of the run with the right seed and linking them into a "
+        "new chain that fits the campaign. Each hash is right again. But these are not the weights that follow from "
+        "this seed."
     )
     forged = _forge_papers(stage, plot)
     refuse(
@@ -149,17 +149,17 @@ def _forge_a_run(stage: Stage, plot: Plot) -> None:
         1,
         forged,
         "FORGED",
-        name="Other weights than were trained, with a forged chain of checkpoints",
+        name="Weights other than the trained ones, with a forged chain of checkpoints",
         must_name="initial-weights-from-seed",
         skipped=("metric-re-evaluated",),
         outcome="Not signed by the honest attestor",
     )
     stage.narrator.say(
-        "Vera is one of three. Igor and Ivan run a program of their own that checks nothing, and two signatures are a "
+        "Vera is one of three. Igor and Ivan run their own program, which checks nothing, and two signatures are a "
         "quorum. The contract cannot know better: the forged run is attested."
     )
     submit(stage, plot.forged_campaign, _collude(stage, plot, forged))
-    stage.narrator.say("But nothing is paid for three days, and all of it is public. An auditor looks the same day:")
+    stage.narrator.say("But nothing is paid for three days, and everything is public. Audrey looks the same day:")
     report = run_audit(
         stage,
         plot.forged_campaign,
@@ -182,24 +182,24 @@ def _forge_a_run(stage: Stage, plot: Plot) -> None:
         for signer in milestone.attested.signers
     ]
     stage.expect(
-        "The audit says so before the window is over",
+        "The audit warns before the window is over",
         len(alarms) == 1 and alarms[0].in_time,
-        f"tranche still locked until {alarms[0].until:%Y-%m-%d %H:%M} UTC" if alarms else "no alarm",
+        f"the tranche is locked until {alarms[0].until:%Y-%m-%d %H:%M} UTC" if alarms else "no alarm",
     )
     stage.expect_equal("The audit names who signed the lie", " and ".join(signers), "Igor and Ivan")
     stage.facts.frauds.append(
         FraudFact(
-            name="The same with a colluding quorum",
+            name="The same forgery with a colluding quorum",
             caught_by=sorted({check.name for check in failed}),
             said=report.verdict.headline,
             outcome="Stopped by the backers inside the window; everything not yet released went back to them",
         )
     )
     stage.narrator.say(
-        "Ada reads the audit and votes to stop. She holds more than half of the money, so the campaign ends there and "
-        "then, inside the window, and that tranche is withheld for good."
+        "Alice reads the audit and votes to stop. She pledged more than half of the money, so the campaign ends at "
+        "once, inside the window, and that tranche is withheld for good."
     )
-    stage.run("vote-stop", plot.forged_campaign, wallet="ada")
+    stage.run("vote-stop", plot.forged_campaign, wallet="alice")
     stage.settle()
     stage.expect_equal("The campaign is", client.state().status.label, "Failed")
     _refund(stage, plot.forged_campaign, cast.BACKERS)
@@ -211,9 +211,8 @@ def _forge_a_run(stage: Stage, plot: Plot) -> None:
         "Stopped by its backers after the audit; only the data was paid for",
     )
     stage.narrator.say(
-        "An honest limit: had the same two lied only about the last milestone, the vote would have been closed by "
-        "then. The audit would still name them in time, but no backer could stop the last tranche. Whom you accept as "
-        "a quorum matters."
+        "An honest limit: if the same two lied only about the last milestone, voting would be closed. The audit would "
+        "still name them in time, but no backer could stop the last tranche. It matters whom you accept as a quorum."
     )
 
 
@@ -230,7 +229,7 @@ def _forge_papers(stage: Stage, plot: Plot) -> str:
 
     store = open_store(stage.folder.store)
     seed = stage.client(plot.forged_campaign).state().training_seed
-    # The forger knows the rules: the order of the data follows from the seed, so that number is forged, too.
+    # The forger knows that the order of the data follows from the seed, so that number is forged too.
     order = int.from_bytes(hashlib.sha256(b"llamafund/data-order\x00" + bytes.fromhex(seed)).digest(), "big") >> 203
     chain: list[str] = []
     for link in load_checkpoints(stage, plot.checkpoint):
@@ -244,7 +243,7 @@ def _forge_papers(stage: Stage, plot: Plot) -> str:
 
 
 def _collude(stage: Stage, plot: Plot, evidence: str) -> list[Path]:
-    """Let the accomplices sign without looking. They run their own program, so no command of ours helps them."""
+    """Let the accomplices sign without looking. They run their own program: no command of ours does this."""
     from llamafund_chain.campaign.attestation import AttestationFile, propose
     from llamafund_chain.chain.wallet import KeyStore
     from llamafund_chain.evidence.manifests import CheckpointManifest
@@ -273,8 +272,8 @@ def _disappear(stage: Stage, plot: Plot) -> None:
     state = client.state()
     left = client.asset.format(state.pledged - state.released)
     stage.narrator.say(
-        f"Dan has not been heard of since he got paid for the data. {left} are still in his campaign. The deadline of "
-        "the training passes, and with it the campaign has failed: no vote, no court, nobody has to do anything."
+        f"Nobody has heard from Dan since he got paid for the data. {left} are still in his campaign. The deadline of "
+        "the training passes, and so the campaign has failed. It takes no vote, no court, and nobody's action."
     )
     deadline = state.deadline(client.terms, state.attested)
     now = stage.connection.timestamp()
@@ -313,11 +312,11 @@ def _audit_the_ends(stage: Stage, plot: Plot) -> None:
 
     stage.narrator.scene("The books of both failed campaigns")
     stage.narrator.say(
-        "Now that everything is paid back, the auditor adds up both campaigns once more: from the events, and from the "
+        "Now that everything is paid back, Audrey adds up both campaigns once more: from the events, and from the "
         "contract's state."
     )
     for campaign in (plot.forged_campaign, plot.token_campaign):
-        # The evidence has been judged above; without checks of it this takes a moment.
+        # The evidence was judged above; without its checks this is fast.
         report = audit(
             stage.client(campaign),
             open_store(stage.folder.store),
@@ -329,9 +328,9 @@ def _audit_the_ends(stage: Stage, plot: Plot) -> None:
 
 
 def _refund(stage: Stage, campaign: str, backers: tuple[str, ...]) -> None:
-    """Push every backer's refund to it, and expect that exactly what the contract says arrives."""
+    """Push every backer's refund, and expect exactly what the contract promises to arrive."""
     client = stage.client(campaign)
-    stage.narrator.say("Pia, who has nothing to do with it, pushes the refunds to their owners. Anybody may.")
+    stage.narrator.say("Pia is a stranger here. She pushes the refunds to their owners; anybody may.")
     for backer in backers:
         address = stage.addresses[backer]
         stage.names[address] = f"${backer.upper()}"

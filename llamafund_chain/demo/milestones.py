@@ -23,7 +23,7 @@ def attest(
     *,
     show: bool = True,
 ) -> list[Path]:
-    """Let attestors check a dataset and sign, the first one proposing and the others co-signing.
+    """Let attestors check a dataset and sign. The first proposes, the others co-sign.
 
     Returns:
         The attestation files.
@@ -39,7 +39,7 @@ def attest(
 
 
 def expect_checks_passed(stage: Stage, attestor: str, result: dict[str, object], *, silent: bool = False) -> None:
-    """Expect that an attestor's checks ran and none failed, and name them."""
+    """Expect an attestor's checks to have run without a failure, and name them."""
     checks = result.get("checks")
     listed = checks if isinstance(checks, list) else []
     passed = [check["name"] for check in listed if check["status"] == "pass"]
@@ -53,7 +53,7 @@ def expect_checks_passed(stage: Stage, attestor: str, result: dict[str, object],
 
 
 def submit(stage: Stage, campaign: str, files: Sequence[Path], *, show: bool = True) -> None:
-    """Put a milestone's signatures on chain; anybody may."""
+    """Submit a milestone's signatures to the chain; anybody may."""
     client = stage.client(campaign)
     before = client.state().attested
     stage.run("submit", campaign, *files, wallet=cast.PASSER_BY, show=show)
@@ -70,15 +70,15 @@ def pass_window(stage: Stage, client: CampaignClient) -> None:
 def claim_share(
     stage: Stage, campaign: str, payee: int, name: str, recipient: str | None, *, show: bool = True
 ) -> None:
-    """Let a payee collect, and expect that the recipient got exactly what the contract had ready.
+    """Let a payee collect, and expect the recipient to get exactly what was claimable.
 
     Args:
         stage: The story so far.
         campaign: Address.
-        payee: Number in the terms.
+        payee: The payee's index in the terms.
         name: The payee's wallet.
-        recipient: Wallet whose address gets it; the payee's own when `None`, which only a token shows exactly, for
-            coins that come in mix with the fee that goes out.
+        recipient: Wallet that gets the money; `None` for the payee's own. Then only a token's balance is exact,
+            because the fee is paid in coins.
         show: Show the command.
     """
     client = stage.client(campaign)

@@ -1,4 +1,4 @@
-"""How the demo talks: short paragraphs, the commands that a reader could type, and what came of them."""
+"""How the demo talks: short paragraphs, commands that the reader could type, and their results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDEST = 100
-"""Lines longer than this are hard to read, however wide the terminal is."""
+"""Longer lines are hard to read, however wide the terminal is."""
 
 
 class Narrator:
-    """Writes the story to one stream; colours and spinners only when it is a terminal."""
+    """Writes the story to one stream, with colours and spinners only on a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=False)
@@ -31,12 +31,12 @@ class Narrator:
         return self._console.is_terminal
 
     def title(self, text: str) -> None:
-        """The first line of all."""
+        """The very first line."""
         self.gap()
         self._put(Text(self._printable(text), style="bold"))
 
     def chapter(self, title: str) -> None:
-        """Head of an act, or of the summary."""
+        """The heading of an act or of the summary."""
         self.gap()
         self._put(Rule(f"[bold]{escape(self._printable(title))}", align="left"))
 
@@ -63,16 +63,16 @@ class Narrator:
             self._put(_indented(Text(shown, style="cyan", no_wrap=True, overflow="ignore"), 2))
 
     def code(self, text: str) -> None:
-        """Some lines of a program or a shell, as they are."""
+        """Lines of a program or a shell, as they are."""
         for line in text.strip().splitlines():
             self._put(_indented(Text(self._printable(line), style="cyan"), 4))
 
     def held(self, text: str) -> None:
-        """Something that was expected and is so."""
+        """An expectation that held."""
         self._mark(self._sign("✓", "ok"), "green", text)
 
     def broken(self, text: str) -> None:
-        """Something that was expected and is not so."""
+        """An expectation that did not hold."""
         self._mark(self._sign("✗", "FAILED"), "bold red", text)
 
     def caught(self, text: str) -> None:
@@ -84,11 +84,11 @@ class Narrator:
         self._mark(self._sign("·", "-"), "dim", text)
 
     def quote(self, text: str) -> None:
-        """Somebody else's words: an error message, or the model's text."""
+        """A quotation: an error message, or the model's text."""
         self._put(Padding(Text(self._printable(text), style="italic"), (0, 4, 0, 6), expand=False))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> None:
-        """A table whose columns from `numbers_from` on are right-aligned."""
+        """A table; columns from `numbers_from` on are right-aligned."""
         self.gap()
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for index, heading in enumerate(headings):
@@ -99,7 +99,7 @@ class Narrator:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """Show that something is under way: a spinner on a terminal, one line elsewhere."""
+        """Show that work is in progress: a spinner on a terminal, one line elsewhere."""
         if not self.on_terminal:
             self.item(f"{text} ...")
             yield
@@ -128,7 +128,7 @@ class Narrator:
         return plain if self._console.options.ascii_only else sign
 
     def _printable(self, text: str) -> str:
-        """`text` without control characters, and without what the stream's encoding cannot say."""
+        """`text` without control characters, and without characters that the stream cannot encode."""
         shown = "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
         return shown.encode(self._console.encoding, "replace").decode(self._console.encoding)
 
@@ -138,7 +138,7 @@ def _indented(renderable: RenderableType, columns: int) -> Padding:
 
 
 def _typed(line: str, width: int) -> list[str]:
-    """A long command in several lines that a shell reads as one; an option stays with its value."""
+    """A long command on several lines that a shell reads as one; an option stays with its value."""
     units: list[str] = []
     for word in line.split(" "):
         if units and units[-1].startswith("--") and " " not in units[-1] and not word.startswith("--"):

@@ -23,11 +23,11 @@ _TOKEN_PURSE = 5_000 * 10**_TOKEN_DECIMALS
 
 
 def make_wallets(stage: Stage) -> None:
-    """Make everybody's key file, and give everybody coins of the demo's own chain."""
+    """Create a key file for everybody, and give everybody coins of the demo's chain."""
     stage.narrator.say(
-        "Everybody in this story has a key file of their own, made just now. The chain is an anvil on this machine: "
-        "its coins are worth nothing, its contracts are the real ones. Four things are the same in every command "
-        "below, so they are set once:"
+        "Everybody in this story has their own key file, created just now. The chain is an anvil on this machine: "
+        "its coins are worth nothing, its contracts are the real ones. Four settings are the same for every command "
+        "below, so we set them once:"
     )
     stage.narrator.code(
         f"export LLAMAFUND_RPC={stage.devnet.rpc_url}\n"
@@ -40,7 +40,7 @@ def make_wallets(stage: Stage) -> None:
         stage.addresses[name] = made.result["wallet"]["address"]
     for name in cast.SENDERS:
         stage.devnet.fund(stage.addresses[name], _PURSE)
-    stage.narrator.item(f"... and {len(stage.addresses) - 1} more in the same way")
+    stage.narrator.item(f"... and {len(stage.addresses) - 1} more like it")
 
 
 def propose(stage: Stage, plot: Plot) -> None:
@@ -52,12 +52,12 @@ def propose(stage: Stage, plot: Plot) -> None:
     _build_dataset(stage, plot)
     stage.narrator.say(
         "Then she writes down what she promises, who checks it, and which share of the money each milestone releases. "
-        "The hash of that file goes on chain, and so does the hash of the data: nobody can change a word afterwards, "
-        "and everybody knows the data before they pledge."
+        "The hash of that file goes on chain, and so does the hash of the data. Nobody can change a word afterwards, "
+        "and backers know the data before they pledge."
     )
     plan = Plan(
         title="A small Llama that has read the Python reference",
-        summary="A language model trained from nothing on the text that ships with every Python, given to everybody.",
+        summary="A language model trained from scratch on the text that ships with Python, free for everybody.",
         researcher=cast.RESEARCHER,
         goal="12",
         cap="20",
@@ -80,9 +80,9 @@ def propose(stage: Stage, plot: Plot) -> None:
             ["data", f"{plot.dataset[:16]}..., fixed in the terms"],
             ["promise", f"at most {plot.bits_per_byte} bits per byte on held-out text"],
             ["milestones", "15 % the data, 45 % the training, 40 % the open weights"],
-            ["attestors", "Tara (trains), Vera (repeats), Otto (keeps); two of three must sign"],
-            ["payees", "Rosa 70 %, Tara 30 % (for the computing)"],
-            ["window", "3 days between a signature and its money"],
+            ["attestors", "Tara (trains), Vera (replays), Otto (archives); two of three must sign"],
+            ["payees", "Rosa 70 %, Tara 30 % (for compute)"],
+            ["window", "3 days between an attestation and its payout"],
             ["way out", "backers of half the money can stop it and take back the rest"],
         ],
         numbers_from=2,
@@ -93,7 +93,7 @@ def _build_dataset(stage: Stage, plot: Plot) -> None:
     """Publish the dataset, whose hash the proposals name."""
     stage.narrator.say(
         "Rosa wants to train a small language model and give it away. First she publishes the data: the English text "
-        "of the Python reference. About a tenth is held out: the model never sees it, and is measured on it."
+        "of the Python reference. About a tenth is held out: the model never sees it and is measured on it."
     )
     corpus = write_corpus(stage.folder.corpus)
     manifest_file = stage.folder.manifests / "dataset.json"
@@ -141,29 +141,29 @@ def open_campaign(stage: Stage, plan: Plan, name: str, variable: str, *, show: b
 def collect_pledges(stage: Stage, plot: Plot) -> None:
     """Act 2: pledges, one of them taken back, and a second campaign in a token."""
     say, run = stage.narrator.say, stage.run
-    say("Ada and Ben pledge. The money goes into the campaign's contract, not to Rosa.")
-    run("pledge", plot.campaign, "7.000000000000000001", "--yes", wallet="ada")
-    run("pledge", plot.campaign, "3", "--yes", wallet="ben")
-    say("Ben thinks twice. The goal of 12 is not reached yet, so he may take back what he likes.")
-    run("unpledge", plot.campaign, "1.5", wallet="ben")
-    run("pledge", plot.campaign, "5.25", "--yes", wallet="ben")
+    say("Alice and Bob pledge. The money goes into the campaign's contract, not to Rosa.")
+    run("pledge", plot.campaign, "7.000000000000000001", "--yes", wallet="alice")
+    run("pledge", plot.campaign, "3", "--yes", wallet="bob")
+    say("Bob has second thoughts. The goal of 12 is not reached yet, so he may take back as much as he likes.")
+    run("unpledge", plot.campaign, "1.5", wallet="bob")
+    run("pledge", plot.campaign, "5.25", "--yes", wallet="bob")
     client = stage.client(plot.campaign)
     state = client.state()
     stage.expect_equal("Pledged now", client.asset.format(state.pledged), "13.750000000000000001 ETH")
     stage.expect_equal("The contract holds exactly that", state.balance, state.pledged, silent=True)
-    say("Now the goal is reached. Whoever counts on it is protected: Ben cannot pull the campaign below it any more.")
-    refused = run("unpledge", plot.campaign, "5", wallet="ben", expect=ExitCode.REVERTED)
+    say("Now the goal is reached, and others can count on it: Bob can no longer pull the campaign below it.")
+    refused = run("unpledge", plot.campaign, "5", wallet="bob", expect=ExitCode.REVERTED)
     stage.narrator.quote(refused.message)
     stage.expect(
-        "A withdrawal that breaks the goal is refused",
+        "A withdrawal below the goal is refused",
         client.state().pledged == state.pledged,
         "nothing moved",
     )
 
     stage.narrator.scene("A second campaign, in a token")
     say(
-        "Dan opens a campaign of his own, in an ERC-20 with six decimals. Chen pledges to it with a permit: one "
-        "signature and one transaction, instead of an approval first."
+        "Dan opens another campaign, in an ERC-20 with six decimals. Carol pledges to it with a permit: one signature "
+        "and one transaction, without an approval first."
     )
     plot.token = stage.devnet.deploy_token("Demo Dollar", "DEMO", _TOKEN_DECIMALS)
     stage.devnet.mint_token(plot.token, stage.addresses[cast.PERMIT_BACKER], _TOKEN_PURSE)
@@ -182,12 +182,12 @@ def collect_pledges(stage: Stage, plot: Plot) -> None:
         bits_per_byte=plot.bits_per_byte,
     )
     plot.token_campaign = open_campaign(stage, plan, "token", "DANS")
-    run("pledge", plot.token_campaign, "1500.000001", "--yes", wallet="chen")
+    run("pledge", plot.token_campaign, "1500.000001", "--yes", wallet="carol")
     tokens = stage.client(plot.token_campaign)
-    stage.expect_equal("Pledged by Chen", tokens.asset.format(tokens.state().pledged), "1500.000001 DEMO")
+    stage.expect_equal("Pledged by Carol", tokens.asset.format(tokens.state().pledged), "1500.000001 DEMO")
     stage.expect_equal(
-        "Chen never gave a lasting approval; allowance left",
-        tokens.token.allowance(stage.addresses["chen"], plot.token_campaign),
+        "Carol never gave a lasting approval; allowance left",
+        tokens.token.allowance(stage.addresses["carol"], plot.token_campaign),
         0,
         silent=True,
     )
@@ -197,9 +197,9 @@ def attest_data(stage: Stage, plot: Plot) -> None:
     """Act 3: activation, the dataset, two signatures, the first tranche."""
     say, run = stage.narrator.say, stage.run
     say(
-        "The goal is met, so Rosa starts. That transaction publishes a random seed which fixes the initial weights "
-        "and the order of the data. Nobody could know it before, so no model trained earlier can be passed off as "
-        "this one."
+        "The goal is met, so Rosa activates the campaign. That transaction publishes a random seed, which fixes the "
+        "initial weights and the order of the data. Nobody could know it before, so no model trained earlier can be "
+        "passed off as this one."
     )
     run("campaign", "activate", plot.campaign, wallet=cast.RESEARCHER)
     client = stage.client(plot.campaign)
@@ -209,22 +209,22 @@ def attest_data(stage: Stage, plot: Plot) -> None:
     stage.settle()
 
     say(
-        "The first milestone is the data. Two attestors look at it. Each fetches every byte from the store, hashes it, "
-        "and signs only if all of it is what the manifest says, and the manifest is the one in the terms. Otto signs "
-        "the same statement as Vera."
+        "The first milestone is the data. Two attestors look at it. Each fetches every byte from the store and hashes "
+        "it. They sign only if all bytes match the manifest, and the manifest is the one in the terms. Otto signs the "
+        "same statement as Vera."
     )
     files = attest(stage, plot.campaign, 0, plot.dataset, (cast.VERIFIER, cast.ARCHIVIST), "dataset")
     submit(stage, plot.campaign, files)
-    say("Signed is not paid. For three days anyone can object; until then nobody gets anything:")
+    say("Signed is not paid. For three days anyone can object, and nobody gets anything:")
     early = run("claim", plot.campaign, wallet=cast.RESEARCHER, expect=ExitCode.REVERTED)
     stage.narrator.quote(early.message)
-    stage.expect("Nothing was paid before the window is over", sum(client.state().claimed) == 0, silent=True)
+    stage.expect("Nothing was paid before the window was over", sum(client.state().claimed) == 0, silent=True)
     pass_window(stage, client)
-    say("Three days later Rosa collects, to a savings address that is not the key she works with.")
+    say("Three days later Rosa collects, to a savings account that is not the key she works with.")
     claim_share(stage, plot.campaign, 0, cast.RESEARCHER, "rosa-savings")
     claim_share(stage, plot.campaign, 1, cast.TRAINER, "tara-savings", show=False)
 
-    say("Dan's campaign comes as far: the same data, the same two signatures, and his first tranche.")
+    say("Dan's campaign gets as far: the same data, the same two signatures, and his first tranche.")
     copies = attest(
         stage, plot.token_campaign, 0, plot.dataset, (cast.VERIFIER, cast.ARCHIVIST), "dan-dataset", show=False
     )

@@ -1,4 +1,4 @@
-"""What the acts hand on to one another."""
+"""What the acts pass on to one another."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 @dataclass
 class Plot:
-    """Where the story stands. Empty strings are what has not happened yet.
+    """Where the story stands. An empty string means that it has not happened yet.
 
     Attributes:
         recipe: The training recipe's file.
         bits_per_byte: The promised loss on held-out text.
-        campaign: The honest campaign's address; `token_campaign` and `forged_campaign` are the others'.
+        campaign: Address of the honest campaign, like `token_campaign` and `forged_campaign` of the others.
         token: Address of the ERC-20.
-        dataset: SHA-256 of the manifest, as are `checkpoint` and `weights`.
+        dataset: SHA-256 of the manifest, like `checkpoint` and `weights`.
     """
 
     recipe: Path

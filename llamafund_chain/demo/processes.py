@@ -16,10 +16,10 @@ from types import FrameType
 from typing import IO
 
 _GRACE = 5.0
-"""Seconds that a process group has between the request to end and its end."""
+"""Seconds that a process group gets to end after SIGTERM before it is killed."""
 
 _CLEAN_UP = 15.0
-"""Seconds that a clean-up may take before another signal is heard."""
+"""Seconds that a clean-up may take before the next signal interrupts it."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class Finished:
 def run_python(
     arguments: Sequence[str], *, show_stderr: bool, environment: Mapping[str, str] | None = None
 ) -> Finished:
-    """Run this Python in a session of its own and wait for it.
+    """Run this Python in a new session and wait for it.
 
-    Whatever ends the wait, the child and everything that it started in its session are gone afterwards.
+    However the wait ends, the child and everything that it started in its session have stopped afterwards.
 
     Args:
         arguments: What follows the interpreter's name.
-        show_stderr: Let the child write to this process's standard error, where it can draw a progress bar,
-            instead of collecting what it says.
-        environment: Variables on top of this process's own.
+        show_stderr: Let the child write to this process's standard error, so that it can draw a progress bar.
+            Otherwise its standard error is collected.
+        environment: Variables in addition to this process's own.
     """
-    # Files, not pipes: something that the child left running could hold a pipe open for ever.
+    # Files, not pipes: a process that the child left running could hold a pipe open forever.
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
             [sys.executable, *arguments],
@@ -67,7 +67,7 @@ def _text(file: IO[bytes]) -> str:
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """End every process of the child's group: politely, then not."""
+    """End every process of the child's group: SIGTERM first, then SIGKILL."""
     for request in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(child.pid, request)
@@ -82,10 +82,10 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the stack the way Ctrl-C does, so that every clean-up runs.
+    """Make SIGTERM and SIGHUP unwind the stack like Ctrl-C, so that every clean-up runs.
 
-    While it runs, an impatient second signal is not heard: it would cut the clean-up short. Outside of the main
-    thread, where signals do not arrive, nothing is changed.
+    During the clean-up an impatient second signal is ignored: it would cut the clean-up short. Outside the main
+    thread, where signals do not arrive, this changes nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""What every act of the demo stands on: a chain, a folder, a narrator, and the commands that the reader sees."""
+"""What every act of the demo uses: a chain, a folder, a narrator, and the commands that the reader sees."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from llamafund_chain.chain.devnet import Devnet
 
 FINAL_SECONDS = 12
-"""How long the story waits for a fact to become final; the chain of the demo needs a few blocks for it."""
+"""How long the story waits for finality; the demo's chain needs a few blocks."""
 
 
 _WITH_STORE = frozenset({"attest", "audit", "dataset", "export", "replay", "train"})
 
 
 class StoryError(LlamafundError):
-    """The demo did not go as it must."""
+    """The demo did not go as it should."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command said.
+    """The outcome of a command.
 
     Attributes:
         exit_code: As documented in `ExitCode`.
-        result: Its JSON result; empty when it printed none.
-        message: What it wrote to standard error, without progress.
+        result: Its JSON result; empty if it printed none.
+        message: What it wrote to standard error, on one line.
     """
 
     exit_code: int
@@ -56,8 +56,8 @@ class Stage:
     """The demo's chain, folder and voice, and everything recorded so far.
 
     Attributes:
-        names: What the reader sees instead of long values, for example an address as `$CAMPAIGN`.
-        addresses: Address of each wallet by name.
+        names: What the reader sees instead of long values, such as `$CAMPAIGN` for an address.
+        addresses: Address of each wallet, by name.
     """
 
     folder: Folder
@@ -71,7 +71,7 @@ class Stage:
 
     @contextmanager
     def act(self, title: str) -> Iterator[None]:
-        """One act of the story; its number follows from the order."""
+        """One act of the story. The order gives its number."""
         self._act += 1
         self.narrator.chapter(f"Act {self._act}: {title}")
         begun = time.monotonic()
@@ -82,7 +82,7 @@ class Stage:
             self.facts.acts.append(ActFact(number=self._act, title=title, seconds=seconds))
 
     def name(self, variable: str, value: str) -> None:
-        """Show `value` as `$variable` in commands from now on, and tell the reader so."""
+        """Show `value` as `$variable` in commands from now on, and tell the reader."""
         self.names[value] = f"${variable}"
         self.narrator.code(f"{variable}={value}")
 
@@ -93,7 +93,7 @@ class Stage:
             claim: What should hold, as a sentence.
             held: Whether it does.
             found: The values that decide it.
-            silent: Do not show it when it holds.
+            silent: Do not show it if it holds.
 
         Raises:
             StoryError: It does not hold.
@@ -105,13 +105,13 @@ class Stage:
             raise StoryError(
                 f"The story broke in act {self._act}: {claim}",
                 f"Found: {found}" if found else "",
-                f"Everything up to here lies in {self.folder.root}",
+                f"Look into {self.folder.root}, which has everything up to here",
             )
         if not silent:
             self.narrator.held(shown)
 
     def expect_equal(self, claim: str, actual: object, wanted: object, *, silent: bool = False) -> None:
-        """Record that two values are equal; shows the value, or both where they differ."""
+        """Record whether two values are equal. Shows the value, or both if they differ."""
         equal = actual == wanted
         found = str(actual) if equal else f"{actual} instead of {wanted}"
         self.expect(claim, equal, found, silent=silent)
@@ -129,16 +129,16 @@ class Stage:
         """Run `llamafund` with the story's chain, store and keys.
 
         Args:
-            arguments: Command and its own options; the common ones are added.
+            arguments: The command and its options; common options are added.
             wallet: Whose key signs.
-            expect: How it must end; anything else breaks the story.
+            expect: The exit code it must have; any other breaks the story.
             show: Show the command to the reader.
-            own_process: Run it as a program of its own, so that what it loads and starts ends with it.
-            draws_progress: It reports its progress itself when a person is watching.
+            own_process: Run it in a separate process, so that everything it loads and starts ends with it.
+            draws_progress: It shows its own progress if a person is watching.
             waiting: What to say while it runs.
 
         Raises:
-            StoryError: It ended otherwise than expected.
+            StoryError: It had another exit code than expected.
             KeyboardInterrupt: It was interrupted.
         """
         words = [str(argument) for argument in arguments]
@@ -159,17 +159,17 @@ class Stage:
         if code != expect:
             raise StoryError(
                 f"`llamafund {words[0]}` ended with exit code {code} instead of {int(expect)}",
-                stderr.strip() or stdout.strip()[-600:] or "It said nothing",
-                f"The whole output is in {self.folder.logs}",
+                stderr.strip() or stdout.strip()[-600:] or "It printed nothing",
+                f"Read its whole output in {self.folder.logs}",
             )
         return Outcome(code, _last_json(stdout), " ".join(stderr.split()))
 
     def advance(self, seconds: int) -> None:
-        """Let time pass on the chain; what happened before is final afterwards."""
+        """Let time pass on the chain. Everything before is final afterwards."""
         self.devnet.advance(seconds)
 
     def settle(self) -> None:
-        """Wait until what was sent is final."""
+        """Wait until all transactions are final."""
         self.advance(FINAL_SECONDS)
 
     def balance(self, address: str) -> int:
@@ -177,7 +177,7 @@ class Stage:
         return self.connection.balance(address)
 
     def shown(self, path: Path) -> str:
-        """A path as a reader in this directory would type it."""
+        """A path as somebody in this directory would type it."""
         here = Path.cwd()
         return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
@@ -188,7 +188,7 @@ class Stage:
         return CampaignClient(self.connection, campaign)
 
     def keep(self, path: Path, data: bytes) -> None:
-        """Leave a file for the reader."""
+        """Write a file for the reader."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
@@ -208,7 +208,7 @@ class Stage:
         return [*options, "--json"]
 
     def _as_typed(self, words: list[str], wallet: str | None) -> str:
-        """The command as a reader would type it, with short names and without what the environment gives."""
+        """The command as the reader would type it: with short names, without options that the environment sets."""
         shown = []
         for word in words:
             if word == "--yes":
@@ -229,7 +229,7 @@ class Stage:
 
 
 def _run_here(argv: list[str]) -> tuple[int, str, str]:
-    """Run a command in this process; exit code, standard output, standard error."""
+    """Run a command in this process. Returns exit code, standard output and standard error."""
     from llamafund_chain.cli.main import run
 
     stdout, stderr = io.StringIO(), io.StringIO()

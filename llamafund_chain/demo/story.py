@@ -17,25 +17,25 @@ from llamafund_chain.demo.stage import Stage, StoryError
 from llamafund_chain.errors import LlamafundError, UsageError
 
 PROMISED_BITS_PER_BYTE = Decimal("2.4")
-"""What the proposal promises for the recipe that comes with the trainer."""
+"""What the proposal promises for the trainer's default recipe."""
 
 
 def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO) -> DemoFacts:
-    """Play all seven acts on a chain of their own and leave everything in one folder.
+    """Play all seven acts on a local chain and leave everything in one folder.
 
     Args:
-        out: The demo's folder; one that an earlier demo left is replaced.
+        out: The demo's folder. The folder of an earlier demo is replaced.
         recipe: A training recipe.
         bits_per_byte: The loss on held-out text that the proposal promises for it.
         stream: Where the story is told.
 
     Returns:
-        What was found. The story held if its `held` says so; a broken expectation is in it, not raised.
+        The facts. `held` says whether the story held; a broken expectation is recorded here, not raised.
 
     Raises:
-        UsageError: `out` is not ours to replace, or there is no such recipe.
+        UsageError: `out` is not a demo's folder, or the recipe does not exist.
         LlamafundError: The chain cannot be started.
-        KeyboardInterrupt: It was interrupted; everything that it started has ended.
+        KeyboardInterrupt: The demo was interrupted; everything it started has stopped.
     """
     if not recipe.is_file():
         raise UsageError(f"There is no recipe {recipe}", remedy="Name a recipe file with --recipe, or leave it out")
@@ -51,10 +51,8 @@ def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO) -> Dem
         facts.broken = str(error)
     except KeyboardInterrupt:
         facts.broken = "Interrupted"
-        # A new narrator: the interrupted one may have been stopped in the middle of a line, which would swallow this.
-        Narrator(stream).say(
-            f"Interrupted. The chain and everything else that was started is gone. Files: {folder.root}"
-        )
+        # A new narrator: the old one may have been interrupted in the middle of a line, which would swallow this.
+        Narrator(stream).say(f"Interrupted. The chain and all other processes are stopped. Files: {folder.root}")
         raise
     except LlamafundError as error:
         facts.broken = str(error)
@@ -74,8 +72,8 @@ def _play(folder: Folder, narrator: Narrator, facts: DemoFacts, recipe: Path, bi
     from llamafund_chain.demo.opening import attest_data, collect_pledges, propose
     from llamafund_chain.demo.training import publish_weights, train
 
-    narrator.title("LlamaFund: an open model, paid for by strangers, without trusting whoever trains it")
-    narrator.say("Everything below happens now, on this machine. No number is prepared.")
+    narrator.title("LlamaFund: strangers fund an open model, without trusting whoever trains it")
+    narrator.say("Everything below happens now, on this machine. No number is made up in advance.")
     plot = Plot(
         recipe=recipe, bits_per_byte=bits_per_byte, recipe_sha256=hashlib.sha256(recipe.read_bytes()).hexdigest()
     )
@@ -118,8 +116,8 @@ def _summarise(folder: Folder, narrator: Narrator, facts: DemoFacts) -> None:
     narrator.gap()
     narrator.say("; ".join(lines) + ".")
     for what, path in (
-        ("The audit, for people", folder.audit_html),
-        ("All facts, for machines", folder.facts),
+        ("The audit, for reading", folder.audit_html),
+        ("All facts as JSON", folder.facts),
         ("Manifests", folder.manifests),
         ("Signatures", folder.signatures),
         ("The model", folder.weights),

@@ -42,9 +42,9 @@ def train(stage: Stage, plot: Plot) -> None:
     """Act 4: the funded run, its checkpoints attested after a replay, and the second tranche."""
     say = stage.narrator.say
     say(
-        "Tara trains. Everything random follows from the seed on chain. At every checkpoint a manifest is written that "
-        "names the one before it: a chain of hashes from the data to the weights. This is real training; it takes a "
-        "minute or two."
+        "Tara trains. Everything random follows from the seed on chain. Every checkpoint gets a manifest that names "
+        "the one before it: a chain of hashes from the data to the weights. This is real training; it takes a minute "
+        "or two."
     )
     begun = time.monotonic()
     stage.run(
@@ -85,8 +85,8 @@ def train(stage: Stage, plot: Plot) -> None:
     )
 
     say(
-        "Vera does not take Tara's word. She fetches everything, and trains a piece of the run again, between two "
-        "checkpoints that she picks at random. Same bytes in every file, or no signature."
+        "Vera does not take Tara's word. She fetches everything and trains one segment of the run again, between two "
+        "checkpoints that she picks at random. She signs only if every file has the same bytes."
     )
     out = stage.folder.signatures / "checkpoint-vera.json"
     signed = stage.run(
@@ -101,7 +101,7 @@ def train(stage: Stage, plot: Plot) -> None:
         "--yes",
         wallet=cast.VERIFIER,
         own_process=True,
-        waiting="Vera fetches, checks and repeats a part of the training",
+        waiting="Vera fetches, checks and replays a part of the training",
     )
     expect_checks_passed(stage, cast.VERIFIER, signed.result)
     _expect_replay(stage, signed.result)
@@ -109,11 +109,11 @@ def train(stage: Stage, plot: Plot) -> None:
 
 
 def publish_weights(stage: Stage, plot: Plot) -> None:
-    """Act 5: export, a drill with changed weights, the last attestation, the last tranche, and a few words."""
+    """Act 5: export, a drill with changed weights, the last attestation, the last tranche, and some generated text."""
     say = stage.narrator.say
     say(
-        "The last checkpoint becomes what people can use: config, weights, tokenizer and a model card, in the layout "
-        "that transformers reads."
+        "The last checkpoint becomes a model that people can use: config, weights, tokenizer and a model card, in the "
+        "layout that transformers reads."
     )
     stage.run(
         "export",
@@ -133,11 +133,11 @@ def publish_weights(stage: Stage, plot: Plot) -> None:
     _show_result(stage, plot)
 
     say(
-        "First a drill. Rosa hands Vera another model: the same files, but with a few numbers of the weights changed, "
-        "and a manifest that fits them. Every hash in it is right. Vera begins with the checks that cost little."
+        "First a drill. Rosa hands Vera another model: the same files, but a few weights are changed, and the manifest "
+        "fits them. Every hash in it is right. Vera begins with the cheap checks."
     )
     _drill(stage, plot)
-    say("Now the real ones.")
+    say("Now the real weights.")
     out = stage.folder.signatures / "weights-vera.json"
     signed = stage.run(
         "attest",
@@ -170,7 +170,7 @@ def load_weights(stage: Stage, sha256: str) -> WeightsManifest:
 
 
 def load_checkpoints(stage: Stage, sha256: str) -> list[CheckpointManifest]:
-    """A checkpoint and all before it since the milestone before, oldest first, from the story's store."""
+    """A checkpoint and those before it, back to the previous milestone, from the story's store; oldest first."""
     from llamafund_chain.evidence.manifests import CheckpointManifest
     from llamafund_chain.store import open_store
     from llamafund_chain.store.content import fetch_manifest
@@ -183,7 +183,7 @@ def load_checkpoints(stage: Stage, sha256: str) -> list[CheckpointManifest]:
 def _release(stage: Stage, plot: Plot, files: list[Path]) -> None:
     submit(stage, plot.campaign, files)
     pass_window(stage, stage.client(plot.campaign))
-    stage.narrator.say("Three days pass, nobody objects.")
+    stage.narrator.say("Three days pass, and nobody objects.")
     claim_share(stage, plot.campaign, 0, cast.RESEARCHER, "rosa-savings")
     claim_share(stage, plot.campaign, 1, cast.TRAINER, "tara-savings")
 
@@ -226,14 +226,14 @@ def _show_result(stage: Stage, plot: Plot) -> None:
     stage.narrator.table(
         ["bits per byte of held-out text (lower is better)", ""],
         [
-            ["best model that only counts how often each token occurs", _six_digits(unigram)],
+            ["best model that only counts how often tokens occur", _six_digits(unigram)],
             ["promised in the proposal", _six_digits(training.promised_bits_per_byte)],
             ["this model", _six_digits(reached)],
         ],
     )
-    stage.expect("The model keeps the promise", reached <= training.promised_bits_per_byte, silent=True)
+    stage.expect("The model meets the promise", reached <= training.promised_bits_per_byte, silent=True)
     stage.expect(
-        "The model is better than counting",
+        "The model beats counting tokens",
         reached < unigram,
         f"{from_millionths(reached)} against {from_millionths(unigram)} bits per byte",
     )
@@ -250,7 +250,7 @@ def _drill(stage: Stage, plot: Plot) -> None:
         (changed / entry.path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stage.folder.weights / entry.path, changed / entry.path)
     data = bytearray((changed / "model.safetensors").read_bytes())
-    # Low bits of the mantissas of the last numbers in the file: the model works on as before.
+    # Low bits of the mantissas of the last numbers in the file: the model still works as before.
     for place in range(len(data) - 64, len(data), 4):
         data[place] ^= 0x55
     (changed / "model.safetensors").write_bytes(bytes(data))
@@ -263,7 +263,7 @@ def _drill(stage: Stage, plot: Plot) -> None:
         2,
         sha256,
         "CHANGED",
-        name="Changed weights with a fitting manifest, handed to an honest attestor",
+        name="Changed weights with a matching manifest, handed to an honest attestor",
         must_name="weights-equal-checkpoint",
         skipped=("metric-re-evaluated", "loads-in-transformers"),
         outcome="Not signed, so nothing was paid for it",
@@ -282,17 +282,17 @@ def refuse(
     skipped: Sequence[str],
     outcome: str,
 ) -> None:
-    """Let Vera look at evidence that she must not sign, and expect that she says why.
+    """Show Vera evidence that she must not sign, and expect her to say why.
 
     Args:
         stage: The story so far.
         campaign: Address.
         milestone: Index in the terms.
         evidence: SHA-256 of the manifest that the cheat wrote.
-        variable: What the reader sees in its place.
+        variable: What the reader sees instead of it.
         name: The fraud, in words.
-        must_name: The check that must have found it.
-        skipped: Costly checks that she leaves for when the others hold; one that fails is enough to refuse.
+        must_name: The check that must have caught it.
+        skipped: Costly checks that she runs only if the others pass; one failure is enough to refuse.
         outcome: What that means for the money.
     """
     from llamafund_chain.demo.facts import FraudFact
@@ -338,7 +338,7 @@ def _training(stage: Stage) -> TrainingFact:
 def _expect_replay(stage: Stage, result: dict[str, Any]) -> None:
     replayed = [check for check in result["checks"] if check["name"].startswith("replay")]
     held = bool(replayed) and all(check["status"] == "pass" for check in replayed)
-    stage.expect("Vera repeated a part of the training", held, "; ".join(check["detail"] for check in replayed))
+    stage.expect("Vera replayed a part of the training", held, "; ".join(check["detail"] for check in replayed))
     _training(stage).replayed = [check["detail"] for check in replayed]
 
 
@@ -369,7 +369,7 @@ def _use_model(stage: Stage, plot: Plot) -> None:
     stage.narrator.quote(" ".join(words.split()))
     stage.narrator.say(
         f"{_training(stage).parameters:,} parameters and {_training(stage).steps} steps make no scholar. But everybody "
-        "can check how it came about."
+        "can check how it was made."
     )
     training = _training(stage)
     training.sample_prompt, training.sample = _PROMPT, words

@@ -91,7 +91,7 @@ def test_the_split_is_the_same_every_time(tmp_path: Path) -> None:
 
 def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
     write_corpus(tmp_path / "corpus")
-    with pytest.raises(UsageError, match="holds something already"):
+    with pytest.raises(UsageError, match="is not empty"):
         write_corpus(tmp_path / "corpus")
 
 
@@ -101,8 +101,9 @@ def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
         (None, "cannot be read"),
         (b"not compressed", "cannot be read"),
         (gzip.compress(b"{}")[:-4], "cannot be read"),
-        (gzip.compress(b'{"assert": "Other words"}'), "not the one that came with this package"),
+        (gzip.compress(b'{"assert": "Other words"}'), "not the text of this package"),
     ],
+    ids=["missing", "not-gzip", "cut-short", "changed"],
 )
 def test_a_missing_or_changed_text_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shipped: bytes | None, words: str

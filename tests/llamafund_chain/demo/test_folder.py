@@ -45,7 +45,7 @@ def test_a_folder_that_no_demo_wrote_is_refused_and_stays_as_it_is(tmp_path: Pat
     precious.parent.mkdir()
     precious.write_text("years of work")
 
-    with pytest.raises(UsageError, match="stays as it is") as refusal:
+    with pytest.raises(UsageError, match="does not replace") as refusal:
         prepare(tmp_path / "out")
 
     assert refusal.value.exit_code == ExitCode.USAGE

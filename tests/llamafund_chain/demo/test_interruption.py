@@ -112,7 +112,7 @@ def _gone(pids: set[int]) -> bool:
         (signal.SIGINT, "Act 2"),
         (signal.SIGTERM, "Act 3"),
         (signal.SIGHUP, "takes a minute or two"),
-        (signal.SIGINT, "no signature"),
+        (signal.SIGINT, "every file has the same bytes"),
     ],
 )
 def test_an_interrupted_demo_leaves_no_process_and_says_where_things_are(

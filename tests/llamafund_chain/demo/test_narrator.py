@@ -16,13 +16,13 @@ def test_a_file_gets_no_control_sequences() -> None:
     narrator, raw = _written()
 
     narrator.chapter("Act 1: A proposal")
-    narrator.command("llamafund pledge $CAMPAIGN 4 --wallet ada")
+    narrator.command("llamafund pledge $CAMPAIGN 4 --wallet alice")
     narrator.held("Pledged: 4 ETH")
     with narrator.waiting("training"):
         narrator.item("in between")
 
     assert b"\x1b" not in raw.getvalue()
-    assert b"$ llamafund pledge $CAMPAIGN 4 --wallet ada" in raw.getvalue()
+    assert b"$ llamafund pledge $CAMPAIGN 4 --wallet alice" in raw.getvalue()
 
 
 def test_a_stream_that_cannot_write_the_signs_gets_words_instead() -> None:
