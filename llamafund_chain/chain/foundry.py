@@ -29,7 +29,7 @@ def find_program(name: str) -> Path:
             raise UsageError(f"{variable} is {named!r}", "There is no program of that name", "Correct or unset it")
         return Path(named)
     # Beside the package in a checkout; below the working directory when the package is installed elsewhere.
-    for root in (Path(__file__).resolve().parent.parent, Path.cwd()):
+    for root in (Path(__file__).resolve().parents[2], Path.cwd()):
         for package in _packages(name):
             binary = root / "node_modules" / "@foundry-rs" / package / "bin" / name
             if binary.is_file():

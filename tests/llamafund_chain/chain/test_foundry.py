@@ -17,7 +17,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without any of the tools; returns the working directory."""
     for name in ("LLAMAFUND_ANVIL", "LLAMAFUND_FORGE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(foundry, "__file__", str(tmp_path / "site-packages" / "llamafund_chain" / "foundry.py"))
+    installed = tmp_path / "site-packages" / "llamafund_chain" / "chain" / "foundry.py"
+    monkeypatch.setattr(foundry, "__file__", str(installed))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -34,6 +35,13 @@ def program(path: Path) -> Path:
 @pytest.mark.parametrize("name", ["anvil", "forge"])
 def test_this_checkouts_packages_have_it(name: str) -> None:
     assert find_program(name).name == name
+
+
+def test_the_checkouts_packages_are_found_from_any_working_directory(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("LLAMAFUND_ANVIL", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert find_program("anvil").is_relative_to(Path(foundry.__file__).parents[2])
 
 
 @pytest.mark.parametrize("name", ["anvil", "forge"])
