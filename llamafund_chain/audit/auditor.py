@@ -188,24 +188,24 @@ class _Draft:
         statement = self._statement(story, state)
         findings.add("money", compare(story.books, story.rules, statement, amount))
         coins = client.connection.balance(client.address, self._block.number)
-        findings.add("money", bonds_are_held(story.books, coins))
+        findings.add("money", bonds_are_held(story.books, coins, client.connection.chain_id))
         by_events, by_state = columns(story.books, story.rules, statement)
         payees = names_of(proposal, [payee.account for payee in terms.payees])
         findings.add(
             "risks",
             [
-                *term_risks(terms),
+                *term_risks(terms, client.connection.chain_id),
                 cost_of_blocking(
                     terms,
                     decimals=asset.decimals,
-                    symbol=asset.symbol,
+                    symbol=asset.unit,
                     pledged=state.pledged,
                     researcher_pledge=client.pledge_of(terms.researcher, self._block.number),
                 ),
                 cost_of_forcing(
                     terms,
                     decimals=asset.decimals,
-                    symbol=asset.symbol,
+                    symbol=asset.unit,
                     pledged=state.pledged,
                     open_for_pledges=state.status is Status.FUNDING and state.timestamp < terms.funding_deadline,
                 ),

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+from llamafund_chain.chain.coins import UNKNOWN, UNNAMED
 from llamafund_chain.checks.check import CheckResult
 
 SCHEMA: Literal["llamafund/audit/1"] = "llamafund/audit/1"
@@ -52,13 +53,24 @@ class Asset(_Record):
 
     Attributes:
         address: The ERC-20's address, `None` for the chain's native coin.
-        symbol: As the token calls itself; anybody can call a token anything.
+        symbol: As the token calls itself; anybody can call a token anything. `None` for the coin of a chain that we do
+            not know.
         decimals: Decimal places of a whole coin.
     """
 
     address: str | None
-    symbol: str
+    symbol: str | None
     decimals: int
+
+    @property
+    def unit(self) -> str:
+        """What stands after an amount."""
+        return self.symbol or UNKNOWN
+
+    @property
+    def name(self) -> str:
+        """What it is called where no amount is given."""
+        return self.symbol or UNNAMED
 
 
 class Person(_Record):

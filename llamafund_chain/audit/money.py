@@ -9,7 +9,7 @@ from llamafund_chain.audit.ledger import Accounts, Books, Rules, state_accounts
 from llamafund_chain.audit.model import Ledger, Money, PayeeReport, Person
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import Status, Terms
-from llamafund_chain.chain.tokens import COIN
+from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.checks.check import CheckResult
 
 
@@ -196,19 +196,21 @@ def _balance(by_events: Accounts, balance: int, amount: Callable[[int], str]) ->
     return CheckResult(name, "pass", f"The escrow holds {amount(balance)}: exactly what it owes", data)
 
 
-def bonds_are_held(books: Books, coins: int) -> Iterator[CheckResult]:
+def bonds_are_held(books: Books, coins: int, chain_id: int) -> Iterator[CheckResult]:
     """Whether the escrow can pay the bonds of its open challenges; nothing where there are none.
 
     Args:
         books: From events.
         coins: What the campaign's address holds of the chain's coin, wei.
+        chain_id: EIP-155 number.
     """
     name, bonds = "bonds-are-held", books.bonds
+    owed = format_coin(bonds, chain_id)
     if bonds and coins < bonds:
-        detail = f"Challengers are owed {COIN.format(bonds)}, but the escrow holds {COIN.format(coins)}"
+        detail = f"Challengers are owed {owed}, but the escrow holds {format_coin(coins, chain_id)}"
         yield CheckResult(name, "fail", detail)
     elif bonds:
-        yield CheckResult(name, "pass", f"{COIN.format(bonds)} of open challenges' bonds lie in the escrow")
+        yield CheckResult(name, "pass", f"{owed} of open challenges' bonds lie in the escrow")
 
 
 def _rounding(books: Books, accounts: Accounts, now: int, amount: Callable[[int], str]) -> CheckResult:

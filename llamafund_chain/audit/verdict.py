@@ -125,12 +125,12 @@ def _choices(
     attested = milestone.attested
     if attested is None:
         raise ValueError("an alarm is about an attested milestone")
-    tranche = f"{milestone.tranche} {facts.asset.symbol}"
+    tranche = f"{milestone.tranche} {facts.asset.unit}"
     until = f"{attested.window_ends:%Y-%m-%d %H:%M:%S} UTC"
     signers = ", ".join(signer.person.name or signer.person.address for signer in attested.signers)
     voting = milestone.index + 1 < milestones
     stop = (
-        f"llamafund vote-stop {campaign}: backers of {stop_missing} {facts.asset.symbol} more must support a "
+        f"llamafund vote-stop {campaign}: backers of {stop_missing} {facts.asset.unit} more must support a "
         f"stop ({facts.stop_bps / 100:g} % of the pledges in all)"
     )
     if votes_from:
@@ -154,7 +154,7 @@ def _choices(
     elif milestone.state == "released":
         choices.append(f"The tranche, {tranche}, was released at {until}; nothing brings it back.")
         if facts.status == "Active" and voting:
-            choices.append(f"{unreleased} {facts.asset.symbol} are not released yet. Backers: {stop}.")
+            choices.append(f"{unreleased} {facts.asset.unit} are not released yet. Backers: {stop}.")
     elif milestone.state == "withheld":
         choices.append(f"The campaign was stopped in time: the tranche, {tranche}, goes back to the backers.")
     if not voting:

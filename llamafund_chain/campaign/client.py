@@ -22,7 +22,7 @@ from llamafund_chain.chain import abi, connection
 from llamafund_chain.chain.abi import checksum
 from llamafund_chain.chain.connection import Block, BlockId, Connection, Finality, check_code
 from llamafund_chain.chain.reverted import ContractRefusedError
-from llamafund_chain.chain.tokens import Asset, Permit, Token, asset_at
+from llamafund_chain.chain.tokens import Asset, Permit, Token, asset_at, coin_of
 from llamafund_chain.chain.transactions import Call, Receipt, RpcError
 from llamafund_chain.deployment.clones import CLONE_BYTES, clone_code
 from llamafund_chain.errors import LlamafundError, NotFinalError, VerificationError
@@ -124,6 +124,11 @@ class CampaignClient:
         if self._asset is None:
             self._asset = asset_at(self.connection, self.terms.asset)
         return self._asset
+
+    @property
+    def coin(self) -> Asset:
+        """The chain's own coin: what bonds are counted in."""
+        return coin_of(self.connection)
 
     @property
     def token(self) -> Token:

@@ -12,7 +12,6 @@ from llamafund_chain.campaign.challenges import Challenges, Prover, challenges_o
 from llamafund_chain.campaign.client import ANSWER_GAS
 from llamafund_chain.chain import transactions
 from llamafund_chain.chain.reverted import ContractRefusedError
-from llamafund_chain.chain.tokens import COIN
 from llamafund_chain.chain.transactions import Call
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, VerificationError
 from llamafund_chain.evidence.merkle import ChunkProof
@@ -346,9 +345,10 @@ class Guard:
 
     def _too_expensive(self, challenge: OpenChallenge, gas: int, base: int) -> LlamafundError:
         limit = "the bond that it brings" if self._max_fee is None else "what --max-fee allows"
+        coin = self.client.coin
         return LlamafundError(
-            f"Answering chunk {challenge.chunk} may cost {COIN.format(gas * base)} at the base fee of the moment",
-            f"That is more than {limit}, {COIN.format(self._highest_fee(challenge))}",
+            f"Answering chunk {challenge.chunk} may cost {coin.format(gas * base)} at the base fee of the moment",
+            f"That is more than {limit}, {coin.format(self._highest_fee(challenge))}",
             "It is tried again when the fee falls; say --max-fee to pay more, for the campaign fails without an answer",
         )
 

@@ -6,9 +6,9 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from llamafund_chain.amounts import format_amount
 from llamafund_chain.campaign.terms import MilestoneKind, Status
 from llamafund_chain.chain import abi, reverted
+from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.reverted import ContractRefusedError, Reading
 from llamafund_chain.text import from_millionths, printable
 from llamafund_chain.times import duration, when
@@ -55,7 +55,7 @@ class _Value:
             return self._reading.money(value)
         if style == "coin":
             # Bonds are in the chain's own coin, whatever the campaign's asset is.
-            return f"{format_amount(value, 18)} ETH"
+            return format_coin(value, self._reading.chain_id)
         if style == "time":
             return when(value)
         if style == "from_now":

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.reverted import ContractRefusedError, Explain, Reading, explain, smallest_units
 from llamafund_chain.chain.transactions import (
     RECEIPT_TIMEOUT,
@@ -41,7 +42,6 @@ BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
 
 MAX_ANSWER_BYTES = 1 << 20
 """Longest answer of a contract call that is looked at."""
-_NATIVE_DECIMALS = 18
 _GWEI = 10**9
 
 
@@ -444,12 +444,10 @@ class Connection:
         Raises:
             LlamafundError: It holds too little.
         """
-        from llamafund_chain.amounts import format_amount
-
         if held < needed:
             raise LlamafundError(
-                f"{address} holds {format_amount(held, _NATIVE_DECIMALS)} of the chain's coin",
-                f"Amount and highest possible fee come to {format_amount(needed, _NATIVE_DECIMALS)}",
+                f"{address} holds {format_coin(held, self.chain_id)}",
+                f"Amount and highest possible fee come to {format_coin(needed, self.chain_id)}",
                 "Nothing was sent. Fund that address, or use another wallet",
             )
 
@@ -516,7 +514,7 @@ class Connection:
         text = error.message.lower()
         if not revert and error.code != 3 and "revert" not in text:
             return error
-        return self._explain(revert, Reading(self.timestamp(), money), message=error.message)
+        return self._explain(revert, Reading(self.timestamp(), money, self.chain_id), message=error.message)
 
     def _no_finality(self, which: BlockId) -> NotFinalError:
         return NotFinalError(

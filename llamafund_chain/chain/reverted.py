@@ -44,10 +44,12 @@ class Reading:
     Attributes:
         now: Unix seconds of the chain's clock.
         money: Writes an amount of the campaign's asset, given in its smallest unit.
+        chain_id: EIP-155 number; decides what the chain's own coin is called.
     """
 
     now: int
     money: Callable[[int], str]
+    chain_id: int
 
 
 def smallest_units(amount: int) -> str:

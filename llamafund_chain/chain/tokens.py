@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.amounts import MAX_DECIMALS, format_amount, parse_amount
 from llamafund_chain.chain.abi import Interface
+from llamafund_chain.chain.coins import DECIMALS, UNKNOWN, UNNAMED, coin_symbol
 from llamafund_chain.chain.connection import BlockId, Connection, check_code
 from llamafund_chain.chain.transactions import Call
 from llamafund_chain.errors import TransactionRevertedError, VerificationError
@@ -56,13 +57,24 @@ class Asset:
 
     Attributes:
         address: `NATIVE` or the token's checksummed address.
-        symbol: What the token calls itself, made printable; anybody can choose any name.
+        symbol: What the token calls itself, made printable; anybody can choose any name. `None` for the coin of a
+            chain that we do not know.
         decimals: Decimal places of a whole coin.
     """
 
     address: str
-    symbol: str
+    symbol: str | None
     decimals: int
+
+    @property
+    def unit(self) -> str:
+        """What stands after an amount."""
+        return self.symbol or UNKNOWN
+
+    @property
+    def name(self) -> str:
+        """What it is called where no amount is given."""
+        return self.symbol or UNNAMED
 
     @property
     def is_native(self) -> bool:
@@ -75,7 +87,7 @@ class Asset:
         Args:
             amount: Smallest unit.
         """
-        return f"{self.plain(amount)} {self.symbol}"
+        return f"{self.plain(amount)} {self.unit}"
 
     def plain(self, amount: int) -> str:
         """An amount in whole coins as a decimal string, exact.
@@ -108,8 +120,9 @@ class Permit:
     s: bytes
 
 
-COIN = Asset(NATIVE, "ETH", 18)
-"""The chain's own coin, in which bonds are paid whatever a campaign's asset is."""
+def coin_of(connection: Connection) -> Asset:
+    """The chain's own coin, in which bonds are paid whatever a campaign's asset is."""
+    return Asset(NATIVE, coin_symbol(connection.chain_id), DECIMALS)
 
 
 def asset_at(connection: Connection, address: str) -> Asset:
@@ -118,7 +131,7 @@ def asset_at(connection: Connection, address: str) -> Asset:
     Raises:
         VerificationError: There is no token at that address.
     """
-    return COIN if int(address, 16) == 0 else Token(connection, address).asset
+    return coin_of(connection) if int(address, 16) == 0 else Token(connection, address).asset
 
 
 class Token:

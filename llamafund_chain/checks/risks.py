@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llamafund_chain.amounts import format_amount
 from llamafund_chain.campaign.terms import MIN_ANSWER_WINDOW, Terms
+from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.checks.check import CheckResult
 from llamafund_chain.times import duration
 
@@ -15,11 +15,14 @@ BOND_SHARE = 100
 HIGH_BOND = 10**18
 """Wei of a bond that is high whatever the goal: several hundred times what an answer costs on a calm chain."""
 
-_COIN_DECIMALS = 18
 
+def term_risks(terms: Terms, chain_id: int) -> Iterator[CheckResult]:
+    """How far payment depends on keys that profit from it or on one alone, and challenges on wealth or on luck.
 
-def term_risks(terms: Terms) -> Iterator[CheckResult]:
-    """How far payment depends on keys that profit from it or on one alone, and challenges on wealth or on luck."""
+    Args:
+        terms: The campaign's.
+        chain_id: EIP-155 number of its chain.
+    """
     if terms.researcher in terms.attestors:
         detail = "The researcher is an attestor, so one of the signatures is its own"
         yield CheckResult("researcher-attests", "warn", detail)
@@ -37,7 +40,7 @@ def term_risks(terms: Terms) -> Iterator[CheckResult]:
     else:
         detail = f"{terms.quorum} of {len(terms.attestors)} attestors must sign"
         yield CheckResult("quorum-of-one", "pass", detail)
-    bond = f"{format_amount(terms.min_bond, _COIN_DECIMALS)} ETH"
+    bond = format_coin(terms.min_bond, chain_id)
     if terms.min_bond > HIGH_BOND or (terms.is_native and terms.min_bond * BOND_SHARE > terms.goal):
         detail = f"A challenge takes a bond of {bond}, so few or no backers will"
         yield CheckResult("challenge-bond", "warn", detail)

@@ -8,7 +8,6 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.guard import Answer, Guard, Outcome, Unanswered
-from llamafund_chain.chain.tokens import COIN
 from llamafund_chain.cli.options import (
     ADDRESS,
     json_option,
@@ -51,7 +50,7 @@ def answer(
       llamafund answer 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
     client = open_campaign(rpc, address)
-    most = None if max_fee is None else COIN.parse(max_fee)
+    most = None if max_fee is None else client.coin.parse(max_fee)
     challenges = Guard(client, None, ()).look()
     facts: dict[str, JsonValue] = {"chain": client.connection.caip2, "campaign": client.address}
     if not challenges.queue:
@@ -69,7 +68,7 @@ def answer(
     answered: list[JsonValue] = [
         {
             "chunk": one.challenge.chunk,
-            "bond": COIN.plain(one.challenge.bond),
+            "bond": client.coin.plain(one.challenge.bond),
             "transaction": one.receipt.tx_hash,
             "block": one.receipt.block,
             "gas_used": one.receipt.gas_used,
@@ -77,7 +76,7 @@ def answer(
         for one in done
     ]
     lines = [
-        f"Answered chunk {one.challenge.chunk} for {COIN.format(one.challenge.bond)} "
+        f"Answered chunk {one.challenge.chunk} for {client.coin.format(one.challenge.bond)} "
         f"in transaction 0x{one.receipt.tx_hash}"
         for one in done
     ]

@@ -94,7 +94,7 @@ def _lines(report: AuditReport) -> Iterator[str]:
             yield f"  {_SIGNS[check.status]}  {check.name}: {check.detail}"
     if facts is not None and money is not None:
         yield ""
-        yield f"Money, in {facts.asset.symbol} (by the events, by the contract)"
+        yield f"Money, in {facts.asset.name} (by the events, by the contract)"
         for name, by_events in money.events.model_dump().items():
             by_state = getattr(money.state, name)
             yield f"  {name:<11} {by_events or '-'}   {by_state or '-'}"

@@ -11,7 +11,6 @@ from llamafund_chain.campaign.attestation import Attestation
 from llamafund_chain.campaign.challenges import check_chunk, chunk_at, evidence_of, offset_of
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.events import Challenged
-from llamafund_chain.chain.tokens import COIN
 from llamafund_chain.cli.options import (
     ADDRESS,
     ask,
@@ -73,11 +72,11 @@ def challenge(
     check_chunk(attestation, number)
     least = client.required_bond()
     # Half as much again: the base fee may rise by an eighth with each block until the transaction is included.
-    amount = COIN.parse(bond) if bond is not None else least + least // 2
+    amount = client.coin.parse(bond) if bond is not None else least + least // 2
     if amount < least:
         raise UsageError(
-            f"The bond of {COIN.format(amount)} is too small",
-            f"At the base fee of the moment an answer may cost {COIN.format(least)}",
+            f"The bond of {client.coin.format(amount)} is too small",
+            f"At the base fee of the moment an answer may cost {client.coin.format(least)}",
             "Offer more, or leave out --bond",
         )
     account = unlock(wallet, keystore, passphrase_file)
@@ -85,7 +84,7 @@ def challenge(
         raise LlamafundError(f"{account.address} has no pledge in this campaign", "Only its backers may challenge")
     client.check_challenge(account.address, attestation, number, amount)
     ask(
-        f"Challenge chunk {number} of milestone {attestation.milestone} for a bond of {COIN.format(amount)}, "
+        f"Challenge chunk {number} of milestone {attestation.milestone} for a bond of {client.coin.format(amount)}, "
         f"which goes to whoever shows it within {duration(client.terms.answer_window)}?",
         yes=yes,
     )
@@ -101,11 +100,11 @@ def challenge(
         "milestone": made.milestone,
         "chunk": made.chunk,
         "challenger": made.challenger,
-        "bond": COIN.plain(made.bond),
+        "bond": client.coin.plain(made.bond),
         "answer_by": made.answer_by,
     }
     sentence = (
-        f"Challenged chunk {made.chunk} of milestone {made.milestone} for {COIN.format(made.bond)}; "
+        f"Challenged chunk {made.chunk} of milestone {made.milestone} for {client.coin.format(made.bond)}; "
         f"unanswered before {when(made.answer_by)}, the campaign fails"
     )
     report("challenge", client, receipt, facts, sentence, as_json=as_json)

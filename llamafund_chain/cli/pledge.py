@@ -69,8 +69,8 @@ def pledge(
         raise UsageError(f"The amount is {amount}", "A pledge of nothing changes nothing", "Pledge more than zero")
     account = unlock(wallet, keystore, passphrase_file)
     credited = backer or account.address
-    note("\n".join(terms_lines(client.terms, asset)))
-    for warning in warnings(client.terms, asset):
+    note("\n".join(terms_lines(client.terms, asset, client.connection.chain_id)))
+    for warning in warnings(client.terms, asset, client.connection.chain_id):
         note(f"Note: {warning}.")
     ask(f"Pledge {asset.format(units)} from {account.address}, credited to {credited}?", yes=yes)
     progress("Sending the pledge")

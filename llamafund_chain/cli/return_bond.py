@@ -9,7 +9,6 @@ from pydantic import JsonValue
 
 from llamafund_chain.campaign.state import OpenChallenge
 from llamafund_chain.campaign.terms import Status
-from llamafund_chain.chain.tokens import COIN
 from llamafund_chain.chain.transactions import Receipt
 from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
 from llamafund_chain.cli.output import emit, note, progress
@@ -59,19 +58,20 @@ def return_bond(
             progress(f"Returned the bond for chunk {one.chunk}")
     except LlamafundError:
         for one, receipt in receipts:
-            note(f"Returned before the error: {COIN.format(one.bond)} for chunk {one.chunk} in 0x{receipt.tx_hash}")
+            bond = client.coin.format(one.bond)
+            note(f"Returned before the error: {bond} for chunk {one.chunk} in 0x{receipt.tx_hash}")
         raise
     facts: dict[str, JsonValue] = {
         "chain": client.connection.caip2,
         "campaign": client.address,
         "recipient": target,
         "returned": [
-            {"chunk": one.chunk, "bond": COIN.plain(one.bond), "transaction": receipt.tx_hash}
+            {"chunk": one.chunk, "bond": client.coin.plain(one.bond), "transaction": receipt.tx_hash}
             for one, receipt in receipts
         ],
     }
     lines = [
-        f"Returned {COIN.format(one.bond)} for chunk {one.chunk} to {target} in transaction 0x{receipt.tx_hash}"
+        f"Returned {client.coin.format(one.bond)} for chunk {one.chunk} to {target} in transaction 0x{receipt.tx_hash}"
         for one, receipt in receipts
     ]
     emit("return-bond", facts, lines, as_json=as_json)

@@ -10,8 +10,9 @@ from llamafund_chain.campaign.attestation import Attestation
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Status, Terms
+from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.connection import Connection
-from llamafund_chain.chain.tokens import COIN, Asset
+from llamafund_chain.chain.tokens import Asset
 from llamafund_chain.chain.transactions import Receipt
 from llamafund_chain.checks.risks import term_risks
 from llamafund_chain.cli.output import emit, rows
@@ -71,19 +72,19 @@ def terms_facts(terms: Terms, asset: Asset) -> dict[str, JsonValue]:
     }
 
 
-def terms_lines(terms: Terms, asset: Asset) -> list[str]:
+def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
     """Terms for people: what a backer agrees to."""
     share = f"backers of {_percent(terms.stop_bps)} of the pledges"
     stop = f"{share}, from {duration(VOTE_DELAY)} after activation until the weights are attested"
     pairs = [
         ("researcher", terms.researcher),
-        ("asset", asset.symbol if asset.is_native else f"{asset.symbol} (token {terms.asset})"),
+        ("asset", asset.name if asset.is_native else f"{asset.symbol} (token {terms.asset})"),
         ("goal", f"{asset.format(terms.goal)}; below it every pledge goes back"),
         ("cap", asset.format(terms.cap)),
         ("funding until", when(terms.funding_deadline)),
         ("can be stopped by", stop),
         ("paid out", f"{duration(terms.challenge_window)} after each attestation"),
-        ("a challenge costs", f"{_bond(terms)}, for whoever shows the chunk"),
+        ("a challenge costs", f"{_bond(terms, chain_id)}, for whoever shows the chunk"),
         ("and is answered in", f"{duration(terms.answer_window)}, or the campaign fails and refunds its backers"),
         ("may be late by", duration(terms.slack) if terms.slack else "nothing"),
         ("proposal", terms.proposal),
@@ -102,9 +103,9 @@ def terms_lines(terms: Terms, asset: Asset) -> list[str]:
     return rows(pairs)
 
 
-def warnings(terms: Terms, asset: Asset) -> list[str]:
+def warnings(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
     """What a backer should think about twice."""
-    found = [risk.detail for risk in term_risks(terms) if risk.status == "warn"]
+    found = [risk.detail for risk in term_risks(terms, chain_id) if risk.status == "warn"]
     if terms.dataset == NO_HASH:
         found.append("The dataset is not fixed yet; the terms only promise one")
     found.append(
@@ -236,12 +237,12 @@ def _percent(bps: int) -> str:
     return f"{bps / 100:g} %"
 
 
-def _bond(terms: Terms) -> str:
+def _bond(terms: Terms, chain_id: int) -> str:
     """What a challenge costs at least, in words."""
     gas = "the gas of an answer"
-    return (
-        f"a bond of {COIN.format(terms.min_bond)}, or {gas} if that is more" if terms.min_bond else f"a bond of {gas}"
-    )
+    if not terms.min_bond:
+        return f"a bond of {gas}"
+    return f"a bond of {format_coin(terms.min_bond, chain_id)}, or {gas} if that is more"
 
 
 def _explain_status(terms: Terms, state: CampaignState) -> str:

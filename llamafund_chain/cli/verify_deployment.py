@@ -121,7 +121,7 @@ def _lines(connection: Connection, found: Inspection, asset: Asset | None) -> It
     if found.terms is not None and asset is not None:
         yield ""
         yield "Terms, from the campaign's own code"
-        yield from (f"  {line}" for line in terms_lines(found.terms, asset))
+        yield from (f"  {line}" for line in terms_lines(found.terms, asset, connection.chain_id))
     yield ""
     yield "Checks"
     for check in found.checks:

@@ -15,7 +15,6 @@ from llamafund_chain.campaign.challenges import Challenges
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.guard import Answer, Guard, Opened, Outcome
 from llamafund_chain.campaign.terms import Status
-from llamafund_chain.chain.tokens import COIN
 from llamafund_chain.cli.options import (
     ADDRESS,
     json_option,
@@ -86,8 +85,8 @@ def watch(
     Example:
       llamafund watch 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
-    most = None if max_fee is None else COIN.parse(max_fee)
     client = open_campaign(rpc, address)
+    most = None if max_fee is None else client.coin.parse(max_fee)
     account = unlock(wallet, keystore, passphrase_file) if wallet else None
     if account is None:
         note("No wallet was named: challenges are reported, not answered.")
@@ -172,7 +171,7 @@ class _Watch:
             by = one.answer_by(self.client.terms)
             self.say(
                 "open",
-                {"chunk": one.chunk, "bond": COIN.plain(one.bond), "answer_by": by},
+                {"chunk": one.chunk, "bond": self.client.coin.plain(one.bond), "answer_by": by},
                 f"Chunk {one.chunk} is challenged: to be shown before {when(by)}, in {duration(by - outcome.now)}",
             )
         elif isinstance(outcome, Answer):

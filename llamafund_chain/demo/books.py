@@ -51,7 +51,7 @@ def close_books(stage: Stage, client: CampaignClient, name: str, title: str, end
         name=name,
         title=title,
         address=client.address,
-        asset=asset.symbol,
+        asset=asset.unit,
         decimals=asset.decimals,
         status=state.status.label,
         ending=ending,
@@ -80,6 +80,6 @@ def close_books(stage: Stage, client: CampaignClient, name: str, title: str, end
     stage.expect(
         "To the last unit",
         balanced,
-        f"{fact.pledged} {asset.symbol} pledged = {fact.paid} paid + {fact.refunded} refunded{rest}",
+        f"{fact.pledged} {asset.unit} pledged = {fact.paid} paid + {fact.refunded} refunded{rest}",
     )
     return fact

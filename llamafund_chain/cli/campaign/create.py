@@ -75,8 +75,8 @@ def create(
             f"The proposal's researcher is {terms.researcher}, and nobody may open a campaign in another's name",
             "Use the researcher's wallet, or correct the file",
         )
-    note("\n".join([f"“{proposal.title}”", *terms_lines(terms, asset)]))
-    for warning in warnings(terms, asset):
+    note("\n".join([f"“{proposal.title}”", *terms_lines(terms, asset, connection.chain_id)]))
+    for warning in warnings(terms, asset, connection.chain_id):
         note(f"Note: {warning}.")
     ask("Open this campaign? Its terms can never be changed", yes=yes)
     progress("Publishing the proposal")

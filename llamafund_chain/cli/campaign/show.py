@@ -57,7 +57,8 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
         title, heading = None, f"The proposal could not be read: {error}"
     attestation = client.latest_attestation(state.block) if state.attested else None
     final = _is_final(client, state)
-    thoughts = warnings(terms, asset)
+    chain_id = client.connection.chain_id
+    thoughts = warnings(terms, asset, chain_id)
     identity = client.verify_code()
     facts: dict[str, JsonValue] = {
         "chain": client.connection.caip2,
@@ -73,7 +74,7 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
     }
     if final is False:
         thoughts = [*thoughts, "This is the latest state; a part of it is not final yet"]
-    lines = [heading, "", *terms_lines(terms, asset), "", *state_lines(terms, asset, state)]
+    lines = [heading, "", *terms_lines(terms, asset, chain_id), "", *state_lines(terms, asset, state)]
     lines += [*content_lines(attestation), ""]
     lines += [f"Note: {thought}." for thought in thoughts]
     emit("campaign show", facts, lines, as_json=as_json)

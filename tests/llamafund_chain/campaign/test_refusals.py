@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from eth_abi.abi import encode
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from llamafund_chain.campaign.refusals import explain
 from llamafund_chain.chain.reverted import ContractRefusedError, Reading, smallest_units
 from llamafund_chain.deployment import artifacts
 
-READING = Reading(now=1_800_000_000, money=lambda amount: f"{amount} coins")
+READING = Reading(now=1_800_000_000, money=lambda amount: f"{amount} coins", chain_id=137)
 ERRORS = [
     (item["name"], [parameter["type"] for parameter in item["inputs"]])
     for contract in ("Campaign", "CampaignFactory", "DevToken")
@@ -52,6 +54,12 @@ def test_values_are_written_with_their_units() -> None:
     assert "2027-01-16 09:00:00 UTC (in 1 day 1 hour)" in str(explain(ends, READING))
 
 
+def test_bonds_are_in_the_chains_own_coin_whatever_the_campaigns_asset_is() -> None:
+    data = selector("Campaign_BondTooSmall", ["uint256"] * 2) + encode(["uint256"] * 2, [10**17, 3 * 10**17])
+    assert "0.3 POL" in str(explain(data, READING))
+    assert "0.3 of the chain's coin" in str(explain(data, replace(READING, chain_id=424242)))
+
+
 def test_reasons_of_other_contracts_are_passed_on_safely() -> None:
     words = bytes.fromhex("08c379a0") + encode(["string"], ["no\x1b[31m\n" + "x" * 5_000])
     shown = str(explain(words, READING))
@@ -67,6 +75,6 @@ def test_reasons_of_other_contracts_are_passed_on_safely() -> None:
 @given(st.sampled_from([selector(*error) for error in ERRORS] + [b""]), st.binary(max_size=300))
 @settings(max_examples=150, deadline=None)
 def test_no_bytes_whatever_break_the_explanation(head: bytes, tail: bytes) -> None:
-    refusal = explain(head + tail, Reading(now=0, money=smallest_units))
+    refusal = explain(head + tail, Reading(now=0, money=smallest_units, chain_id=1))
     assert isinstance(refusal, ContractRefusedError)
     assert str(refusal)

@@ -35,11 +35,11 @@ TERMS = Terms(
 
 
 def warned_of(terms: Terms) -> set[str]:
-    return {risk.name for risk in term_risks(terms) if risk.status == "warn"}
+    return {risk.name for risk in term_risks(terms, 1) if risk.status == "warn"}
 
 
 def test_terms_without_these_risks_pass_every_one() -> None:
-    assert [risk.status for risk in term_risks(TERMS)] == ["pass"] * 5
+    assert [risk.status for risk in term_risks(TERMS, 1)] == ["pass"] * 5
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,14 @@ def test_terms_without_these_risks_pass_every_one() -> None:
 )
 def test_each_risk_is_named_when_the_terms_run_it(name: str, change: dict[str, object]) -> None:
     assert warned_of(replace(TERMS, **change)) == {name}
+
+
+@pytest.mark.parametrize(
+    ("chain_id", "words"), [(1, "0.01 ETH"), (137, "0.01 POL"), (424242, "0.01 of the chain's coin")]
+)
+def test_a_bond_is_told_in_the_coin_of_its_chain(chain_id: int, words: str) -> None:
+    (bond,) = [risk.detail for risk in term_risks(TERMS, chain_id) if risk.name == "challenge-bond"]
+    assert words in bond
 
 
 @pytest.mark.parametrize(

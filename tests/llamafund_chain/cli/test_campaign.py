@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.devnet import Devnet
@@ -195,6 +197,21 @@ def test_what_is_no_campaign_is_not_shown_as_one(llamafund, stage) -> None:
 
 
 # --------------------------------------------------------------------- list
+
+
+@pytest.mark.parametrize(("chain_id", "coin"), [(137, "POL"), (424242, "of the chain's coin")])
+def test_amounts_are_told_in_the_coin_of_the_chain(llamafund, stage, node, chain_id: int, coin: str) -> None:
+    client = stage.open(min_bond=3 * ETHER)
+    client.pledge(stage.backers[0], 2 * ETHER)
+    node(lambda method, params, forward: hex(chain_id) if method == "eth_chainId" else forward())
+    words = ("campaign", "show", client.address, "--rpc", stage.devnet.rpc_url, "--store", stage.run.store.location)
+    shown = llamafund(*words)
+    assert shown.code == 0, shown.stderr
+    for sentence in (f"10 {coin}; below it", f"2 {coin} (20 %", f"takes a bond of 3 {coin}", f"a bond of 3 {coin}"):
+        assert sentence in shown.stdout
+    assert "ETH" not in shown.stdout
+    symbol = llamafund(*words, "--json").json["terms"]["asset"]["symbol"]
+    assert symbol == ("POL" if chain_id == 137 else None)
 
 
 def test_the_campaigns_of_a_chain_are_listed(llamafund, stage) -> None:
