@@ -1,8 +1,11 @@
 # Two commands do it all: `make demo` and `make test`. Everything is installed into .venv and node_modules here.
 
-PYTHON  ?= python3.11
+# Which Python to use, for example python3.12. Left out: the one of .venv, else the newest supported one that runs here.
+PYTHON  ?=
 VENV    := .venv
 BIN     := $(VENV)/bin
+# The Python that has brownie: see .venv/contracts below.
+BROWNIE  = $(or $(shell ls $(VENV)/contracts/bin/python 2>/dev/null),$(BIN)/python)
 JOBS    ?= 2
 # Extra arguments for pip, for example a package index with CPU-only builds of torch.
 PIP_ARGS ?=
@@ -14,20 +17,21 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit assure lint format types contracts artifacts bench clean
+.PHONY: help setup demo test unit assure lint format types contracts artifacts bench clean FORCE
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.ready node_modules/.ready $(VENV)/.compiler ## Install everything, pinned, into .venv and node_modules
+setup: $(VENV)/.ready $(VENV)/.brownie node_modules/.ready $(VENV)/.compiler ## Install everything, pinned, into .venv and node_modules
 
-demo: setup ## The whole story, for real: fund, train, attest, pay, audit; then three rug pulls that fail
+demo: $(VENV)/.trainer node_modules/.ready ## The whole story, for real: fund, train, attest, pay, audit; then three rug pulls that fail
 	@$(BIN)/llamafund demo $(DEMO_ARGS)
 
 test: setup lint unit ## All checks and all tests (no network needed after setup)
 
 unit: setup $(VENV)/assurance/.ready ## The tests alone; TEST_ARGS="-k words" selects
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TEST_ARGS)
+	$(if $(TEST_ARGS),,test $(BROWNIE) = $(BIN)/python || $(BROWNIE) -m pytest -n $(JOBS) --dist loadfile tests/contracts tests/scripts)
 
 assure: setup $(VENV)/assurance/.ready $(VENV)/standards/.ready ## Try to break the contracts, one line a property; ASSURE_ARGS="proofs" selects
 	$(BIN)/python -m assurance $(ASSURE_ARGS)
@@ -49,10 +53,10 @@ types: setup ## Type-check the Python code
 	$(BIN)/mypy
 
 contracts: setup ## Compile the contracts with brownie and compare with the exported artifacts
-	$(BIN)/python scripts/export_artifacts.py --check
+	$(BROWNIE) scripts/export_artifacts.py --check
 
 artifacts: setup ## Compile the contracts; export the artifacts into the package, and the wallets' descriptors
-	$(BIN)/python scripts/export_artifacts.py
+	$(BROWNIE) scripts/export_artifacts.py
 	$(BIN)/python scripts/export_descriptors.py
 
 bench: setup ## Measure; each row against its reference (python -m bench NAME for one)
@@ -62,23 +66,40 @@ bench: setup ## Measure; each row against its reference (python -m bench NAME fo
 clean: ## Remove everything that was installed, built or produced here
 	rm -rf $(VENV) node_modules build demo-out llamafund.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-$(VENV)/.ready: pyproject.toml constraints.txt scripts/patch_brownie.py
-	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11 ($(PYTHON) was not found): install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/pyvenv.cfg: FORCE
+	@sh scripts/setup_venv.sh $(VENV) $(PYTHON)
+
+# All that the story needs: the contracts come compiled.
+$(VENV)/.trainer: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt $(PIP_ARGS) --editable '.[trainer]'
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt $(PIP_ARGS) --editable '.[trainer,contracts,dev]'
-	$(BIN)/python scripts/patch_brownie.py
+	@touch $@ $(VENV)/.trainer
+
+# brownie needs a Python before 3.14; pyproject.toml says why. Beside a newer one it gets an environment of its own.
+$(VENV)/.brownie: $(VENV)/.ready scripts/patch_brownie.py
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))'; then \
+	  $(BIN)/python scripts/patch_brownie.py; \
+	elif sh scripts/setup_venv.sh $(VENV)/contracts python3.13 python3.12 python3.11; then \
+	  $(VENV)/contracts/bin/pip install --quiet --no-compile --constraint constraints.txt $(PIP_ARGS) --editable '.[contracts]' filelock && \
+	  $(VENV)/contracts/bin/python scripts/patch_brownie.py; \
+	else \
+	  echo "brownie does not run on Python 3.14 and there is no older one: what needs it is skipped" >&2; \
+	fi
 	@touch $@
 
 # An environment of its own: these tools and the project want different versions of the same libraries.
 $(VENV)/assurance/.ready: $(VENV)/.ready constraints-assurance.txt scripts/patch_halmos.py
-	test -x $(VENV)/assurance/bin/python || $(PYTHON) -m venv $(VENV)/assurance
+	test -x $(VENV)/assurance/bin/python || $(BIN)/python -m venv $(VENV)/assurance
 	$(VENV)/assurance/bin/pip install --quiet --no-compile $(PIP_ARGS) --requirement constraints-assurance.txt
 	$(VENV)/assurance/bin/python scripts/patch_halmos.py
 	@touch $@
 
 # The validators of the standards that manifests are exported to: large, and in each other's way.
 $(VENV)/standards/.ready: $(VENV)/.ready constraints-standards.txt
-	test -x $(VENV)/standards/bin/python || $(PYTHON) -m venv $(VENV)/standards
+	test -x $(VENV)/standards/bin/python || $(BIN)/python -m venv $(VENV)/standards
 	$(VENV)/standards/bin/pip install --quiet --no-compile $(PIP_ARGS) --requirement constraints-standards.txt
 	@touch $@
 

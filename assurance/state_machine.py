@@ -32,8 +32,11 @@ def run(short: bool) -> Iterator[Result]:
     environment = {name: value for name, value in os.environ.items() if name != "LLAMAFUND_ASSURE"}
     if not short:
         environment["LLAMAFUND_ASSURE"] = "1"
+    # `make setup` gives brownie an environment of its own where it does not run on the project's Python.
+    apart = ROOT / ".venv" / "contracts" / "bin" / "python"
+    python = str(apart) if apart.exists() else sys.executable
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", TEST],
+        [python, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", TEST],
         cwd=ROOT,
         env=environment,
         capture_output=True,

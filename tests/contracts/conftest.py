@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def project(brownie_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The brownie project: compiled by whichever worker comes first."""
     import brownie_env
     import hypothesis

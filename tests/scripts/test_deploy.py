@@ -17,6 +17,8 @@ from llamafund_chain.deployment import addresses
 
 ROOT = Path(__file__).resolve().parents[2]
 
+pytestmark = pytest.mark.usefixtures("brownie_installed")
+
 
 @pytest.fixture
 def bare() -> object:

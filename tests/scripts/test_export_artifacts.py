@@ -23,7 +23,7 @@ def exporter() -> object:
     return export_artifacts
 
 
-def test_compiling_again_gives_the_exported_artifacts_to_the_last_byte() -> None:
+def test_compiling_again_gives_the_exported_artifacts_to_the_last_byte(brownie_installed: None) -> None:
     script = ROOT / "scripts" / "export_artifacts.py"
     ran = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

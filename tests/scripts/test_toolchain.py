@@ -68,13 +68,21 @@ def test_the_stand_in_refuses_what_it_does_not_do(arguments: tuple[str, ...]) ->
     assert "solc-wasm:" in ran.stderr
 
 
-def test_the_set_up_steps_can_be_repeated() -> None:
-    for script in ("patch_brownie.py", "setup_compiler.py"):
+def _repeat(script: str) -> None:
+    for _ in range(2):
         ran = subprocess.run(
             [sys.executable, str(SCRIPTS / script)], capture_output=True, text=True, check=False, timeout=60
         )
         assert ran.returncode == 0, ran.stderr
+
+
+def test_setting_the_compiler_up_can_be_repeated() -> None:
+    _repeat("setup_compiler.py")
     assert (ROOT / ".venv" / "solc" / "solc-v0.8.37").exists()
+
+
+def test_patching_brownie_can_be_repeated(brownie_installed: None) -> None:
+    _repeat("patch_brownie.py")
 
 
 def test_a_native_compiler_of_the_right_version_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
