@@ -15,17 +15,24 @@ from llamafund_chain.audit.comparisons import cost_of_blocking, cost_of_forcing,
 from llamafund_chain.audit.findings import Findings
 from llamafund_chain.audit.milestones import (
     Workshop,
+    attestation_signed,
+    content_open,
     describe,
     group_of,
     look_at_evidence,
     names_of,
-    signed_by,
-    withheld_content,
 )
 from llamafund_chain.audit.model import Asset, AuditReport, CampaignFacts, Signer, Verdict, moment
 from llamafund_chain.audit.money import Statement, bonds_are_held, columns, compare, money_report
 from llamafund_chain.audit.pictures import money_flows, reference_levels, training_curves
-from llamafund_chain.audit.timeline import Story, attested_by_the_rules, recomputed_seed, same_story, status_name, tell
+from llamafund_chain.audit.timeline import (
+    Story,
+    attested_by_the_rules,
+    events_match_state,
+    seed_from_block,
+    status_name,
+    tell,
+)
 from llamafund_chain.audit.verdict import conclude
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.events import (
@@ -45,7 +52,7 @@ from llamafund_chain.campaign.events import (
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, Status
 from llamafund_chain.chain.connection import Block, Connection, Finality
-from llamafund_chain.checks.check import Check
+from llamafund_chain.checks.check import Check, CheckResult, check_name, result_of
 from llamafund_chain.checks.risks import term_risks
 from llamafund_chain.checks.run import discover
 from llamafund_chain.errors import LlamafundError, NotFinalError
@@ -179,8 +186,8 @@ class _Draft:
         attestors = names_of(proposal, terms.attestors)
         signers: list[tuple[Signer, ...]] = []
         for index, one in enumerate(story.attested):
-            found, result = signed_by(client, one, [person.name for person in attestors])
-            findings.add(group_of(index), [result])
+            found, finding = attestation_signed(client, one, [person.name for person in attestors])
+            findings.add(group_of(index), [CheckResult.of(check_name(attestation_signed), finding)])
             signers.append(found)
         milestones = tuple(describe(story, terms, state.timestamp, titles, signers, amount))
 
@@ -188,28 +195,30 @@ class _Draft:
         statement = self._statement(story, state)
         findings.add("money", compare(story.books, story.rules, statement, amount))
         coins = client.connection.balance(client.address, self._block.number)
-        findings.add("money", bonds_are_held(story.books, coins, client.connection.chain_id))
+        findings.check("money", bonds_are_held, story.books, coins, client.connection.chain_id)
         by_events, by_state = columns(story.books, story.rules, statement)
         payees = names_of(proposal, [payee.account for payee in terms.payees])
         findings.add(
             "risks",
             [
                 *term_risks(terms, client.connection.chain_id),
-                cost_of_blocking(
+                result_of(
+                    cost_of_blocking,
                     terms,
                     decimals=asset.decimals,
                     symbol=asset.unit,
                     pledged=state.pledged,
                     researcher_pledge=client.pledge_of(terms.researcher, self._block.number),
                 ),
-                cost_of_forcing(
+                result_of(
+                    cost_of_forcing,
                     terms,
                     decimals=asset.decimals,
                     symbol=asset.unit,
                     pledged=state.pledged,
                     open_for_pledges=state.status is Status.FUNDING and state.timestamp < terms.funding_deadline,
                 ),
-                withheld_content(story.attested),
+                result_of(content_open, story.attested),
             ],
         )
         facts = self._facts(state, proposal, asset, amount)
@@ -253,15 +262,16 @@ class _Draft:
 
     def _timeline(self, story: Story, state: CampaignState) -> None:
         findings, client = self._findings, self._client
-        findings.add("timeline", [same_story(client.terms, story, state)])
-        findings.add("timeline", attested_by_the_rules(client.terms, story.attested))
+        findings.check("timeline", events_match_state, client.terms, story, state)
+        findings.check("timeline", attested_by_the_rules, client.terms, story.attested)
         activated = story.activated
         if activated is None:
             return
-        result = findings.attempt(
+        name = check_name(seed_from_block)
+        finding = findings.attempt(
             "timeline",
-            "seed-from-block",
-            lambda: recomputed_seed(
+            name,
+            lambda: seed_from_block(
                 activated.training_seed,
                 parent_hash=client.connection.block(activated.block - 1).hash,
                 randomness=_randomness(client.connection, activated.block),
@@ -270,8 +280,8 @@ class _Draft:
                 block=activated.block,
             ),
         )
-        if result is not None:
-            findings.add("timeline", [result])
+        if finding is not None:
+            findings.add("timeline", [CheckResult.of(name, finding)])
 
     def _statement(self, story: Story, state: CampaignState) -> Statement:
         client, at = self._client, self._block.number

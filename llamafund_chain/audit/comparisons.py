@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from llamafund_chain.amounts import format_amount
 from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Terms
-from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.checks.check import CheckResult, Finding, result_of
 from llamafund_chain.evidence.manifests import ProposalManifest
 from llamafund_chain.text import from_millionths
 from llamafund_chain.times import duration
@@ -36,10 +36,10 @@ def proposal_against_terms(proposal: ProposalManifest, terms: Terms) -> Iterator
     )
     promised = proposal.dataset.manifest or NO_HASH
     yield _same("dataset-matches", "The dataset's hash", promised, terms.dataset)
-    yield _promise_backed(proposal, terms)
+    yield result_of(promise_is_binding, proposal, terms)
 
 
-def cost_of_blocking(terms: Terms, *, decimals: int, symbol: str, pledged: int, researcher_pledge: int) -> CheckResult:
+def cost_of_blocking(terms: Terms, *, decimals: int, symbol: str, pledged: int, researcher_pledge: int) -> Finding:
     """What somebody must have pledged so that no stop vote succeeds against it, and whether the researcher has.
 
     Args:
@@ -56,18 +56,18 @@ def cost_of_blocking(terms: Terms, *, decimals: int, symbol: str, pledged: int, 
         "researcher": format_amount(researcher_pledge, decimals),
     }
     if pledged == 0:
-        return CheckResult("cost-of-blocking", "pass", "Nothing is pledged, so there is nothing to stop", facts)
+        return Finding("pass", "Nothing is pledged, so there is nothing to stop", facts)
     if researcher_pledge >= blocking:
         detail = (
             f"Whoever pledged {money} can block a stop vote, and the researcher alone pledged "
             f"{format_amount(researcher_pledge, decimals)} {symbol}"
         )
-        return CheckResult("cost-of-blocking", "warn", detail, facts)
+        return Finding("warn", detail, facts)
     detail = f"To block a stop vote somebody must have put {money} of its own into the pool"
-    return CheckResult("cost-of-blocking", "pass", detail, facts)
+    return Finding("pass", detail, facts)
 
 
-def cost_of_forcing(terms: Terms, *, decimals: int, symbol: str, pledged: int, open_for_pledges: bool) -> CheckResult:
+def cost_of_forcing(terms: Terms, *, decimals: int, symbol: str, pledged: int, open_for_pledges: bool) -> Finding:
     """What somebody must still pledge to be able to stop the campaign alone, and whether the cap lets it.
 
     It has nothing to lose: votes are taken before anything is paid, and a stop gives all of it back.
@@ -79,7 +79,6 @@ def cost_of_forcing(terms: Terms, *, decimals: int, symbol: str, pledged: int, o
         pledged: The pool in the asset's smallest unit.
         open_for_pledges: Whether more can come in.
     """
-    name = "cost-of-forcing"
     # Below the goal there is nothing to stop: it has to bring the pool there as well.
     forcing, room = max(terms.forcing_stake(pledged), terms.goal - pledged), terms.cap - pledged
     money = f"{format_amount(forcing, decimals)} {symbol}"
@@ -88,14 +87,27 @@ def cost_of_forcing(terms: Terms, *, decimals: int, symbol: str, pledged: int, o
         "room": format_amount(room, decimals),
     }
     if pledged == 0:
-        return CheckResult(name, "pass", "Nothing is pledged, so there is nothing to stop", facts)
+        return Finding("pass", "Nothing is pledged, so there is nothing to stop", facts)
     if not open_for_pledges:
-        return CheckResult(name, "pass", "Funding is over: nobody can buy the votes that stop the campaign", facts)
+        return Finding("pass", "Funding is over: nobody can buy the votes that stop the campaign", facts)
     if forcing > room:
         detail = f"To stop the campaign alone somebody would have to add {money}, and the cap leaves less room"
-        return CheckResult(name, "pass", detail, facts)
+        return Finding("pass", detail, facts)
     detail = f"Whoever adds {money} can stop the campaign {duration(VOTE_DELAY)} after activation, and takes it back"
-    return CheckResult(name, "warn", detail, facts)
+    return Finding("warn", detail, facts)
+
+
+def promise_is_binding(proposal: ProposalManifest, terms: Terms) -> Finding:
+    """Whether the terms pay for what the proposal promises, and for nothing less."""
+    target = proposal.outcome.score(proposal.outcome.target)
+    floor = terms.milestones[-1].min_score
+    facts: dict[str, JsonValue] = {"target": target, "min_score": floor}
+    if floor >= target:
+        detail = f"The last tranche is paid only from a score of {from_millionths(floor)} upwards, as promised"
+        return Finding("pass", detail, facts)
+    least = "any score" if floor == NO_MINIMUM else from_millionths(floor)
+    detail = f"The proposal promises a score of {from_millionths(target)}; the terms already pay for {least}"
+    return Finding("warn", detail, facts)
 
 
 def _same(name: str, words: str, proposed: JsonValue, agreed: JsonValue) -> CheckResult:
@@ -103,15 +115,3 @@ def _same(name: str, words: str, proposed: JsonValue, agreed: JsonValue) -> Chec
     if proposed == agreed:
         return CheckResult(name, "pass", f"{words} is the same in proposal and terms", facts)
     return CheckResult(name, "fail", f"{words} is {proposed} in the proposal, but {agreed} in the terms", facts)
-
-
-def _promise_backed(proposal: ProposalManifest, terms: Terms) -> CheckResult:
-    target = proposal.outcome.score(proposal.outcome.target)
-    floor = terms.milestones[-1].min_score
-    facts: dict[str, JsonValue] = {"target": target, "min_score": floor}
-    if floor >= target:
-        detail = f"The last tranche is paid only from a score of {from_millionths(floor)} upwards, as promised"
-        return CheckResult("promise-is-binding", "pass", detail, facts)
-    least = "any score" if floor == NO_MINIMUM else from_millionths(floor)
-    detail = f"The proposal promises a score of {from_millionths(target)}; the terms already pay for {least}"
-    return CheckResult("promise-is-binding", "warn", detail, facts)

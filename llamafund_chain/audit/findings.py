@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from llamafund_chain.audit.model import ReportCheck
-from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.checks.check import CheckResult, Finding, check_name
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -26,6 +27,19 @@ class Findings:
     def add(self, group: str, results: Iterable[CheckResult]) -> None:
         """Keep results under a group's name."""
         self._checks.extend(ReportCheck.of(group, result) for result in results)
+
+    def check(self, group: str, check: Callable[P, Finding | None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run a check and keep what it finds under its own name; nothing when it has nothing to say.
+
+        Args:
+            group: As in `add`.
+            check: The function.
+            args: Handed to it.
+            kwargs: Handed to it.
+        """
+        finding = check(*args, **kwargs)
+        if finding is not None:
+            self.add(group, [CheckResult.of(check_name(check), finding)])
 
     def attempt(self, group: str, name: str, produce: Callable[[], T], good: str | None = None) -> T | None:
         """Do something that hostile data may break, and report it as a failed check when it does.

@@ -17,7 +17,7 @@ from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, MilestoneKind, Terms
 from llamafund_chain.chain import abi
-from llamafund_chain.checks.check import Check, CheckContext, CheckResult
+from llamafund_chain.checks.check import Check, CheckContext, CheckResult, Finding
 from llamafund_chain.checks.run import run_checks
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError
 from llamafund_chain.evidence.manifests import (
@@ -90,9 +90,9 @@ def look_at_evidence(
             detail = f"Cannot be looked at while {missing} manifest cannot be read"
             findings.add(group, [CheckResult("evidence-checked", "skip", detail)])
             if manifest is not None:
-                findings.add(group, [_content_root(attested, manifest)])
+                findings.check(group, content_root_attested, attested, manifest)
             continue
-        findings.add(group, [_content_root(attested, manifest)])
+        findings.check(group, content_root_attested, attested, manifest)
         workdir = shop.workdir / f"milestone-{index}"
         workdir.mkdir(parents=True, exist_ok=True)
         context = CheckContext(
@@ -117,9 +117,9 @@ def look_at_evidence(
     return tuple(evidence)
 
 
-def signed_by(
+def attestation_signed(
     client: CampaignClient, attested: AttestedMilestone, names: Sequence[str]
-) -> tuple[tuple[Signer, ...], CheckResult]:
+) -> tuple[tuple[Signer, ...], Finding]:
     """Who signed an attestation, recovered from the transaction's own bytes.
 
     Args:
@@ -133,7 +133,6 @@ def signed_by(
     Raises:
         NodeUnreachableError: The node does not answer.
     """
-    name = "attestation-signed"
     attestors = client.terms.attestors
     places = [place for place in range(len(attestors)) if attested.signers >> place & 1]
     signatures = _signatures(client, attested)
@@ -143,10 +142,10 @@ def signed_by(
             "The transaction reached the campaign through another contract, so the signatures are not in its own "
             "bytes; the campaign's verified code accepted them"
         )
-        return signers, CheckResult(name, "warn", detail)
+        return signers, Finding("warn", detail)
     if len(signatures) != len(places):
         detail = f"The event names {len(places)} signers, the transaction carries {len(signatures)} signatures"
-        return (), CheckResult(name, "fail", detail)
+        return (), Finding("fail", detail)
     digest = attested.attestation.digest(client.connection.chain_id, client.address)
     found: list[Signer] = []
     for place, signature in zip(places, signatures, strict=True):
@@ -154,13 +153,13 @@ def signed_by(
         own = recovered is not None and recovered.lower() == attestors[place].lower()
         if not own and not client.connection.code(attestors[place]):
             detail = f"Attestor {place} ({attestors[place]}) is named, but {recovered or 'no key'} signed"
-            return (), CheckResult(name, "fail", detail)
+            return (), Finding("fail", detail)
         found.append(_signer(place, attestors, names, recovered=own))
     by_contract = [signer.index for signer in found if signer.proof == "contract"]
     detail = f"{len(found)} signatures of {len(attestors)} attestors over exactly this attestation"
     if by_contract:
         detail += f"; of attestor {', '.join(map(str, by_contract))} the wallet contract judged at the time"
-    return tuple(found), CheckResult(name, "pass", detail)
+    return tuple(found), Finding("pass", detail)
 
 
 def describe(
@@ -212,15 +211,29 @@ def describe(
         )
 
 
-def withheld_content(attested: Sequence[AttestedMilestone]) -> CheckResult:
+def content_root_attested(attested: AttestedMilestone, manifest: EvidenceManifest) -> Finding:
+    """Whether attestation and manifest name the same content."""
+    said = attested.attestation
+    if said.content_size == 0 and said.content_root == NO_HASH:
+        return Finding("warn", "The attestation names no content: it may be withheld from everybody")
+    if (said.content_root, said.content_size) == (manifest.content.root, manifest.content.size):
+        detail = f"Attestation and manifest name the same {said.content_size} bytes by the same Merkle root"
+        return Finding("pass", detail)
+    detail = (
+        f"The attestation names {said.content_size} bytes with the root {said.content_root}, the manifest "
+        f"{manifest.content.size} bytes with the root {manifest.content.root}"
+    )
+    return Finding("fail", detail)
+
+
+def content_open(attested: Sequence[AttestedMilestone]) -> Finding:
     """Whether some attested content is not published, so that only the attestors vouch for it."""
-    name = "content-open"
     hidden = [index for index, one in enumerate(attested) if one.attestation.content_size == 0]
     if hidden:
         which = ", ".join(map(str, hidden))
         detail = f"The content of milestone {which} is withheld: nobody but the attestors can check it"
-        return CheckResult(name, "warn", detail)
-    return CheckResult(name, "pass", "All attested content is meant to be public")
+        return Finding("warn", detail)
+    return Finding("pass", "All attested content is meant to be public")
 
 
 def names_of(proposal: ProposalManifest | None, addresses: Sequence[str]) -> list[Person]:
@@ -264,21 +277,6 @@ def _signatures(client: CampaignClient, attested: AttestedMilestone) -> tuple[by
     if tuple(statement) != attested.attestation.to_abi() or signers != attested.signers:
         return None
     return tuple(bytes(signature) for signature in signatures)
-
-
-def _content_root(attested: AttestedMilestone, manifest: EvidenceManifest) -> CheckResult:
-    name = "content-root-attested"
-    said = attested.attestation
-    if said.content_size == 0 and said.content_root == NO_HASH:
-        return CheckResult(name, "warn", "The attestation names no content: it may be withheld from everybody")
-    if (said.content_root, said.content_size) == (manifest.content.root, manifest.content.size):
-        detail = f"Attestation and manifest name the same {said.content_size} bytes by the same Merkle root"
-        return CheckResult(name, "pass", detail)
-    detail = (
-        f"The attestation names {said.content_size} bytes with the root {said.content_root}, the manifest "
-        f"{manifest.content.size} bytes with the root {manifest.content.root}"
-    )
-    return CheckResult(name, "fail", detail)
 
 
 def _entropy(shop: Workshop, attested: AttestedMilestone, milestone: int) -> bytes:

@@ -10,7 +10,7 @@ from llamafund_chain.audit.model import Ledger, Money, PayeeReport, Person
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import Status, Terms
 from llamafund_chain.chain.coins import format_coin
-from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.checks.check import CheckResult, Finding, result_of
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def compare(books: Books, rules: Rules, statement: Statement, amount: Callable[[
         yield _equal(f"{name}-agrees", name, getattr(by_events, name), getattr(by_state, name), amount)
     for index in range(len(rules.payee_bps)):
         yield _payee(books, rules, state, index, amount)
-    yield _backers(books, rules, statement, amount)
+    yield result_of(backers_agree, books, rules, statement, amount)
     for source, accounts in (("events", by_events), ("state", by_state)):
         yield _conserved(source, accounts, amount)
-    yield _balance(by_events, state.balance, amount)
+    yield result_of(escrow_is_solvent, by_events, state.balance, amount)
     if state.status is Status.FAILED:
-        yield _rounding(books, by_events, now, amount)
+        yield result_of(rounding_favours_escrow, books, by_events, now, amount)
 
 
 def money_report(
@@ -142,8 +142,9 @@ def _payee(books: Books, rules: Rules, state: CampaignState, index: int, amount:
     return CheckResult(name, "fail", detail, data)
 
 
-def _backers(books: Books, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> CheckResult:
-    name, now = "backers-agree", statement.state.timestamp
+def backers_agree(books: Books, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> Finding:
+    """Whether each backer has in the pool, got back and gets back what follows from the events and the terms."""
+    now = statement.state.timestamp
     for backer in books.backers:
         refunded = books.refunds.get(backer)
         due = books.refund_due(rules, backer, now)
@@ -153,17 +154,15 @@ def _backers(books: Books, rules: Rules, statement: Statement, amount: Callable[
                 f"Backer {backer} has {amount(pledge)} in the pool by the events, but "
                 f"{amount(statement.pledges[backer])} by the contract"
             )
-            return CheckResult(name, "fail", detail)
+            return Finding("fail", detail)
         waiting = 0 if refunded is not None else due
         if statement.refundable[backer] != waiting or (refunded is not None and refunded != due):
             detail = (
                 f"Backer {backer} is due {amount(due)} by the terms; it got {amount(refunded or 0)} and the "
                 f"contract would send {amount(statement.refundable[backer])} more"
             )
-            return CheckResult(name, "fail", detail)
-    return CheckResult(
-        name, "pass", f"Each of {len(books.backers)} backers' pledges and refunds agrees to the last unit"
-    )
+            return Finding("fail", detail)
+    return Finding("pass", f"Each of {len(books.backers)} backers' pledges and refunds agrees to the last unit")
 
 
 def _conserved(source: str, accounts: Accounts, amount: Callable[[int], str]) -> CheckResult:
@@ -182,41 +181,42 @@ def _conserved(source: str, accounts: Accounts, amount: Callable[[int], str]) ->
     return CheckResult(name, "fail", f"{amount(accounts.pledged)} pledged is not {sum_}")
 
 
-def _balance(by_events: Accounts, balance: int, amount: Callable[[int], str]) -> CheckResult:
-    name, held = "escrow-is-solvent", by_events.held or 0
+def escrow_is_solvent(by_events: Accounts, balance: int, amount: Callable[[int], str]) -> Finding:
+    """Whether the escrow holds what it owes."""
+    held = by_events.held or 0
     data = {"balance": amount(balance), "owed": amount(held)}
     if balance < held:
-        return CheckResult(name, "fail", f"The escrow holds {amount(balance)}, but owes {amount(held)}", data)
+        return Finding("fail", f"The escrow holds {amount(balance)}, but owes {amount(held)}", data)
     if balance > held:
         detail = (
             f"The escrow holds {amount(balance)} and owes {amount(held)}: somebody sent "
             f"{amount(balance - held)} into it beside the pledges, which nobody can take out"
         )
-        return CheckResult(name, "warn", detail, data)
-    return CheckResult(name, "pass", f"The escrow holds {amount(balance)}: exactly what it owes", data)
+        return Finding("warn", detail, data)
+    return Finding("pass", f"The escrow holds {amount(balance)}: exactly what it owes", data)
 
 
-def bonds_are_held(books: Books, coins: int, chain_id: int) -> Iterator[CheckResult]:
-    """Whether the escrow can pay the bonds of its open challenges; nothing where there are none.
+def bonds_are_held(books: Books, coins: int, chain_id: int) -> Finding | None:
+    """Whether the escrow can pay the bonds of its open challenges; `None` where there are none.
 
     Args:
         books: From events.
         coins: What the campaign's address holds of the chain's coin, wei.
         chain_id: EIP-155 number.
     """
-    name, bonds = "bonds-are-held", books.bonds
-    owed = format_coin(bonds, chain_id)
-    if bonds and coins < bonds:
-        detail = f"Challengers are owed {owed}, but the escrow holds {format_coin(coins, chain_id)}"
-        yield CheckResult(name, "fail", detail)
-    elif bonds:
-        yield CheckResult(name, "pass", f"{owed} of open challenges' bonds lie in the escrow")
+    if not books.bonds:
+        return None
+    owed = format_coin(books.bonds, chain_id)
+    if coins < books.bonds:
+        return Finding("fail", f"Challengers are owed {owed}, but the escrow holds {format_coin(coins, chain_id)}")
+    return Finding("pass", f"{owed} of open challenges' bonds lie in the escrow")
 
 
-def _rounding(books: Books, accounts: Accounts, now: int, amount: Callable[[int], str]) -> CheckResult:
-    name, rounding = "rounding-favours-escrow", accounts.rounding or 0
+def rounding_favours_escrow(books: Books, accounts: Accounts, now: int, amount: Callable[[int], str]) -> Finding:
+    """Whether the refunds leave less than a unit for each backer."""
+    rounding = accounts.rounding or 0
     if 0 <= rounding <= max(len(books.backers) - 1, 0):
         detail = f"{amount(rounding)} is too small to divide among {len(books.backers)} backers"
-        return CheckResult(name, "pass", detail)
+        return Finding("pass", detail)
     detail = f"{amount(rounding)} is missing from the refunds at {now}: more than a unit for each backer"
-    return CheckResult(name, "fail", detail)
+    return Finding("fail", detail)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -26,7 +26,7 @@ from llamafund_chain.campaign.events import (
 )
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, MilestoneKind, Status, Terms
-from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.checks.check import Finding
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
     return Story(books, rules, tuple(attested), activated, stop_support)
 
 
-def same_story(terms: Terms, story: Story, state: CampaignState) -> CheckResult:
+def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Finding:
     """Whether the events add up to what the contract says: a node that hides an event shows here."""
     books, last = story.books, story.attested[-1] if story.attested else None
     events: dict[str, JsonValue] = {
@@ -166,19 +166,18 @@ def status_name(status: Status) -> str:
     return status.label
 
 
-def attested_by_the_rules(terms: Terms, attested: Sequence[AttestedMilestone]) -> Iterator[CheckResult]:
-    """Whether every attestation was allowed at its time, by the terms and the one before it."""
-    name = "attested-by-the-rules"
+def attested_by_the_rules(terms: Terms, attested: Sequence[AttestedMilestone]) -> Finding | None:
+    """Whether every attestation was allowed at its time, by the terms and the one before it; `None` where none was."""
     parent, free_from = terms.proposal, 0
     for index, one in enumerate(attested):
         problem = _problem(terms, one, index, parent, free_from)
         if problem is not None:
-            yield CheckResult(name, "fail", f"The attestation of milestone {index}: {problem}")
-            return
+            return Finding("fail", f"The attestation of milestone {index}: {problem}")
         parent, free_from = one.attestation.evidence, one.at + terms.challenge_window
-    if attested:
-        detail = f"{len(attested)} attested: in order, in time, each after the window before it, by a quorum"
-        yield CheckResult(name, "pass", detail)
+    if not attested:
+        return None
+    detail = f"{len(attested)} attested: in order, in time, each after the window before it, by a quorum"
+    return Finding("pass", detail)
 
 
 def _problem(terms: Terms, one: AttestedMilestone, index: int, parent: str, free_from: int) -> str | None:
@@ -206,22 +205,21 @@ def _problem(terms: Terms, one: AttestedMilestone, index: int, parent: str, free
     return next((problem for holds, problem in rules if not holds), None)
 
 
-def _compare(events: dict[str, JsonValue], contract: dict[str, JsonValue]) -> CheckResult:
-    name = "events-match-state"
+def _compare(events: dict[str, JsonValue], contract: dict[str, JsonValue]) -> Finding:
     differing = [key for key in events if events[key] != contract[key]]
     data: dict[str, JsonValue] = {"events": events, "state": contract}
     if not differing:
-        return CheckResult(name, "pass", "The events add up to what the contract says of itself", data)
+        return Finding("pass", "The events add up to what the contract says of itself", data)
     first = differing[0]
     detail = f"By the events {first.replace('_', ' ')} is {events[first]}, the contract says {contract[first]}"
     if len(differing) > 1:
         detail += f"; {', '.join(differing[1:])} differ too"
-    return CheckResult(name, "fail", f"{detail}. The node may be hiding events", data)
+    return Finding("fail", f"{detail}. The node may be hiding events", data)
 
 
-def recomputed_seed(
+def seed_from_block(
     seed: str, *, parent_hash: str, randomness: str, chain_id: int, campaign: str, block: int
-) -> CheckResult:
+) -> Finding:
     """Whether the training seed follows from the block that activated the campaign.
 
     Args:
@@ -243,9 +241,9 @@ def recomputed_seed(
     ).hex()
     if seed == expected:
         detail = f"The training seed follows from block {block}: nobody could know it before the activation"
-        return CheckResult("seed-from-block", "pass", detail)
+        return Finding("pass", detail)
     detail = (
         f"The training seed is {seed}; from block {block} as this node shows it follows {expected}. "
         "Chains that define a block's hash or randomness in their own way differ here"
     )
-    return CheckResult("seed-from-block", "warn", detail)
+    return Finding("warn", detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, ParamSpec
 
 from pydantic import JsonValue
 
@@ -20,19 +20,35 @@ if TYPE_CHECKING:
     from llamafund_chain.store import Store
 
 
+P = ParamSpec("P")
+
 CheckStatus = Literal["pass", "fail", "warn", "skip"]
 
 
 @dataclass(frozen=True)
+class Finding:
+    """What a check found. Its name is the check's, so that no check can report under another one's.
+
+    Attributes:
+        status: `warn` asks for a person's judgement, `skip` was not looked at.
+        detail: For a person, with the values that decided. Parts of it may be strangers' text.
+        data: The same facts for machines.
+    """
+
+    status: CheckStatus
+    detail: str
+    data: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CheckResult:
-    """What one check found.
+    """What a check of a certain name found.
 
     Attributes:
         name: Stable, in kebab case, for example `content-published`.
-        status: `warn` asks for a person's judgement, `skip` was not looked at.
-        detail: For a person, with the values that decided. Parts of it are strangers' text, so it is made
-            printable.
-        data: The same facts for machines.
+        status: As in `Finding`.
+        detail: As in `Finding`, but made printable.
+        data: As in `Finding`.
     """
 
     name: str
@@ -42,6 +58,11 @@ class CheckResult:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "detail", printable(self.detail, 1000))
+
+    @classmethod
+    def of(cls, name: str, finding: Finding) -> CheckResult:
+        """A finding under the name of its check."""
+        return cls(name, finding.status, finding.detail, finding.data)
 
 
 @dataclass(frozen=True)
@@ -57,7 +78,7 @@ class CheckContext:
         score: What is or will be attested, millionths, higher is better; `None` when not known.
         entropy: Decides which random samples are taken; nobody could know it when the evidence was made.
         replay_segments: How many training segments to repeat; 0 for none.
-        workdir: Existing directory for fetched files.
+        workdir: Existing directory for fetched files; `run_checks` gives each check its own in it.
         progress: Called with a short sentence before anything that takes long.
         content_withheld: Whether the attestation says that the content is not published (`contentSize` 0).
     """
@@ -79,10 +100,21 @@ class CheckContext:
     content_withheld: bool = False
 
 
-Check = Callable[[CheckContext], Iterator[CheckResult]]
+Check = Callable[[CheckContext], Iterator[Finding]]
 
 
-def check_name(check: Check) -> str:
-    """The name under which a check is listed, skipped and reported."""
+def check_name(check: Callable[..., object]) -> str:
+    """The name under which a check is listed, skipped and reported: that of its function, with hyphens."""
     name: str = getattr(check, "__name__", type(check).__name__)
     return name.strip("_").replace("_", "-")
+
+
+def result_of(check: Callable[P, Finding], *args: P.args, **kwargs: P.kwargs) -> CheckResult:
+    """What a check that always finds one thing found, under its name.
+
+    Args:
+        check: The function.
+        args: Handed to it.
+        kwargs: Handed to it.
+    """
+    return CheckResult.of(check_name(check), check(*args, **kwargs))

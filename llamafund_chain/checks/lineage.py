@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.terms import NO_HASH
-from llamafund_chain.checks.check import CheckContext, CheckResult
+from llamafund_chain.checks.check import CheckContext, Finding
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.manifests import (
     CheckpointManifest,
@@ -19,27 +19,25 @@ from llamafund_chain.evidence.manifests import (
 from llamafund_chain.store.content import fetch_manifest, verify_content
 
 
-def parent_links(context: CheckContext) -> Iterator[CheckResult]:
+def parent_links(context: CheckContext) -> Iterator[Finding]:
     """The evidence grows out of the evidence of the milestone before."""
-    name = "parent-links"
     evidence = context.evidence
     before = context.ancestry[-1].sha256 if context.ancestry else context.proposal.sha256
     if isinstance(evidence, DatasetManifest):
         return
     if isinstance(evidence, WeightsManifest) and _grew_on_chain(context):
-        yield _link(name, "These weights say they were exported from checkpoint", evidence.parent, before)
+        yield _link("These weights say they were exported from checkpoint", evidence.parent, before)
         return
     head = _head(context)
     if head.chain and head.parent != head.chain[-1]:
-        yield _link(name, "The checkpoint names as its parent", head.parent, head.chain[-1])
+        yield _link("The checkpoint names as its parent", head.parent, head.chain[-1])
         return
     first = fetch_manifest(context.store, head.chain[0], CheckpointManifest) if head.chain else head
-    yield _link(name, "The first checkpoint of this milestone grows out of", first.parent, before)
+    yield _link("The first checkpoint of this milestone grows out of", first.parent, before)
 
 
-def seed_fresh(context: CheckContext) -> Iterator[CheckResult]:
+def seed_fresh(context: CheckContext) -> Iterator[Finding]:
     """The run started from the seed that the chain published at activation: it is not an older one."""
-    name = "seed-fresh"
     if isinstance(context.evidence, DatasetManifest):
         return
     if isinstance(context.evidence, WeightsManifest) and _grew_on_chain(context):
@@ -51,54 +49,61 @@ def seed_fresh(context: CheckContext) -> Iterator[CheckResult]:
     facts: dict[str, JsonValue] = {"used": head.seed, "published": context.training_seed or None}
     if not context.training_seed or context.training_seed == NO_HASH:
         detail = f"The run used the seed {head.seed}, but the campaign has not published one yet: it is an older run"
-        yield CheckResult(name, "fail", detail, facts)
+        yield Finding("fail", detail, facts)
     elif head.seed != context.training_seed:
         detail = (
             f"The run used the seed {head.seed}; this campaign published {context.training_seed}: "
             "it is an older run, or another campaign's"
         )
-        yield CheckResult(name, "fail", detail, facts)
+        yield Finding("fail", detail, facts)
     else:
-        yield CheckResult(name, "pass", f"The run used the campaign's seed {head.seed}", facts)
+        yield Finding("pass", f"The run used the campaign's seed {head.seed}", facts)
 
 
-def checkpoint_chain(context: CheckContext) -> Iterator[CheckResult]:
-    """The checkpoints form one unbroken run, and each is published so that any step can be repeated."""
-    evidence = context.evidence
-    if isinstance(evidence, DatasetManifest):
+def checkpoint_chain(context: CheckContext) -> Iterator[Finding]:
+    """The checkpoints form one unbroken run."""
+    head = _own_head(context)
+    if head is None:
         return
-    if isinstance(evidence, WeightsManifest) and _grew_on_chain(context):
-        return
-    head = _head(context)
-    hashes = (*head.chain, head.sha256)
-    facts: dict[str, JsonValue] = {"checkpoints": len(hashes), "last_step": head.steps.last}
-    links: list[CheckpointManifest] = []
-    for index, sha256 in enumerate(head.chain):
-        try:
-            links.append(fetch_manifest(context.store, sha256, CheckpointManifest))
-        except LlamafundError as error:
-            detail = f"Checkpoint {index} of {len(hashes)} in the chain cannot be read. {error}"
-            yield CheckResult("checkpoint-chain", "fail", detail, facts)
-            return
-    links.append(head)
-    before = context.ancestry[-1] if context.ancestry else None
-    problem = _chain_problem(links, hashes, before, context.proposal)
+    facts: dict[str, JsonValue] = {"checkpoints": len(head.chain) + 1, "last_step": head.steps.last}
+    links, problem = _read_chain(context, head)
     if problem is not None:
-        yield CheckResult("checkpoint-chain", "fail", problem, facts)
+        yield Finding("fail", problem, facts)
         return
-    yield CheckResult(
-        "checkpoint-chain",
-        "pass",
+    detail = (
         f"{len(links)} checkpoints follow one another without a gap from step {links[0].steps.first} to step "
-        f"{head.steps.last}, with one recipe, one dataset and one seed",
-        facts,
+        f"{head.steps.last}, with one recipe, one dataset and one seed"
     )
-    yield _chain_published(context, links[:-1] if head is evidence else links)
+    yield Finding("pass", detail, facts)
 
 
-def weights_match_run(context: CheckContext) -> Iterator[CheckResult]:
+def chain_published(context: CheckContext) -> Iterator[Finding]:
+    """Each checkpoint before the evidence is published, so that any step can be repeated."""
+    head = _own_head(context)
+    if head is None:
+        return
+    links, problem = _read_chain(context, head)
+    if problem is not None:
+        yield Finding("skip", "The checkpoints do not form one run, so none of them was read")
+        return
+    # That the evidence itself is published is a check of its own.
+    between = links[:-1] if head is context.evidence else links
+    size = sum(link.content.size for link in between)
+    facts: dict[str, JsonValue] = {"checkpoints": len(between), "bytes": size}
+    for index, link in enumerate(between):
+        context.progress(f"Reading checkpoint {index + 1} of {len(between)}, {link.content.size} bytes")
+        try:
+            verify_content(context.store, link)
+        except LlamafundError as error:
+            yield Finding(
+                "fail", f"The checkpoint at step {link.steps.last} is not published as it says. {error}", facts
+            )
+            return
+    yield Finding("pass", f"All {len(between)} checkpoints in between, {size} bytes, were read and agree", facts)
+
+
+def weights_match_run(context: CheckContext) -> Iterator[Finding]:
     """The weights name the data and the recipe of the run that they were exported from."""
-    name = "weights-match-run"
     evidence = context.evidence
     if not isinstance(evidence, WeightsManifest):
         return
@@ -113,10 +118,10 @@ def weights_match_run(context: CheckContext) -> Iterator[CheckResult]:
         ):
             if said != used:
                 detail = f"The weights name the {what} {said}, but checkpoint {head.sha256} was trained with {used}"
-                yield CheckResult(name, "fail", detail, facts)
+                yield Finding("fail", detail, facts)
                 return
     detail = f"Weights and run name one dataset, {evidence.dataset}, and one recipe, {evidence.recipe}"
-    yield CheckResult(name, "pass", detail, facts)
+    yield Finding("pass", detail, facts)
 
 
 def _grew_on_chain(context: CheckContext) -> bool:
@@ -133,11 +138,33 @@ def _head(context: CheckContext) -> CheckpointManifest:
     raise TypeError(f"{type(evidence).__name__} belongs to no training run")
 
 
-def _link(name: str, words: str, actual: str, expected: str) -> CheckResult:
+def _own_head(context: CheckContext) -> CheckpointManifest | None:
+    """The last checkpoint of the run that this milestone answers for; `None` when it answers for none."""
+    evidence = context.evidence
+    if isinstance(evidence, DatasetManifest) or (isinstance(evidence, WeightsManifest) and _grew_on_chain(context)):
+        return None
+    return _head(context)
+
+
+def _read_chain(context: CheckContext, head: CheckpointManifest) -> tuple[list[CheckpointManifest], str | None]:
+    """The checkpoints of a run, oldest first, and the first thing that is wrong with them."""
+    hashes = (*head.chain, head.sha256)
+    links: list[CheckpointManifest] = []
+    for index, sha256 in enumerate(head.chain):
+        try:
+            links.append(fetch_manifest(context.store, sha256, CheckpointManifest))
+        except LlamafundError as error:
+            return links, f"Checkpoint {index} of {len(hashes)} in the chain cannot be read. {error}"
+    links.append(head)
+    before = context.ancestry[-1] if context.ancestry else None
+    return links, _chain_problem(links, hashes, before, context.proposal)
+
+
+def _link(words: str, actual: str, expected: str) -> Finding:
     facts: dict[str, JsonValue] = {"actual": actual, "expected": expected}
     if actual == expected:
-        return CheckResult(name, "pass", f"{words} {actual}, as it must", facts)
-    return CheckResult(name, "fail", f"{words} {actual}; it must be {expected}", facts)
+        return Finding("pass", f"{words} {actual}, as it must", facts)
+    return Finding("fail", f"{words} {actual}; it must be {expected}", facts)
 
 
 def _chain_problem(
@@ -187,17 +214,3 @@ def _difference(link: CheckpointManifest, previous: CheckpointManifest | None) -
         if now != then:
             return f"uses the {name.replace('_', ' ')} {now}, the one before it {then}"
     return None
-
-
-def _chain_published(context: CheckContext, links: Sequence[CheckpointManifest]) -> CheckResult:
-    size = sum(link.content.size for link in links)
-    facts: dict[str, JsonValue] = {"checkpoints": len(links), "bytes": size}
-    for index, link in enumerate(links):
-        context.progress(f"Reading checkpoint {index + 1} of {len(links)}, {link.content.size} bytes")
-        try:
-            verify_content(context.store, link)
-        except LlamafundError as error:
-            detail = f"The checkpoint at step {link.steps.last} is not published as it says. {error}"
-            return CheckResult("chain-published", "fail", detail, facts)
-    detail = f"All {len(links)} checkpoints in between, {size} bytes, were read and agree"
-    return CheckResult("chain-published", "pass", detail, facts)

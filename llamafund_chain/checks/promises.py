@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM
-from llamafund_chain.checks.check import CheckContext, CheckResult
+from llamafund_chain.checks.check import CheckContext, Finding
 from llamafund_chain.checks.published import dataset_manifest, dataset_named_by
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.hashing import raw_cid
@@ -20,9 +20,8 @@ from llamafund_chain.evidence.manifests import (
 from llamafund_chain.text import from_millionths
 
 
-def dataset_fixed(context: CheckContext) -> Iterator[CheckResult]:
+def dataset_fixed(context: CheckContext) -> Iterator[Finding]:
     """The data is what backers saw: in terms, proposal, attested dataset and every later manifest."""
-    name = "dataset-fixed"
     agreed = context.terms.dataset
     evidence = context.evidence
     earlier = [ancestor for ancestor in context.ancestry if isinstance(ancestor, DatasetManifest)]
@@ -34,64 +33,60 @@ def dataset_fixed(context: CheckContext) -> Iterator[CheckResult]:
     promised = context.proposal.dataset.manifest
     facts: dict[str, JsonValue] = {"used": used, "expected": wanted, "proposal": promised}
     if wanted != NO_HASH and used != wanted:
-        yield CheckResult(name, "fail", f"The dataset is {used}, but {source} {wanted}", facts)
+        yield Finding("fail", f"The dataset is {used}, but {source} {wanted}", facts)
     elif promised is not None and used != promised:
-        yield CheckResult(name, "fail", f"The dataset is {used}, but the proposal names {promised}", facts)
+        yield Finding("fail", f"The dataset is {used}, but the proposal names {promised}", facts)
     elif wanted == NO_HASH and promised is None:
-        yield CheckResult(
-            name,
+        yield Finding(
             "warn",
             f"The dataset is {used}; terms and proposal only describe it in words: "
             f"{context.proposal.dataset.description}",
             facts,
         )
     else:
-        yield CheckResult(name, "pass", f"The dataset is {used}, as fixed before", facts)
+        yield Finding("pass", f"The dataset is {used}, as fixed before", facts)
 
 
-def recipe_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
+def recipe_matches_proposal(context: CheckContext) -> Iterator[Finding]:
     """The recipe is the proposal's, and published."""
-    name = "recipe-matches-proposal"
     evidence = context.evidence
     if not isinstance(evidence, (CheckpointManifest, WeightsManifest)):
         return
     promised = context.proposal.recipe
     facts: dict[str, JsonValue] = {"used": evidence.recipe, "proposal": promised}
     if promised is not None and evidence.recipe != promised:
-        yield CheckResult(name, "fail", f"The recipe is {evidence.recipe}, but the proposal promises {promised}", facts)
+        yield Finding("fail", f"The recipe is {evidence.recipe}, but the proposal promises {promised}", facts)
         return
     try:
         context.store.read(raw_cid(evidence.recipe), limit=MAX_MANIFEST_BYTES)
     except LlamafundError as error:
         detail = f"The recipe cannot be read, so nobody can repeat the run. {error}"
-        yield CheckResult(name, "fail", detail, facts)
+        yield Finding("fail", detail, facts)
         return
     if promised is None:
         detail = f"The recipe {evidence.recipe} was chosen after the funding; the proposal does not fix one"
-        yield CheckResult(name, "warn", detail, facts)
+        yield Finding("warn", detail, facts)
     else:
         detail = f"The recipe is {promised}, as the proposal promises, and published"
-        yield CheckResult(name, "pass", detail, facts)
+        yield Finding("pass", detail, facts)
 
 
-def license_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
+def license_matches_proposal(context: CheckContext) -> Iterator[Finding]:
     """The weights' license is the promised one."""
-    name = "license-matches-proposal"
     evidence = context.evidence
     if not isinstance(evidence, WeightsManifest):
         return
     promised = context.proposal.license
     facts: dict[str, JsonValue] = {"license": evidence.license, "proposal": promised}
     if evidence.license == promised:
-        yield CheckResult(name, "pass", f"The weights are under {promised}, as promised", facts)
+        yield Finding("pass", f"The weights are under {promised}, as promised", facts)
     else:
         detail = f"The weights are under {evidence.license!r}, but the proposal promises {promised!r}"
-        yield CheckResult(name, "fail", detail, facts)
+        yield Finding("fail", detail, facts)
 
 
-def dataset_license_matches_proposal(context: CheckContext) -> Iterator[CheckResult]:
+def dataset_license_matches_proposal(context: CheckContext) -> Iterator[Finding]:
     """The license of each part of the dataset is the promised one."""
-    name = "dataset-license-matches-proposal"
     dataset = dataset_manifest(context)
     if dataset is None:
         return
@@ -102,14 +97,13 @@ def dataset_license_matches_proposal(context: CheckContext) -> Iterator[CheckRes
     if other:
         found = ", ".join(map(repr, other))
         detail = f"Parts of the dataset are under {found}; the proposal says {promised!r}"
-        yield CheckResult(name, "warn", detail, facts)
+        yield Finding("warn", detail, facts)
     else:
-        yield CheckResult(name, "pass", f"The dataset is under {promised!r}, as promised", facts)
+        yield Finding("pass", f"The dataset is under {promised!r}, as promised", facts)
 
 
-def score_matches_manifest(context: CheckContext) -> Iterator[CheckResult]:
+def score_matches_manifest(context: CheckContext) -> Iterator[Finding]:
     """The attested score is the manifest's, and the manifest's is the promised metric that it reports."""
-    name = "score-matches-manifest"
     evidence = context.evidence
     stated = evidence.score or 0
     outcome = context.proposal.outcome
@@ -123,22 +117,21 @@ def score_matches_manifest(context: CheckContext) -> Iterator[CheckResult]:
                 f"The manifest's score is {from_millionths(evidence.score)}, but it reports {shown} for the "
                 f"promised metric {outcome.metric} ({outcome.direction} is better)"
             )
-            yield CheckResult(name, "fail", detail, facts)
+            yield Finding("fail", detail, facts)
             return
     if context.score is None:
-        yield CheckResult(name, "skip", "No score is attested yet", facts)
+        yield Finding("skip", "No score is attested yet", facts)
     elif context.score != stated:
         detail = (
             f"The attested score is {from_millionths(context.score)}, but the evidence says {from_millionths(stated)}"
         )
-        yield CheckResult(name, "fail", detail, facts)
+        yield Finding("fail", detail, facts)
     else:
-        yield CheckResult(name, "pass", f"Attestation and evidence both say {from_millionths(stated)}", facts)
+        yield Finding("pass", f"Attestation and evidence both say {from_millionths(stated)}", facts)
 
 
-def score_meets_promise(context: CheckContext) -> Iterator[CheckResult]:
+def score_meets_promise(context: CheckContext) -> Iterator[Finding]:
     """The score reaches what the terms ask for and, for the weights, the proposal's target."""
-    name = "score-meets-promise"
     score = context.score if context.score is not None else (context.evidence.score or 0)
     floor = context.terms.milestones[context.milestone].min_score
     outcome = context.proposal.outcome
@@ -146,17 +139,17 @@ def score_meets_promise(context: CheckContext) -> Iterator[CheckResult]:
     facts: dict[str, JsonValue] = {"score": score, "terms": floor, "proposal": target}
     if score < floor:
         detail = f"The score is {from_millionths(score)}; the terms pay from {from_millionths(floor)} upwards"
-        yield CheckResult(name, "fail", detail, facts)
+        yield Finding("fail", detail, facts)
     elif score < target:
         detail = (
             f"The score is {from_millionths(score)}: enough for the terms ({from_millionths(floor)}), "
             f"but short of the proposal's target {from_millionths(target)}"
         )
-        yield CheckResult(name, "warn", detail, facts)
+        yield Finding("warn", detail, facts)
     else:
         promised = max(floor, target)
         wanted = f"promised was at least {from_millionths(promised)}"
         if promised == NO_MINIMUM:
             wanted = "none was promised"
         detail = f"The score is {from_millionths(score)}; {wanted}"
-        yield CheckResult(name, "pass", detail, facts)
+        yield Finding("pass", detail, facts)

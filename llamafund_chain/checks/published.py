@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from llamafund_chain.checks.check import CheckContext, CheckResult, CheckStatus
+from llamafund_chain.checks.check import CheckContext, CheckStatus, Finding
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.manifests import (
     CheckpointManifest,
@@ -21,9 +21,8 @@ from llamafund_chain.store.dataset import read_documents
 _WITHHELD = "The attestation says that this content is withheld, so no possession challenge is possible"
 
 
-def content_published(context: CheckContext) -> Iterator[CheckResult]:
+def content_published(context: CheckContext) -> Iterator[Finding]:
     """Every byte that the manifest names can be had from the store and hashes to what it says."""
-    name = "content-published"
     content = context.evidence.content
     amount = f"{len(context.evidence.files)} files, {content.size} bytes"
     facts: dict[str, JsonValue] = {
@@ -36,20 +35,20 @@ def content_published(context: CheckContext) -> Iterator[CheckResult]:
         verify_content(context.store, context.evidence)
     except LlamafundError as error:
         if not context.content_withheld:
-            yield CheckResult(name, "fail", str(error), facts)
+            yield Finding("fail", str(error), facts)
             return
         detail = f"{_WITHHELD}. Only the attestors vouch for it, as the store does not have it. {error}"
-        yield CheckResult(name, "warn", detail, facts)
+        yield Finding("warn", detail, facts)
         return
     detail = f"Every byte was read ({amount}): sizes, hashes and Merkle root agree"
     if context.content_withheld:
         detail = f"{_WITHHELD}: it may vanish unpunished. {detail} for now"
-        yield CheckResult(name, "warn", detail, facts)
+        yield Finding("warn", detail, facts)
         return
-    yield CheckResult(name, "pass", detail, facts)
+    yield Finding("pass", detail, facts)
 
 
-def kind_matches(context: CheckContext) -> Iterator[CheckResult]:
+def kind_matches(context: CheckContext) -> Iterator[Finding]:
     """The manifest is of the kind that terms and proposal name for this milestone."""
     actual = context.evidence.KIND
     agreed = context.terms.milestones[context.milestone].kind.name
@@ -57,10 +56,9 @@ def kind_matches(context: CheckContext) -> Iterator[CheckResult]:
     promised = promises[context.milestone].kind if context.milestone < len(promises) else "nothing"
     facts: dict[str, JsonValue] = {"manifest": actual, "terms": agreed, "proposal": promised}
     if actual == agreed == promised:
-        yield CheckResult("kind-matches", "pass", f"It is {actual} evidence, as agreed", facts)
+        yield Finding("pass", f"It is {actual} evidence, as agreed", facts)
         return
-    yield CheckResult(
-        "kind-matches",
+    yield Finding(
         "fail",
         f"The evidence is of kind {actual}; for milestone {context.milestone} the terms agree {agreed} "
         f"and the proposal promises {promised}",
@@ -68,7 +66,7 @@ def kind_matches(context: CheckContext) -> Iterator[CheckResult]:
     )
 
 
-def dataset_published(context: CheckContext) -> Iterator[CheckResult]:
+def dataset_published(context: CheckContext) -> Iterator[Finding]:
     """Data that no milestone attests by itself can be had from the store, every byte of it."""
     dataset = dataset_manifest(context)
     if dataset is None or dataset is context.evidence:
@@ -78,36 +76,34 @@ def dataset_published(context: CheckContext) -> Iterator[CheckResult]:
     context.progress(f"Reading the dataset, {amount}")
     verify_content(context.store, dataset)
     detail = f"No milestone attests the dataset, so every byte of it was read ({amount}): it is what its manifest says"
-    yield CheckResult("dataset-published", "pass", detail, facts)
+    yield Finding("pass", detail, facts)
 
 
-def heldout_separate(context: CheckContext) -> Iterator[CheckResult]:
+def heldout_separate(context: CheckContext) -> Iterator[Finding]:
     """No document that the model is measured with stands among those that it is trained on."""
-    name = "heldout-separate"
     dataset = dataset_manifest(context)
     if dataset is None:
         return
     heldout, train = dataset.part("heldout"), dataset.part("train")
     if not heldout:
         detail = "The dataset has no held-out part: nothing in it shows how the model does on unseen text"
-        yield CheckResult(name, "warn", detail)
+        yield Finding("warn", detail)
         return
-    root = context.workdir / name
     try:
-        fetch_tree(context.store, dataset, root)
+        fetch_tree(context.store, dataset, context.workdir)
     except LlamafundError as error:
         # Only the attested content may be withheld, not the data behind it.
         status: CheckStatus = "skip" if context.content_withheld and dataset is context.evidence else "fail"
-        yield CheckResult(name, status, f"The documents cannot be compared. {error}")
+        yield Finding(status, f"The documents cannot be compared. {error}")
         return
-    seen = {_document_hash(document) for document in read_documents(root, train)}
+    seen = {_document_hash(document) for document in read_documents(context.workdir, train)}
     for entry in heldout:
-        if any(_document_hash(document) in seen for document in read_documents(root, (entry,))):
+        if any(_document_hash(document) in seen for document in read_documents(context.workdir, (entry,))):
             detail = f"A document of {entry.path!r} is held out and trained on, so the metric flatters the model"
-            yield CheckResult(name, "fail", detail)
+            yield Finding("fail", detail)
             return
     detail = f"None of the held-out documents is among the {len(seen)} training documents"
-    yield CheckResult(name, "pass", detail)
+    yield Finding("pass", detail)
 
 
 def _document_hash(document: str) -> bytes:

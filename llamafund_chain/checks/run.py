@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 
-from llamafund_chain.checks.check import Check, CheckContext, CheckResult, CheckStatus, check_name
-from llamafund_chain.checks.lineage import checkpoint_chain, parent_links, seed_fresh, weights_match_run
+from llamafund_chain.checks.check import Check, CheckContext, CheckResult, CheckStatus, Finding, check_name
+from llamafund_chain.checks.lineage import (
+    chain_published,
+    checkpoint_chain,
+    parent_links,
+    seed_fresh,
+    weights_match_run,
+)
 from llamafund_chain.checks.promises import (
     dataset_fixed,
     dataset_license_matches_proposal,
@@ -38,6 +45,7 @@ BUILT_IN: tuple[Check, ...] = (
     heldout_separate,
     seed_fresh,
     checkpoint_chain,
+    chain_published,
     weights_match_run,
     recipe_matches_proposal,
     license_matches_proposal,
@@ -81,25 +89,27 @@ def run_checks(
             results.append(CheckResult(name, "skip", "Left out as asked"))
             continue
         context.progress(f"Checking {name}")
-        results.extend(_outcomes(check, name, context))
+        results.extend(CheckResult.of(name, finding) for finding in _findings(check, name, context))
     return tuple(results)
 
 
-def _outcomes(check: Check, name: str, context: CheckContext) -> list[CheckResult]:
-    results: list[CheckResult] = []
+def _findings(check: Check, name: str, context: CheckContext) -> list[Finding]:
+    findings: list[Finding] = []
+    workdir = context.workdir / name
     try:
-        results.extend(check(context))
+        workdir.mkdir(parents=True, exist_ok=True)
+        findings.extend(check(replace(context, workdir=workdir)))
     except LlamafundError as error:
-        results.append(CheckResult(name, "fail", str(error)))
+        findings.append(Finding("fail", str(error)))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in _TRAINER_PACKAGES:
             detail = f"Needs the package {error.name}, which is not installed"
-            results.append(CheckResult(name, "skip", f"{detail}. Try: pip install 'llamafund[trainer]'"))
+            findings.append(Finding("skip", f"{detail}. Try: pip install 'llamafund[trainer]'"))
         else:
-            results.append(CheckResult(name, "fail", f"The check itself broke: {error!r}"))
+            findings.append(Finding("fail", f"The check itself broke: {error!r}"))
     except Exception as error:  # noqa: BLE001 - hostile evidence may break a check in any way
-        results.append(CheckResult(name, "fail", f"The check itself broke: {type(error).__name__}: {error}"))
-    return results
+        findings.append(Finding("fail", f"The check itself broke: {type(error).__name__}: {error}"))
+    return findings
 
 
 def _load(entry: EntryPoint) -> tuple[Check, ...]:
@@ -108,17 +118,17 @@ def _load(entry: EntryPoint) -> tuple[Check, ...]:
     except Exception as error:  # noqa: BLE001 - a plug-in may be broken in any way; the others still run
         reason = f"The checks {entry.value} cannot be loaded: {type(error).__name__}: {error}"
         status: CheckStatus = "skip" if isinstance(error, ModuleNotFoundError) else "fail"
-        return (_NotLoaded(entry.name, CheckResult(f"{entry.name}-checks", status, reason)),)
+        return (_NotLoaded(entry.name, Finding(status, reason)),)
     return loaded
 
 
 class _NotLoaded:
     """Stands in for a package's checks that could not be loaded."""
 
-    def __init__(self, name: str, result: CheckResult) -> None:
+    def __init__(self, name: str, finding: Finding) -> None:
         self.__name__ = f"{name}_checks"
-        self._result = result
+        self._finding = finding
 
-    def __call__(self, context: CheckContext) -> Iterator[CheckResult]:
-        context.progress(self._result.detail)
-        yield self._result
+    def __call__(self, context: CheckContext) -> Iterator[Finding]:
+        context.progress(self._finding.detail)
+        yield self._finding

@@ -321,6 +321,8 @@ def context(lab: Lab, proposal: ProposalManifest, tmp_path: Path) -> Callable[..
 
     def make(evidence: EvidenceManifest, **changes: object) -> CheckContext:
         weights = isinstance(evidence, WeightsManifest)
+        workdir = tmp_path / "work"
+        workdir.mkdir(exist_ok=True)
         values: dict[str, object] = {
             "store": lab.store,
             "proposal": proposal,
@@ -334,7 +336,7 @@ def context(lab: Lab, proposal: ProposalManifest, tmp_path: Path) -> Callable[..
             "score": evidence.score,
             "entropy": b"entropy",
             "replay_segments": 0,
-            "workdir": tmp_path / "work",
+            "workdir": workdir,
             "progress": lambda _: None,
         }
         return CheckContext(**{**values, **changes})  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from llamafund_chain.campaign.terms import NO_HASH, Milestone, MilestoneKind, Payee, Terms
-from llamafund_chain.checks.check import CheckContext, CheckResult, check_name
+from llamafund_chain.checks.check import CheckContext, CheckResult, Finding, check_name
 from llamafund_chain.checks.run import BUILT_IN, discover, run_checks
 from llamafund_chain.evidence.hashing import hash_tree, raw_cid
 from llamafund_chain.evidence.manifests import DatasetManifest, EvidenceManifest, MilestonePromise
@@ -507,21 +507,21 @@ def test_a_score_that_the_terms_pay_for_but_the_proposal_promised_better_is_a_wa
 
 
 def test_a_check_that_breaks_is_a_failed_check(run: Run, tmp_path: Path) -> None:
-    def eat_the_evidence(context: CheckContext) -> Iterator[CheckResult]:
-        yield CheckResult("first-bite", "pass", "still fine")
+    def eat_the_evidence(context: CheckContext) -> Iterator[Finding]:
+        yield Finding("pass", "still fine")
         raise ZeroDivisionError("hostile evidence")
 
     results = run_checks(context_for(run, 0, tmp_path), (eat_the_evidence,))
 
     assert [(result.name, result.status) for result in results] == [
-        ("first-bite", "pass"),
+        ("eat-the-evidence", "pass"),
         ("eat-the-evidence", "fail"),
     ]
     assert "hostile evidence" in results[-1].detail
 
 
 def test_a_check_that_lacks_the_trainer_packages_is_skipped_and_says_so(run: Run, tmp_path: Path) -> None:
-    def replay(context: CheckContext) -> Iterator[CheckResult]:
+    def replay(context: CheckContext) -> Iterator[Finding]:
         raise ModuleNotFoundError("No module named 'torch'", name="torch.nn")
         yield
 
@@ -535,6 +535,40 @@ def test_a_check_can_be_left_out_by_name_and_is_reported_as_skipped(run: Run, tm
     results = run_checks(context_for(run, 2, tmp_path), BUILT_IN, skip=("content-published",))
 
     assert status_of(results, "content-published") == "skip"
+
+
+@pytest.mark.parametrize("milestone", [0, 1, 2])
+def test_every_name_in_a_result_is_that_of_a_check_that_can_be_left_out(
+    run: Run, tmp_path: Path, milestone: int
+) -> None:
+    found = {result.name for result in run_checks(context_for(run, milestone, tmp_path), BUILT_IN)}
+
+    left_out = run_checks(context_for(run, milestone, tmp_path), BUILT_IN, skip=found)
+
+    assert found <= {check_name(check) for check in BUILT_IN}
+    assert {result.status for result in left_out} == {"skip"}
+
+
+def test_the_content_of_checkpoints_is_not_looked_at_when_they_form_no_run(run: Run, tmp_path: Path) -> None:
+    run.remove_from_store(raw_cid(run.checkpoints[1].sha256))
+
+    results = run_checks(context_for(run, 1, tmp_path), BUILT_IN, skip=("checkpoint-chain",))
+
+    assert status_of(results, "chain-published") == "skip"
+    assert "do not form one run" in detail_of(results, "chain-published")
+
+
+def test_each_check_has_a_directory_of_its_own(run: Run, tmp_path: Path) -> None:
+    def first(context: CheckContext) -> Iterator[Finding]:
+        (context.workdir / "file").write_text(context.workdir.name)
+        yield Finding("pass", "written")
+
+    def second(context: CheckContext) -> Iterator[Finding]:
+        yield Finding("pass", f"{list(context.workdir.iterdir())}")
+
+    results = run_checks(context_for(run, 0, tmp_path), (first, second))
+
+    assert results[1].detail == "[]"
 
 
 def test_details_show_hostile_text_without_control_characters() -> None:

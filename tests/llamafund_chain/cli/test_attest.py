@@ -162,6 +162,18 @@ def test_what_to_sign_must_be_clear(attest, stage, tmp_path: Path) -> None:
     attest(*proposing(0, stage.run.dataset.sha256), "--skip-check", "nonsense").refused(2, "no check called")
 
 
+def test_every_installed_check_can_be_left_out_by_its_name(attest, stage) -> None:
+    from llamafund_chain.checks.check import check_name
+    from llamafund_chain.checks.run import discover
+
+    stage.open()
+    stage.fund()
+    names = [check_name(check) for check in discover()]
+    ran = attest(*proposing(0, stage.run.dataset.sha256), *(word for name in names for word in ("--skip-check", name)))
+    assert ran.code == 0, ran.stderr
+    assert [(check["name"], check["status"]) for check in ran.json["checks"]] == [(name, "skip") for name in names]
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 from transformers import AutoModelForCausalLM
 
 from llamafund_chain.campaign.terms import NO_MINIMUM, Milestone, MilestoneKind
-from llamafund_chain.checks.check import CheckContext, CheckResult, check_name
+from llamafund_chain.checks.check import CheckContext, CheckResult, Finding, check_name
 from llamafund_chain.checks.run import discover, run_checks
 from llamafund_chain.evidence.hashing import hash_tree
 from llamafund_chain.evidence.manifests import StepRange, WeightsManifest
@@ -35,7 +35,7 @@ from llamafund_trainer.tensors.compare import count_elements
 MakeContext = Callable[..., CheckContext]
 
 
-def only(results: Iterator[CheckResult]) -> CheckResult:
+def only(results: Iterable[Finding | CheckResult]) -> Finding | CheckResult:
     found = list(results)
     assert len(found) == 1, found
     return found[0]
@@ -57,12 +57,11 @@ def test_the_checks_are_found_by_the_attestor() -> None:
 
 
 def test_a_dataset_milestone_is_none_of_their_business(lab: object, context: MakeContext) -> None:
-    assert [result for check in CHECKS for result in check(context(lab.dataset, ancestry=()))] == []
+    assert run_checks(context(lab.dataset, ancestry=()), CHECKS) == ()
 
 
 def test_an_honest_checkpoint_passes_every_check(lab: object, context: MakeContext) -> None:
-    made = context(lab.run[-1], replay_segments=2)
-    results = [result for check in CHECKS for result in check(made)]
+    results = run_checks(context(lab.run[-1], replay_segments=2), CHECKS)
     assert [(result.name, result.status) for result in results] == [
         ("initial-weights-from-seed", "pass"),
         ("environment-recorded", "pass"),
@@ -75,13 +74,26 @@ def test_an_honest_checkpoint_passes_every_check(lab: object, context: MakeConte
 
 
 def test_honest_weights_pass_every_check(lab: object, context: MakeContext) -> None:
-    results = [result for check in CHECKS for result in check(context(lab.weights))]
+    results = run_checks(context(lab.weights), CHECKS)
     assert [(result.name, result.status) for result in results] == [
         ("steps-follow-recipe", "pass"),
         ("metric-re-evaluated", "pass"),
         ("weights-equal-checkpoint", "pass"),
         ("loads-in-transformers", "pass"),
     ]
+
+
+def test_every_name_in_a_result_is_that_of_a_check_that_can_be_left_out(lab: object, context: MakeContext) -> None:
+    names = [check_name(check) for check in discover()]
+    assert len(names) == len(set(names))
+    for evidence in (lab.dataset, lab.run[-1], lab.weights):
+        made = context(evidence, **({"ancestry": (), "milestone": 0} if evidence is lab.dataset else {}))
+        found = {result.name for result in run_checks(made)}
+        assert found
+        assert found <= set(names)
+        left_out = run_checks(made, skip=found)
+        assert {result.name for result in left_out if result.status == "skip"} >= found
+        assert {result.name for result in left_out if result.status != "skip"} == set()
 
 
 def test_no_replay_is_said_and_not_passed_over(lab: object, context: MakeContext) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from llamafund_chain.checks.check import CheckContext
+from llamafund_chain.checks.run import run_checks
 from llamafund_chain.errors import ExitCode, LlamafundError, VerificationError
 from llamafund_chain.evidence.manifests import EvidenceManifest
 from llamafund_chain.store import LocalStore
@@ -180,7 +181,7 @@ def test_the_promised_metric_of_an_adapters_checkpoint_is_measured_on_the_merged
 def test_honest_evidence_passes_every_check(tuned: dict[str, object], kind: str, tuned_context: MakeContext) -> None:
     evidence = tuned[kind]
     made = tuned_context(kind, evidence.run[-1], replay_segments=1)
-    found = [(result.name, result.status) for check in CHECKS for result in check(made)]
+    found = [(result.name, result.status) for result in run_checks(made, CHECKS)]
     seeded = [("initial-weights-from-seed", "pass")] if kind == "lora" else []
     assert found == [
         *seeded,
@@ -192,7 +193,7 @@ def test_honest_evidence_passes_every_check(tuned: dict[str, object], kind: str,
         ("metric-re-evaluated", "pass"),
     ]
     weights = tuned_context(kind, evidence.weights, workdir=made.workdir / "weights")
-    assert [(result.name, result.status) for check in CHECKS for result in check(weights)] == [
+    assert [(result.name, result.status) for result in run_checks(weights, CHECKS)] == [
         ("steps-follow-recipe", "pass"),
         ("metric-re-evaluated", "pass"),
         ("weights-equal-checkpoint", "pass"),

@@ -20,6 +20,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import LlamaForCausalLM
 
 from llamafund_chain.checks.check import CheckContext, CheckResult
+from llamafund_chain.checks.run import run_checks
 from llamafund_chain.errors import ExitCode, UsageError, VerificationError
 from llamafund_chain.evidence.manifests import CheckpointManifest, ProposalManifest
 from llamafund_chain.store import LocalStore
@@ -208,7 +209,7 @@ def test_weights_in_shards_are_compared_exported_and_checked_as_whole_ones(
     for evidence in (run[-1], weights):
         ancestry = (lab.dataset, run[-1]) if evidence is weights else (lab.dataset,)
         made = context(evidence, proposal=promised, ancestry=ancestry, workdir=tmp_path / f"work-{evidence.sha256}")
-        results += [result for check in CHECKS for result in check(made)]
+        results += run_checks(made, CHECKS)
     assert [(result.name, result.status) for result in results] == [
         ("initial-weights-from-seed", "pass"),
         ("environment-recorded", "pass"),

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from llamafund_chain.checks.check import CheckContext, CheckResult
+from llamafund_chain.checks.check import CheckContext, Finding
 from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
 from llamafund_chain.store.content import fetch_tree
 from llamafund_trainer.base_files import (
     fetch_base,
 )
-from llamafund_trainer.checks.shared import checkpoint_of, promised_step, run_of_milestone, workdir_of
+from llamafund_trainer.checks.shared import checkpoint_of, promised_step, run_of_milestone
 from llamafund_trainer.record.environment import INFORMATIVE, pinned_variables, recipe_settings
 from llamafund_trainer.replay.replay import catch_chance, choose, segments_of, weight_jumps
 from llamafund_trainer.replay.replay import replay as replay_segments
@@ -45,54 +45,52 @@ _BY_LIBRARIES = frozenset({"CUBLAS_WORKSPACE_CONFIG", "accelerate", "safetensors
 _OF_GPU = frozenset({"cuda", "cudnn", "cudnn_benchmark", "flash_attention", "gpu", "gpu_capability", "tf32"})
 
 
-def initial_weights_from_seed(context: CheckContext) -> Iterator[CheckResult]:
+def initial_weights_from_seed(context: CheckContext) -> Iterator[Finding]:
     """The run's first checkpoint holds the weights that follow from the campaign's seed, and nothing learned."""
-    name = "initial-weights-from-seed"
     run = run_of_milestone(context)
     if not run or run[0].steps.last != 0:
         return
     first = run[0]
     seed = context.training_seed or first.seed
-    workdir = workdir_of(context, name)
+    workdir = context.workdir
     recipe_file = fetch_recipe(context.store, first.recipe)
     recipe = recipe_file.recipe
     if recipe.base is not None:
         if recipe.lora is not None:
-            yield _initial_adapter(context, name, recipe_file, seed)
+            yield _initial_adapter(context, recipe_file, seed)
         return
     published = fetch_joined(context.store, first, workdir)
     difference = compare_with(published, parameter_shapes(recipe), initial_tensors(recipe, seed))
     facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "seed": seed}
     if difference is None:
         detail = f"All {parameter_count(recipe)} parameters of step 0 follow from the seed {seed}"
-        yield CheckResult(name, "pass", detail, facts)
+        yield Finding("pass", detail, facts)
     else:
         detail = (
             f"The weights of step 0 do not follow from the seed {seed}: {len(difference.tensors)} tensors differ, "
             f"{difference.tensors[0]} among them. The run did not start fresh"
         )
-        yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
+        yield Finding("fail", detail, {**facts, "tensors": len(difference.tensors)})
 
 
-def _initial_adapter(context: CheckContext, name: str, recipe_file: RecipeFile, seed: str) -> CheckResult:
-    first, workdir = run_of_milestone(context)[0], workdir_of(context, name)
+def _initial_adapter(context: CheckContext, recipe_file: RecipeFile, seed: str) -> Finding:
+    first, workdir = run_of_milestone(context)[0], context.workdir
     base = fetch_base(context.store, str(recipe_file.recipe.base), workdir / "base")
     fetch_tree(context.store, first, workdir, [ADAPTER])
     made = make_start(recipe_file, base, seed, workdir)
     difference = compare_files(workdir / ADAPTER, made / ADAPTER)
     facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "seed": seed, "base": recipe_file.recipe.base}
     if difference is None:
-        return CheckResult(name, "pass", f"The adapter of step 0 follows from the seed {seed}", facts)
+        return Finding("pass", f"The adapter of step 0 follows from the seed {seed}", facts)
     detail = (
         f"The adapter of step 0 does not follow from the seed {seed}: {len(difference.tensors)} tensors differ, "
         f"{difference.tensors[0]} among them. The run did not start fresh"
     )
-    return CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
+    return Finding("fail", detail, {**facts, "tensors": len(difference.tensors)})
 
 
-def initial_weights_from_base(context: CheckContext) -> Iterator[CheckResult]:
+def initial_weights_from_base(context: CheckContext) -> Iterator[Finding]:
     """A fine-tuning begins with the base model that the recipe names, and nothing learned since."""
-    name = "initial-weights-from-base"
     run = run_of_milestone(context)
     if not run or run[0].steps.last != 0:
         return
@@ -101,7 +99,7 @@ def initial_weights_from_base(context: CheckContext) -> Iterator[CheckResult]:
     named = recipe_file.recipe.base
     if named is None:
         return
-    workdir = workdir_of(context, name)
+    workdir = context.workdir
     base = fetch_base(context.store, named, workdir / "base")
     facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "base": named}
     lora = recipe_file.recipe.lora
@@ -118,18 +116,17 @@ def initial_weights_from_base(context: CheckContext) -> Iterator[CheckResult]:
             f"The model of step 0 is not the base model {named}: {len(changed)} tensors differ, {changed[0]} among "
             "them. The run started elsewhere"
         )
-        yield CheckResult(name, "fail", detail, {**facts, "tensors": len(changed)})
+        yield Finding("fail", detail, {**facts, "tensors": len(changed)})
         return
-    yield CheckResult(name, "pass", f"The model of step 0 is the base model {named}", facts)
+    yield Finding("pass", f"The model of step 0 is the base model {named}", facts)
 
 
-def environment_recorded(context: CheckContext) -> Iterator[CheckResult]:
+def environment_recorded(context: CheckContext) -> Iterator[Finding]:
     """Every checkpoint records what decides the bits, and what the recipe pins is as the recipe pins it.
 
     A record that names other settings would let other bytes pass as the work of another machine. Only what this
     version of the trainer can record for the recipe is taken; a later one that records more has to check its own runs.
     """
-    name = "environment-recorded"
     run = run_of_milestone(context)
     if not run:
         return
@@ -144,12 +141,12 @@ def environment_recorded(context: CheckContext) -> Iterator[CheckResult]:
                     f"The checkpoint after step {link.steps.last} was made with {key} {found!r}, as it says; the "
                     f"recipe pins {expected!r}, and the trainer sets it"
                 )
-                yield CheckResult(name, "fail", detail, {"setting": key, "recorded": found, "pinned": expected})
+                yield Finding("fail", detail, {"setting": key, "recorded": found, "pinned": expected})
                 return
         missing = sorted(NOT_PINNED - link.environment.keys())
         if missing:
             detail = f"The checkpoint after step {link.steps.last} does not record {', '.join(missing)}"
-            yield CheckResult(name, "fail", detail, {"missing": [*missing]})
+            yield Finding("fail", detail, {"missing": [*missing]})
             return
         unknown = sorted(link.environment.keys() - known)
         if unknown:
@@ -158,7 +155,7 @@ def environment_recorded(context: CheckContext) -> Iterator[CheckResult]:
                 f"The checkpoint after step {link.steps.last} records {key!r} {found!r}; for this recipe this version "
                 "of the trainer records no such setting. If a later version made the run, check it with that one"
             )
-            yield CheckResult(name, "fail", detail, {"setting": key, "recorded": found})
+            yield Finding("fail", detail, {"setting": key, "recorded": found})
             return
     changed = sorted(
         key for key in NOT_PINNED - INFORMATIVE if any(link.environment[key] != run[0].environment[key] for link in run)
@@ -166,34 +163,32 @@ def environment_recorded(context: CheckContext) -> Iterator[CheckResult]:
     facts: dict[str, JsonValue] = {"pinned": len(pinned), "changed": [*changed]}
     if changed:
         detail = f"The run moved to another environment on its way: {', '.join(changed)} changed"
-        yield CheckResult(name, "warn", detail, facts)
+        yield Finding("warn", detail, facts)
         return
     detail = f"All {len(run)} checkpoints record one environment, with the {len(pinned)} settings that the recipe pins"
-    yield CheckResult(name, "pass", detail, facts)
+    yield Finding("pass", detail, facts)
 
 
-def schedule_follows_recipe(context: CheckContext) -> Iterator[CheckResult]:
+def schedule_follows_recipe(context: CheckContext) -> Iterator[Finding]:
     """Step count and learning rate in every checkpoint's scheduler are those that follow from the recipe."""
-    name = "schedule-follows-recipe"
     run = run_of_milestone(context)
     if not run:
         return
-    workdir = workdir_of(context, name)
+    workdir = context.workdir
     recipe = fetch_recipe(context.store, run[-1].recipe).recipe
     for link in run:
         place = workdir / link.sha256[:16]
         fetch_tree(context.store, link, place, [SCHEDULER_STATE])
         problem = schedule_problem(recipe, link.steps.last, place / SCHEDULER_STATE)
         if problem is not None:
-            yield CheckResult(name, "fail", problem, {"checkpoint": link.sha256})
+            yield Finding("fail", problem, {"checkpoint": link.sha256})
             return
     detail = f"In all {len(run)} checkpoints the learning rate is the recipe's for their step"
-    yield CheckResult(name, "pass", detail, {"checkpoints": len(run)})
+    yield Finding("pass", detail, {"checkpoints": len(run)})
 
 
-def steps_follow_recipe(context: CheckContext) -> Iterator[CheckResult]:
+def steps_follow_recipe(context: CheckContext) -> Iterator[Finding]:
     """The run went as far as the recipe says for this milestone, with a checkpoint wherever the recipe has one."""
-    name = "steps-follow-recipe"
     evidence = context.evidence
     if not isinstance(evidence, (CheckpointManifest, WeightsManifest)):
         return
@@ -203,7 +198,7 @@ def steps_follow_recipe(context: CheckContext) -> Iterator[CheckResult]:
     facts: dict[str, JsonValue] = {"step": head.steps.last, "promised": promised}
     if head.steps.last != promised:
         detail = f"The run stands at step {head.steps.last}; by the recipe this milestone is after step {promised}"
-        yield CheckResult(name, "fail", detail, facts)
+        yield Finding("fail", detail, facts)
         return
     found = [link.steps.last for link in walk_run(context.store, head)]
     # Side by side, as far as there is evidence: a recipe can name more steps than fit into memory.
@@ -211,15 +206,14 @@ def steps_follow_recipe(context: CheckContext) -> Iterator[CheckResult]:
         if step != planned:
             what = f"a checkpoint after step {step}" if step < planned else f"no checkpoint after step {planned}"
             detail = f"There is {what}; the recipe has one every {recipe.training.checkpoint_every} steps"
-            yield CheckResult(name, "fail", detail, facts)
+            yield Finding("fail", detail, facts)
             return
     detail = f"The run stands at step {promised} of {recipe.training.steps}, with all its {len(found)} checkpoints"
-    yield CheckResult(name, "pass", detail, facts)
+    yield Finding("pass", detail, facts)
 
 
-def replay(context: CheckContext) -> Iterator[CheckResult]:
+def replay(context: CheckContext) -> Iterator[Finding]:
     """Random parts of the training, repeated from the evidence, give the same bytes."""
-    name = "replay"
     run = run_of_milestone(context)
     if not run:
         return
@@ -229,13 +223,13 @@ def replay(context: CheckContext) -> Iterator[CheckResult]:
             f"The checkpoint after step {wrong.steps.last} says data order seed {wrong.data_order_seed}; "
             f"from its training seed follows {data_order_seed(wrong.seed)}"
         )
-        yield CheckResult(name, "fail", detail)
+        yield Finding("fail", detail)
         return
     segments = segments_of(run)
     if context.replay_segments == 0 or not segments:
-        yield CheckResult(name, "skip", "No part of the training was repeated")
+        yield Finding("skip", "No part of the training was repeated")
         return
-    workdir = workdir_of(context, name)
+    workdir = context.workdir
     picks = choose(
         segments, context.replay_segments, context.entropy, lambda: weight_jumps(context.store, segments, workdir)
     )
@@ -257,7 +251,7 @@ def replay(context: CheckContext) -> Iterator[CheckResult]:
             **result.gap_facts(),
         }
         status = {"same": "pass", "close": "warn", "unclear": "warn", "different": "fail"}[result.verdict]
-        yield CheckResult(name, status, result.describe(), facts)  # type: ignore[arg-type]
+        yield Finding(status, result.describe(), facts)  # type: ignore[arg-type]
 
 
 def pinned_record(recipe: Recipe) -> dict[str, str]:

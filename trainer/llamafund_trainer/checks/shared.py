@@ -51,11 +51,5 @@ def checkpoint_of(context: CheckContext, weights: WeightsManifest) -> Checkpoint
     return fetch_manifest(context.store, weights.parent, CheckpointManifest)
 
 
-def workdir_of(context: CheckContext, name: str) -> Path:
-    directory = context.workdir / name
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
 def load_json_object(path: Path) -> object:
     return read_json(path, 64 * MAX_CONFIG_BYTES)

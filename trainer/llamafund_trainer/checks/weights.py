@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from llamafund_chain.checks.check import CheckContext, CheckResult
+from llamafund_chain.checks.check import CheckContext, Finding
 from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
 from llamafund_chain.store.content import fetch_tree
 from llamafund_chain.strict_yaml import read_json
@@ -23,7 +23,7 @@ from llamafund_trainer.base_files import (
     Base,
     fetch_base,
 )
-from llamafund_trainer.checks.shared import MAX_CONFIG_BYTES, checkpoint_of, load_json_object, workdir_of
+from llamafund_trainer.checks.shared import MAX_CONFIG_BYTES, checkpoint_of, load_json_object
 from llamafund_trainer.metric import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
 from llamafund_trainer.runs.export import EXPORTED
 from llamafund_trainer.runs.inputs import fetch_inputs, fetch_recipe
@@ -74,17 +74,16 @@ _DEFAULTS = {"pretraining_tp": 1}
 """What transformers writes into a configuration though nobody set it."""
 
 
-def metric_re_evaluated(context: CheckContext) -> Iterator[CheckResult]:
+def metric_re_evaluated(context: CheckContext) -> Iterator[Finding]:
     """The promised metric, measured again on the published weights, is the integer that the evidence says."""
-    name = "metric-re-evaluated"
     evidence = context.evidence
     if not isinstance(evidence, (CheckpointManifest, WeightsManifest)):
         return
     if context.proposal.outcome.metric != METRIC:
         detail = f"The promised metric is {context.proposal.outcome.metric!r}; this program measures {METRIC}"
-        yield CheckResult(name, "skip", detail)
+        yield Finding("skip", detail)
         return
-    workdir = workdir_of(context, name)
+    workdir = context.workdir
     fetch_tree(context.store, evidence, workdir, ["tokenizer.json"])
     context.progress("Measuring the model on the held-out text again")
     checkpoint = evidence if isinstance(evidence, CheckpointManifest) else checkpoint_of(context, evidence)
@@ -97,7 +96,7 @@ def metric_re_evaluated(context: CheckContext) -> Iterator[CheckResult]:
     if not same_tokenizer(workdir / "tokenizer.json", measured.tokenizer):
         whose = "the training part gives" if inputs.base is None else "the base model has"
         detail = f"The published tokenizer is not the one that {whose}: the metric means nothing with it"
-        yield CheckResult(name, "fail", detail, facts)
+        yield Finding("fail", detail, facts)
         return
     wrong = sorted(
         key
@@ -114,24 +113,23 @@ def metric_re_evaluated(context: CheckContext) -> Iterator[CheckResult]:
                 f". It reports {key} {from_millionths(evidence.metrics[key])}, "
                 f"measured is {from_millionths(measured.metrics[key])}"
             )
-        yield CheckResult(name, "fail", detail, facts)
+        yield Finding("fail", detail, facts)
         return
     baseline = min(measured.metrics[UNIGRAM_TOKENS], measured.metrics[UNIGRAM_BYTES])
     detail = (
         f"Measured again: {from_millionths(value or 0)} bits per byte, exactly as claimed "
         f"(the best model without context has {from_millionths(baseline)})"
     )
-    yield CheckResult(name, "pass", detail, {**facts, "unigram": baseline})
+    yield Finding("pass", detail, {**facts, "unigram": baseline})
 
 
-def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
+def weights_equal_checkpoint(context: CheckContext) -> Iterator[Finding]:
     """The open weights are the last checkpoint's, tensor by tensor, in the same architecture and tokenizer."""
-    name = "weights-equal-checkpoint"
     evidence = context.evidence
     if not isinstance(evidence, WeightsManifest):
         return
     checkpoint = checkpoint_of(context, evidence)
-    published, original = workdir_of(context, name), workdir_of(context, f"{name}-checkpoint")
+    published, original = context.workdir / "published", context.workdir / "checkpoint"
     recipe_file = fetch_recipe(context.store, checkpoint.recipe)
     recipe = recipe_file.recipe
     base = None if recipe.base is None else fetch_base(context.store, recipe.base, original / "base")
@@ -139,7 +137,7 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
     lacking = sorted({CONFIG, *_BESIDE & {entry.path for entry in checkpoint.files}} - named)
     if lacking:
         detail = f"The last checkpoint has {lacking[0]}, and the published weights lack it"
-        yield CheckResult(name, "fail", detail, {"checkpoint": checkpoint.sha256})
+        yield Finding("fail", detail, {"checkpoint": checkpoint.sha256})
         return
     fetch_tree(context.store, evidence, published, sorted(named & {CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES}))
     fetch_tree(context.store, checkpoint, original, [CONFIG, TOKENIZER])
@@ -153,7 +151,7 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
             f"The published weights are not those of the last checkpoint: {len(difference.tensors)} tensors differ, "
             f"{difference.tensors[0]} among them; largest difference {difference.amount:.3g}"
         )
-        yield CheckResult(name, "fail", detail, {**facts, "tensors": len(difference.tensors)})
+        yield Finding("fail", detail, {**facts, "tensors": len(difference.tensors)})
         return
     if base is None:
         expected = {**config_values(recipe), "model_type": "llama", "architectures": [ARCHITECTURE]}
@@ -177,22 +175,21 @@ def weights_equal_checkpoint(context: CheckContext) -> Iterator[CheckResult]:
     if problem is None and evidence.parameters != parameters:
         problem = f"The manifest counts {evidence.parameters} parameters; the model has {parameters}"
     if problem is not None:
-        yield CheckResult(name, "fail", problem, facts)
+        yield Finding("fail", problem, facts)
         return
     detail = f"All {evidence.parameters} parameters equal checkpoint {checkpoint.sha256} bit for bit"
-    yield CheckResult(name, "pass", f"{detail}; architecture and tokenizer are the same", facts)
+    yield Finding("pass", f"{detail}; architecture and tokenizer are the same", facts)
 
 
-def loads_in_transformers(context: CheckContext) -> Iterator[CheckResult]:
+def loads_in_transformers(context: CheckContext) -> Iterator[Finding]:
     """Plain transformers loads the published directory, offline and without running code from it."""
-    name = "loads-in-transformers"
     evidence = context.evidence
     if not isinstance(evidence, WeightsManifest):
         return
     odd = [entry.path for entry in evidence.files if Path(entry.path).suffix.lower() in _RUNS_CODE]
     if odd:
         detail = f"{odd[0]!r} is among the published files: loading such a file can run its author's program"
-        yield CheckResult(name, "fail", detail)
+        yield Finding("fail", detail)
         return
     recipe = fetch_recipe(context.store, evidence.recipe).recipe
     known = EXPORTED if recipe.base is None else EXPORTED | set(TOKENIZER_FILES)
@@ -202,20 +199,20 @@ def loads_in_transformers(context: CheckContext) -> Iterator[CheckResult]:
             f"{unknown[0]!r} is among the published files: libraries may take it for a part of the model, and nothing "
             "compares it with the training"
         )
-        yield CheckResult(name, "fail", detail)
+        yield Finding("fail", detail)
         return
-    workdir = workdir_of(context, name)
+    workdir = context.workdir
     fetch_tree(context.store, evidence, workdir)
     context.progress("Loading the model with transformers")
     loaded = load_published(workdir, recipe, _PROMPT)
     facts: dict[str, JsonValue] = {"model_class": loaded.model_class, "text": loaded.text}
     if loaded.parameters != evidence.parameters:
         detail = f"transformers finds {loaded.parameters} parameters; the manifest says {evidence.parameters}"
-        yield CheckResult(name, "fail", detail, facts)
+        yield Finding("fail", detail, facts)
         return
     written = json.dumps(loaded.text, ensure_ascii=False)
     detail = f"transformers loads it as {loaded.model_class} with {loaded.parameters} parameters; it writes {written}"
-    yield CheckResult(name, "pass", detail, facts)
+    yield Finding("pass", detail, facts)
 
 
 def _config_problem(published: Path, original: Path, expected: dict[str, object]) -> str | None:
