@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from llamafund_chain.evidence.hashing.cache import HashCache
 from llamafund_chain.evidence.hashing.listing import list_tree
+from llamafund_chain.evidence.hashing.one_pass import Digests
 from llamafund_chain.evidence.hashing.tree import find_digests
 from llamafund_chain.evidence.manifests import Content, FileEntry
 
@@ -99,49 +100,100 @@ def compare_tree(
     """
     expected = {entry.path: entry for entry in files}
     listing = list_tree(root, allow_empty=True)
-    present = {listing.name(number): number for number in range(len(listing))}
-    missing = [path for path in expected if path not in present]
-    lost_sizes = {expected[path].size for path in missing}
-    wanted = [
-        number
-        for path, number in present.items()
-        if (listing.sizes[number] == expected[path].size if path in expected else listing.sizes[number] in lost_sizes)
-    ]
-    chosen = listing.only(wanted)
+    sizes = {listing.name(number): size for number, size in enumerate(listing.sizes)}
+    missing = [path for path in expected if path not in sizes]
+    extra = [path for path in sizes if path not in expected]
+    chosen = listing.only(list(_worth_reading(sizes, expected, missing)))
     digests = find_digests(chosen, progress=progress, total=total, jobs=jobs, cache=cache)
-    found = {chosen.name(place): place for place in range(len(chosen))}
+    seen = _Seen(digests, {chosen.name(place): place for place in range(len(chosen))})
 
-    changed: list[ChangedFile] = []
-    contradictions: list[str] = []
-    count = size = 0
-    for path, entry in expected.items():
-        if path not in present:
-            continue
-        place = found.get(path)
-        actual = None if place is None else digests.sha256(place).hex()
-        if place is None or actual != entry.sha256:
-            changed.append(ChangedFile(path, entry.size, listing.sizes[present[path]], entry.sha256, actual))
-            continue
-        count += 1
-        size += entry.size
-        if digests.cid(place) != entry.cid:
-            contradictions.append(f"the address of {path!r} is {digests.cid(place)}, not {entry.cid}")
-    extra = [path for path in present if path not in expected]
-    homeless: defaultdict[str, list[str]] = defaultdict(list)
-    for path in reversed(extra):
-        if path in found:
-            homeless[digests.sha256(found[path]).hex()].append(path)
-    renamed = [(path, homeless[expected[path].sha256].pop()) for path in missing if homeless[expected[path].sha256]]
-    if content is not None and count == len(expected) and digests.root().hex() != content.root:
-        contradictions.append(f"the content root is {digests.root().hex()}, not {content.root}")
+    same, changed = _judge(expected, sizes, seen)
+    whole = content if len(same) == len(expected) else None
+    renamed = _pair(missing, extra, expected, seen)
     old, new = {pair[0] for pair in renamed}, {pair[1] for pair in renamed}
     return TreeComparison(
         missing=tuple(path for path in missing if path not in old),
         extra=tuple(path for path in extra if path not in new),
         changed=tuple(changed),
         renamed=tuple(renamed),
-        contradictions=tuple(contradictions),
-        files=count,
-        size=size,
+        contradictions=tuple(_contradictions(same, whole, seen)),
+        files=len(same),
+        size=sum(entry.size for entry in same),
         cached=digests.cached,
     )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The files that were read.
+
+    Attributes:
+        digests: What they are.
+        places: Their numbers there, by path.
+    """
+
+    digests: Digests
+    places: Mapping[str, int]
+
+    def sha256(self, path: str) -> str | None:
+        """64 hexadecimal digits; `None` when the file was not read."""
+        place = self.places.get(path)
+        return None if place is None else self.digests.sha256(place).hex()
+
+    def cid(self, path: str) -> str:
+        return self.digests.cid(self.places[path])
+
+
+def _worth_reading(
+    sizes: Mapping[str, int], expected: Mapping[str, FileEntry], missing: Sequence[str]
+) -> Iterator[int]:
+    """Numbers of the files that may be what the manifest says, or a missing one under another name."""
+    lost = {expected[path].size for path in missing}
+    for number, (path, size) in enumerate(sizes.items()):
+        if size == expected[path].size if path in expected else size in lost:
+            yield number
+
+
+def _judge(
+    expected: Mapping[str, FileEntry], sizes: Mapping[str, int], seen: _Seen
+) -> tuple[list[FileEntry], list[ChangedFile]]:
+    """Of the files that are there, those that are as the manifest says, and the others."""
+    same: list[FileEntry] = []
+    changed: list[ChangedFile] = []
+    for path, entry in expected.items():
+        if path not in sizes:
+            continue
+        actual = seen.sha256(path)
+        if actual == entry.sha256:
+            same.append(entry)
+        else:
+            changed.append(ChangedFile(path, entry.size, sizes[path], entry.sha256, actual))
+    return same, changed
+
+
+def _pair(
+    missing: Sequence[str], extra: Sequence[str], expected: Mapping[str, FileEntry], seen: _Seen
+) -> list[tuple[str, str]]:
+    """Missing files with those that have their bytes under another name, both in their order."""
+    homeless: defaultdict[str | None, list[str]] = defaultdict(list)
+    for path in reversed(extra):
+        homeless[seen.sha256(path)].append(path)
+    return [(path, homeless[expected[path].sha256].pop()) for path in missing if homeless[expected[path].sha256]]
+
+
+def _contradictions(same: Iterable[FileEntry], content: Content | None, seen: _Seen) -> Iterator[str]:
+    """In what a manifest contradicts itself, as far as the files show that are as it says.
+
+    Args:
+        same: These files.
+        content: What it says of all; `None` when it says nothing, or some file is not there.
+        seen: What was read.
+    """
+    for entry in same:
+        cid = seen.cid(entry.path)
+        if cid != entry.cid:
+            yield f"the address of {entry.path!r} is {cid}, not {entry.cid}"
+    if content is not None:
+        root = seen.digests.root().hex()
+        if root != content.root:
+            yield f"the content root is {root}, not {content.root}"
