@@ -162,19 +162,6 @@ class Attestation:
         signed = account.sign_message(message)
         return f"0x{bytes(signed.signature).hex()}"
 
-    def recover(self, signature: str, chain_id: int, campaign: str) -> str | None:
-        """Whose signature it is.
-
-        Args:
-            signature: 0x and hexadecimal digits.
-            chain_id: EIP-155 number.
-            campaign: Address of the campaign.
-
-        Returns:
-            Checksummed address; `None` when it is no ECDSA signature that the chain accepts.
-        """
-        return recover_digest(self.digest(chain_id, campaign), bytes.fromhex(signature.removeprefix("0x")))
-
 
 class SignatureEntry(BaseModel):
     """One attestor's signature."""

@@ -172,10 +172,6 @@ class CampaignClient:
         """Smallest units that a backer has pledged."""
         return int(self._ask("pledgeOf", backer, block=block)[0])
 
-    def has_voted_stop(self, backer: str, block: BlockId = "latest") -> bool:
-        """Whether a backer votes to stop."""
-        return bool(self._ask("hasVotedStop", backer, block=block)[0])
-
     def refundable(self, backer: str, block: BlockId = "latest") -> int:
         """Smallest units that a refund would send; zero unless the campaign has failed."""
         return int(self._ask("refundable", backer, block=block)[0])
@@ -258,10 +254,6 @@ class CampaignClient:
                 "Ask another node",
             )
         return latest
-
-    def attestation_digest(self, attestation: Attestation) -> bytes:
-        """The digest that the contract checks signatures against."""
-        return bytes(self._ask("attestationDigest", attestation.to_abi())[0])
 
     def accepts_signature(self, wallet: str, digest: bytes, signature: bytes) -> bool:
         """Whether a wallet contract accepts a signature now (ERC-1271); the campaign will ask it again.

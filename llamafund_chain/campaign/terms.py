@@ -306,24 +306,6 @@ class Terms:
         """Units that somebody must add to a pool to hold the share of the sum that stops the campaign."""
         return -(-pledged * self.stop_bps // (BPS - self.stop_bps))
 
-    def tranches(self, pledged: int) -> tuple[int, ...]:
-        """What each milestone releases out of a pool.
-
-        Args:
-            pledged: The pool, smallest unit.
-
-        Returns:
-            One amount a milestone; computed from cumulative shares, so that the last one is exactly the rest.
-        """
-        amounts: list[int] = []
-        done = cumulative = 0
-        for step in self.milestones:
-            cumulative += step.bps
-            reached = pledged * cumulative // BPS
-            amounts.append(reached - done)
-            done = reached
-        return tuple(amounts)
-
     def _validate_ranges(self) -> None:
         for name, bits in _UNSIGNED_BITS.items():
             value = getattr(self, name)

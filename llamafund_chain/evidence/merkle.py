@@ -143,20 +143,6 @@ def chunk_length(size: int, index: int) -> int:
     return min(CHUNK_SIZE, size - index * CHUNK_SIZE)
 
 
-def path_length(size: int, index: int) -> int:
-    """Number of hashes (32 bytes each) in a chunk's inclusion proof.
-
-    Args:
-        size: Of the content, bytes.
-        index: Of the chunk, from 0.
-
-    Raises:
-        IndexError: There is no such chunk.
-    """
-    _check_index(size, index)
-    return len(_siblings(index, chunk_count(size)))
-
-
 @dataclass(frozen=True)
 class ChunkProof:
     """A chunk with what shows its place in the content.
@@ -353,21 +339,6 @@ def _path(levels: Sequence[Sequence[bytes]], place: int) -> Iterator[bytes]:
         if (sibling := place ^ 1) < len(nodes):
             yield nodes[sibling]
         place >>= 1
-
-
-def _siblings(index: int, count: int) -> list[tuple[int, int]]:
-    """The subtrees beside a leaf's way to the root, lowest first: first leaf, and the one after the last."""
-    first, end = 0, count
-    found = []
-    while end - first > 1:
-        split = first + (1 << (end - first - 1).bit_length() - 1)
-        if index < split:
-            found.append((split, end))
-            end = split
-        else:
-            found.append((first, split))
-            first = split
-    return found[::-1]
 
 
 def _check_index(size: int, index: int) -> None:

@@ -50,6 +50,11 @@ def unixfs_address(data: bytes, *, version: int, raw_leaves: bool, block: int) -
     return base58(level[0].cid) if version == 0 else "b" + base64.b32encode(level[0].cid).decode().rstrip("=").lower()
 
 
+def leaf_cid(block: bytes) -> bytes:
+    """The binary CID of bytes that are a block of their own."""
+    return b"\x01\x55\x12\x20" + hashlib.sha256(block).digest()
+
+
 def varint(number: int) -> bytes:
     out = bytearray()
     while number >= 0x80:

@@ -72,11 +72,6 @@ def matches(binary: bytes, block: bytes) -> bool:
     return hashlib.sha256(block).digest() == binary[4:]
 
 
-def leaf_cid(block: bytes) -> bytes:
-    """The binary CID of a leaf."""
-    return _RAW + hashlib.sha256(block).digest()
-
-
 def node_cid(block: bytes) -> bytes:
     """The binary CID of a node."""
     return _DAG_PB + hashlib.sha256(block).digest()

@@ -201,13 +201,3 @@ def test_hostile_bytes_are_refused_or_are_terms(data: bytes) -> None:
     except VerificationError:
         return
     assert found.pack() == data
-
-
-@given(uint(128), st.lists(st.integers(1, 2_500), min_size=1, max_size=10))
-def test_tranches_add_up_to_the_pool_exactly(pledged: int, parts: list[int]) -> None:
-    steps = milestones(*[D] * len(parts), W, bps=(*(part // 4 + 1 for part in parts), 0))
-    rest = 10_000 - sum(step.bps for step in steps)
-    value = terms(milestones=(*steps[:-1], replace(steps[-1], bps=rest)))
-    amounts = value.tranches(pledged)
-    assert sum(amounts) == pledged
-    assert min(amounts) >= 0

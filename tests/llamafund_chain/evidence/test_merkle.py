@@ -24,7 +24,6 @@ from llamafund_chain.evidence.merkle import (
     chunk_length,
     leaf_hash,
     node_hash,
-    path_length,
     prove_chunks,
 )
 
@@ -155,7 +154,6 @@ def test_every_chunk_is_proved_for_its_own_place_only(size: int) -> None:
     assert root == content_root(data)
     for index, proof in proofs.items():
         assert proof.data == data[index * CHUNK_SIZE :][:CHUNK_SIZE]
-        assert len(proof.path) == path_length(size, index)
         assert proof.proves(root, size)
         for other in set(range(count + 1)) - {index}:
             assert not replace(proof, index=other).proves(root, size)
@@ -197,26 +195,9 @@ def test_the_reference_trees_have_the_proofs_of_the_reference_tests() -> None:
     assert [builder.root().hex() for builder in (first, second, third)] == expected
 
 
-@pytest.mark.parametrize(
-    ("size", "index", "length"),
-    [
-        (1, 0, 0),
-        (CHUNK_SIZE, 0, 0),
-        (CHUNK_SIZE + 1, 0, 1),
-        (CHUNK_SIZE + 1, 1, 1),
-        (140 * 10**9, 0, 24),
-        # The last leaf climbs alone where its level is uneven: a hash for each bit that is set in its number.
-        (140 * 10**9, 8_544_921, 9),
-        (2**64 - 1, 0, 50),
-    ],
-)
-def test_the_length_of_a_path_is_known_without_the_data(size: int, index: int, length: int) -> None:
-    assert path_length(size, index) == length
-
-
 def test_a_chunk_beyond_the_end_has_neither_length_nor_proof() -> None:
     for call in (
-        lambda: path_length(CHUNK_SIZE, 1),
+        lambda: chunk_length(CHUNK_SIZE, 1),
         lambda: chunk_length(0, 0),
         lambda: prove_chunks([b"x"], 1, [1]),
     ):
@@ -251,7 +232,6 @@ def test_proofs_across_blocks_lead_to_the_root_of_the_whole(size: int) -> None:
     assert outline.root() == content_root(data)
     for index in wanted:
         assert proofs[index].proves(outline.root(), size)
-        assert len(proofs[index].path) == path_length(size, index)
 
 
 def test_an_outline_proves_from_the_blocks_that_hold_the_chunks() -> None:

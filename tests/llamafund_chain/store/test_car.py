@@ -11,6 +11,7 @@ import aleph_cid
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unixfs_reference import leaf_cid
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence.hashing import hash_bytes
@@ -28,7 +29,6 @@ from llamafund_chain.store.ipfs.unixfs import (
     cid_to_bytes,
     decode_node,
     encode_node,
-    leaf_cid,
     node_cid,
 )
 

@@ -18,6 +18,7 @@ from gateway_stand_in import GatewayStandIn, blocks_of
 from http_servers import Asked, Handler, LocalServer
 from hypothesis import given
 from hypothesis import strategies as st
+from unixfs_reference import leaf_cid
 
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
 from llamafund_chain.evidence.hashing import hash_bytes, hash_tree
@@ -28,7 +29,7 @@ from llamafund_chain.store.fetching import fetch_tree
 from llamafund_chain.store.http.client import Credential, RefusedError, WebClient, credential_for, is_public, place_of
 from llamafund_chain.store.http.deadline import MAX_LINES, Deadline
 from llamafund_chain.store.http.resume import fetch_resuming
-from llamafund_chain.store.ipfs.unixfs import FANOUT, LEAF_SIZE, Link, decode_node, encode_node, leaf_cid
+from llamafund_chain.store.ipfs.unixfs import FANOUT, LEAF_SIZE, Link, decode_node, encode_node
 from llamafund_chain.store.kinds.gateway import GatewayStore
 from llamafund_chain.store.kinds.kubo import KuboStore
 from llamafund_chain.store.kinds.mirror import MirrorStore
