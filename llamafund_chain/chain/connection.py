@@ -195,9 +195,7 @@ class Connection:
         Raises:
             ContractRefusedError: It reverts.
         """
-        transaction: dict[str, Any] = {"data": f"0x{call.data.hex()}"}
-        if call.to is not None:
-            transaction["to"] = call.to
+        transaction: dict[str, Any] = {"to": call.to, "data": f"0x{call.data.hex()}"}
         if sender is not None:
             transaction["from"] = sender
         if value:
@@ -335,12 +333,11 @@ class Connection:
             "chainId": self.chain_id,
             "nonce": nonce,
             "gas": gas,
+            "to": transaction.to,
             "value": value,
             "data": transaction.data,
             **fees.fields(),
         }
-        if transaction.to is not None:
-            fields["to"] = transaction.to
         signed = account.sign_transaction(fields)
         return SignedTransaction(
             bytes(signed.hash).hex(),
@@ -405,9 +402,12 @@ class Connection:
         Raises:
             ContractRefusedError: It would revert.
         """
-        fields: dict[str, Any] = {"from": sender, "data": f"0x{transaction.data.hex()}", "value": hex(value)}
-        if transaction.to is not None:
-            fields["to"] = transaction.to
+        fields = {
+            "from": sender,
+            "to": transaction.to,
+            "data": f"0x{transaction.data.hex()}",
+            "value": hex(value),
+        }
         try:
             return self._quantity(self.request("eth_estimateGas", fields, _block_param(block)), "eth_estimateGas")
         except RpcError as error:
@@ -487,14 +487,12 @@ class Connection:
                 reason,
             )
         logs = raw.get("logs")
-        created = raw.get("contractAddress")
         return Receipt(
             signed.tx_hash,
             block,
             gas_used,
             gas_used * price,
             tuple(self._log(item) for item in logs) if isinstance(logs, list) else (),
-            str(created) if created else None,
         )
 
     # --------------------------------------------------------------- helpers

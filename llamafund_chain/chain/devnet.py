@@ -146,6 +146,19 @@ class Devnet:
         """Go back to a snapshot, which is used up by that."""
         self.connection.request("evm_revert", snapshot)
 
+    def deploy(self, creation: bytes) -> str:
+        """Deploy any contract.
+
+        Args:
+            creation: Code that returns the contract's code.
+
+        Returns:
+            Checksummed address.
+        """
+        from eth_utils import to_checksum_address
+
+        return str(to_checksum_address(self._send({"data": f"0x{creation.hex()}"})["contractAddress"]))
+
     def deploy_token(self, name: str = "Development Dollar", symbol: str = "DEV", decimals: int = 18) -> str:
         """Deploy an ERC-20 with permit that anybody may mint.
 
@@ -158,14 +171,11 @@ class Devnet:
             Checksummed address.
         """
         from eth_abi.abi import encode
-        from eth_utils import to_checksum_address
 
         from llamafund_chain.deployment import artifacts
 
         artifact = artifacts.load("DevToken")
-        data = artifact.bytecode + encode(["string", "string", "uint8"], [name, symbol, decimals])
-        receipt = self._send({"data": f"0x{data.hex()}"})
-        return str(to_checksum_address(receipt["contractAddress"]))
+        return self.deploy(artifact.bytecode + encode(["string", "string", "uint8"], [name, symbol, decimals]))
 
     def mint_token(self, token: str, holder: str, amount: int) -> None:
         """Mint tokens.

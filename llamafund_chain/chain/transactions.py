@@ -20,9 +20,9 @@ _NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce too dista
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a contract: where to, and the call data. `to` is `None` for a deployment."""
+    """A call of a contract: where to, and the call data."""
 
-    to: str | None
+    to: str
     data: bytes
 
 
@@ -53,7 +53,6 @@ class Receipt:
         gas_used: Gas.
         fee: Wei paid for the gas.
         logs: In order.
-        contract_address: Of what it deployed, if anything.
     """
 
     tx_hash: str
@@ -61,7 +60,6 @@ class Receipt:
     gas_used: int
     fee: int
     logs: tuple[Log, ...]
-    contract_address: str | None
 
 
 @dataclass(frozen=True)

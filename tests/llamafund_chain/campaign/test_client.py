@@ -33,14 +33,12 @@ DAY = 86_400
 NOBODY = "0x00000000000000000000000000000000000000bb"
 
 
-def deploy_code(devnet, account, runtime: bytes) -> str:
+def deploy_code(devnet, runtime: bytes) -> str:
     """Put any code on chain, as any look-alike's author can."""
     size = len(runtime).to_bytes(2, "big")
     creation = b"\x61" + size + b"\x80\x60\x0a\x3d\x39\x3d\xf3" + runtime
     assert len(creation) - len(runtime) == 10
-    receipt = devnet.connection.send(account, Call(None, creation))
-    assert receipt.contract_address is not None
-    return str(devnet.w3.to_checksum_address(receipt.contract_address))
+    return devnet.deploy(creation)
 
 
 # --------------------------------------------------------------------- proof
@@ -74,7 +72,7 @@ def test_the_implementation_itself_is_no_campaign(stage) -> None:
 def test_a_look_alike_with_exactly_a_campaigns_code_is_no_campaign(stage) -> None:
     real = stage.open()
     code = stage.devnet.connection.code(real.address)
-    fake = deploy_code(stage.devnet, stage.researcher, code)
+    fake = deploy_code(stage.devnet, code)
     assert stage.devnet.connection.code(fake) == code
     with pytest.raises(VerificationError, match="never opened it"):
         CampaignClient(stage.devnet.connection, fake).verify_code()
@@ -84,14 +82,14 @@ def test_a_look_alike_with_exactly_a_campaigns_code_is_no_campaign(stage) -> Non
 
 def test_a_look_alike_with_terms_that_do_not_parse_is_no_campaign(stage) -> None:
     code = stage.devnet.connection.code(stage.open().address)
-    fake = deploy_code(stage.devnet, stage.researcher, code + b"\x00")
+    fake = deploy_code(stage.devnet, code + b"\x00")
     with pytest.raises(VerificationError, match="look-alike"):
         CampaignClient(stage.devnet.connection, fake).verify_code()
 
 
 def test_events_that_a_node_makes_up_do_not_make_a_look_alike_a_campaign(stage, monkeypatch) -> None:
     real = stage.open()
-    fake = deploy_code(stage.devnet, stage.researcher, stage.devnet.connection.code(real.address))
+    fake = deploy_code(stage.devnet, stage.devnet.connection.code(real.address))
     connection = connect(stage.devnet.rpc_url)
     request = connection.request
 

@@ -6,10 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from eth_utils import to_checksum_address
 
 from llamafund_chain.campaign.attestation import Attestation, AttestationFile, propose
-from llamafund_chain.chain.transactions import Call
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 WALLET = bytes.fromhex("60218060093d393df3631626ba7e60e01b60005260643560f81c602214601b57600080fd5b60206000f3")
@@ -120,8 +118,7 @@ def test_what_is_no_campaign_takes_no_attestation(llamafund, stage, write) -> No
 def test_a_junk_signature_for_a_wallet_contract_does_not_shadow_the_one_it_accepts(
     llamafund, stage, tmp_path: Path, untouched
 ) -> None:
-    wallet = stage.devnet.connection.send(stage.researcher, Call(None, WALLET)).contract_address
-    wallet = to_checksum_address(wallet)
+    wallet = stage.devnet.deploy(WALLET)
     client = stage.open(attestors=(wallet, stage.attestors[0].address), quorum=1)
     stage.fund()
     statement, chain_id = propose(client, 0, stage.run.dataset), stage.devnet.connection.chain_id
