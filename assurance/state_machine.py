@@ -1,4 +1,4 @@
-"""Any calls by anybody in any order under brownie, against a model: `tests/contracts/test_state_machine.py`."""
+"""Any calls by anybody in any order under brownie, against the auditor's ledger: see `TEST`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ PROPERTIES = (
     "Promise 3: nothing reaches a payee up front",
     "Any order of taking everything out pays the same, and leaves less than a unit a backer",
     "Every call is accepted, or refused with the error that the model names",
+    "The events alone give the auditor the same ledger",
 )
 _TALLY = re.compile(r"(?P<examples>\d+) examples, (?P<steps>\d+) steps, (?P<calls>\d+) calls: ")
 _SEED = re.compile(r"^LLAMAFUND_SEED=\d+$", re.MULTILINE)

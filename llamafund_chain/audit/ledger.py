@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
+
+from llamafund_chain.campaign.terms import Terms
 
 WHOLE = 10_000
 """Basis points of a whole."""
@@ -21,6 +23,7 @@ class Rules:
     """What the books need of the terms. Amounts in the asset's smallest unit, times in (unix) seconds.
 
     Attributes:
+        stop_bps: Share of the pledges that stops the campaign, basis points.
         milestone_bps: Share of each milestone, basis points of the pool.
         deadlines: Of each milestone, without slack.
         payee_bps: Share of each payee, basis points of a tranche.
@@ -28,11 +31,26 @@ class Rules:
 
     goal: int
     funding_deadline: int
+    stop_bps: int
     challenge_window: int
     answer_window: int
     milestone_bps: tuple[int, ...]
     deadlines: tuple[int, ...]
     payee_bps: tuple[int, ...]
+
+    @classmethod
+    def of(cls, terms: Terms) -> Self:
+        """The rules that a campaign's terms set."""
+        return cls(
+            goal=terms.goal,
+            funding_deadline=terms.funding_deadline,
+            stop_bps=terms.stop_bps,
+            challenge_window=terms.challenge_window,
+            answer_window=terms.answer_window,
+            milestone_bps=tuple(milestone.bps for milestone in terms.milestones),
+            deadlines=tuple(milestone.deadline for milestone in terms.milestones),
+            payee_bps=tuple(payee.bps for payee in terms.payees),
+        )
 
 
 @dataclass(frozen=True)
@@ -73,6 +91,7 @@ class Books:
         refunds: Returned to each backer after the failure, units.
         attested_at: Time of each attestation, in order.
         activated: Whether the campaign was activated.
+        voters: Backers who vote to stop the campaign.
         stopped_at: Time of the successful stop vote, `None` without one.
         slack_used: Seconds by which deadlines were pushed back.
         challenges: Time and bond (wei) of each challenge that nobody has answered, by chunk, oldest first; the bond
@@ -85,6 +104,7 @@ class Books:
     refunds: dict[str, int] = field(default_factory=dict)
     attested_at: list[int] = field(default_factory=list)
     activated: bool = False
+    voters: set[str] = field(default_factory=set)
     stopped_at: int | None = None
     slack_used: int = 0
     challenges: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -100,6 +120,12 @@ class Books:
 
     def refund(self, backer: str, amount: int) -> None:
         self.refunds[backer] = self.refunds.get(backer, 0) + amount
+
+    def vote(self, backer: str, *, support: bool) -> None:
+        if support:
+            self.voters.add(backer)
+        else:
+            self.voters.discard(backer)
 
     def challenge(self, chunk: int, at: int, bond: int) -> None:
         self.challenges[chunk] = (at, bond)
@@ -133,6 +159,15 @@ class Books:
     def pledge_of(self, backer: str) -> int:
         """What the backer's share is counted by, units; a refund does not change it here."""
         return self.deposits.get(backer, 0) - self.withdrawals.get(backer, 0)
+
+    @property
+    def stop_support(self) -> int:
+        """What those who vote to stop have pledged, units; a refund does not change it here."""
+        return sum(self.pledge_of(backer) for backer in self.voters)
+
+    def stop_decided(self, rules: Rules) -> bool:
+        """Whether the votes are enough to stop the campaign."""
+        return bool(self.voters) and self.stop_support * WHOLE >= self.pledged * rules.stop_bps
 
     def deadline(self, rules: Rules, milestone: int) -> int:
         """A milestone's deadline, unix seconds, with the slack used so far."""

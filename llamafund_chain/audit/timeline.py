@@ -57,14 +57,12 @@ class Story:
         rules: What the books need of the terms.
         attested: The attestations in order.
         activated: The activation, `None` before it.
-        stop_support: Units whose backers vote to stop, after the last vote.
     """
 
     books: Books
     rules: Rules
     attested: tuple[AttestedMilestone, ...]
     activated: Activated | None
-    stop_support: int
 
 
 def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int], int]) -> Story:
@@ -78,7 +76,6 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
     books = Books()
     attested: list[AttestedMilestone] = []
     activated: Activated | None = None
-    stop_support = 0
     for event in events:
         match event:
             case Pledged():
@@ -93,7 +90,7 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
                 activated = event
                 books.activated = True
             case StopVoted():
-                stop_support = event.total_support
+                books.vote(event.backer, support=event.support)
             case Stopped():
                 books.stopped_at = time_of(event.block)
             case Challenged():
@@ -119,16 +116,7 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
                 )
             case _:
                 continue
-    rules = Rules(
-        goal=terms.goal,
-        funding_deadline=terms.funding_deadline,
-        challenge_window=terms.challenge_window,
-        answer_window=terms.answer_window,
-        milestone_bps=tuple(milestone.bps for milestone in terms.milestones),
-        deadlines=tuple(milestone.deadline for milestone in terms.milestones),
-        payee_bps=tuple(payee.bps for payee in terms.payees),
-    )
-    return Story(books, rules, tuple(attested), activated, stop_support)
+    return Story(books, Rules.of(terms), tuple(attested), activated)
 
 
 def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Finding:
@@ -143,7 +131,8 @@ def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Find
         "latest_evidence": last.attestation.evidence if last else terms.proposal,
         "stopped": books.stopped_at is not None,
         "challenged_at": books.challenged_at or 0,
-        "stop_support": story.stop_support,
+        "stop_support": books.stop_support,
+        "stop_decided": books.stop_decided(story.rules),
         "slack_used": books.slack_used,
     }
     contract: dict[str, JsonValue] = {
@@ -156,6 +145,7 @@ def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Find
         "stopped": state.stopped,
         "challenged_at": state.challenged_at,
         "stop_support": state.stop_support,
+        "stop_decided": state.stopped,
         "slack_used": state.slack_used,
     }
     return _compare(events, contract)

@@ -1,8 +1,8 @@
-"""What a campaign should do, as a small simulation written from `docs/protocol.md` and not from the contract.
+"""What a campaign should do: the auditor's ledger, and around it what the ledger has no business knowing.
 
-The contract works its state out of storage and time whenever it is asked. The model is driven by events instead: time
-moves forward, milestones are released, campaigns fail and complete when their moment comes, and stay so. Where both
-agree after every call, what the contract answers is what the diagram draws.
+Status, money and votes are the ledger's (`llamafund_chain.audit.ledger`), which adds up what happens by the rules of
+`docs/protocol.md`. Here stands which calls are refused and with which error, whose account holds what, and what
+receivers do. Where both agree with the contract after every call, contract and auditor test each other.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from content import CHUNK, Bytes
-from world import ACTIVE, COMPLETED, DATASET, DAY, FAILED, FUNDING, WEIGHTS, ZERO
+from world import ACTIVE, DATASET, DAY, FAILED, FUNDING, WEIGHTS, ZERO
 
-BPS = 10_000
+from llamafund_chain.audit.ledger import Accounts, Books, Rules
+from llamafund_chain.campaign.state import OpenChallenge
+from llamafund_chain.campaign.terms import Status
+
 ANSWER_GAS = 1_250_000
 VOTE_DELAY = DAY
 NATIVE = "native coin"
@@ -32,159 +35,122 @@ class RefusedError(Exception):
 
 
 @dataclass
-class Challenge:
-    """A challenge."""
-
-    milestone: int
-    chunk: int
-    challenger: str
-    bond: int
-    opened_at: int
-    answered: bool = False
-    returned: bool = False
-
-
-@dataclass
 class Model:
     """One campaign with everybody's balances.
 
     Attributes:
         terms: As the campaign was opened.
+        rules: What the ledger needs of them.
         address: The campaign's.
         now: Time of the latest block, unix seconds.
         fee: What the asset's contract keeps of a transfer of so many units.
         balances: Units of the native coin and of the asset by account, the campaign's own included. In a campaign in
             the native coin both are the same, as they are in `gifts`.
         moods: What an account does when coins arrive, if it does anything: raise the error of that name, or call.
+        ledger: The auditor's, told of every call that goes through.
+        challengers: Who challenged, by milestone and chunk.
     """
 
     terms: Mapping[str, Any]
+    rules: Rules
     address: str
     now: int
     fee: Callable[[int], int]
     balances: dict[str, Counter[str]]
     moods: dict[str, str | Callable[[Model], None]] = field(default_factory=dict)
 
-    phase: int = FUNDING
-    active: bool = False
+    ledger: Books = field(default_factory=Books)
     votes_from: int = 0
-    stopped: bool = False
-    pledges: Counter[str] = field(default_factory=Counter)
-    pledged: int = 0
-    refunded: Counter[str] = field(default_factory=Counter)
-    voters: set[str] = field(default_factory=set)
-    stop_support: int = 0
-    slack_used: int = 0
-    attested_at: list[int] = field(default_factory=list)
     evidence: list[bytes] = field(default_factory=list)
     content: Bytes | None = None
     commitment: tuple[bytes, int] | None = None
-    released_milestones: int = 0
-    entitled: Counter[int] = field(default_factory=Counter)
-    claimed: Counter[int] = field(default_factory=Counter)
-    challenges: list[Challenge] = field(default_factory=list)
+    challengers: dict[tuple[int, int], str] = field(default_factory=dict)
     gifts: Counter[str] = field(default_factory=Counter)
 
-    # -------------------------------------------------------------------- time
-
-    def advance(self, moment: int) -> None:
-        """Let everything happen that time alone brings about until this moment."""
-        while True:
-            due = [event for event in self._coming() if event[0] <= moment]
-            if not due:
-                break
-            min(due, key=lambda event: event[0])[1]()
-        self.now = moment
-
-    def _coming(self) -> list[tuple[int, Callable[[], None]]]:
-        """What will happen if nobody does anything, and when."""
-        if self.phase == FUNDING:
-            end = self.terms["fundingDeadline"] if self.pledged < self.terms["goal"] else self.deadline(0)
-            return [(end, self._fail)]
-        if self.phase != ACTIVE:
-            return []
-        open_challenges = self.open_challenges
-        if open_challenges:
-            return [(open_challenges[0].opened_at + self.terms["answerWindow"], self._fail)]
-        if self.waiting:
-            return [(self.window_end, self._release)]
-        return [(self.deadline(len(self.attested_at)), self._fail)]
-
-    def _fail(self) -> None:
-        self.phase = FAILED
-
-    def _release(self) -> None:
-        """The latest milestone's tranche belongs to the payees."""
-        tranche = self.tranche(self.released_milestones)
-        self.released_milestones += 1
-        payees = self.terms["payees"]
-        shares = [tranche * bps // BPS for _, bps in payees[:-1]]
-        for payee, share in enumerate([*shares, tranche - sum(shares)]):
-            self.entitled[payee] += share
-        if self.released_milestones == len(self.terms["milestones"]):
-            self.phase = COMPLETED
-
-    def tranche(self, milestone: int) -> int:
-        """Units that hang on a milestone."""
-        bps = [milestone[1] for milestone in self.terms["milestones"]]
-        before, after = sum(bps[:milestone]), sum(bps[: milestone + 1])
-        return self.pledged * after // BPS - self.pledged * before // BPS
-
-    def deadline(self, milestone: int) -> int:
-        return int(self.terms["milestones"][milestone][2]) + self.slack_used
+    # ------------------------------------------------------------ by the ledger
 
     @property
-    def window_end(self) -> int:
-        return self.attested_at[-1] + int(self.terms["challengeWindow"]) if self.attested_at else 0
+    def phase(self) -> int:
+        return Status[self.ledger.status(self.rules, self.now).upper()].value
+
+    @property
+    def accounts(self) -> Accounts:
+        return self.ledger.accounts(self.rules, self.now)
+
+    @property
+    def attested(self) -> int:
+        return len(self.ledger.attested_at)
+
+    @property
+    def released_milestones(self) -> int:
+        return self.ledger.released_milestones(self.rules, self.now)
 
     @property
     def waiting(self) -> bool:
         """Whether a tranche is attested and not released."""
-        return len(self.attested_at) > self.released_milestones
+        return self.attested > self.released_milestones
 
     @property
-    def open_challenges(self) -> list[Challenge]:
-        return [challenge for challenge in self.challenges if not challenge.answered]
+    def open_challenges(self) -> list[OpenChallenge]:
+        latest = self.attested - 1
+        return [
+            OpenChallenge(chunk, opened_at, self.challengers[latest, chunk], bond)
+            for chunk, (opened_at, bond) in self.ledger.challenges.items()
+        ]
 
-    @property
-    def boundaries(self) -> list[int]:
-        """Moments ahead at which something may change."""
-        moments = [self.terms["fundingDeadline"], *(self.deadline(i) for i in range(len(self.terms["milestones"])))]
-        if self.active:
-            moments.append(self.votes_from)
-        if self.attested_at:
-            moments.append(self.window_end)
-        moments += [challenge.opened_at + self.terms["answerWindow"] for challenge in self.open_challenges]
-        return sorted(moment for moment in set(moments) if moment > self.now)
+    def pledge_of(self, backer: str) -> int:
+        """What is left of a pledge: nothing once it was refunded."""
+        return 0 if backer in self.ledger.refunds else self.ledger.pledge_of(backer)
 
-    # ------------------------------------------------------------------- money
-
-    @property
-    def released(self) -> int:
-        return sum(self.tranche(milestone) for milestone in range(self.released_milestones))
+    def has_voted_stop(self, backer: str) -> bool:
+        return backer in self.ledger.voters and backer not in self.ledger.refunds
 
     def refundable(self, backer: str) -> int:
-        return self._refund_of(backer) if self.phase == FAILED else 0
+        return 0 if backer in self.ledger.refunds else self.ledger.refund_due(self.rules, backer, self.now)
 
-    def _refund_of(self, backer: str) -> int:
-        own = self.pledges[backer]
-        return own * (self.pledged - self.released) // self.pledged if own else 0
+    def claimed(self, payee: int) -> int:
+        return self.ledger.claims.get(payee, 0)
 
-    def required_bond(self, base_fee: int) -> int:
-        return max(int(self.terms["minBond"]), ANSWER_GAS * base_fee)
+    def claimable(self, payee: int) -> int:
+        return self.ledger.entitled(self.rules, payee, self.now) - self.claimed(payee)
 
-    @property
-    def bonds(self) -> int:
-        """Wei that the escrow keeps for challengers and answerers."""
-        return sum(challenge.bond for challenge in self.challenges if not challenge.answered and not challenge.returned)
+    def deadline(self, milestone: int) -> int:
+        """As the contract tells it, which adds the slack to milestones that are attested too."""
+        if milestone < self.attested:
+            return self.rules.deadlines[milestone] + self.ledger.slack_used
+        return self.ledger.deadline(self.rules, milestone)
 
     @property
     def owed(self) -> int:
         """Units of the asset that somebody can still ask for, now or later, bonds apart."""
-        payees = sum(self.entitled.values()) - sum(self.claimed.values())
-        if self.phase == FAILED:
-            return payees + sum(self._refund_of(backer) for backer in self.pledges)
-        return payees + self.pledged - self.released
+        accounts = self.accounts
+        return accounts.claimable + accounts.refundable + accounts.locked
+
+    # -------------------------------------------------------------------- time
+
+    @property
+    def window_end(self) -> int:
+        return self.ledger.attested_at[-1] + self.rules.challenge_window if self.attested else 0
+
+    @property
+    def answer_by(self) -> int:
+        return self.open_challenges[0].opened_at + self.rules.answer_window
+
+    @property
+    def boundaries(self) -> list[int]:
+        """Moments ahead at which something may change."""
+        moments = [self.rules.funding_deadline, *(self.deadline(i) for i in range(len(self.rules.deadlines)))]
+        if self.ledger.activated:
+            moments.append(self.votes_from)
+        if self.attested:
+            moments.append(self.window_end)
+        moments += [challenge.opened_at + self.rules.answer_window for challenge in self.open_challenges]
+        return sorted(moment for moment in set(moments) if moment > self.now)
+
+    # ------------------------------------------------------------------- money
+
+    def required_bond(self, base_fee: int) -> int:
+        return max(int(self.terms["minBond"]), ANSWER_GAS * base_fee)
 
     def _move(self, unit: str, source: str, target: str, amount: int) -> int:
         """Move units, and return how many arrived."""
@@ -219,48 +185,44 @@ class Model:
     # ----------------------------------------------------------------- backers
 
     def pledge(self, payer: str, backer: str, amount: int) -> None:
-        if self.active or self.now >= self.terms["fundingDeadline"]:
+        if self.ledger.activated or self.now >= self.terms["fundingDeadline"]:
             self._require(FUNDING)
             raise RefusedError("Campaign_FundingOver", self.terms["fundingDeadline"])
         self._recipient(backer)
         arrived = self._move(ASSET, payer, self.address, amount)
         if arrived == 0:
             raise RefusedError("Campaign_ZeroAmount")
-        if self.pledged + arrived > self.terms["cap"]:
-            raise RefusedError("Campaign_CapExceeded", self.terms["cap"], self.pledged + arrived)
-        self.pledges[backer] += arrived
-        self.pledged += arrived
+        total = self.ledger.pledged + arrived
+        if total > self.terms["cap"]:
+            raise RefusedError("Campaign_CapExceeded", self.terms["cap"], total)
+        self.ledger.deposit(backer, arrived)
 
     def unpledge(self, backer: str, amount: int, recipient: str) -> None:
         self._require(FUNDING)
         self._recipient(recipient)
         if amount == 0:
             raise RefusedError("Campaign_ZeroAmount")
-        if amount > self.pledges[backer]:
-            raise RefusedError("Campaign_PledgeTooSmall", self.pledges[backer], amount)
-        rest = self.pledged - amount
-        if rest < self.terms["goal"] <= self.pledged:
+        if amount > self.pledge_of(backer):
+            raise RefusedError("Campaign_PledgeTooSmall", self.pledge_of(backer), amount)
+        rest = self.ledger.pledged - amount
+        if rest < self.terms["goal"] <= self.ledger.pledged:
             raise RefusedError("Campaign_GoalLocked", self.terms["goal"], rest)
-        self.pledges[backer] -= amount
-        self.pledged = rest
+        self.ledger.withdraw(backer, amount)
         self._pay(ASSET, recipient, amount)
 
     def vote(self, backer: str, support: bool) -> None:
         self._require(ACTIVE)
-        if len(self.attested_at) == len(self.terms["milestones"]):
+        if self.attested == len(self.terms["milestones"]):
             raise RefusedError("Campaign_VotingClosed")
         if self.now < self.votes_from:
             raise RefusedError("Campaign_VotingNotOpen", self.votes_from)
-        own = self.pledges[backer]
-        if own == 0:
+        if self.pledge_of(backer) == 0:
             raise RefusedError("Campaign_NotBacker", backer)
-        if (backer in self.voters) == support:
+        if self.has_voted_stop(backer) == support:
             raise RefusedError("Campaign_VoteUnchanged", support)
-        self.voters ^= {backer}
-        self.stop_support += own if support else -own
-        if support and self.stop_support * BPS >= self.pledged * self.terms["stopBps"]:
-            self.stopped = True
-            self._fail()
+        self.ledger.vote(backer, support=support)
+        if self.ledger.stop_decided(self.rules):
+            self.ledger.stopped_at = self.now
 
     def collect_refund(self, backer: str) -> None:
         self._refund(backer, backer)
@@ -271,19 +233,17 @@ class Model:
 
     def _refund(self, backer: str, recipient: str) -> None:
         self._require(FAILED)
-        amount = self._refund_of(backer)
+        amount = self.refundable(backer)
         if amount == 0:
             raise RefusedError("Campaign_NothingToRefund", backer)
-        del self.pledges[backer]
-        self.voters -= {backer}
-        self.refunded[backer] += amount
+        self.ledger.refund(backer, amount)
         self._pay(ASSET, recipient, amount)
 
     # -------------------------------------------------------------- possession
 
     def challenge(self, caller: str, root: bytes, size: int, chunk: int, bond: int, base_fee: int) -> None:
         self._require(ACTIVE)
-        if self.pledges[caller] == 0:
+        if self.pledge_of(caller) == 0:
             raise RefusedError("Campaign_NotBacker", caller)
         if self.now >= self.window_end:
             raise RefusedError("Campaign_WindowOver", self.window_end)
@@ -291,13 +251,13 @@ class Model:
         chunks = -(-size // CHUNK)
         if chunk >= chunks:
             raise RefusedError("Campaign_ChunkOutOfRange", chunks, chunk)
-        milestone = len(self.attested_at) - 1
-        if any((challenge.milestone, challenge.chunk) == (milestone, chunk) for challenge in self.challenges):
+        if (self.attested - 1, chunk) in self.challengers:
             raise RefusedError("Campaign_AlreadyChallenged", chunk)
         if bond < self.required_bond(base_fee):
             raise RefusedError("Campaign_BondTooSmall", self.required_bond(base_fee), bond)
         self._move(NATIVE, caller, self.address, bond)
-        self.challenges.append(Challenge(milestone, chunk, caller, bond, self.now))
+        self.challengers[self.attested - 1, chunk] = caller
+        self.ledger.challenge(chunk, self.now, bond)
 
     def answer(self, caller: str, root: bytes, size: int, chunk: int, right: bool) -> None:
         self._require(ACTIVE)
@@ -309,17 +269,15 @@ class Model:
         self._content(root, size)
         if not right:
             raise RefusedError("Campaign_WrongChunk", chunk)
-        challenge.answered = True
-        if not self.open_challenges and self.now >= self.window_end:
-            self._release()
+        self.ledger.answer(chunk)
         self._pay(NATIVE, caller, challenge.bond)
 
     def return_bond(self, caller: str, chunk: int, recipient: str) -> None:
         self._require(FAILED)
         self._recipient(recipient)
         for challenge in self.open_challenges:
-            if challenge.chunk == chunk and challenge.challenger == caller and not challenge.returned:
-                challenge.returned = True
+            if (challenge.chunk, challenge.challenger) == (chunk, caller) and challenge.bond > 0:
+                self.ledger.return_bond(chunk)
                 self._pay(NATIVE, recipient, challenge.bond)
                 return
         raise RefusedError("Campaign_NotChallenger", caller, chunk)
@@ -328,26 +286,26 @@ class Model:
 
     def activate(self, caller: str) -> None:
         self._require(FUNDING)
-        if self.pledged < self.terms["goal"]:
-            raise RefusedError("Campaign_GoalNotMet", self.terms["goal"], self.pledged)
-        full = self.pledged == self.terms["cap"]
+        if self.ledger.pledged < self.terms["goal"]:
+            raise RefusedError("Campaign_GoalNotMet", self.terms["goal"], self.ledger.pledged)
+        full = self.ledger.pledged == self.terms["cap"]
         if caller != self.terms["researcher"] and self.now < self.terms["fundingDeadline"] and not full:
             raise RefusedError("Campaign_FundingOpen", self.terms["fundingDeadline"])
-        self.active = True
+        self.ledger.activated = True
         self.votes_from = self.now + VOTE_DELAY
-        self.phase = ACTIVE
 
     def extend(self, caller: str, seconds: int) -> None:
         self._researcher(caller)
         self._require(ACTIVE)
         last = len(self.terms["milestones"]) - 1
-        if len(self.attested_at) > last:
-            raise RefusedError("Campaign_WrongMilestone", last, len(self.attested_at))
+        if self.attested > last:
+            raise RefusedError("Campaign_WrongMilestone", last, self.attested)
         if seconds == 0:
             raise RefusedError("Campaign_ZeroAmount")
-        if self.slack_used + seconds > self.terms["slack"]:
-            raise RefusedError("Campaign_SlackExceeded", self.terms["slack"], self.slack_used + seconds)
-        self.slack_used += seconds
+        used = self.ledger.slack_used + seconds
+        if used > self.terms["slack"]:
+            raise RefusedError("Campaign_SlackExceeded", self.terms["slack"], used)
+        self.ledger.slack_used = used
 
     def post_update(self, caller: str) -> None:
         self._researcher(caller)
@@ -355,17 +313,16 @@ class Model:
     def attest(self, claim: Mapping[str, Any], signers: int, signed: Sequence[bool], content: Bytes | None) -> None:
         """Record an attestation; `signed` says of each signature passed whether it is that signer's."""
         self._require(ACTIVE)
-        index = len(self.attested_at)
+        index = self.attested
         if claim["milestone"] != index:
             raise RefusedError("Campaign_WrongMilestone", index, claim["milestone"])
         if self.open_challenges:
-            answer_by = self.open_challenges[0].opened_at + self.terms["answerWindow"]
-            raise RefusedError("Campaign_ChallengeOpen", answer_by)
+            raise RefusedError("Campaign_ChallengeOpen", self.answer_by)
         if self.waiting:
             raise RefusedError("Campaign_WindowOpen", self.window_end)
         self._claim(claim, self.terms["milestones"][index])
         self._signatures(signers, signed)
-        self.attested_at.append(self.now)
+        self.ledger.attested_at.append(self.now)
         self.evidence.append(claim["evidence"])
         self.content = content
         self.commitment = (claim["contentRoot"], claim["contentSize"])
@@ -410,10 +367,10 @@ class Model:
         if payee >= len(payees) or payees[payee][0] != caller:
             raise RefusedError("Campaign_NotPayee", caller, payee)
         self._recipient(recipient)
-        amount = self.entitled[payee] - self.claimed[payee]
+        amount = self.claimable(payee)
         if amount == 0:
             raise RefusedError("Campaign_NothingToClaim")
-        self.claimed[payee] += amount
+        self.ledger.claim(payee, amount)
         self._pay(ASSET, recipient, amount)
 
     # ------------------------------------------------------------------ checks

@@ -1,4 +1,6 @@
-"""Any calls by anybody in any order at any time: the contract does what the model says, and the promises hold.
+"""Any calls by anybody in any order at any time: contract and auditor agree, and the promises hold.
+
+The model keeps the auditor's ledger, so that each of the two tests the other.
 
 The ordinary run is short and always the same. With `LLAMAFUND_ASSURE` set it is long and starts from a fresh seed,
 which is printed; `LLAMAFUND_SEED` repeats one.
@@ -47,6 +49,12 @@ from world import (
     World,
     data_of,
 )
+
+from llamafund_chain.audit.ledger import WHOLE, Rules
+from llamafund_chain.audit.timeline import tell
+from llamafund_chain.campaign.events import campaign_event
+from llamafund_chain.campaign.terms import Terms
+from llamafund_chain.chain.transactions import Log
 
 LONG = "LLAMAFUND_ASSURE" in os.environ
 EXAMPLES = 500 if LONG else 50
@@ -194,6 +202,7 @@ class Escrow(RuleBasedStateMachine):
         self.world = stage.world
         self._before = self.world.devnet.snapshot()
         self.model: Model
+        self._so_far = (FUNDING, 0)
         self.steps = 0
         self.stage.tally.examples += 1
 
@@ -210,6 +219,7 @@ class Escrow(RuleBasedStateMachine):
         terms = self._terms(data, asset, goal, cap)
         self._rng = random.Random(data.draw(st.integers(0, 2**32), label="how it ends"))
         self.campaign = self.world.open(**terms)
+        self._opened = self.world.w3.eth.block_number
         self.token = self.stage.tokens[asset] if asset else None
         self._accounts = [
             *(account for name, account in self.stage.places.items() if name != "nobody"),
@@ -224,6 +234,7 @@ class Escrow(RuleBasedStateMachine):
             units = Counter({who: self.token.functions.balanceOf(who).call() for who in self._accounts})
         self.model = Model(
             terms=self.campaign.terms,
+            rules=Rules.of(Terms.from_abi(self.campaign.terms)),
             address=self.campaign.address,
             now=self.world.now(),
             fee=_one_percent if asset == "FeeToken" else _nothing,
@@ -345,7 +356,7 @@ class Escrow(RuleBasedStateMachine):
         if who == "puppet":
             call = self.stage.puppet.functions.execute(self.campaign.address, value, data_of(call))
         at = self._at(moment)
-        self.model.advance(at)
+        self.model.now = at
         trial = copy.deepcopy(self.model)
         expected = actual = None
         try:
@@ -385,7 +396,7 @@ class Escrow(RuleBasedStateMachine):
 
     def _attest(self, defect: str, size: int, moment: Moment) -> bool:
         model = self.model
-        index = len(model.attested_at)
+        index = model.attested
         kinds = [milestone[0] for milestone in model.terms["milestones"]]
         kind = kinds[min(index, len(kinds) - 1)]
         content = Bytes(size, seed=index) if size else None
@@ -477,7 +488,7 @@ class Escrow(RuleBasedStateMachine):
           share=st.one_of(st.sampled_from(["nothing", "one", "to goal", "to cap", "above cap"]), st.integers(1, 100)),
           moment=moments)  # fmt: skip
     def pledge(self, payer: str, backer: str, share: str | int, moment: Moment) -> None:
-        terms, pledged = self.model.terms, self.model.pledged
+        terms, pledged = self.model.terms, self.model.ledger.pledged
         amounts = {
             "nothing": 0,
             "one": 1,
@@ -499,14 +510,14 @@ class Escrow(RuleBasedStateMachine):
 
         self._call(name, arguments, who, refuse)
 
-    @precondition(lambda self: (self.model.phase == FUNDING and self.model.pledged > 0) or _seldom(self))
+    @precondition(lambda self: (self.model.phase == FUNDING and self.model.ledger.pledged > 0) or _seldom(self))
     @rule(who=people, share=st.sampled_from(["all", "one", "one", "above goal", "above goal", "nothing", "too much"]),
           place=places, moment=moments, backers=st.sampled_from([True, True, True, False]))  # fmt: skip
     def unpledge(self, who: str, share: str, place: str, moment: Moment, backers: bool) -> None:
-        pledged = [name for name, account in self.stage.places.items() if self.model.pledges[account]]
+        pledged = [name for name, account in self.stage.places.items() if self.model.pledge_of(account)]
         who = pledged[0] if backers and pledged and who not in pledged else who
-        own = self.model.pledges[self.stage.places[who]]
-        spare = max(0, self.model.pledged - self.model.terms["goal"])
+        own = self.model.pledge_of(self.stage.places[who])
+        spare = max(0, self.model.ledger.pledged - self.model.terms["goal"])
         amount = {"all": own, "nothing": 0, "too much": own + 1, "one": 1, "above goal": min(own, spare)}[share]
         recipient = self._place(place, self.stage.places[who])
         self._call(
@@ -553,7 +564,7 @@ class Escrow(RuleBasedStateMachine):
         chunk = open_challenges[0].chunk if wanted and open_challenges else (content.size - 1) // CHUNK
         self._answer(who, min(chunk, (content.size - 1) // CHUNK), flaw, moment)
 
-    @precondition(lambda self: (self.model.phase == FAILED and self.model.bonds > 0) or _seldom(self))
+    @precondition(lambda self: (self.model.phase == FAILED and self.model.ledger.bonds > 0) or _seldom(self))
     @rule(who=people, chunk=st.integers(0, 2), place=places)
     def return_bond(self, who: str, chunk: int, place: str) -> None:
         mine = [
@@ -575,7 +586,7 @@ class Escrow(RuleBasedStateMachine):
     def vote(self, who: str, support: bool, moment: Moment) -> None:
         self._call("voteStop", (support,), who, lambda model, caller: model.vote(caller, support), moment=moment)
 
-    @precondition(lambda self: self.model.entitled != self.model.claimed or _seldom(self))
+    @precondition(lambda self: self.model.accounts.claimable > 0 or _seldom(self))
     @rule(who=st.sampled_from([None, None, None, "stranger", "compute"]), payee=st.integers(0, 3), place=places,
           moment=moments)  # fmt: skip
     def claim(self, who: str | None, payee: int, place: str, moment: Moment) -> None:
@@ -633,7 +644,7 @@ class Escrow(RuleBasedStateMachine):
         else:
             numbers = {"accept": ACCEPT, "refuse": REFUSE, "burn gas": BURN_GAS, "return bomb": RETURN_BOMB}
             call = puppet.functions.setMood(numbers[mood])
-        self.model.advance(self.model.now + 1)
+        self.model.now += 1
         self.world.send(call, self.world.elsewhere, at=self.model.now, base_fee=0)
         account = str(puppet.address)
         effects: dict[str, str | Callable[[Model], None]] = {
@@ -652,12 +663,12 @@ class Escrow(RuleBasedStateMachine):
         at = self._at(moment)
         self.world.rpc("anvil_setNextBlockBaseFeePerGas", "0x0")
         self.world.warp(at)
-        self.model.advance(at)
+        self.model.now = at
 
     @precondition(_seldom)
     @rule(amount=st.sampled_from([1, 7, ETHER]))
     def force_ether_in(self, amount: int) -> None:
-        self.model.advance(self.model.now + 1)
+        self.model.now += 1
         self.world.deploy("ForcedEther", self.campaign.address, value=amount, at=self.model.now, base_fee=0)
         self.model.give(NATIVE, self.world.stranger, amount)
 
@@ -665,7 +676,7 @@ class Escrow(RuleBasedStateMachine):
     @rule(amount=st.sampled_from([1, 200, ETHER]))
     def donate_tokens(self, amount: int) -> None:
         assert self.token is not None
-        self.model.advance(self.model.now + 1)
+        self.model.now += 1
         call = self.token.functions.transfer(self.campaign.address, amount)
         self.world.send(call, self.world.elsewhere, at=self.model.now, base_fee=0)
         self.model.give(ASSET, self.world.elsewhere, amount)
@@ -680,8 +691,8 @@ class Escrow(RuleBasedStateMachine):
         found = self.views.read(len(model.open_challenges))
         expected: dict[tuple[Any, ...], Any] = {
             ("status",): model.phase,
-            ("released",): model.released,
-            ("stopSupport",): model.stop_support,
+            ("released",): model.accounts.released,
+            ("stopSupport",): model.ledger.stop_support,
             ("votesFrom",): model.votes_from,
             ("latestEvidence",): model.parent,
             ("openChallenges",): len(model.open_challenges),
@@ -691,21 +702,21 @@ class Escrow(RuleBasedStateMachine):
             ("now",): model.now,
         }
         for account in self._accounts:
-            expected["pledgeOf", account] = model.pledges[account]
-            expected["hasVotedStop", account] = account in model.voters
+            expected["pledgeOf", account] = model.pledge_of(account)
+            expected["hasVotedStop", account] = model.has_voted_stop(account)
             expected["refundable", account] = model.refundable(account)
             expected[NATIVE, account] = model.balances[NATIVE][account]
             if self.token is not None:
                 expected[ASSET, account] = model.balances[ASSET][account]
         for payee in range(len(model.terms["payees"])):
-            expected["claimable", payee] = model.entitled[payee] - model.claimed[payee]
-            expected["claimed", payee] = model.claimed[payee]
+            expected["claimable", payee] = model.claimable(payee)
+            expected["claimed", payee] = model.claimed(payee)
         for index in range(len(model.terms["milestones"])):
             expected["deadlineOf", index] = model.deadline(index)
         for position, challenge in enumerate(model.open_challenges):
-            bond = 0 if challenge.returned else challenge.bond
             challenger = challenge.challenger.lower()
-            expected["openChallenge", position] = (challenge.chunk, challenge.opened_at, challenger, bond)
+            shown = (challenge.chunk, challenge.opened_at, challenger, challenge.bond)
+            expected["openChallenge", position] = shown
         del found["base fee",]
         assert found.keys() == expected.keys()
         wrong = {key: (found[key], expected[key]) for key in expected if found[key] != expected[key]}
@@ -718,50 +729,60 @@ class Escrow(RuleBasedStateMachine):
         return bytes(self.world.w3.keccak(root + size.to_bytes(32, "big")))
 
     def _ledger(self) -> tuple[Any, ...]:
-        model = self.model
+        model, ledger = self.model, self.model.ledger
+        stopped = ledger.stopped_at is not None
         return (
-            model.pledged,
-            model.attested_at[-1] if model.attested_at else 0,
-            model.open_challenges[0].opened_at if model.open_challenges else 0,
-            model.slack_used,
-            len(model.attested_at),
-            model.active,
-            model.stopped,
+            ledger.pledged,
+            ledger.attested_at[-1] if ledger.attested_at else 0,
+            ledger.challenged_at or 0,
+            ledger.slack_used,
+            model.attested,
+            ledger.activated,
+            stopped,
             # Stopped before the latest tranche was released.
-            model.stopped and model.waiting,
+            stopped and model.waiting,
         )
 
     @invariant()
     def promise_1_it_holds_what_it_owes(self) -> None:
         model = self.model
-        held = model.balances[ASSET][self.campaign.address]
+        held, bonds = model.balances[ASSET][self.campaign.address], model.ledger.bonds
         if model.is_coin:
-            assert held - model.bonds >= model.owed
+            assert held - bonds >= model.owed
         else:
             assert held >= model.owed
-            assert model.balances[NATIVE][self.campaign.address] >= model.bonds
+            assert model.balances[NATIVE][self.campaign.address] >= bonds
 
     @invariant()
     def promise_2_every_unit_is_accounted_for(self) -> None:
-        model = self.model
-        refunded, paid = sum(model.refunded.values()), sum(model.claimed.values())
-        held = model.balances[ASSET][self.campaign.address] - model.gifts[ASSET] - (model.bonds if model.is_coin else 0)
-        assert held == model.pledged - paid - refunded
-        if model.phase != FAILED:
-            assert (refunded, model.pledged) == (0, sum(model.pledges.values()))
-            return
-        refundable = sum(model.refundable(backer) for backer in model.pledges)
-        backers = len(model.pledges | model.refunded)
-        assert 0 <= model.pledged - model.released - refundable - refunded < max(1, backers)
+        model, accounts = self.model, self.model.accounts
+        held = model.balances[ASSET][self.campaign.address] - model.gifts[ASSET]
+        assert accounts.balance == held - (model.ledger.bonds if model.is_coin else 0)
+        assert accounts.conserved
+        assert accounts.held == accounts.balance
+        if model.phase == FAILED:
+            assert 0 <= (accounts.rounding or 0) < max(1, len(model.ledger.backers))
+        else:
+            assert (accounts.refunded, accounts.refundable, accounts.rounding) == (0, 0, 0)
 
     @invariant()
     def promise_3_nothing_reaches_a_payee_up_front(self) -> None:
-        model = self.model
-        window = model.terms["challengeWindow"]
-        over = sum(model.now >= attested + window for attested in model.attested_at)
+        model, accounts, terms = self.model, self.model.accounts, self.model.terms
+        over = sum(model.now >= attested + terms["challengeWindow"] for attested in model.ledger.attested_at)
         assert model.released_milestones <= over
-        assert sum(model.claimed.values()) <= sum(model.tranche(index) for index in range(over))
-        assert sum(model.entitled.values()) == model.released
+        assert accounts.released <= accounts.pledged * sum(bps for _, bps, *_ in terms["milestones"][:over]) // WHOLE
+        payees = range(len(terms["payees"]))
+        assert sum(model.claimed(payee) + model.claimable(payee) for payee in payees) == accounts.released
+
+    @invariant()
+    def time_takes_nothing_back(self) -> None:
+        phase, released = self.model.phase, self.model.accounts.released
+        before, least = self._so_far
+        assert phase == before or before in (FUNDING, ACTIVE), f"from status {before} to {phase}"
+        assert (before, phase) != (ACTIVE, FUNDING)
+        assert released >= least
+        assert before != FAILED or released == least
+        self._so_far = (phase, released)
 
     # --------------------------------------------------------------------- end
 
@@ -787,8 +808,9 @@ class Escrow(RuleBasedStateMachine):
         assert first == second, "another order, other amounts"
 
     def _settle(self) -> None:
-        if self.model.phase == FUNDING and self.model.pledged < self.model.terms["goal"] and self._rng.random() < 0.5:
-            self._pledge("backer2", "backer2", self._gross(self.model.terms["goal"] - self.model.pledged))
+        missing = self.model.terms["goal"] - self.model.ledger.pledged
+        if self.model.phase == FUNDING and missing > 0 and self._rng.random() < 0.5:
+            self._pledge("backer2", "backer2", self._gross(missing))
         if self.model.phase == FUNDING and self._rng.random() < 0.8:
             self._call("activate", (), "researcher", lambda model, who: model.activate(who))
         deliver = self._rng.random() < 0.5
@@ -806,7 +828,7 @@ class Escrow(RuleBasedStateMachine):
     def _pass_to(self, moment: int) -> None:
         self.world.rpc("anvil_setNextBlockBaseFeePerGas", "0x0")
         self.world.warp(moment)
-        self.model.advance(moment)
+        self.model.now = moment
 
     def _take_out(self) -> dict[str, int]:
         """Everybody collects everything, in some order; what each call paid, and what stays."""
@@ -815,11 +837,11 @@ class Escrow(RuleBasedStateMachine):
             if self.model.refundable(self.stage.places[who]):
                 calls[f"refund {who}"] = self._refunding(who)
         for payee, who in enumerate(("compute", "puppet", "verifier")[: len(self.model.terms["payees"])]):
-            if self.model.entitled[payee] > self.model.claimed[payee]:
+            if self.model.claimable(payee) > 0:
                 calls[f"claim {payee}"] = self._claiming(who, payee)
         names = {account: name for name, account in self.stage.places.items()}
         for challenge in self.model.open_challenges:
-            if not challenge.returned:
+            if challenge.bond > 0:
                 calls[f"bond {challenge.chunk}"] = self._returning(names[challenge.challenger], challenge.chunk)
         order = list(calls)
         self._rng.shuffle(order)
@@ -830,6 +852,7 @@ class Escrow(RuleBasedStateMachine):
             assert calls[name](), name
             paid[name] = before - self._held(unit)
         self.the_contract_answers_what_the_model_says()
+        self._the_events_add_up_to_the_ledger()
 
         dust = self._held(ASSET) - self.model.gifts[ASSET]
         if self.model.is_coin:
@@ -839,6 +862,29 @@ class Escrow(RuleBasedStateMachine):
         backers = 4
         assert 0 <= dust < backers if self.model.phase == FAILED else dust == 0, dust
         return {**paid, "dust": dust}
+
+    def _the_events_add_up_to_the_ledger(self) -> None:
+        """The auditor, who sees the chain alone, keeps the same books."""
+        found = self.world.w3.eth.get_logs({"address": self.campaign.address, "fromBlock": self._opened})
+        logs = [
+            Log(
+                address=log["address"],
+                topics=tuple(bytes(topic) for topic in log["topics"]),
+                data=bytes(log["data"]),
+                block=log["blockNumber"],
+                index=log["logIndex"],
+                tx_hash=bytes(log["transactionHash"]).hex(),
+            )
+            for log in found
+        ]
+        events = [event for log in logs if (event := campaign_event(log)) is not None]
+        assert len(events) == len(logs)
+        story = tell(Terms.from_abi(self.campaign.terms), events, self._time_of)
+        assert (story.rules, story.books) == (self.model.rules, self.model.ledger)
+        assert list(story.books.challenges) == list(self.model.ledger.challenges)
+
+    def _time_of(self, block: int) -> int:
+        return int(self.world.w3.eth.get_block(block)["timestamp"])
 
     def _refunding(self, who: str) -> Callable[[], bool]:
         backer = self.stage.places[who]

@@ -518,6 +518,33 @@ def test_an_attestation_that_a_node_hides_is_noticed(stage, look, lying_node) ->
     assert "attested" in next(check.detail for check in report.checks if check.name == "events-match-state")
 
 
+def test_votes_that_a_node_makes_heavier_than_their_pledges_are_noticed(stage, look, lying_node) -> None:
+    stage.honest_until(1)
+    stage.client.vote_stop(stage.backers[1])
+    stage.devnet.finalize()
+    support = stage.client.state().stop_support
+    assert support == stage.client.pledge_of(stage.backers[1].address)
+    interface = abi.contract("Campaign")
+    asked = interface.encode("stopSupport").hex()
+
+    # The event's weight and total and the contract's view tell the same lie.
+    def weigh(method: str, result: Any, params: Any) -> Any:
+        if method == "eth_call" and params[0]["data"].removeprefix("0x") == asked:
+            return f"0x{support + 1:064x}"
+        if method == "eth_getLogs":
+            for log in result:
+                if log["topics"][0] == interface.topic("StopVoted"):
+                    log["data"] = log["data"].replace(f"{support:064x}", f"{support + 1:064x}")
+        return result
+
+    assert failed(look()) == set()
+    stage.client = lying_node(weigh)
+    report = look()
+
+    assert failed(report) == {"events-match-state"}
+    assert "stop support" in next(check.detail for check in report.checks if check.name == "events-match-state")
+
+
 def test_a_signature_that_is_not_the_attestors_is_noticed(stage, look, lying_node) -> None:
     stage.honest_until(1)
 

@@ -21,6 +21,7 @@ def rules(milestone_bps: tuple[int, ...], payee_bps: tuple[int, ...]) -> Rules:
     return Rules(
         goal=1,
         funding_deadline=1_000,
+        stop_bps=5_000,
         challenge_window=WINDOW,
         answer_window=WINDOW,
         milestone_bps=milestone_bps,
@@ -96,6 +97,32 @@ def test_a_stop_inside_the_window_withholds_its_tranche_for_good() -> None:
     assert books.released(agreed, 10_000) == 0
     books.stopped_at = 2_099
     assert books.released(agreed, 10_000) == 40
+
+
+def test_a_vote_weighs_what_its_backer_pledged_until_it_is_retracted() -> None:
+    books = Books(activated=True)
+    books.deposit("backer 0", 70)
+    books.deposit("backer 1", 30)
+    books.withdraw("backer 0", 10)
+
+    books.vote("backer 0", support=True)
+    books.vote("backer 1", support=True)
+    assert books.stop_support == 90
+    books.refund("backer 0", 60)
+    assert books.stop_support == 90
+    books.vote("backer 0", support=False)
+    assert books.stop_support == 30
+
+
+def test_votes_decide_from_the_agreed_part_of_the_pledges_on() -> None:
+    agreed = rules((WHOLE,), (WHOLE,))
+    for pledge, decided in ((49, False), (50, True)):
+        books = Books(activated=True)
+        assert not books.stop_decided(agreed)
+        books.deposit("for", pledge)
+        books.deposit("against", 100 - pledge)
+        books.vote("for", support=True)
+        assert books.stop_decided(agreed) is decided
 
 
 def test_a_campaign_below_its_goal_fails_at_its_deadline_and_one_that_reached_it_does_not() -> None:
