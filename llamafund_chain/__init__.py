@@ -3,8 +3,8 @@
 The name is historical: it holds more than the chain. What a program may rely on is handed out here, each name imported
 when it is asked for; everything else may move.
 
-From the ground up: `errors`, `text`, `times`, `amounts`, `files`, `strict_yaml`; then `deployment` and `evidence`;
-`chain` and `store`; `campaign`; `checks`; `audit`; `cli`; `demo`. Imports only ever point down.
+From the ground up: `errors`, `text`, `times`, `amounts`, `files`, `mistakes`, `strict_yaml`; then `deployment` and
+`evidence`; `chain` and `store`; `campaign`; `checks`; `audit`; `cli`; `demo`. Imports only ever point down.
 """
 
 from __future__ import annotations

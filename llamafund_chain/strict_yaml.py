@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.files import read_limited
+from llamafund_chain.mistakes.places import Lines, Place
+from llamafund_chain.mistakes.syntax import DocumentError, decode, explain_json, explain_yaml
+from llamafund_chain.text import printable
 
 MAX_DEPTH = 32
 """How deep objects and lists may be nested."""
@@ -27,26 +30,46 @@ _MAX_DIGITS = 78
 _BRACKETS = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+"?|[^"\[\]{}]++)*+([\[\]{}]*)', re.DOTALL)
 
 
-def load_yaml(text: str) -> Any:
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def load_yaml(text: str | bytes) -> Any:
     """Read a document of plain YAML: mappings with names as keys, lists, text, whole numbers, true, false and null.
 
     Numbers with a point, hexadecimal digits, dates and the like stay text.
 
     Raises:
-        ValueError: It is no YAML, nested too deep, has a key twice in one mapping, or anchors, aliases, merges or tags;
-            says in which line.
+        DocumentError: It is no YAML, nested too deep, has a key twice in one mapping, or anchors, aliases, merges or
+            tags; says in which line.
+    """
+    return load_yaml_with_lines(text)[0]
+
+
+def load_yaml_with_lines(text: str | bytes) -> tuple[Any, Lines]:
+    """As `load_yaml`, with the line in which each value stands.
+
+    Raises:
+        DocumentError: As `load_yaml`; or bytes are not UTF-8.
     """
     import yaml
 
+    decoded = decode(text) if isinstance(text, bytes) else text
     try:
-        return yaml.load(text, Loader=_plain_loader())  # noqa: S506 - a restriction of the safe loader
+        loader = _plain_loader()(decoded)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None, {}
+            return loader.construct_document(node), dict(_lines(node, ()))
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-        raise ValueError(f"{where}{getattr(error, 'problem', None) or 'it is not YAML'}") from error
+        raise explain_yaml(error, decoded) from error
+    except DocumentError:
+        raise
     except (ValueError, OverflowError) as error:
-        # Of an escape for a character that does not exist, for one.
-        raise ValueError(f"it is not YAML: {error}") from error
+        # Of an escape for a character that does not exist, or of %YAML with many digits.
+        raise DocumentError("an escape or a version is too large", "Check its escapes, such as \\U0001F999") from error
 
 
 def load_json(
@@ -65,15 +88,19 @@ def load_json(
     Raises:
         ValueError: It is no JSON, nested too deep, or has a key twice in one object or a number out of range.
     """
+    text = decode(data)
     if _nesting(data) > MAX_DEPTH:
-        raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
-    return json.loads(
-        data.decode("utf-8"),
-        parse_float=parse_float or _finite,
-        parse_int=parse_int or _integer,
-        parse_constant=parse_float or _finite,
-        object_pairs_hook=_unique,
-    )
+        raise DocumentError(f"it is nested more than {MAX_DEPTH} deep")
+    try:
+        return json.loads(
+            text,
+            parse_float=parse_float or _finite,
+            parse_int=parse_int or _integer,
+            parse_constant=parse_float or _finite,
+            object_pairs_hook=_unique,
+        )
+    except json.JSONDecodeError as error:
+        raise explain_json(error) from error
 
 
 def read_json(path: Path, limit: int) -> Any:
@@ -108,29 +135,48 @@ def _nesting(data: bytes) -> int:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is no number")
+        raise DocumentError(f"{text[:40]} is no number")
     return value
 
 
 def _integer(text: str) -> int:
     if len(text) > _MAX_DIGITS:
-        raise ValueError(f"the number {text[:40]}… has more than {_MAX_DIGITS} digits")
+        raise DocumentError(f"the number {text[:40]}… has more than {_MAX_DIGITS} digits")
     return int(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key occurs twice in one object")
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise DocumentError(f"the key {printable(key, 60)!r} occurs twice in one object", "Leave out one of them")
+        result[key] = value
     return result
+
+
+def _lines(node: Any, place: Place) -> Iterator[tuple[Place, int]]:
+    """Where each value below a node stands: the line of its key, or that in which the entry begins."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*place, str(key.value))
+            yield inner, key.start_mark.line + 1
+            yield from _lines(value, inner)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield (*place, index), value.start_mark.line + 1
+            yield from _lines(value, (*place, index))
 
 
 def _plain_loader() -> Any:
     """The safe loader without its surprises."""
     import yaml
 
-    def refused(problem: str, mark: Any) -> Exception:
-        return yaml.MarkedYAMLError(None, None, problem, mark)
+    def refused(problem: str, mark: Any, remedy: str) -> DocumentError:
+        return DocumentError(problem, remedy, line=mark.line + 1, column=mark.column + 1)
+
+    quotes = "Put it in quotes if it is text"
 
     class Loader(yaml.SafeLoader):
         yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the base class has it so
@@ -139,27 +185,29 @@ def _plain_loader() -> Any:
         def compose_node(self, parent: Any, index: Any) -> Any:
             event = self.peek_event()  # type: ignore[no-untyped-call]
             if isinstance(event, yaml.AliasEvent):
-                raise refused("aliases (*name) are not allowed", event.start_mark)
+                raise refused("references (*name) are not allowed", event.start_mark, quotes)
             if event.anchor is not None:
-                raise refused("anchors (&name) are not allowed", event.start_mark)
+                raise refused("names for references (&name) are not allowed", event.start_mark, quotes)
             if event.tag is not None:
-                raise refused("tags (!name) are not allowed", event.start_mark)
+                raise refused("tags (!name) are not allowed", event.start_mark, quotes)
             if self.depth > MAX_DEPTH:
-                raise refused(f"it is nested more than {MAX_DEPTH} deep", event.start_mark)
+                raise refused(f"it is nested more than {MAX_DEPTH} deep", event.start_mark, "Nest less")
             self.depth += 1
             node = super().compose_node(parent, index)
             self.depth -= 1
+            if isinstance(node, yaml.ScalarNode) and _HALF.search(node.value):
+                raise refused("an escape stands for half of a character", node.start_mark, "Write the character itself")
             return node
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             seen = set()
             for key, _ in node.value:
                 if key.tag != "tag:yaml.org,2002:str":
-                    raise refused("a key is no name", key.start_mark)
+                    raise refused("a key is not text", key.start_mark, "Put it in quotes")
                 if key.value == "<<":
-                    raise refused("merges (<<) are not allowed", key.start_mark)
+                    raise refused("merges (<<) are not allowed", key.start_mark, "Write out what is meant")
                 if key.value in seen:
-                    raise refused(f"the key {key.value[:60]!r} occurs twice", key.start_mark)
+                    raise refused(f"the key {key.value[:60]!r} occurs twice", key.start_mark, "Leave out one of them")
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 

@@ -1,0 +1,26 @@
+"""What is wrong with a document, in the words of whoever wrote it: where, what stands there, what belongs there.
+
+No library's own phrase reaches a person. `syntax` is about text that is no YAML or JSON, `model` about values that do
+not fit, `places` about how a value in a document is called.
+"""
+
+from __future__ import annotations
+
+from llamafund_chain.mistakes.model import Language, Mistake, Rule, UnfitError, find_mistakes, refusal, unknown_keys
+from llamafund_chain.mistakes.places import Lines, Place, named, ordinal
+from llamafund_chain.mistakes.syntax import DocumentError
+
+__all__ = [
+    "DocumentError",
+    "Language",
+    "Lines",
+    "Mistake",
+    "Place",
+    "Rule",
+    "UnfitError",
+    "find_mistakes",
+    "named",
+    "ordinal",
+    "refusal",
+    "unknown_keys",
+]

@@ -1,0 +1,323 @@
+"""Values that do not fit their model: each refusal of pydantic as a sentence about the document."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+from llamafund_chain.errors import LlamafundError
+from llamafund_chain.mistakes.places import Lines, Place, line_of, named
+from llamafund_chain.text import printable
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+E = TypeVar("E", bound=LlamafundError)
+
+Language = Literal["YAML", "JSON"]
+"""What the document is written in: the same mistake is put right in another way."""
+
+_SECTION = {"YAML": "a section with keys of its own", "JSON": "an object"}
+_LIST = {"YAML": "Write each entry in a line of its own, after a dash", "JSON": "Put the entries in brackets: [ ]"}
+_LONGEST_VALUE = 60
+_MOST_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing to put right.
+
+    Attributes:
+        place: Where.
+        what: What stands there, with its place; begins and ends as a sentence about it does.
+        why: What belongs there; a sentence, or empty.
+        remedy: What to do; a sentence, or empty.
+    """
+
+    place: Place
+    what: str
+    why: str = ""
+    remedy: str = ""
+
+
+class Rule(NamedTuple):
+    """What a regular expression of a model demands, in words.
+
+    Attributes:
+        why: A sentence.
+        remedy: A sentence, made from the text that breaks the rule.
+    """
+
+    why: str
+    remedy: Callable[[str], str]
+
+
+class UnfitError(ValueError):
+    """Raised by a model's own check of one value: `find_mistakes` adds the place and what stands there.
+
+    Args:
+        why: What belongs there, a sentence.
+        remedy: What to do, a sentence.
+    """
+
+    def __init__(self, why: str, remedy: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.remedy = remedy
+
+
+def find_mistakes(
+    error: ValidationError,
+    kind: type[BaseModel],
+    document: object,
+    *,
+    language: Language,
+    rules: Mapping[str, Rule],
+) -> list[Mistake]:
+    """What pydantic refuses, in words; the most useful one first.
+
+    Args:
+        error: Of `kind`'s validation.
+        kind: What the document must be.
+        document: What was validated, as plain values.
+        language: What it is written in.
+        rules: What each regular expression of the model means.
+    """
+    details = error.errors(include_url=False)
+    # A mistyped key may also leave another one missing: the mistake itself is more use.
+    details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
+    unknown = [_place(detail, document) for detail in details if detail["type"] == "extra_forbidden"]
+    found: dict[Place, Mistake] = {}
+    for detail in details:
+        place = _place(detail, document)
+        if detail["type"] == "missing" and any(_is_typo(other, place) for other in unknown):
+            continue
+        # Of a choice between types each says its own; one of them is enough.
+        found.setdefault(place, _mistake(detail, place, kind, language, rules))
+    return list(found.values())
+
+
+def unknown_keys(document: object, kind: type[BaseModel], place: Place = ()) -> Iterator[Mistake]:
+    """The keys that a model does not know, however deep, also where it would keep them.
+
+    Args:
+        document: Plain values.
+        kind: What they are meant to be.
+        place: Where they stand in the whole document.
+    """
+    if not isinstance(document, Mapping):
+        return
+    known = _fields(kind)
+    for key, value in document.items():
+        if key not in known:
+            yield _unknown((*place, key), list(known))
+        for model in _models(known.get(key)):
+            for index, item in enumerate(value if isinstance(value, list) else [value]):
+                inner = (*place, key, index) if isinstance(value, list) else (*place, key)
+                yield from unknown_keys(item, model, inner)
+
+
+def refusal(kind: type[E], name: str, mistakes: Sequence[Mistake], lines: Lines | None = None) -> E:
+    """The error that tells of mistakes: all of the first one, and where the others are.
+
+    Args:
+        kind: Its class.
+        name: What the person calls the document.
+        mistakes: At least one.
+        lines: Where its values stand.
+    """
+    first, *others = mistakes
+    line = line_of(first.place, lines or {})
+    where = name if line is None else f"{name}, line {line}"
+    remedy = first.remedy
+    if others:
+        also = _also(others, lines or {})
+        remedy = f"{remedy}. {also}" if remedy else also
+    return kind(f"{where}: {first.what}", first.why, remedy)
+
+
+def _place(detail: ErrorDetails, document: object) -> Place:
+    """Where a mistake is. Pydantic also names the member of a choice that it tried, which nobody wrote."""
+    place: list[str | int] = []
+    value = document
+    parts = detail["loc"]
+    for index, part in enumerate(parts):
+        is_last = index + 1 == len(parts)
+        if isinstance(value, Mapping):
+            if part in value:
+                value = value[part]
+            elif not (is_last and detail["type"] == "missing"):
+                continue
+        elif isinstance(value, Sequence) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        place.append(part)
+    return tuple(place)
+
+
+def _mistake(
+    detail: ErrorDetails, place: Place, kind: type[BaseModel], language: Language, rules: Mapping[str, Rule]
+) -> Mistake:
+    name, context, value = named(place), detail.get("ctx", {}), detail["input"]
+    match detail["type"]:
+        case "missing":
+            return Mistake(place, f"{name} is missing", remedy="Add it")
+        case "extra_forbidden":
+            return _unknown(place, _known(kind, place[:-1]))
+        case "value_error" | "assertion_error":
+            said = context["error"]
+            if isinstance(said, UnfitError):
+                return Mistake(place, f"{name} {_is(value, 'value_error', language)}", said.why, said.remedy)
+            return Mistake(place, f"{name}: {said}" if place else str(said))
+        case "json_invalid":
+            return Mistake(place, "it holds half of a character", "Two \\u escapes make up a whole one", "Complete it")
+        case other:
+            why, remedy = _demand(other, context, value, language, rules)
+            return Mistake(place, f"{name} {_is(value, other, language)}", why, remedy)
+
+
+def _demand(
+    kind: str, context: Mapping[str, Any], value: object, language: Language, rules: Mapping[str, Rule]
+) -> tuple[str, str]:
+    """What a value must be, and what to do about it."""
+    match kind:
+        case "string_type" | "string_unicode" | "string_sub_type":
+            quoted = isinstance(value, int) and not isinstance(value, bool)
+            return "It must be text", f'Put it in quotes: "{value}"' if quoted else "Write text there"
+        case "string_too_short" | "bytes_too_short":
+            least = int(context["min_length"])
+            return "Text belongs there" if least == 1 else f"It must have at least {least} characters", "Fill it in"
+        case "string_too_long" | "bytes_too_long":
+            return f"It may have at most {context['max_length']} characters", "Shorten it"
+        case "string_pattern_mismatch":
+            rule = rules.get(context["pattern"])
+            return ("It is not written as it must be", "") if rule is None else (rule.why, rule.remedy(str(value)))
+        case "int_type" | "int_parsing" | "int_from_float" | "int_parsing_size":
+            digits = value.strip() if isinstance(value, str) else ""
+            whole = digits.removeprefix("-").isdecimal() and digits.isascii()
+            return (
+                "It must be a whole number",
+                f"Write it without quotes: {int(digits)}" if whole else "Write it in digits",
+            )
+        case "float_type" | "float_parsing":
+            return "It must be a number", "Write it like 0.1 or 1e-4"
+        case "finite_number":
+            return "It must be a finite number", "Write it like 0.1 or 1e-4"
+        case "bool_type" | "bool_parsing":
+            return "It must be true or false", "Write one of the two, without quotes"
+        case "greater_than":
+            return f"It must be above {_number(context['gt'])}", "Choose a larger number"
+        case "greater_than_equal":
+            return f"It must be at least {_number(context['ge'])}", "Choose a larger number"
+        case "less_than":
+            return f"It must be below {_number(context['lt'])}", "Choose a smaller number"
+        case "less_than_equal":
+            return f"It must be at most {_number(context['le'])}", "Choose a smaller number"
+        case "literal_error" | "enum":
+            return f"It must be {context['expected']}", _nearest(str(value), str(context["expected"]))
+        case "tuple_type" | "list_type":
+            return "It must be a list", _LIST[language]
+        case "too_short":
+            least = int(context["min_length"])
+            return f"It must have at least {_entries(least)}", "Add what is missing"
+        case "too_long":
+            return f"It may have at most {_entries(int(context['max_length']))}", "Leave out some"
+        case "dict_type" | "model_type" | "model_attributes_type" | "union_tag_not_found":
+            return f"It must be {_SECTION[language]}", "Write its keys and values there"
+        case _:
+            return "It does not fit there", "See the documentation of this kind of file"
+
+
+def _is(value: object, kind: str, language: Language) -> str:
+    """What stands there, as the rest of a sentence."""
+    if value is None:
+        return "has no value"
+    if isinstance(value, bool):
+        return f"is {'true' if value else 'false'}"
+    if isinstance(value, str):
+        if not value:
+            return "is empty"
+        return f"has {len(value)} characters" if kind == "string_too_long" else f"is {_quoted(value)}"
+    if isinstance(value, Mapping):
+        return f"is {_SECTION[language]}"
+    if isinstance(value, Sequence):
+        return f"has {_entries(len(value))}" if kind in ("too_short", "too_long") else "is a list"
+    return f"is {printable(str(value), _LONGEST_VALUE)}"
+
+
+def _quoted(value: str) -> str:
+    return f"'{printable(value, _LONGEST_VALUE)}'"
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _entries(count: int) -> str:
+    return "no entries" if count == 0 else "1 entry" if count == 1 else f"{count} entries"
+
+
+def _nearest(value: str, expected: str) -> str:
+    """Which of the values that pydantic lists in quotes somebody may have meant."""
+    choices = expected.split("'")[1::2]
+    near = _close(value, choices)
+    return f"Did you mean {near}?" if near else ""
+
+
+def _unknown(place: Place, known: Sequence[str]) -> Mistake:
+    near = _close(str(place[-1]), known)
+    listed = f"Known are {', '.join(known)}" if known else ""
+    return Mistake(
+        place, f"{named(place)} is not known here", listed, f"Did you mean {near}?" if near else "Leave it out"
+    )
+
+
+def _is_typo(place: Place, meant: Place) -> bool:
+    return place[:-1] == meant[:-1] and _close(str(place[-1]), (str(meant[-1]),)) is not None
+
+
+def _close(word: str, known: Iterable[str]) -> str | None:
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1)
+    return folded[near[0]] if near else None
+
+
+def _also(mistakes: Sequence[Mistake], lines: Lines) -> str:
+    shown = []
+    for mistake in mistakes[:_MOST_NAMED]:
+        line = line_of(mistake.place, lines)
+        shown.append(named(mistake.place) + ("" if line is None else f" (line {line})"))
+    if len(mistakes) > _MOST_NAMED:
+        shown.append(f"{len(mistakes) - _MOST_NAMED} more")
+    return f"Also wrong: {', '.join(shown)}"
+
+
+def _known(kind: type[BaseModel], place: Place) -> list[str]:
+    """The keys that a section may have."""
+    models = [kind]
+    for part in place:
+        if isinstance(part, str):
+            models = [inner for model in models for inner in _models(_fields(model).get(part))]
+    return list(dict.fromkeys(name for model in models for name in _fields(model)))
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    """What the keys of a section stand for, by the name that documents use."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    from pydantic import BaseModel
+
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        if issubclass(annotation, BaseModel):
+            yield annotation
+        return
+    for part in typing.get_args(annotation):
+        yield from _models(part)
