@@ -1,1 +1,1 @@
-"""The command line: thin commands over the library."""
+"""The command line: thin commands on top of the library."""

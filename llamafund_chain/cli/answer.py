@@ -1,4 +1,4 @@
-"""`llamafund answer`: show challenged chunks, and take their bonds."""
+"""`llamafund answer`: answer challenges and earn their bonds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from llamafund_chain.errors import LlamafundError
 from llamafund_chain.store import open_store
 
 
-@click.command(short_help="Show challenged chunks and take their bonds.")
+@click.command(short_help="Answer challenges and earn their bonds.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @max_fee_option
 @rpc_option
@@ -42,8 +42,8 @@ def answer(
 ) -> None:
     """Answer every open challenge of the campaign at ADDRESS, oldest first.
 
-    The content is read from the stores, hashed, and compared with what was attested before anything is sent. Anyone may
-    answer; each bond goes to the wallet that does. Several answers are under way at once.
+    Before anything is sent, the content is read from the stores, hashed and compared with the attestation. Anyone may
+    answer, and gets the bond. Several answers are sent at once.
 
     \b
     Example:
@@ -58,7 +58,7 @@ def answer(
         return
     if not challenges.answerable or challenges.attestation is None:
         raise LlamafundError(
-            f"It is too late: the campaign has {challenges.status.label.lower()}",
+            f"It is too late to answer: the campaign has {challenges.status.label.lower()}",
             f"{len(challenges.queue)} challenges were not answered in time",
         )
     account = unlock(wallet, keystore, passphrase_file)
@@ -87,7 +87,7 @@ def _settle(guard: Guard) -> list[Answer]:
     """Answer what can be answered.
 
     Raises:
-        LlamafundError: Challenges stay open. What was answered before is told on standard error.
+        LlamafundError: Challenges stay open. Answers sent before are reported on standard error.
     """
     done: list[Answer] = []
     problem: LlamafundError | None = None
@@ -112,6 +112,6 @@ def _settle(guard: Guard) -> list[Answer]:
             note(f"Answered before the error: chunk {one.challenge.chunk} in transaction 0x{one.receipt.tx_hash}")
         waiting = guard.under_way
         if waiting:
-            note(f"Sent and not included yet: {', '.join(f'0x{tx_hash}' for tx_hash in waiting)}")
+            note(f"Sent but not included yet: {', '.join(f'0x{tx_hash}' for tx_hash in waiting)}")
         raise
     return done

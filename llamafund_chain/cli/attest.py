@@ -38,44 +38,48 @@ if TYPE_CHECKING:
     from llamafund_chain.store import Store
 
 _MOST_DAYS = 30
-"""A signature that counts for long counts for a campaign that has changed meanwhile."""
+"""A signature with a long life may outlast the state of the campaign that it was given for."""
 
 _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 
 
 @click.command(short_help="Check a milestone's evidence and sign it.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.option("--milestone", type=click.IntRange(0, 255), help="Propose: number of the milestone, from 0.")
-@click.option("--evidence", type=HASH, metavar="SHA256", help="Propose: hash of the evidence manifest.")
+@click.option("--milestone", type=click.IntRange(0, 255), help="Propose: the milestone's number, from 0.")
+@click.option("--evidence", type=HASH, metavar="SHA256", help="Propose: the hash of the evidence manifest.")
 @click.option(
     "--attestation",
     "attestation_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Co-sign: somebody else's attestation file.",
+    help="Co-sign: an attestation file by somebody else.",
 )
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE", help="Where to write."
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Where to write the attestation file.",
 )
 @click.option(
     "--replay-segments",
     type=click.IntRange(0, 1000),
     default=1,
     show_default=True,
-    help="Random training segments to repeat bit for bit.",
+    help="Number of random training segments to replay bit for bit.",
 )
 @click.option(
     "--withhold-content",
     is_flag=True,
-    help="State that the content itself is not published; without it no such attestation is signed.",
+    help="State that the content is not published. Without this flag, no such attestation is signed.",
 )
 @click.option(
     "--expiry-days",
     type=click.IntRange(1, 3650),
     metavar="DAYS",
-    help=f"Propose: how long the signatures count [7]. Co-sign: the longest that is accepted [{_MOST_DAYS}].",
+    help=f"Propose: how long the signatures are valid [7]. Co-sign: the most you accept [{_MOST_DAYS}].",
 )
-@click.option("--skip-check", "skipped", multiple=True, metavar="NAME", help="Leave a check out; repeatable.")
+@click.option("--skip-check", "skipped", multiple=True, metavar="NAME", help="Skip a check; repeatable.")
 @rpc_option
 @finality_option
 @store_option
@@ -103,10 +107,10 @@ def attest(
 ) -> None:
     """Check a milestone's evidence for the campaign at ADDRESS and sign it.
 
-    Fetches and hashes everything from the store, runs every check that is installed, and signs only when none
-    fails; the signature needs no gas. With --milestone and --evidence it proposes the attestation, with
-    --attestation it adds a signature to somebody else's, unless that withholds the content or counts for longer
-    than you agree to. A signature says that you checked: what a check left out would have found is on your name.
+    Fetches and hashes everything from the store, runs all installed checks, and signs only if none fails. The
+    signature needs no gas. With --milestone and --evidence it proposes an attestation. With --attestation it co-signs
+    somebody else's, unless that one withholds the content or is valid for longer than you accept. Your signature says
+    that you checked: you answer for anything a skipped check would have caught.
 
     \b
     Example:
@@ -125,7 +129,7 @@ def attest(
     ):
         raise UsageError(
             "It is not clear what to sign",
-            "Proposing takes --milestone and --evidence, co-signing takes --attestation, and never both",
+            "To propose takes --milestone and --evidence, to co-sign takes --attestation, and never both",
         )
     _check_names(skipped)
     given = None if attestation_file is None else AttestationFile.load(attestation_file)
@@ -171,7 +175,7 @@ def attest(
             "Tell the researcher, and the backers if it looks like fraud",
         )
     content = (
-        "withheld: the attestation names no bytes, and nobody can hold you to any"
+        "withheld: the attestation names no bytes that anybody could check"
         if _withheld(statement)
         else f"{statement.content_size} bytes with the root {statement.content_root}"
     )
@@ -211,11 +215,11 @@ def attest(
 
 
 def _summary(results: Sequence[CheckResult]) -> str:
-    """How the checks went, with the names of those that nobody looked at: a signature vouches for them, too."""
+    """How the checks went, naming the skipped ones: a signature vouches for them too."""
     skipped = [result.name for result in results if result.status == "skip"]
     if not skipped:
-        return f"All {len(results)} checks were run and none failed."
-    return f"No check failed, but {len(skipped)} of {len(results)} were not run: {', '.join(skipped)}."
+        return f"All {len(results)} checks ran and none failed."
+    return f"No check failed, but {len(skipped)} of {len(results)} did not run: {', '.join(skipped)}."
 
 
 def _check_names(skipped: Sequence[str]) -> None:
@@ -227,7 +231,7 @@ def _check_names(skipped: Sequence[str]) -> None:
     known = [check_name(check) for check in discover()]
     for name in skipped:
         if name not in known:
-            raise UsageError(f"There is no check called {name!r}", f"There are {', '.join(known)}")
+            raise UsageError(f"There is no check called {name!r}", f"The checks are {', '.join(known)}")
 
 
 def _check_place(file: AttestationFile, client: CampaignClient) -> None:
@@ -240,7 +244,7 @@ def _check_place(file: AttestationFile, client: CampaignClient) -> None:
 
 
 def _settled_state(client: CampaignClient, finality: Finality) -> CampaignState:
-    """The state that a signature relies on; what differs from the latest could still be undone."""
+    """The state that a signature relies on. Where it differs from the latest state, that could still be undone."""
     from llamafund_chain.campaign.terms import Status
     from llamafund_chain.chain.connection import require_final
 
@@ -251,8 +255,8 @@ def _settled_state(client: CampaignClient, finality: Finality) -> CampaignState:
     if latest.status is not Status.ACTIVE:
         raise LlamafundError(
             f"The campaign is {latest.status.label}",
-            "Milestones are attested while it is active",
-            "`llamafund campaign show` tells what it waits for",
+            "Milestones can only be attested while it is active",
+            "See with `llamafund campaign show` what it waits for",
         )
     return latest
 
@@ -267,7 +271,7 @@ def _statement(
     expiry: int | None,
     withhold_content: bool,
 ) -> tuple[Attestation, EvidenceManifest]:
-    """What would be signed, and the evidence that it names."""
+    """The statement to sign, and the evidence that it names."""
     from llamafund_chain.campaign.attestation import propose
     from llamafund_chain.campaign.terms import MilestoneKind
     from llamafund_chain.evidence.manifests import CheckpointManifest, DatasetManifest, WeightsManifest
@@ -285,7 +289,7 @@ def _statement(
     if number != state.attested:
         raise UsageError(
             f"Milestone {number} cannot be attested now",
-            f"The next one is milestone {state.attested}: they are attested in order",
+            f"Milestones are attested in order, and the next one is milestone {state.attested}",
         )
     progress("Fetching the evidence")
     manifest: EvidenceManifest = fetch_manifest(store, sha256, kinds[client.terms.milestones[number].kind])
@@ -301,7 +305,7 @@ def _withheld(statement: Attestation) -> bool:
 
 
 def _check_expiry(statement: Attestation, state: CampaignState, most_days: int) -> None:
-    """Refuse to co-sign what has expired, or would count for longer than one agreed to."""
+    """Refuse to co-sign an attestation that has expired, or is valid for longer than the attestor accepts."""
     from llamafund_chain.times import when
 
     if statement.expiry <= state.timestamp:
@@ -310,25 +314,25 @@ def _check_expiry(statement: Attestation, state: CampaignState, most_days: int) 
         )
     if statement.expiry > state.timestamp + most_days * DAY:
         raise VerificationError(
-            f"The attestation would count until {when(statement.expiry)}",
-            f"That is more than {most_days} days from the chain's now",
-            "Ask for one that expires sooner, or say with --expiry-days how many days you accept",
+            f"The attestation is valid until {when(statement.expiry)}",
+            f"That is more than {most_days} days from the chain's current time",
+            "Ask for one that expires sooner, or accept more days with --expiry-days",
         )
 
 
 def _compare(statement: Attestation, own: Attestation) -> None:
-    """Refuse to co-sign what one would not have proposed oneself."""
+    """Refuse to co-sign a statement that this attestor would not have proposed."""
     if _withheld(statement) and not _withheld(own):
         raise VerificationError(
             "The attestation says that the content is withheld",
-            "It names no root and no size, so that nobody could ever prove which bytes you vouched for",
-            "Do not sign it, unless the campaign was meant so and you say --withhold-content",
+            "It names no root and no size, so nobody could ever prove which bytes you vouched for",
+            "Do not sign it. If the campaign was meant that way, pass --withhold-content",
         )
     if _withheld(own) and not _withheld(statement):
         raise VerificationError(
             "The attestation names the content by its root and size",
-            "With --withhold-content you would not have proposed that",
-            "Leave --withhold-content out to sign it as it is",
+            "With --withhold-content you would have proposed one without them",
+            "Drop --withhold-content to sign it as it is",
         )
     for name in ("kind", "evidence", "parent", "content_root", "content_size", "score"):
         theirs, ours = getattr(statement, name), getattr(own, name)
@@ -353,9 +357,9 @@ def _check(
     from llamafund_chain.evidence.manifests import EvidenceManifest, ProposalManifest
     from llamafund_chain.store.content import fetch_manifest
 
-    progress("Fetching what came before")
+    progress("Fetching the evidence before it")
     proposal = fetch_manifest(store, client.terms.proposal, ProposalManifest)
-    # Anyone may fill the campaign's log with votes and updates; of these there is at most one for each milestone.
+    # Anyone may fill the campaign's log with votes and updates, but each milestone has at most one of these events.
     earlier = client.each_event(last=state.block, only=[MilestoneAttested])
     ancestry = tuple(
         fetch_manifest(store, event.evidence, EvidenceManifest)
@@ -374,7 +378,7 @@ def _check(
             evidence=manifest,
             ancestry=ancestry,
             score=statement.score,
-            # Nobody but this attestor may know beforehand which segments are repeated.
+            # Only this attestor may know in advance which segments are replayed.
             entropy=secrets.token_bytes(32),
             replay_segments=replay_segments,
             workdir=Path(workdir),

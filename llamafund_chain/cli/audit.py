@@ -1,4 +1,4 @@
-"""`llamafund audit`: verify a campaign from nothing but a node, its address and a store."""
+"""`llamafund audit`: verify a campaign from just a node, its address and a store."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
     metavar="N",
     default=1,
     show_default=True,
-    help="Random segments of each training run to repeat and compare; 0 for none.",
+    help="Number of random segments of each training run to replay and compare; 0 for none.",
 )
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     default=None,
-    help="Also write the report as one self-contained page.",
+    help="Also write the report as one self-contained HTML page.",
 )
 @json_option
 def audit(
@@ -54,9 +54,8 @@ def audit(
 ) -> None:
     """Verify everything about the campaign at ADDRESS, trusting nobody.
 
-    Reads the contract, its events and its money at one settled block, fetches all evidence from the store,
-    repeats random segments of the training, and prints the verdict check by check. The exit code is 3 when
-    anything does not hold.
+    Reads the contract, its events and its money at one settled block, fetches all evidence from the store and replays
+    random segments of the training. Prints the verdict, check by check. The exit code is 3 if anything does not hold.
 
     \b
     Example:
@@ -106,7 +105,7 @@ def _lines(report: AuditReport) -> Iterator[str]:
     verdict = report.verdict
     yield ""
     yield (
-        f"{verdict.passed} hold, {verdict.failed} do not, {verdict.warned} to judge yourself, "
-        f"{verdict.skipped} not looked at"
+        f"{verdict.passed} passed, {verdict.failed} failed, {verdict.warned} for you to judge, "
+        f"{verdict.skipped} skipped"
     )
     yield f"Verdict: {verdict.headline}"

@@ -1,4 +1,4 @@
-"""`llamafund challenge`: challenge a chunk of what was attested, on chain."""
+"""`llamafund challenge`: challenge a chunk of attested content."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ from llamafund_chain.store import open_store
 from llamafund_chain.times import duration, when
 
 
-@click.command(short_help="Challenge a chunk of what was attested.")
+@click.command(short_help="Challenge a chunk of attested content.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.option("--chunk", type=click.IntRange(0), help="Number of the 16 KiB chunk, from 0.")
-@click.option("--offset", type=click.IntRange(0), metavar="BYTE", help="The chunk that holds this byte, from 0.")
-@click.option("--file", "path", metavar="PATH", help="The first chunk of this file of the evidence's manifest.")
-@click.option("--bond", metavar="AMOUNT", help="In whole coins; by default what is needed and half as much again.")
+@click.option("--chunk", type=click.IntRange(0), help="The 16 KiB chunk's number, from 0.")
+@click.option(
+    "--offset", type=click.IntRange(0), metavar="BYTE", help="The chunk that contains this byte of the content, from 0."
+)
+@click.option("--file", "path", metavar="PATH", help="The first chunk of this file in the manifest.")
+@click.option("--bond", metavar="AMOUNT", help="Bond in whole coins; by default 1.5 times the least.")
 @rpc_option
 @stores_option
 @wallet_options
@@ -52,36 +54,36 @@ def challenge(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Challenge one 16 KiB chunk of the content that was attested last at ADDRESS.
+    """Challenge one 16 KiB chunk of the latest content attested to the campaign at ADDRESS.
 
-    Name the chunk that you could not fetch. Any backer may challenge while the attestation's window is open. The bond
-    goes to whoever shows the chunk in time; if nobody does, the campaign fails, every backer is refunded, and the bond
-    comes back with `llamafund return-bond`.
+    Name a chunk that you could not fetch. Any backer may challenge while the attestation's window is open. The bond
+    goes to whoever answers with the chunk in time. If nobody does, the campaign fails, every backer gets a refund, and
+    you reclaim the bond with `llamafund return-bond`.
 
     \b
     Example:
-      llamafund challenge 0x5FbDB2315678afecb367f032d93F642f64180aa3 --file model.safetensors --wallet ada
+      llamafund challenge 0x5FbDB2315678afecb367f032d93F642f64180aa3 --file model.safetensors --wallet alice
     """
     if sum(choice is not None for choice in (chunk, offset, path)) != 1:
         raise UsageError(
-            "It is not clear which chunk is meant", remedy="Name it with one of --chunk, --offset and --file"
+            "It is not clear which chunk you mean", remedy="Name it with one of --chunk, --offset and --file"
         )
     client = open_campaign(rpc, address)
     attestation = _attestation(client)
     number = chunk if chunk is not None else _find(attestation, offset, path, stores)
     check_chunk(attestation, number)
     least = client.required_bond()
-    # Half as much again: the base fee may rise by an eighth with each block until the transaction is included.
+    # Half as much more: the base fee may rise by an eighth with each block until the transaction is included.
     amount = client.coin.parse(bond) if bond is not None else least + least // 2
     if amount < least:
         raise UsageError(
             f"The bond of {client.coin.format(amount)} is too small",
-            f"At the base fee of the moment an answer may cost {client.coin.format(least)}",
-            "Offer more, or leave out --bond",
+            f"At the current base fee an answer may cost {client.coin.format(least)}",
+            "Offer more, or drop --bond",
         )
     account = unlock(wallet, keystore, passphrase_file)
     if not client.pledge_of(account.address):
-        raise LlamafundError(f"{account.address} has no pledge in this campaign", "Only its backers may challenge")
+        raise LlamafundError(f"{account.address} has no pledge in this campaign", "Only backers may challenge")
     client.check_challenge(account.address, attestation, number, amount)
     ask(
         f"Challenge chunk {number} of milestone {attestation.milestone} for a bond of {client.coin.format(amount)}, "
@@ -93,8 +95,8 @@ def challenge(
     if made is None:
         raise VerificationError(
             f"Transaction 0x{receipt.tx_hash} is in block {receipt.block}, but its receipt shows no challenge",
-            "The node does not show all that happened, or not yet",
-            "Do not repeat the command; `llamafund campaign show` tells whether a challenge is open",
+            "The node does not show everything that happened, or not yet",
+            "Do not repeat the command. See with `llamafund campaign show` whether a challenge is open",
         )
     facts: dict[str, JsonValue] = {
         "milestone": made.milestone,
@@ -113,7 +115,7 @@ def challenge(
 def _attestation(client: CampaignClient) -> Attestation:
     attestation = client.latest_attestation()
     if attestation is None:
-        raise LlamafundError("Nothing has been attested yet", "There is no content to challenge a chunk of")
+        raise LlamafundError("Nothing has been attested yet", "So there is no content to challenge")
     return attestation
 
 

@@ -1,4 +1,4 @@
-"""`llamafund claim`: a payee collects what was released to it."""
+"""`llamafund claim`: a payee collects its released money."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.errors import UsageError
 
 
-@click.command(short_help="Collect what was released to a payee.")
+@click.command(short_help="Collect a payee's released money.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.option("--payee", type=click.IntRange(0, 255), help="Number of the payee; found by the wallet by default.")
-@click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another address.")
+@click.option(
+    "--payee", type=click.IntRange(0, 255), help="The payee's number, from 0; by default found by the wallet."
+)
+@click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another account.")
 @rpc_option
 @wallet_options
 @json_option
@@ -31,9 +33,9 @@ def claim(
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Collect what the campaign at ADDRESS has released to the wallet as a payee.
+    """Collect the money that the campaign at ADDRESS has released to the wallet as a payee.
 
-    A milestone's share is released once it was attested and its challenge window has passed.
+    A milestone's money is released once the milestone is attested and its challenge window has passed.
 
     \b
     Example:
@@ -59,7 +61,7 @@ def claim(
 
 
 def _payee_of(client: CampaignClient, address: str) -> int:
-    """The payee that an account is; of several, the first with something to claim."""
+    """The payee with this account; if there are several, the first with something to claim."""
     mine = [number for number, payee in enumerate(client.terms.payees) if payee.account == address]
     if not mine:
         listed = ", ".join(f"{number}: {payee.account}" for number, payee in enumerate(client.terms.payees))

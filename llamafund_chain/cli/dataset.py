@@ -1,4 +1,4 @@
-"""`llamafund dataset`: describing and publishing data."""
+"""`llamafund dataset`: describe and publish data."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from llamafund_chain.store.dataset import build_dataset
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIRECTORY")
 @click.option("--title", required=True, help="Name of the dataset.")
-@click.option("--license", required=True, help="License of its documents, an SPDX identifier where there is one.")
-@click.option("--source", required=True, help="Where its documents come from.")
+@click.option("--license", required=True, help="License of the documents, if possible an SPDX identifier.")
+@click.option("--source", required=True, help="Where the documents come from.")
 @click.option(
     "--preparation",
     default="None: the files are as they came.",
     show_default=True,
-    help="What was done to them.",
+    help="How the documents were prepared.",
 )
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Also write the manifest to this file; sha256sum of it prints what goes on chain. Files that do "
-    "not fit into it are named in the folder listings/ beside it.",
+    help="Also write the manifest to this file; its sha256sum is the hash that goes on chain. If it has no room for "
+    "all files, the rest are in the folder listings/ beside it.",
 )
 @jobs_option
 @cache_option
@@ -60,20 +60,20 @@ def build(
     store: str,
     as_json: bool,
 ) -> None:
-    """Hash the documents in DIRECTORY, publish them, and print the hash that a campaign names.
+    """Hash and publish the documents in DIRECTORY, and print the hash that campaigns name.
 
-    DIRECTORY holds train/ and heldout/ with .txt files of one document each, or .jsonl files with one object
-    {"text": …} on each line. A held-out document that is also a training document is refused.
+    DIRECTORY contains train/ and heldout/ with .txt files of one document each, or .jsonl files with one object
+    {"text": …} per line. A held-out document that is also a training document is refused.
 
-    What was hashed once is remembered beside a local store, in hashes.sqlite, or in --cache FILE, and not hashed again
-    as long as size, times and inode of a file stay the same. The documents are read every time.
+    Hashes are cached in hashes.sqlite beside a local store, or in --cache FILE. A file is not hashed again as long as
+    its size, times and inode stay the same. The documents are read every time.
 
     \b
     Example:
       llamafund dataset build corpus --title "Field notes" --license CC0-1.0 --source "my own notebooks"
     """
     if cache is not None and no_cache:
-        raise UsageError("--cache and --no-cache contradict each other", remedy="Leave one of them out")
+        raise UsageError("--cache and --no-cache contradict each other", remedy="Drop one of them")
     place = None if no_cache else cache or store_cache(store)
     known = None if place is None else HashCache(place)
     with HashingProgress(f"Hashing {directory.name}") as shown:

@@ -1,4 +1,4 @@
-"""`llamafund devnet`: a chain for trying things out."""
+"""`llamafund devnet`: a local chain for trying things out."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ _DEFAULT_PORT = 8545
 _GIFT = 100 * 10**18
 
 
-@click.command(short_help="Run a development chain until Ctrl-C.")
-@click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULT_PORT, show_default=True, help="0: a free one.")
-@click.option("--fund", "funded", type=ADDRESS, multiple=True, help="Give 100 ETH to this address; repeatable.")
+@click.command(short_help="Run a local test chain until Ctrl-C.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=_DEFAULT_PORT, show_default=True, help="Port; 0 picks a free one."
+)
+@click.option("--fund", "funded", type=ADDRESS, multiple=True, help="Give 100 ETH to this account; repeatable.")
 @json_option
 def devnet(port: int, funded: tuple[str, ...], as_json: bool) -> None:
-    """Run a development chain with the contracts on it, until Ctrl-C.
+    """Run a local test chain that has the contracts, until Ctrl-C.
 
-    Its coins are worth nothing, its test keys are known to everybody, and nothing of it remains afterwards. A block
-    is final after two more blocks.
+    Its coins are worth nothing, everybody knows its test keys, and nothing remains afterwards. A block is final after
+    two more blocks.
 
     \b
     Example:
@@ -60,13 +62,13 @@ def devnet(port: int, funded: tuple[str, ...], as_json: bool) -> None:
             pairs += [("known test key", key) for key in DEVELOPMENT_KEYS]
             emit("devnet", facts, rows(pairs), as_json=as_json)
             sys.stdout.flush()
-            note("Running. Ctrl-C ends it.")
+            note("Running. Ctrl-C stops it.")
             status = chain.wait()
             raise LlamafundError(
-                f"The chain's program ended by itself with status {status}", remedy="Start the command again"
+                f"The chain's program stopped by itself with status {status}", remedy="Start the command again"
             )
     except KeyboardInterrupt:
-        note("The chain is gone.")
+        note("The chain has stopped.")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

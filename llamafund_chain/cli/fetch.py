@@ -1,4 +1,4 @@
-"""`llamafund fetch`: verified bytes from any of several places."""
+"""`llamafund fetch`: verified bytes from any of several locations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llamafund_chain.errors import UsageError
 _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
-@click.command(short_help="Get published files by hash or address.")
+@click.command(short_help="Fetch published files by hash or address.")
 @click.argument("name", metavar="HASH|CID")
 @click.option(
     "--from",
@@ -24,39 +24,38 @@ _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
     metavar="LOCATION",
     multiple=True,
     required=True,
-    help="Where from; repeatable, tried in turn. See the kinds of locations below.",
+    help="Where to fetch from; repeatable, tried in turn. See the kinds of locations below.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="PATH",
     required=True,
-    help="Directory for a manifest's files, or the file for a CID.",
+    help="Directory for a manifest's files, or file for a CID.",
 )
-@click.option("--link", is_flag=True, help="Make hard links to what a local store has, where that is possible.")
+@click.option("--link", is_flag=True, help="Make hard links to a local store's files where possible.")
 @click.option("--no-mirrors", is_flag=True, help="Do not try the mirrors that the manifest names.")
 @json_option
 def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirrors: bool, as_json: bool) -> None:
-    """Get what a HASH from chain stands for: the manifest's files; or the one file with the address CID.
+    """Fetch the files that a HASH from chain stands for, through its manifest; or one file by its address CID.
 
-    Everything is compared with the hash before it appears under its name, whatever a server says. Files that are
-    there already are not fetched again, and a file that broke off is continued, so run it again after an
-    interruption.
+    Whatever a server says, no file gets its name before its hash is right. Files that exist already are not fetched
+    again, and partial files are resumed, so run the command again after an interruption.
 
     \b
     Kinds of locations:
-      DIRECTORY                               a local store; write ./NAME where a name looks like another kind
+      DIRECTORY                               a local store; write ./NAME if the name looks like another kind
       kubo:http://127.0.0.1:5001              the RPC interface of a Kubo node
       gateway:https://HOST[,https://HOST…]    IPFS gateways, used side by side; each block is verified
       mirror:https://HOST/FOLDER              a web server that has the files under their paths
       hf:OWNER/NAME@REVISION                  a Hugging Face repository (hf:datasets/OWNER/NAME for data)
 
-    Mirrors have files only, so that the manifest must come from another place. Plain HTTP to other machines is refused
-    unless +insecure stands before the colon: gateway+insecure:http://…. Tokens stand in the file that
+    Mirrors only have files, so the manifest must come from another location. Plain HTTP to other machines is refused,
+    unless you write +insecure before the colon: gateway+insecure:http://…. Tokens go into the file that
     LLAMAFUND_CREDENTIALS names; see `llamafund publish --help`.
 
     With --json: for a hash, manifest, manifest_schema, files_fetched, files_present, out; for an address, cid, source
-    (the place it came from), out.
+    (the location it came from), out.
 
     \b
     Example:
@@ -79,13 +78,13 @@ def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirro
             raise UsageError(
                 f"{without_secrets(location)!r} hands out no bytes",
                 "A pinning service only pins",
-                "Name gateways: --from gateway:…",
+                "Name gateways instead: --from gateway:…",
             )
         sources.append(open_store(location, link=link, report=_say))
     if not sources:
         raise UsageError(
-            "Nobody could give the manifest",
-            "Mirrors have files only",
+            "No location can deliver the manifest",
+            "Mirrors only have files",
             "Add a directory, a Kubo node (kubo:…) or gateways (gateway:…)",
         )
     if is_cid(name):
@@ -96,7 +95,7 @@ def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirro
                 "Fetch the manifest's hash instead",
             )
         if out.is_dir():
-            raise UsageError(f"{str(out)!r} is a directory", "A CID is one file", "Give the file's name with --out")
+            raise UsageError(f"{str(out)!r} is a directory", "A CID is one file", "Name the file with --out")
         source = fetch_file(sources, name, out, report=_say)
         emit(
             "fetch",

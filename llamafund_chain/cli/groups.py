@@ -1,7 +1,7 @@
-"""Groups of commands that load a command when it is called, and the commands of other packages.
+"""Command groups that load a command when it is called, and the commands of other packages.
 
-Other packages add commands through the entry point group `llamafund.commands`. So that `--help` need not load them,
-the package that holds a command's module may name its short help in a dictionary `SHORT_HELPS`, by command.
+Other packages add commands through the entry point group `llamafund.commands`. A package may name the short helps of
+its commands in a dictionary `SHORT_HELPS`, so that `--help` does not have to load them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from llamafund_chain.errors import LlamafundError
 ENTRY_POINT_GROUP = "llamafund.commands"
 
 _NO_LIMIT = 10_000
-"""Characters; click cuts a short help, but we let it wrap."""
+"""Characters. click would cut a short help; we let it wrap."""
 
 
 class LazyGroup(click.Group):
@@ -28,7 +28,7 @@ class LazyGroup(click.Group):
 
     Args:
         table: The commands by name.
-        attributes: As of `click.Group`.
+        attributes: Arguments of `click.Group`.
     """
 
     def __init__(self, *, table: Mapping[str, Entry | Section], **attributes: Any) -> None:
@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
         return _as_command(cmd_name, getattr(import_module(module), attribute))
 
     def summary(self, ctx: click.Context, name: str) -> str:
-        """What `--help` says of one of the commands."""
+        """The short help of a command, for `--help`."""
         if name in self.table:
             return self.table[name].short_help
         command = self.get_command(ctx, name)
@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
 
 
 class PlugInGroup(LazyGroup):
-    """A group to which other packages may add; what the table names stays what it is."""
+    """A group to which other packages may add commands. They cannot replace those in the table."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_plug_ins()})
@@ -99,7 +99,7 @@ class PlugInGroup(LazyGroup):
 
 @click.pass_context
 def show_help(context: click.Context) -> None:
-    """Print a group's help when no command was named."""
+    """Print a group's help if no command was named."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -110,7 +110,7 @@ def _plug_ins() -> dict[str, EntryPoint]:
 
 
 def _told_short_help(plug_in: EntryPoint) -> str | None:
-    """The short help that a plug-in's package names; `None` when only the command itself can tell."""
+    """The short help that a plug-in's package names; `None` if only the command itself has one."""
     package = plug_in.module.rpartition(".")[0]
     if not package:
         return None
@@ -129,7 +129,7 @@ def _as_command(name: str, loaded: object) -> click.Command:
 
 
 def _unavailable(name: str, entry: EntryPoint, error: ImportError) -> click.Command:
-    """A command that only says why it cannot run."""
+    """A command that just says why it cannot run."""
 
     def explain() -> None:
         raise LlamafundError(
@@ -141,6 +141,6 @@ def _unavailable(name: str, entry: EntryPoint, error: ImportError) -> click.Comm
     return click.Command(
         name,
         callback=explain,
-        help="Not available: a package that it needs is missing.",
+        help="Not available: it needs a package that is not installed.",
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )

@@ -1,4 +1,4 @@
-"""What commands that hash files share: their options, and how far they are."""
+"""What commands that hash files share: their options and their progress bar."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def jobs_option(command: F) -> F:
         type=click.IntRange(min=1),
         metavar="N",
         default=None,
-        show_default="all that there are",
-        help="Cores to hash with.",
+        show_default="all",
+        help="Number of cores to hash with.",
     )(command)
 
 
@@ -46,9 +46,9 @@ def cache_option(command: F) -> F:
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
         default=None,
-        help="Where digests are kept for the next time; files whose times and sizes have not changed since are not "
-        "read again. What a program changes in memory-mapped files (mmap) can keep their times: let it end or flush "
-        "(msync) first, or use no cache.",
+        help="File that keeps digests for the next run. Files whose times and sizes have not changed since are not "
+        "read again. A program that changes memory-mapped files (mmap) may leave their times unchanged: let it exit "
+        "or flush (msync) first, or use no cache.",
     )(command)
 
 
@@ -57,38 +57,38 @@ def no_cache_option(command: F) -> F:
     return click.option(
         "--no-cache",
         is_flag=True,
-        help="Hash every byte, whatever was hashed before: for files that are changed by root, or memory-mapped.",
+        help="Hash every byte, whatever was hashed before. For files that root changes or that are memory-mapped.",
     )(command)
 
 
 def store_cache(store: str) -> Path | None:
-    """Where a store keeps the cache of what is hashed for it; `None` when the store is no directory."""
+    """Where a store keeps its cache of hashes; `None` if the store is not a directory."""
     return Path(store) / _CACHE_NAME if isinstance(open_store(store), LocalStore) else None
 
 
 def tell_problem(cache: HashCache | None) -> None:
-    """Say what is wrong with a cache, if anything is."""
+    """Report what is wrong with a cache, if anything."""
     if cache is not None and cache.problem is not None:
-        note(f"note: {cache.problem}. Everything was hashed")
+        note(f"note: {cache.problem}. So everything was hashed")
 
 
 def tell_cached(cache: HashCache | None, cached: int, size: int) -> None:
-    """Say what was not read, or what is wrong with the cache."""
+    """Report how many bytes were not read, or what is wrong with the cache."""
     tell_problem(cache)
     if cache is not None and cached:
         note(
-            f"note: {cached} of {size} bytes were not read: says the cache {str(cache.path)!r}, their files have not "
-            "changed since they were hashed"
+            f"note: {cached} of {size} bytes were not read: their files have not changed since they were hashed, says "
+            f"the cache {str(cache.path)!r}"
         )
 
 
 class HashingProgress:
-    """How far hashing is, with throughput and time left: on standard error, on a terminal only, after a second.
+    """The progress of hashing, with throughput and time left. Shown on standard error after a second, if a terminal.
 
-    Used as a context manager; what was shown is gone at the end of the block.
+    A context manager; it clears the progress bar at the end of the block.
 
     Args:
-        description: What is being done.
+        description: What is in progress.
     """
 
     def __init__(self, description: str) -> None:
@@ -112,7 +112,7 @@ class HashingProgress:
         self._total = size
 
     def advance(self, count: int) -> None:
-        """Count bytes; from one thread at a time."""
+        """Count bytes. Call it from one thread at a time."""
         self._done += count
         if self._shown is not None:
             self._shown.update(self._shown.task_ids[0], completed=self._done)
@@ -120,7 +120,7 @@ class HashingProgress:
             self._shown = self._show()
 
     def _show(self) -> Progress:
-        # Kept here: most hashing is over before anything is shown.
+        # Imported here: most hashing is over before anything is shown.
         from rich.console import Console
         from rich.progress import (
             BarColumn,

@@ -1,7 +1,7 @@
 """The `llamafund` program: runs one command, and turns every error into one line and an exit code.
 
-Commands are loaded when they are called, so that `llamafund wallet list` imports neither a chain library nor a
-machine-learning one, and `llamafund --help` no command at all.
+Commands are loaded when they are called. So `llamafund wallet list` imports no chain library and no machine-learning
+library, and `llamafund --help` imports no command at all.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _MESSAGE_LIMIT = 4000
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 verification failed, 4 node unreachable, 5 transaction "
     "reverted, 6 not final yet, 130 interrupted.",
 )
-@click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Show where in the program an error arose.")
+@click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Show where in the program an error occurred.")
 @click.version_option(package_name="llamafund", prog_name="llamafund")
 def cli() -> None:
     """Crowdfund an open AI model without trusting whoever trains it.
 
-    Money waits in an escrow on chain and is paid out milestone by milestone, each one attested by named
-    keys and open to everybody's audit.
+    An escrow on chain holds the money and pays it out milestone by milestone. Named attestors sign each milestone,
+    and anyone can audit it.
     """
     show_help()
 
@@ -57,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     except click.exceptions.Exit as exit_request:
         return exit_request.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):
-        _complain("Interrupted. Whatever was sent before stays sent", verbose)
+        _complain("Interrupted. Transactions already sent stay sent", verbose)
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
         _complain(_usage_message(error), verbose)
@@ -66,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
         _complain(str(error), verbose)
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read standard output has gone; writing there again at exit must not fail a second time.
+        # The reader of standard output is gone. The flush at exit must not fail a second time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.ERROR
     except OSError as error:
@@ -74,7 +74,7 @@ def run(argv: Sequence[str]) -> int:
         _complain(f"A file could not be read or written: {where}{error.strerror or error}", verbose)
         return ExitCode.ERROR
     except Exception as error:  # noqa: BLE001 - the last resort: one line instead of a traceback
-        hint = "" if verbose else " This is a fault of the program; `llamafund -v …` shows where."
+        hint = "" if verbose else " This is a bug in the program; `llamafund -v …` shows where."
         _complain(f"Unexpected {type(error).__name__}: {error}.{hint}", verbose)
         return ExitCode.ERROR
     return ExitCode.OK

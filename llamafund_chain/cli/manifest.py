@@ -1,4 +1,4 @@
-"""`llamafund manifest`: reading manifests, checking them, and writing them in other formats."""
+"""`llamafund manifest`: show, check and convert manifests."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _FORMATS = ("croissant", "cyclonedx", "in-toto", "sha256sums")
 
 @click.command()
 @click.argument("source", metavar="FILE|HASH")
-@click.option("--files", "all_files", is_flag=True, help=f"Show every file, not the first {_FILES_SHOWN} only.")
+@click.option("--files", "all_files", is_flag=True, help=f"Show all files, not just the first {_FILES_SHOWN}.")
 @stores_option
 @json_option
 def show(source: str, all_files: bool, stores: tuple[str, ...], as_json: bool) -> None:
-    """Print what a manifest says, every character of it visible.
+    """Print a manifest, with every character made visible.
 
-    FILE|HASH is a file, or the SHA-256 of a manifest in a store. A name in which something could hide is shown with
-    \\u{…} in place of control characters, invisible ones and letters that pass for others.
+    FILE|HASH is a file, or the SHA-256 of a manifest in a store. Names are shown with \\u{…} in place of control
+    characters, invisible characters and letters that pass for others.
 
-    With --json: sha256, cid, bytes, manifest_schema, complete (false when listings are missing), file_count,
-    document (the manifest itself), files (null without --files), and look_alikes: groups of paths that differ only
-    in normal form, letter case or look.
+    With --json: sha256, cid, bytes, manifest_schema, complete (false if listings are missing), file_count, document
+    (the manifest itself), files (null without --files), and look_alikes: groups of paths that differ only in normal
+    form, letter case or look.
 
     \b
     Example:
@@ -59,19 +59,19 @@ def show(source: str, all_files: bool, stores: tuple[str, ...], as_json: bool) -
         try:
             found = complete(found, read)
         except MissingContentError as error:
-            note(f"note: only what stands in the manifest itself can be shown. {error}")
+            note(f"note: only the manifest itself can be shown, without its listings. {error}")
     emit("manifest show", _facts(found, data, all_files), _lines(found, data, all_files), as_json=as_json)
 
 
 @click.command()
 @click.argument("source", metavar="FILE|HASH")
-@click.option("--hash", "sha256", type=HASH, default=None, help="What it must hash to, as on chain.")
+@click.option("--hash", "sha256", type=HASH, default=None, help="The hash that it must have, as on chain.")
 @stores_option
 @json_option
 def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: bool) -> None:
-    """Check that a manifest is what it must be: canonical, of a known schema, with all its listings.
+    """Check that a manifest is valid: canonical, of a known schema, with all its listings.
 
-    The exit code is 3 when it is not. The files that it names are not read; `llamafund verify` does that.
+    The exit code is 3 if it is not. This does not read the files that it names; `llamafund verify` does.
 
     With --json: sha256, cid, bytes, manifest_schema, complete, file_count, document, files (null), look_alikes, valid.
 
@@ -89,7 +89,7 @@ def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: boo
 @click.command()
 @click.argument("source", metavar="FILE|HASH")
 @click.option("--as", "format_name", type=click.Choice(_FORMATS), required=True, help="The format to write.")
-@click.option("--name", default=None, help="What the model or dataset is called; from its kind and hash by default.")
+@click.option("--name", default=None, help="Name of the model or dataset; by default made from its kind and hash.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -101,7 +101,7 @@ def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: boo
 def export(
     source: str, format_name: str, name: str | None, out: Path | None, stores: tuple[str, ...], as_json: bool
 ) -> None:
-    """Write a manifest in a format that other tools read.
+    """Convert a manifest to a format that other tools read.
 
     \b
     croissant   Croissant 1.0 (JSON-LD), for datasets
@@ -123,11 +123,11 @@ def export(
     if out is not None:
         write_file(out, exported)
     elif not as_json:
-        # As it is: it is a document for programs, and `printable` would change it.
+        # Unchanged: programs read it, and `printable` would alter it.
         if _is_terminal() and not text.replace("\n", "").isprintable():
             raise UsageError(
-                "Its file names hold characters that steer a terminal",
-                "What is shown here could differ from what it says",
+                "Its file names contain characters that control a terminal",
+                "The terminal could show something other than what it says",
                 "Write it to a file with --out, or pipe it into a program",
             )
         click.echo(text, nl=False)
@@ -146,9 +146,9 @@ def export(
 @click.argument("name", metavar="[NAME]", required=False)
 @json_option
 def schema(name: str | None, as_json: bool) -> None:
-    """Print the JSON Schema (draft 2020-12) of a kind of manifest, or the names of all kinds.
+    """Print the JSON Schema (draft 2020-12) of one kind of manifest, or the names of all kinds.
 
-    NAME is what a manifest's field "schema" says, or the kind alone.
+    NAME is the value of a manifest's field "schema", or just the kind.
 
     With --json: names, or name and json_schema.
 
@@ -224,7 +224,7 @@ def _look_alike_lines(found: Manifest) -> Iterator[str]:
 
 
 def _flat(value: JsonValue, name: str) -> list[tuple[str, str]]:
-    """A document as names and values, the names of inner values joined by dots."""
+    """A document as names and values, with nested names joined by dots."""
     if isinstance(value, dict):
         inner = list(value.items())
     elif isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Options that commands share, each with its environment variable, and what is made of them."""
+"""Options that commands share, each with its environment variable, and the functions that use them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _MAX_PASSPHRASE_FILE = 4096
 
 
 def default_keystore() -> Path:
-    """Where key files are kept unless told otherwise."""
+    """The default directory for key files."""
     return Path(click.get_app_dir("llamafund")) / "keystore"
 
 
 def default_store() -> Path:
-    """Where evidence is kept unless told otherwise."""
+    """The default directory for evidence."""
     return Path(click.get_app_dir("llamafund")) / "store"
 
 
@@ -42,12 +42,12 @@ else:
 
 
 class AddressType(_TextType):
-    """An Ethereum address; a wrong checksum is refused, a missing one is not."""
+    """An Ethereum address. A wrong checksum is refused, a missing one is accepted."""
 
     name = "address"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        # Kept here: it takes a moment to load, and `wallet list` reads no address.
+        # Imported here: it is slow to load, and `wallet list` needs no address.
         from eth_utils import is_hex_address, to_checksum_address
 
         text = str(value).strip()
@@ -56,7 +56,7 @@ class AddressType(_TextType):
             self.fail(f"{text!r} is not an address: write 0x and 40 hexadecimal digits", param, ctx)
         checksummed = str(to_checksum_address(text))
         if digits not in (digits.lower(), digits.upper(), checksummed[2:]):
-            self.fail(f"{text!r} has a typing error: its upper and lower case letters do not fit", param, ctx)
+            self.fail(f"{text!r} has a typo: its upper and lower case letters do not match its checksum", param, ctx)
         return checksummed
 
 
@@ -89,7 +89,7 @@ def rpc_option(command: F) -> F:
         default=DEFAULT_RPC,
         show_default=True,
         show_envvar=True,
-        help="JSON-RPC address of the chain's node.",
+        help="JSON-RPC URL of the chain's node.",
     )(command)
 
 
@@ -102,7 +102,7 @@ def finality_option(command: F) -> F:
         default="finalized",
         show_default=True,
         show_envvar=True,
-        help="How settled a block must be before it is relied on.",
+        help="How settled a block must be to count.",
     )(command)
 
 
@@ -113,9 +113,9 @@ def store_option(command: F) -> F:
         envvar="LLAMAFUND_STORE",
         metavar="LOCATION",
         default=lambda: str(default_store()),
-        show_default="the program's own folder",
+        show_default="the program's data folder",
         show_envvar=True,
-        help="Where evidence is published and fetched: a directory, kubo:http://127.0.0.1:5001 or gateway:https://….",
+        help="Where to publish and fetch evidence: a directory, kubo:http://127.0.0.1:5001 or gateway:https://….",
     )(command)
 
 
@@ -128,9 +128,9 @@ def stores_option(command: F) -> F:
         multiple=True,
         # Not `envvar`: click would cut the variable at spaces.
         default=lambda: (os.environ.get("LLAMAFUND_STORE") or str(default_store()),),
-        show_default="LLAMAFUND_STORE, or the program's own folder",
-        help="Where the content may be: a directory, kubo:http://127.0.0.1:5001 or gateway:https://…; repeatable, "
-        "tried in order.",
+        show_default="LLAMAFUND_STORE, or the program's data folder",
+        help="Where to look for the content: a directory, kubo:http://127.0.0.1:5001 or gateway:https://…; "
+        "repeatable, tried in turn.",
     )(command)
 
 
@@ -142,9 +142,9 @@ def keystore_option(command: F) -> F:
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIRECTORY",
         default=default_keystore,
-        show_default="the program's own folder",
+        show_default="the program's data folder",
         show_envvar=True,
-        help="Where key files are kept.",
+        help="Directory of the key files.",
     )(command)
 
 
@@ -157,7 +157,7 @@ def passphrase_option(command: F) -> F:
         metavar="FILE",
         default=None,
         show_envvar=True,
-        help="File whose first line is the passphrase; asked for on a terminal when absent.",
+        help="File whose first line is the passphrase. Without it, a terminal asks.",
     )(command)
 
 
@@ -170,18 +170,18 @@ def wallet_options(command: F) -> F:
         metavar="NAME",
         default=None,
         show_envvar=True,
-        help="Name in the keystore, or path, of the key file that signs.",
+        help="Key file that signs: its name in the keystore, or its path.",
     )(decorated)
 
 
 def max_fee_option(command: F) -> F:
-    """`--max-fee`, parameter `max_fee`: an amount in words."""
+    """`--max-fee`, parameter `max_fee`: an amount as text."""
     return click.option(
         "--max-fee",
         metavar="AMOUNT",
         default=None,
-        show_default="the bond that it brings",
-        help="What one answer may cost at most, in whole coins.",
+        show_default="the bond that it earns",
+        help="Most that one answer may cost, in whole coins.",
     )(command)
 
 
@@ -194,25 +194,25 @@ def json_option(command: F) -> F:
 
 def yes_option(command: F) -> F:
     """`--yes`, parameter `yes`."""
-    return click.option("--yes", is_flag=True, help="Do not ask; needed where nobody can answer.")(command)
+    return click.option("--yes", is_flag=True, help="Do not ask for confirmation; needed without a terminal.")(command)
 
 
 def read_passphrase(passphrase_file: Path | None, *, confirm: bool = False, purpose: str = "Passphrase") -> str:
     """The passphrase of a key file.
 
     Args:
-        passphrase_file: File whose first line it is; a person is asked when `None`.
+        passphrase_file: File whose first line it is; `None` to ask a person.
         confirm: Ask twice, for a new key.
-        purpose: Words of the question.
+        purpose: Text of the question.
 
     Raises:
-        UsageError: Nobody can be asked, or the file cannot be read, is empty or is too long to be one.
+        UsageError: There is no terminal to ask on, or the file cannot be read, is empty or is too long.
     """
     if passphrase_file is None:
         if not sys.stdin.isatty():
             raise UsageError(
                 "There is no passphrase",
-                "This is not a terminal, so nobody can be asked",
+                "This is not a terminal, so nobody can type one",
                 "Name a file with --passphrase-file, or set LLAMAFUND_PASSPHRASE_FILE",
             )
         return str(click.prompt(purpose, hide_input=True, confirmation_prompt=confirm, err=True))
@@ -231,34 +231,34 @@ def read_passphrase(passphrase_file: Path | None, *, confirm: bool = False, purp
     first = text.split("\n", 1)[0].rstrip("\r")
     if not first or len(data) > _MAX_PASSPHRASE_FILE:
         raise UsageError(
-            f"The passphrase file {passphrase_file} holds no passphrase",
+            f"The passphrase file {passphrase_file} contains no passphrase",
             f"Its first line is empty, or it is longer than {_MAX_PASSPHRASE_FILE} bytes",
         )
     return first
 
 
 def unlock(wallet: str | None, keystore: Path, passphrase_file: Path | None) -> LocalAccount:
-    """The account that signs, unlocked.
+    """The unlocked account that signs.
 
     Raises:
         UsageError: No wallet was named, or there is no passphrase.
-        LlamafundError: There is no such key file, or the passphrase is wrong.
+        LlamafundError: The key file does not exist, or the passphrase is wrong.
     """
     if not wallet:
         raise UsageError(
             "No wallet was named",
             "This command signs with a key file",
-            "Name one with --wallet; `llamafund wallet list` shows what there is, `llamafund wallet new` makes one",
+            "Name one with --wallet. `llamafund wallet list` shows yours, `llamafund wallet new` creates one",
         )
 
     return KeyStore(keystore).unlock(wallet, read_passphrase(passphrase_file, purpose=f"Passphrase of {wallet}"))
 
 
 def ask(question: str, *, yes: bool) -> None:
-    """Go on only when a person agrees.
+    """Go on only if a person agrees.
 
     Raises:
-        UsageError: Nobody can be asked and `--yes` was not given.
+        UsageError: There is no terminal to ask on, and `--yes` was not given.
         LlamafundError: The answer was no.
     """
     if yes:
@@ -266,7 +266,7 @@ def ask(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
             f"Nobody answered: {question}",
-            "This is not a terminal, so nobody can be asked",
+            "This is not a terminal, so nobody can answer",
             "Repeat the command with --yes if you agree",
         )
     if not click.confirm(question, err=True):

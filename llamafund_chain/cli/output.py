@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, everything else on standard error."""
+"""Output of commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def emit(command: str, data: Mapping[str, JsonValue], human: Iterable[str], *, a
 
     Args:
         command: Name of the command, for example `campaign show`.
-        data: The result for machines: amounts as decimal strings, addresses checksummed, hashes as 64 digits.
-        human: The same result as lines for people.
+        data: The result as JSON: amounts as decimal strings, addresses checksummed, hashes as 64 digits.
+        human: The same result as lines of text.
         as_json: Which of the two to print.
     """
     if as_json:
@@ -34,12 +34,12 @@ def emit(command: str, data: Mapping[str, JsonValue], human: Iterable[str], *, a
 
 
 def event(command: str, data: Mapping[str, JsonValue], human: str, *, as_json: bool) -> None:
-    """Print one of many things that a command tells while it runs, a line each.
+    """Print one event of a command that keeps running, on one line.
 
     Args:
         command: Name of the command.
-        data: What happened, for machines.
-        human: The same for people.
+        data: What happened, as JSON.
+        human: What happened, as text.
         as_json: Which of the two to print.
     """
     if as_json:
@@ -50,13 +50,13 @@ def event(command: str, data: Mapping[str, JsonValue], human: str, *, as_json: b
 
 
 def note(text: str) -> None:
-    """Tell a person something beside the result, on standard error; each line on its own."""
+    """Print a remark beside the result, on standard error, line by line."""
     for line in text.splitlines() or [""]:
         click.echo(printable(line, _LINE_LIMIT), err=True)
 
 
 def progress(text: str) -> None:
-    """Say what is being done, on standard error and only on a terminal."""
+    """Say what is in progress, on standard error and only on a terminal."""
     if sys.stderr.isatty():
         click.echo(click.style(printable(text, _LINE_LIMIT), dim=True), err=True)
 

@@ -24,7 +24,7 @@ from llamafund_chain.errors import UsageError
 
 _MEANS = {
     "native": "in the chain's coin",
-    "allowance": "with an allowance that was there",
+    "allowance": "with an existing allowance",
     "permit": "with a permit",
     "approval": "with an approval",
 }
@@ -33,7 +33,7 @@ _MEANS = {
 @click.command(short_help="Put money into a campaign's escrow.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.argument("amount", metavar="AMOUNT")
-@click.option("--for", "backer", type=ADDRESS, metavar="BACKER", help="Credit the pledge to another address.")
+@click.option("--for", "backer", type=ADDRESS, metavar="BACKER", help="Credit the pledge to another account.")
 @rpc_option
 @finality_option
 @wallet_options
@@ -53,13 +53,13 @@ def pledge(
 ) -> None:
     """Pledge AMOUNT whole coins to the campaign at ADDRESS.
 
-    The address is proven to be a campaign first, and the terms are shown before anything is sent. Until the goal is
-    reached a pledge can be taken back. A token is taken with a permit (EIP-2612) where the token offers that, else
-    with an approval of exactly this amount.
+    First proves that the address is a campaign, and shows the terms before anything is sent. Until the goal is reached
+    a pledge can be taken back. Tokens are paid with a permit (EIP-2612) if the token supports it, otherwise with an
+    approval of exactly this amount.
 
     \b
     Example:
-      llamafund pledge 0x5FbDB2315678afecb367f032d93F642f64180aa3 0.5 --wallet ada
+      llamafund pledge 0x5FbDB2315678afecb367f032d93F642f64180aa3 0.5 --wallet alice
     """
     client = open_campaign(rpc, address)
     client.settled_block(finality)
@@ -84,5 +84,7 @@ def pledge(
         "means": means,
         "pledge": asset.plain(total),
     }
-    sentence = f"Pledged {asset.format(units)} {_MEANS[means]}; {credited} has {asset.format(total)} in it now"
+    sentence = (
+        f"Pledged {asset.format(units)} {_MEANS[means]}; {credited} now has {asset.format(total)} in this campaign"
+    )
     report("pledge", client, receipt, facts, sentence, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`llamafund publish`: a directory to any number of places."""
+"""`llamafund publish`: send a directory to any number of locations."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ if TYPE_CHECKING:
     metavar="LOCATION",
     multiple=True,
     required=True,
-    help="Where to; repeatable. See the kinds of locations below.",
+    help="Where to send it; repeatable. See the kinds of locations below.",
 )
 @click.option(
     "--manifest",
     "manifest_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="A manifest that names the files; a listing of all files in the directory is made without it. Where it names "
-    "them in further listings, these are looked for in the folder listings/ beside it, and in the places.",
+    help="A manifest that names the files. Without it, a listing of all files in the directory is made. The manifest's "
+    "listings are looked up in the folder listings/ beside it, then at the locations.",
 )
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Also write the manifest to this file; sha256sum of it prints the hash. Files that do not fit into it are "
-    "named in the folder listings/ beside it.",
+    help="Also write the manifest to this file; its sha256sum is the hash. If it has no room for all files, the rest "
+    "are in the folder listings/ beside it.",
 )
 @click.option(
     "--link",
     is_flag=True,
-    help="Put hard links into local stores instead of copies, where the file system allows it. The files become "
+    help="Put hard links instead of copies into local stores, if the file system allows it. The files become "
     "read-only.",
 )
 @jobs_option
@@ -73,26 +73,26 @@ def publish(
     no_cache: bool,
     as_json: bool,
 ) -> None:
-    """Send the files in DIRECTORY, and the manifest that names them, to each LOCATION, and pin them there.
+    """Send the files in DIRECTORY and the manifest that names them to each LOCATION, and pin them there.
 
-    Prints the manifest's hash, which `llamafund fetch` takes, and what each place got. A place that fails is given up
-    and the others go on; the exit code is then that of the first failure. Run it again to go on where it was: what a
-    place has already is not sent twice.
+    Prints the manifest's hash, which `llamafund fetch` takes, and what each location got. If a location fails, the
+    others go on, and the exit code is that of the first failure. Run the command again to continue: nothing is sent
+    twice.
 
     \b
     Kinds of locations:
-      DIRECTORY                     a local store; write ./NAME where a name looks like another kind
+      DIRECTORY                     a local store; write ./NAME if the name looks like another kind
       kubo:http://127.0.0.1:5001    the RPC interface of a Kubo node
       pin:https://HOST/PATH         an IPFS pinning service; it fetches from a node that others can reach
       car:FILE                      a CAR file (version 1) for `ipfs dag import`
 
-    Plain HTTP to other machines is refused unless +insecure stands before the colon: kubo+insecure:http://…. Tokens are
-    never part of a location. They stand in the file that LLAMAFUND_CREDENTIALS names, a line for each server:
+    Plain HTTP to other machines is refused, unless you write +insecure before the colon: kubo+insecure:http://….
+    Tokens are never part of a location. They go into the file that LLAMAFUND_CREDENTIALS names, one line per server:
     https://HOST bearer TOKEN, or https://HOST basic USER:PASSWORD. LLAMAFUND_KUBO_TOKEN and LLAMAFUND_PIN_TOKEN are
     for servers without a line.
 
     With --json: manifest, cid, manifest_schema, files, bytes, and places, each with location, bytes_sent,
-    bytes_present, pinned, seconds, and error (null when everything is there).
+    bytes_present, pinned, seconds, and error (null if everything is there).
 
     \b
     Example:
@@ -104,7 +104,7 @@ def publish(
     from llamafund_chain.store.publishing import publish as run_publish
 
     if cache is not None and no_cache:
-        raise UsageError("--cache and --no-cache contradict each other", remedy="Leave one of them out")
+        raise UsageError("--cache and --no-cache contradict each other", remedy="Drop one of them")
     if manifest_file is None:
         manifest, files = _list(directory, None if no_cache else cache or _cache_beside(locations), jobs)
     else:
@@ -166,15 +166,15 @@ def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | List
     if not isinstance(manifest, Listing):
         raise UsageError(
             f"{str(path)!r} is a {manifest.schema_}",
-            "It names no files that could be published by it",
-            "Leave --manifest out to publish everything in the directory",
+            "It names no files to publish",
+            "Drop --manifest to publish everything in the directory",
         )
     files = tuple(all_files(manifest, read))
     if list_directory(files) != manifest:
         raise VerificationError(
-            f"{str(path)!r} cuts its files into listings in another way than llamafund does",
-            "The same files would get another hash when they are published",
-            "Leave --manifest out to publish everything in the directory",
+            f"{str(path)!r} splits its files into listings in another way than llamafund does",
+            "The published files would get another hash",
+            "Drop --manifest to publish everything in the directory",
         )
     return manifest, files
 
@@ -214,7 +214,7 @@ def _lines(published: Published) -> Iterator[str]:
         )
     )
     yield ""
-    table = [("place", "sent", "there already", "pinned", "seconds", "")]
+    table = [("location", "sent", "there already", "pinned", "seconds", "")]
     table += [
         (
             outcome.location,
@@ -235,9 +235,9 @@ def _lines(published: Published) -> Iterator[str]:
 def _summary(failed: Sequence[LlamafundError], places: int) -> LlamafundError:
     first = failed[0]
     summary = LlamafundError(
-        f"{len(failed)} of {places} places do not have everything; the first one said: {first.what}",
+        f"{len(failed)} of {places} locations do not have everything; the first one said: {first.what}",
         first.why,
-        first.remedy or "Run it again to go on",
+        first.remedy or "Run the command again to continue",
     )
     summary.exit_code = first.exit_code
     return summary

@@ -1,4 +1,4 @@
-"""`llamafund refund`: get the unreleased money of a failed campaign back."""
+"""`llamafund refund`: get back the unreleased money of a failed campaign."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.errors import UsageError
 
 
-@click.command(short_help="Collect a failed campaign's refund.")
+@click.command(short_help="Collect the refund of a failed campaign.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.option("--backer", type=ADDRESS, help="Push this backer's refund to it; anyone may.")
-@click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send one's own refund elsewhere.")
+@click.option("--backer", type=ADDRESS, help="Push the refund to this backer; anyone may.")
+@click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send your own refund to another account.")
 @rpc_option
 @wallet_options
 @json_option
@@ -32,12 +32,12 @@ def refund(
 ) -> None:
     """Collect the refund that the failed campaign at ADDRESS owes.
 
-    A campaign fails when its goal is not met, a milestone is overdue, or its backers stop it. Each backer gets its
-    share of what was not released.
+    A campaign fails if its goal is not met, a milestone is overdue, a challenge stays unanswered, or its backers stop
+    it. Backers get back what was not released, in proportion to their pledges.
 
     \b
     Example:
-      llamafund refund 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet ada
+      llamafund refund 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet alice
     """
     client = open_campaign(rpc, address)
     account = unlock(wallet, keystore, passphrase_file)
@@ -45,8 +45,8 @@ def refund(
     if recipient is not None and owner != account.address:
         raise UsageError(
             f"The refund of {owner} cannot be sent to {recipient}",
-            "Only the backer itself may send its refund elsewhere",
-            "Leave out --to, or use that backer's wallet",
+            "Only the backer may send its refund elsewhere",
+            "Drop --to, or use that backer's wallet",
         )
     receipt = client.refund(account, owner) if recipient is None else client.refund_to(account, recipient)
     events = client.events(receipt.block, receipt.block)

@@ -1,4 +1,4 @@
-"""`llamafund return-bond`: take back the bonds of challenges that nobody answered."""
+"""`llamafund return-bond`: reclaim the bonds of unanswered challenges."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from llamafund_chain.cli.shared import open_campaign
 from llamafund_chain.errors import LlamafundError
 
 
-@click.command(name="return-bond", short_help="Take back bonds that nobody earned.")
+@click.command(name="return-bond", short_help="Reclaim bonds of unanswered challenges.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send them to another address.")
+@click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send them to another account.")
 @rpc_option
 @wallet_options
 @json_option
@@ -31,24 +31,24 @@ def return_bond(
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Take back the bonds of the wallet's open challenges once the campaign at ADDRESS has failed.
+    """Reclaim the bonds of the wallet's unanswered challenges after the campaign at ADDRESS has failed.
 
     \b
     Example:
-      llamafund return-bond 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet ada
+      llamafund return-bond 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet alice
     """
     client = open_campaign(rpc, address)
     status = client.state().status
     if status is not Status.FAILED:
         raise LlamafundError(
-            "No bond comes back now",
-            f"The campaign is {status.label}; a bond waits for an answer until the campaign completes or fails",
+            "No bond can be reclaimed now",
+            f"The campaign is {status.label}; until it fails, bonds are kept for whoever answers",
         )
     account = unlock(wallet, keystore, passphrase_file)
     mine = [one for one in client.open_challenges() if one.challenger == account.address and one.bond]
     if not mine:
         raise LlamafundError(
-            f"{account.address} has no bond to take back", "Its challenges were answered, or their bonds were returned"
+            f"{account.address} has no bond to reclaim", "Its challenges were answered, or their bonds were returned"
         )
     target = recipient or account.address
     receipts: list[tuple[OpenChallenge, Receipt]] = []

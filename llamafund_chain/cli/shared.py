@@ -1,4 +1,4 @@
-"""What several commands do the same way: open a campaign, describe it, report a transaction."""
+"""What several commands do in the same way: open a campaign, describe it, report a transaction."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from llamafund_chain.times import duration, when
 
 
 def open_campaign(rpc: str, address: str) -> CampaignClient:
-    """A campaign whose code is proven to be one.
+    """The campaign at an address, after proving that it is one.
 
     Raises:
         NodeUnreachableError: No node answers.
-        VerificationError: It is a look-alike, or nothing.
+        VerificationError: It is a look-alike, or there is nothing.
     """
     client = CampaignClient(connect(rpc), address)
     client.verify_code()
@@ -34,7 +34,7 @@ def open_campaign(rpc: str, address: str) -> CampaignClient:
 
 
 def asset_facts(asset: Asset) -> dict[str, JsonValue]:
-    """An asset for machines."""
+    """An asset, as JSON."""
     return {
         "address": None if asset.is_native else asset.address,
         "symbol": asset.symbol,
@@ -43,7 +43,7 @@ def asset_facts(asset: Asset) -> dict[str, JsonValue]:
 
 
 def terms_facts(terms: Terms, asset: Asset) -> dict[str, JsonValue]:
-    """Terms for machines."""
+    """Terms, as JSON."""
     return {
         "researcher": terms.researcher,
         "asset": asset_facts(asset),
@@ -73,20 +73,20 @@ def terms_facts(terms: Terms, asset: Asset) -> dict[str, JsonValue]:
 
 
 def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
-    """Terms for people: what a backer agrees to."""
+    """Terms, as text: what a backer agrees to."""
     share = f"backers of {_percent(terms.stop_bps)} of the pledges"
     stop = f"{share}, from {duration(VOTE_DELAY)} after activation until the weights are attested"
     pairs = [
         ("researcher", terms.researcher),
         ("asset", asset.name if asset.is_native else f"{asset.symbol} (token {terms.asset})"),
-        ("goal", f"{asset.format(terms.goal)}; below it every pledge goes back"),
+        ("goal", f"{asset.format(terms.goal)}; below it every pledge is refunded"),
         ("cap", asset.format(terms.cap)),
         ("funding until", when(terms.funding_deadline)),
         ("can be stopped by", stop),
         ("paid out", f"{duration(terms.challenge_window)} after each attestation"),
         ("a challenge costs", f"{_bond(terms, chain_id)}, for whoever shows the chunk"),
-        ("and is answered in", f"{duration(terms.answer_window)}, or the campaign fails and refunds its backers"),
-        ("may be late by", duration(terms.slack) if terms.slack else "nothing"),
+        ("answered within", f"{duration(terms.answer_window)}, or the campaign fails and refunds its backers"),
+        ("may be late by", duration(terms.slack) if terms.slack else "no time"),
         ("proposal", terms.proposal),
         ("dataset", "only promised" if terms.dataset == NO_HASH else terms.dataset),
         ("attested by", f"{terms.quorum} of {len(terms.attestors)}"),
@@ -104,10 +104,10 @@ def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
 
 
 def warnings(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
-    """What a backer should think about twice."""
+    """What a backer should think twice about."""
     found = [risk.detail for risk in term_risks(terms, chain_id) if risk.status == "warn"]
     if terms.dataset == NO_HASH:
-        found.append("The dataset is not fixed yet; the terms only promise one")
+        found.append("The terms do not fix the dataset; they only promise one")
     found.append(
         f"Whoever pledges {asset.format(terms.blocking_stake(terms.goal))} of the goal, even the researcher, "
         "can block a stop vote"
@@ -122,7 +122,7 @@ def warnings(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
 
 
 def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, JsonValue]:
-    """A state for machines."""
+    """A state, as JSON."""
     return {
         "status": state.status.label,
         "block": state.block,
@@ -146,14 +146,14 @@ def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, J
 
 
 def content_facts(attestation: Attestation | None) -> dict[str, JsonValue]:
-    """The content that can be challenged, for machines; `None` before the first attestation."""
+    """The content that can be challenged, as JSON; `None` before the first attestation."""
     if attestation is None:
         return {"content": None}
     return {"content": {"root": attestation.content_root, "size": attestation.content_size}}
 
 
 def content_lines(attestation: Attestation | None) -> list[str]:
-    """The content that can be challenged, for people; nothing before the first attestation."""
+    """The content that can be challenged, as text; nothing before the first attestation."""
     if attestation is None:
         return []
     if not attestation.content_size:
@@ -164,7 +164,7 @@ def content_lines(attestation: Attestation | None) -> list[str]:
 
 
 def state_lines(terms: Terms, asset: Asset, state: CampaignState) -> list[str]:
-    """A state for people."""
+    """A state, as text."""
     share = f" ({state.pledged * 100 // terms.goal} % of the goal)"
     pairs = [
         ("status", f"{state.status.label}{_explain_status(terms, state)}"),
@@ -173,7 +173,7 @@ def state_lines(terms: Terms, asset: Asset, state: CampaignState) -> list[str]:
         ("released", asset.format(state.released)),
     ]
     if state.status is Status.ACTIVE and state.timestamp < state.votes_from and state.attested < len(terms.milestones):
-        pairs.append(("votes to stop", f"are taken from {when(state.votes_from)} on"))
+        pairs.append(("votes to stop", f"open at {when(state.votes_from)}"))
     if state.stop_support:
         pairs.append(("want to stop", asset.format(state.stop_support)))
     for index, claimable in enumerate(state.claimable):
@@ -203,9 +203,9 @@ def report(
     Args:
         command: Name of the command.
         client: The campaign.
-        receipt: Of the transaction.
-        facts: What it did, for machines.
-        sentence: The same for people.
+        receipt: The transaction's receipt.
+        facts: What it did, as JSON.
+        sentence: What it did, as text.
         as_json: Which of the two to print.
     """
     data: dict[str, JsonValue] = {
@@ -219,7 +219,7 @@ def report(
 
 
 def receipt_facts(receipt: Receipt) -> dict[str, JsonValue]:
-    """A receipt for machines."""
+    """A receipt, as JSON."""
     return {
         "transaction": receipt.tx_hash,
         "block": receipt.block,
@@ -229,7 +229,7 @@ def receipt_facts(receipt: Receipt) -> dict[str, JsonValue]:
 
 
 def network_of(connection: Connection) -> str:
-    """The chain in words."""
+    """The chain, as text."""
     return f"chain {connection.chain_id} through {connection.shown_url}"
 
 
@@ -238,7 +238,7 @@ def _percent(bps: int) -> str:
 
 
 def _bond(terms: Terms, chain_id: int) -> str:
-    """What a challenge costs at least, in words."""
+    """The least that a challenge costs, as text."""
     gas = "the gas of an answer"
     if not terms.min_bond:
         return f"a bond of {gas}"
@@ -257,7 +257,7 @@ def _explain_status(terms: Terms, state: CampaignState) -> str:
         )
     if state.challenged_at:
         by = state.challenged_at + terms.answer_window
-        return f", a challenge is open: to be answered before {when(by)}, or the campaign fails"
+        return f", a challenge is open: it must be answered before {when(by)}, or the campaign fails"
     return ""
 
 

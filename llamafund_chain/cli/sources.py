@@ -1,4 +1,4 @@
-"""Where commands get manifests from: a file, or stores."""
+"""Where commands get manifests: a file, or stores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
 def read_source(source: str, locations: Sequence[str]) -> tuple[bytes, Read]:
-    """A manifest's bytes, and what gets its listings: from beside it when it is a file, and from the stores.
+    """A manifest's bytes and a reader for its listings, which are beside its file or in the stores.
 
     Raises:
         UsageError: It is neither a file nor a hash.
@@ -27,13 +27,13 @@ def read_source(source: str, locations: Sequence[str]) -> tuple[bytes, Read]:
         return read_manifest([open_store(location) for location in locations], sha256)
 
     if _HASH.fullmatch(source):
-        # Also where a file has that name: whoever made the directory may have put another manifest there.
+        # Even if a file has that name: whoever made the directory may have put another manifest there.
         return read(source.lower().removeprefix("0x")), read
     path = Path(source)
     if not path.exists():
         raise UsageError(
             f"There is no file {source!r}",
-            "It is no hash either: that has 64 hexadecimal digits, as sha256sum prints them",
-            "Check the path, or give the hash that is on chain",
+            "It is not a hash either, which has 64 hexadecimal digits, as sha256sum prints them",
+            "Check the path, or name the hash that is on chain",
         )
     return read_saved(path), beside(path, read)

@@ -1,4 +1,4 @@
-"""`llamafund store`: looking after a store."""
+"""`llamafund store`: manage a store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 @store_option
 @json_option
 def pins(store: str, as_json: bool) -> None:
-    """List the addresses that are pinned.
+    """List the pinned addresses.
 
     With --json: store, pins (addresses).
 
@@ -44,7 +44,7 @@ def pins(store: str, as_json: bool) -> None:
 @store_option
 @json_option
 def pin(names: tuple[str, ...], store: str, as_json: bool) -> None:
-    """Keep contents for good. A HASH stands for the manifest alone, not for the files that it names.
+    """Pin contents, so that they are kept. A HASH pins only the manifest, not the files that it names.
 
     With --json: store, pinned (addresses).
 
@@ -65,7 +65,7 @@ def pin(names: tuple[str, ...], store: str, as_json: bool) -> None:
 @store_option
 @json_option
 def unpin(names: tuple[str, ...], store: str, as_json: bool) -> None:
-    """No longer keep contents for good. A HASH stands for the manifest alone.
+    """Unpin contents, so that they may be removed. A HASH unpins only the manifest.
 
     With --json: store, unpinned (addresses).
 
@@ -93,14 +93,14 @@ def unpin(names: tuple[str, ...], store: str, as_json: bool) -> None:
     metavar="SECONDS",
     default=3600.0,
     show_default=True,
-    help="Spare what was put there more recently and may be about to be pinned.",
+    help="Keep contents that are newer than this, because they may be about to be pinned.",
 )
 @store_option
 @json_option
 def gc(grace: float, store: str, as_json: bool) -> None:
-    """Remove from a local store what nobody has pinned, and what killed programs left unfinished.
+    """Remove unpinned contents, and unfinished files of killed programs, from a local store.
 
-    What is pinned is never removed. Refused while another program writes to the store.
+    Pinned contents are never removed. The command refuses to run while another program writes to the store.
 
     With --json: store, removed (addresses), bytes_freed, unfinished (files of killed programs), spared.
 
@@ -109,7 +109,7 @@ def gc(grace: float, store: str, as_json: bool) -> None:
       llamafund store gc --store ./store
     """
     if not math.isfinite(grace):
-        raise UsageError(f"--grace {grace} is not a number of seconds", remedy="Give one, for example 3600")
+        raise UsageError(f"--grace {grace} is not a number of seconds", remedy="Write one, for example 3600")
     opened = _local(store)
     done = opened.gc(grace=grace)
     removed: list[JsonValue] = list(done.removed)
@@ -122,9 +122,9 @@ def gc(grace: float, store: str, as_json: bool) -> None:
     }
     lines = rows(
         (
-            ("removed", f"{len(done.removed)} contents that nobody pinned, {done.unfinished} unfinished files"),
+            ("removed", f"{len(done.removed)} unpinned contents, {done.unfinished} unfinished files"),
             ("freed", f"{done.freed} bytes"),
-            ("spared", f"{done.spared} that are younger than {grace:g} seconds"),
+            ("kept", f"{done.spared} unpinned contents that are newer than {grace:g} seconds"),
         )
     )
     emit("store gc", facts, lines, as_json=as_json)
@@ -138,9 +138,9 @@ def gc(grace: float, store: str, as_json: bool) -> None:
 @store_option
 @json_option
 def export_(names: tuple[str, ...], out: Path, store: str, as_json: bool) -> None:
-    """Write contents of a local store into a CAR file (version 1), for `ipfs dag import` or for a disk in the post.
+    """Export contents of a local store to a CAR file (version 1), for `ipfs dag import` or to send on a disk.
 
-    A HASH stands for a manifest, its listings and all the files that it names; a CID for that content alone.
+    A HASH stands for a manifest, its listings and all files that it names; a CID for that content alone.
 
     With --json: store, roots (addresses), out.
 
@@ -165,15 +165,15 @@ def export_(names: tuple[str, ...], out: Path, store: str, as_json: bool) -> Non
 
 @click.command(name="import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
-@click.option("--no-pin", is_flag=True, help="Do not pin what is put into the store.")
+@click.option("--no-pin", is_flag=True, help="Do not pin the imported files.")
 @store_option
 @json_option
 def import_(file: Path, no_pin: bool, store: str, as_json: bool) -> None:
-    """Put the files in a CAR file (version 1) into a local store. Every block is verified before anything is put.
+    """Import the files in a CAR file (version 1) into a local store. Every block is verified first.
 
-    The exit code is 3 when blocks of a file are missing; the complete files are put all the same.
+    The exit code is 3 if blocks of a file are missing; complete files are imported all the same.
 
-    With --json: store, files and incomplete (addresses), other (nodes that are no files, such as directories).
+    With --json: store, files and incomplete (addresses), other (nodes that are not files, such as directories).
 
     \b
     Example:
@@ -203,8 +203,8 @@ def import_(file: Path, no_pin: bool, store: str, as_json: bool) -> None:
     if done.incomplete:
         raise VerificationError(
             f"{str(file)!r} lacks blocks of {done.incomplete[0]} and of {len(done.incomplete) - 1} other files",
-            "It was cut, or exported only in part",
-            "Export it again with everything",
+            "It was cut short, or exported only in part",
+            "Export everything again",
         )
 
 
@@ -215,7 +215,7 @@ def _local(location: str) -> LocalStore:
         raise UsageError(
             f"{location!r} is not a directory",
             "This works on local stores; nodes and services collect their garbage themselves",
-            "Give a directory with --store",
+            "Name a directory with --store",
         )
     return opened
 

@@ -1,4 +1,4 @@
-"""`llamafund submit`: put attestors' signatures on chain."""
+"""`llamafund submit`: submit attestors' signatures to the chain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from llamafund_chain.errors import VerificationError
 from llamafund_chain.times import when
 
 
-@click.command(short_help="Put attestors' signatures on chain.")
+@click.command(short_help="Submit attestors' signatures to the chain.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
 @rpc_option
@@ -31,7 +31,7 @@ def submit(
 ) -> None:
     """Submit the attestation in FILE... to the campaign at ADDRESS; anyone may.
 
-    The signatures in all files are put together; they must be of one and the same attestation and reach the quorum.
+    Collects the signatures of all files. They must be for the same attestation and reach the quorum.
 
     \b
     Example:
@@ -44,7 +44,7 @@ def submit(
             raise VerificationError(
                 f"{str(path)!r} is for campaign {file.campaign} on {file.chain}",
                 f"This is campaign {address} on {client.connection.caip2}",
-                "Name the file that was signed for this campaign",
+                "Name a file that was signed for this campaign",
             )
     attestors = client.terms.attestors
     contracts = {attestor for attestor in attestors if client.connection.code(attestor)}
@@ -63,6 +63,6 @@ def submit(
     }
     sentence = (
         f"Milestone {attestation.milestone} ({attestation.kind.name}) is attested by {len(names)} signatures; "
-        f"its share is released at {when(ends)}"
+        f"its money is released at {when(ends)}"
     )
     report("submit", client, receipt, facts, sentence, as_json=as_json)

@@ -1,4 +1,4 @@
-"""Which commands there are: where each is defined, and its short help, so that `--help` loads none of them.
+"""The table of commands: where each is defined, and its short help, so that `--help` loads none of them.
 
 Plug-ins are not listed here; `llamafund_chain.cli.groups` finds them.
 """
@@ -15,7 +15,7 @@ class Entry:
 
     Attributes:
         place: Module and attribute, for example `llamafund_chain.cli.pledge:pledge`.
-        short_help: What the command itself says, as `--help` of its group shows it.
+        short_help: The command's own short help, which `--help` of its group shows.
     """
 
     place: str
@@ -38,11 +38,11 @@ class Section:
 _CLI = "llamafund_chain.cli"
 
 COMMANDS: Mapping[str, Entry | Section] = {
-    "answer": Entry(f"{_CLI}.answer:answer", "Show challenged chunks and take their bonds."),
+    "answer": Entry(f"{_CLI}.answer:answer", "Answer challenges and earn their bonds."),
     "attest": Entry(f"{_CLI}.attest:attest", "Check a milestone's evidence and sign it."),
     "audit": Entry(f"{_CLI}.audit:audit", "Verify everything about the campaign at ADDRESS, trusting nobody."),
     "campaign": Section(
-        "Open, look at and activate campaigns.",
+        "Open, inspect and activate campaigns.",
         {
             "activate": Entry(f"{_CLI}.campaign.activate:activate", "Close funding and start a campaign."),
             "create": Entry(f"{_CLI}.campaign.create:create", "Publish a proposal and open a campaign."),
@@ -50,58 +50,58 @@ COMMANDS: Mapping[str, Entry | Section] = {
             "show": Entry(f"{_CLI}.campaign.show:show", "Show what a campaign promises and where it stands."),
         },
     ),
-    "challenge": Entry(f"{_CLI}.challenge:challenge", "Challenge a chunk of what was attested."),
-    "claim": Entry(f"{_CLI}.claim:claim", "Collect what was released to a payee."),
+    "challenge": Entry(f"{_CLI}.challenge:challenge", "Challenge a chunk of attested content."),
+    "claim": Entry(f"{_CLI}.claim:claim", "Collect a payee's released money."),
     "dataset": Section(
         "Describe training data in a manifest and publish it.",
         {
             "build": Entry(
                 f"{_CLI}.dataset:build",
-                "Hash the documents in DIRECTORY, publish them, and print the hash that a campaign names.",
+                "Hash and publish the documents in DIRECTORY, and print the hash that campaigns name.",
             ),
         },
     ),
-    "devnet": Entry(f"{_CLI}.devnet:devnet", "Run a development chain until Ctrl-C."),
-    "fetch": Entry(f"{_CLI}.fetch:fetch", "Get published files by hash or address."),
+    "devnet": Entry(f"{_CLI}.devnet:devnet", "Run a local test chain until Ctrl-C."),
+    "fetch": Entry(f"{_CLI}.fetch:fetch", "Fetch published files by hash or address."),
     "manifest": Section(
-        "Read, check and export the manifests that hashes on chain stand for.",
+        "Show, check and export the manifests that hashes on chain stand for.",
         {
             "check": Entry(
                 f"{_CLI}.manifest:check",
-                "Check that a manifest is what it must be: canonical, of a known schema, with all its listings.",
+                "Check that a manifest is valid: canonical, of a known schema, with all its listings.",
             ),
-            "export": Entry(f"{_CLI}.manifest:export", "Write a manifest in a format that other tools read."),
+            "export": Entry(f"{_CLI}.manifest:export", "Convert a manifest to a format that other tools read."),
             "schema": Entry(
                 f"{_CLI}.manifest:schema",
-                "Print the JSON Schema (draft 2020-12) of a kind of manifest, or the names of all kinds.",
+                "Print the JSON Schema (draft 2020-12) of one kind of manifest, or the names of all kinds.",
             ),
-            "show": Entry(f"{_CLI}.manifest:show", "Print what a manifest says, every character of it visible."),
+            "show": Entry(f"{_CLI}.manifest:show", "Print a manifest, with every character made visible."),
         },
     ),
     "pledge": Entry(f"{_CLI}.pledge:pledge", "Put money into a campaign's escrow."),
     "publish": Entry(f"{_CLI}.publish:publish", "Send a directory to stores, nodes and pinning services."),
-    "refund": Entry(f"{_CLI}.refund:refund", "Collect a failed campaign's refund."),
-    "return-bond": Entry(f"{_CLI}.return_bond:return_bond", "Take back bonds that nobody earned."),
+    "refund": Entry(f"{_CLI}.refund:refund", "Collect the refund of a failed campaign."),
+    "return-bond": Entry(f"{_CLI}.return_bond:return_bond", "Reclaim bonds of unanswered challenges."),
     "store": Section(
-        "Look after a store: pins, garbage, and CAR files.",
+        "Manage a store: pins, garbage collection and CAR files.",
         {
             "export": Entry(
                 f"{_CLI}.store:export_",
-                "Write contents of a local store into a CAR file (version 1), for `ipfs dag import` or for a disk in "
-                "the post.",
+                "Export contents of a local store to a CAR file (version 1), for `ipfs dag import` or to send on a "
+                "disk.",
             ),
             "gc": Entry(
                 f"{_CLI}.store:gc",
-                "Remove from a local store what nobody has pinned, and what killed programs left unfinished.",
+                "Remove unpinned contents, and unfinished files of killed programs, from a local store.",
             ),
-            "import": Entry(f"{_CLI}.store:import_", "Put the files in a CAR file (version 1) into a local store."),
-            "pin": Entry(f"{_CLI}.store:pin", "Keep contents for good."),
-            "pins": Entry(f"{_CLI}.store:pins", "List the addresses that are pinned."),
-            "unpin": Entry(f"{_CLI}.store:unpin", "No longer keep contents for good."),
+            "import": Entry(f"{_CLI}.store:import_", "Import the files in a CAR file (version 1) into a local store."),
+            "pin": Entry(f"{_CLI}.store:pin", "Pin contents, so that they are kept."),
+            "pins": Entry(f"{_CLI}.store:pins", "List the pinned addresses."),
+            "unpin": Entry(f"{_CLI}.store:unpin", "Unpin contents, so that they may be removed."),
         },
     ),
-    "submit": Entry(f"{_CLI}.submit:submit", "Put attestors' signatures on chain."),
-    "unpledge": Entry(f"{_CLI}.unpledge:unpledge", "Take a pledge back while funding."),
+    "submit": Entry(f"{_CLI}.submit:submit", "Submit attestors' signatures to the chain."),
+    "unpledge": Entry(f"{_CLI}.unpledge:unpledge", "Take a pledge back during funding."),
     "verify": Entry(f"{_CLI}.verify:verify", "Compare a directory's files with a manifest."),
     "verify-deployment": Entry(
         f"{_CLI}.verify_deployment:verify_deployment",
@@ -109,12 +109,12 @@ COMMANDS: Mapping[str, Entry | Section] = {
     ),
     "vote-stop": Entry(f"{_CLI}.vote_stop:vote_stop", "Vote to stop a campaign."),
     "wallet": Section(
-        "Make and list encrypted key files.",
+        "Create and list encrypted key files.",
         {
             "list": Entry(f"{_CLI}.wallet:list_", "List the key files of the keystore with their addresses."),
-            "new": Entry(f"{_CLI}.wallet:new", "Make a new random key and keep it, encrypted, under NAME."),
+            "new": Entry(f"{_CLI}.wallet:new", "Create a random key and keep it, encrypted, under NAME."),
         },
     ),
-    "watch": Entry(f"{_CLI}.watch:watch", "Keep answering challenges, and warn."),
+    "watch": Entry(f"{_CLI}.watch:watch", "Answer challenges as they come, and warn."),
 }
 """Every command of this package, by name."""

@@ -1,4 +1,4 @@
-"""`llamafund unpledge`: take a pledge back while the campaign is funding."""
+"""`llamafund unpledge`: take a pledge back during funding."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.errors import LlamafundError, UsageError
 
 
-@click.command(short_help="Take a pledge back while funding.")
+@click.command(short_help="Take a pledge back during funding.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.argument("amount", metavar="AMOUNT|all")
-@click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another address.")
+@click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another account.")
 @rpc_option
 @wallet_options
 @json_option
@@ -29,14 +29,13 @@ def unpledge(
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Take AMOUNT whole coins, or all, of a pledge back from the campaign at ADDRESS.
+    """Take AMOUNT whole coins of a pledge, or all of it, back from the campaign at ADDRESS.
 
-    This works while the campaign is funding. Once the goal is reached, what would bring it below the goal is
-    locked in.
+    This works during funding. Once the goal is reached, you can take back only what is above the goal.
 
     \b
     Example:
-      llamafund unpledge 0x5FbDB2315678afecb367f032d93F642f64180aa3 all --wallet ada
+      llamafund unpledge 0x5FbDB2315678afecb367f032d93F642f64180aa3 all --wallet alice
     """
     client = open_campaign(rpc, address)
     asset = client.asset

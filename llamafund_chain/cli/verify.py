@@ -1,4 +1,4 @@
-"""`llamafund verify`: a directory against a manifest."""
+"""`llamafund verify`: compare a directory with a manifest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "source",
     required=True,
     metavar="FILE|HASH",
-    help="The manifest, or its SHA-256 when it is in a store.",
+    help="The manifest's file, or its SHA-256 if it is in a store.",
 )
 @jobs_option
 @cache_option
@@ -35,15 +35,15 @@ def verify(
 ) -> None:
     """Read every file in DIRECTORY and compare it with a manifest: size, SHA-256, address, and the content root.
 
-    Names each file that is missing, there in addition, changed, or renamed (a missing file's bytes under another
-    path). The exit code is 3 when anything differs, also when the manifest contradicts itself.
+    Names each file that is missing, extra, changed, or renamed (a missing file's bytes under another path). The exit
+    code is 3 if anything differs, or if the manifest contradicts itself.
 
-    Everything is read unless --cache says where digests are kept: a cache believes the file system's times and sees
-    neither bytes that went bad on the disk nor what changes in memory-mapped files without the times.
+    Everything is read, unless --cache names a cache of digests. A cache trusts the file system's times. It sees neither
+    bytes that went bad on the disk, nor memory-mapped files that changed without their times.
 
-    With --json: manifest, manifest_schema, verified, files and bytes (those that are as they should be), cached (bytes
-    that were not read), missing and extra (paths), changed (path, expected_size, actual_size, expected_sha256,
-    actual_sha256 or null), renamed (expected_path, actual_path), and contradictions (in words).
+    With --json: manifest, manifest_schema, verified, files and bytes (the ones that match), cached (bytes that were not
+    read), missing and extra (paths), changed (path, expected_size, actual_size, expected_sha256, actual_sha256 or
+    null), renamed (expected_path, actual_path), and contradictions (as text).
 
     \b
     Example:
@@ -60,7 +60,7 @@ def verify(
         raise UsageError(
             f"Manifest {manifest.sha256} is a {manifest.schema_}",
             "It names no files",
-            "Give the manifest of a dataset, a checkpoint, weights or a directory",
+            "Name the manifest of a dataset, a checkpoint, weights or a directory",
         )
     files = tuple(all_files(manifest, read))
     content = manifest.content if isinstance(manifest, EvidenceManifest) else None
@@ -95,13 +95,13 @@ def verify(
     lines = rows(
         (
             ("manifest", f"{manifest.sha256} ({manifest.schema_})"),
-            ("as it says", f"{found.files} of {len(files)} files, {found.size} bytes"),
+            ("verified", f"{found.files} of {len(files)} files, {found.size} bytes"),
         )
     )
     emit("verify", facts, [*lines, *_differences(found)], as_json=as_json)
     if not found.matches:
         raise VerificationError(
-            f"{str(directory)!r} is not what manifest {manifest.sha256} says: {found.differences} differences",
+            f"{str(directory)!r} does not match manifest {manifest.sha256}: {found.differences} differences",
             "" if as_json else "They are listed above",
             "Fetch the files again, or ask whoever published the manifest",
         )

@@ -34,9 +34,9 @@ _NAMES = {
 def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -> None:
     """Prove what is at ADDRESS: the factory, the implementation or a campaign.
 
-    Compares every byte of the code on chain with the compiled contracts in this package, decodes the immutables and a
-    campaign's terms, follows the code to its sources, and computes the address again (CREATE2). It asks the node for
-    code and events only and believes no record of a deployment. The exit code is 3 when anything does not match; each
+    Compares every byte of the code on chain with the compiled contracts in this package. Decodes the immutables and a
+    campaign's terms, follows the code to its sources, and computes the address again (CREATE2). It asks the node only
+    for code and events, and trusts no record of a deployment. The exit code is 3 if anything does not match; each
     mismatch says at which byte.
 
     With --json: chain, address, block, block_hash, contract (CampaignFactory, Campaign for the implementation,
@@ -57,12 +57,12 @@ def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -
         raise VerificationError(
             f"{address} is not what it should be: {failed} of {len(found.checks)} checks failed",
             "",
-            "Do not use it, and send no money there",
+            "Do not use it, and do not send it money",
         )
 
 
 def _asset(connection: Connection, found: Inspection) -> Asset | None:
-    """What the terms count in; `None` when there are none, or when their token does not answer."""
+    """The asset of the terms; `None` if there are no terms, or their token does not answer."""
     if found.terms is None:
         return None
     try:
@@ -70,7 +70,7 @@ def _asset(connection: Connection, found: Inspection) -> Asset | None:
     except NodeUnreachableError:
         raise
     except LlamafundError:
-        # Terms that someone made up may name any address; amounts are then shown in the smallest unit.
+        # Made-up terms may name any address. Amounts are then shown in the smallest unit.
 
         return Asset(found.terms.asset, "units", 0)
 
@@ -105,7 +105,7 @@ def _lines(connection: Connection, found: Inspection, asset: Asset | None) -> It
     made = found.compilation
     what = "nothing of LlamaFund's" if found.contract is None else _NAMES[found.contract]
     if found.contract is not None and not found.holds:
-        what = f"not {what}, though it resembles it"
+        what = f"not {what}, but similar to it"
     pairs = [
         ("address", found.address),
         ("on", f"{network_of(connection)}, block {found.block.number}"),
@@ -120,7 +120,7 @@ def _lines(connection: Connection, found: Inspection, asset: Asset | None) -> It
     yield from rows(pairs)
     if found.terms is not None and asset is not None:
         yield ""
-        yield "Terms, from the campaign's own code"
+        yield "Terms, from the campaign's code"
         yield from (f"  {line}" for line in terms_lines(found.terms, asset, connection.chain_id))
     yield ""
     yield "Checks"

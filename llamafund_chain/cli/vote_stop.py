@@ -14,7 +14,7 @@ from llamafund_chain.cli.shared import open_campaign, report
 
 @click.command("vote-stop", short_help="Vote to stop a campaign.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.option("--retract", is_flag=True, help="Take an earlier vote back.")
+@click.option("--retract", is_flag=True, help="Retract an earlier vote.")
 @rpc_option
 @wallet_options
 @json_option
@@ -29,12 +29,12 @@ def vote_stop(
 ) -> None:
     """Vote, with the whole pledge, to stop the campaign at ADDRESS.
 
-    When enough of the pledges agree, the campaign fails at once and what was not released goes back to the backers.
-    Votes are taken from a day after activation until the weights are attested.
+    Once enough of the pledges agree, the campaign fails at once, and backers get back what was not released. Voting is
+    open from a day after activation until the weights are attested.
 
     \b
     Example:
-      llamafund vote-stop 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet ada
+      llamafund vote-stop 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet alice
     """
     client = open_campaign(rpc, address)
     account = unlock(wallet, keystore, passphrase_file)

@@ -17,16 +17,16 @@ from llamafund_chain.cli.output import emit, rows
 @click.option(
     "--light-kdf",
     is_flag=True,
-    help="Encrypt with little work: unlocks in milliseconds, but protects nothing of value.",
+    help="Weak encryption that unlocks in milliseconds; only for keys without value.",
 )
 @keystore_option
 @passphrase_option
 @json_option
 def new(name: str, light_kdf: bool, keystore: Path, passphrase_file: Path | None, as_json: bool) -> None:
-    """Make a new random key and keep it, encrypted, under NAME.
+    """Create a random key and keep it, encrypted, under NAME.
 
-    An existing key file is never overwritten. Keep a copy of the file and remember the passphrase: nobody can
-    restore either.
+    An existing key file is never overwritten. Back up the file and remember the passphrase: nobody can restore
+    either.
 
     \b
     Example:

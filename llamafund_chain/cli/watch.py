@@ -1,4 +1,4 @@
-"""`llamafund watch`: stand guard over a campaign's challenges."""
+"""`llamafund watch`: answer a campaign's challenges as they come."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from llamafund_chain.times import duration, when
 Say = Callable[[str, dict[str, JsonValue], str], None]
 
 STALE_AFTER = 600.0
-"""Seconds without a new block after which a node has stopped; no chain that is used is so slow."""
+"""Seconds without a new block after which a node counts as stopped. No chain in use is that slow."""
 
 _LONGEST_WAIT = 600.0
 
 
-@click.command(short_help="Keep answering challenges, and warn.")
+@click.command(short_help="Answer challenges as they come, and warn.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.option(
     "--interval",
@@ -54,9 +54,11 @@ _LONGEST_WAIT = 600.0
     default=3_600.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to say that all is well.",
+    help="How often to report that all is well.",
 )
-@click.option("--once", is_flag=True, help="Look once and end, for cron; the exit code is 1 when one stays open.")
+@click.option(
+    "--once", is_flag=True, help="Look once and exit, for cron; the exit code is 1 if a challenge stays open."
+)
 @max_fee_option
 @rpc_option
 @stores_option
@@ -75,11 +77,11 @@ def watch(
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Guard the campaign at ADDRESS: answer its challenges as they come, until it has finally completed or failed.
+    """Guard the campaign at ADDRESS: answer its challenges as they come, until its completion or failure is final.
 
-    The wallet should be the guard's alone: what waits of its transactions is replaced where it hinders an answer.
-    Without a wallet it only warns. With --json each event is one line of JSON. After an error it tries again, ever
-    more slowly; Ctrl-C ends the watch. The exit code is 1 when the campaign has failed.
+    Use a dedicated wallet: the guard replaces pending transactions of the wallet that are in the way of an answer.
+    Without a wallet it only warns. With --json each event is one line of JSON. After an error it tries again, more
+    slowly each time. Ctrl-C stops it. The exit code is 1 if the campaign has failed.
 
     \b
     Example:
@@ -104,8 +106,8 @@ class _Watch:
     """One watch, with what it remembers between looks.
 
     Attributes:
-        troubles: How many looks in a row did not go well.
-        told: Whether it was said that the campaign has ended, though not finally.
+        troubles: How many looks in a row failed.
+        told: Whether it has reported that the campaign has ended but this is not final.
     """
 
     client: CampaignClient
@@ -123,13 +125,13 @@ class _Watch:
         """Look until the campaign has ended.
 
         Raises:
-            LlamafundError: The campaign has failed; or with `once`, something is not as it should be.
+            LlamafundError: The campaign has failed; or, with `once`, something is wrong.
         """
         while not self._look(once=once):
             threading.Event().wait(self._pause())
 
     def _look(self, *, once: bool) -> bool:
-        """Answer what can be answered, and tell; whether the watch is over."""
+        """Answer what can be answered, and report. Returns whether the watch is over."""
         well = True
         try:
             for outcome in self.guard.settle():
@@ -150,29 +152,29 @@ class _Watch:
             label = challenges.status.label
             self.say("ended", {"status": label}, f"The campaign has {label.lower()}: nothing is left to guard")
         if challenges.status is Status.FAILED and (final or once):
-            raise LlamafundError("The campaign has failed", "Backers are refunded what was not released")
+            raise LlamafundError("The campaign has failed", "Backers get back what was not released")
         if once and standstill is not None:
             raise standstill
         if once and challenges.queue:
-            raise LlamafundError(f"{len(challenges.queue)} challenges stay open", "What stood in the way is said above")
+            raise LlamafundError(f"{len(challenges.queue)} challenges stay open", "The reasons are printed above")
         if once or final:
             return True
         self._beat(challenges)
         return False
 
     def _pause(self) -> float:
-        """Seconds until the next look; twice as long after each that did not go well."""
+        """Seconds until the next look, which double after each failed look."""
         return min(self.interval * 2.0 ** min(self.troubles, 16), max(self.interval, _LONGEST_WAIT))
 
     def _tell(self, outcome: Outcome) -> bool:
-        """Say what happened; whether it is well."""
+        """Report what happened. Returns whether it went well."""
         if isinstance(outcome, Opened):
             one = outcome.challenge
             by = one.answer_by(self.client.terms)
             self.say(
                 "open",
                 {"chunk": one.chunk, "bond": self.client.coin.plain(one.bond), "answer_by": by},
-                f"Chunk {one.chunk} is challenged: to be shown before {when(by)}, in {duration(by - outcome.now)}",
+                f"Chunk {one.chunk} is challenged: it must be shown before {when(by)}, in {duration(by - outcome.now)}",
             )
         elif isinstance(outcome, Answer):
             self.say(
@@ -189,7 +191,7 @@ class _Watch:
         self.say("warning", {"problem": str(problem)}, f"Warning: {problem}")
 
     def _standstill(self, challenges: Challenges) -> LlamafundError | None:
-        """What is wrong with a node that shows no new blocks: what happens on the chain cannot be seen through it."""
+        """What is wrong with a node that shows no new blocks: it hides what happens on the chain."""
         now = time.monotonic()
         if challenges.block != self._block:
             self._block, self._block_seen = challenges.block, now
@@ -197,13 +199,13 @@ class _Watch:
         if age < STALE_AFTER:
             return None
         return LlamafundError(
-            f"The node stands still: its latest block, {challenges.block}, is {duration(int(age))} old",
+            f"The node is stuck: its latest block, {challenges.block}, is {duration(int(age))} old",
             "Challenges made since then cannot be seen",
             "Check it, or name another with --rpc",
         )
 
     def _is_final(self, challenges: Challenges) -> bool:
-        """Whether the campaign has ended in a block that no reorganisation undoes."""
+        """Whether the campaign has ended in a block that no reorganisation can undo."""
         if challenges.status not in (Status.COMPLETED, Status.FAILED):
             self.told = False
             return False

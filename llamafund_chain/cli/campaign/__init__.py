@@ -1,1 +1,1 @@
-"""The commands of `llamafund campaign`, a file each."""
+"""The commands of `llamafund campaign`, one file each."""

@@ -28,10 +28,10 @@ from llamafund_chain.cli.shared import (
 def activate(
     address: str, rpc: str, wallet: str | None, keystore: Path, passphrase_file: Path | None, as_json: bool
 ) -> None:
-    """Close funding and start the campaign at ADDRESS; publishes the training seed.
+    """Close funding and start the campaign at ADDRESS. This publishes the training seed.
 
-    Anyone may once the funding deadline has passed with the goal met, or the cap is reached; the researcher may as
-    soon as the goal is met.
+    The researcher may do this as soon as the goal is met. Anyone may once the cap is reached, or once the funding
+    deadline has passed with the goal met.
 
     \b
     Example:

@@ -36,7 +36,7 @@ from llamafund_chain.store.content import publish_manifest
 
 @click.command(short_help="Publish a proposal and open a campaign.")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--salt", type=HASH, default=None, help="Tells apart campaigns with equal terms; random by default.")
+@click.option("--salt", type=HASH, default=None, help="Tells campaigns with equal terms apart; random by default.")
 @rpc_option
 @wallet_options
 @store_option
@@ -55,8 +55,8 @@ def create(
 ) -> None:
     """Publish the proposal in FILE and open a campaign with its terms.
 
-    FILE is YAML with the sections proposal and terms; the wallet must be the proposal's researcher. Terms can never
-    be changed afterwards. Relative times such as +30d count from the chain's clock.
+    FILE is YAML with the sections proposal and terms. The wallet must be the proposal's researcher. Nobody can ever
+    change the terms afterwards. Times such as +30d are relative to the chain's clock.
 
     \b
     Example:
@@ -72,13 +72,13 @@ def create(
     if account.address != terms.researcher:
         raise UsageError(
             f"The wallet {wallet} is {account.address}",
-            f"The proposal's researcher is {terms.researcher}, and nobody may open a campaign in another's name",
+            f"The proposal's researcher is {terms.researcher}, and only the researcher may open the campaign",
             "Use the researcher's wallet, or correct the file",
         )
     note("\n".join([f"“{proposal.title}”", *terms_lines(terms, asset, connection.chain_id)]))
     for warning in warnings(terms, asset, connection.chain_id):
         note(f"Note: {warning}.")
-    ask("Open this campaign? Its terms can never be changed", yes=yes)
+    ask("Open this campaign? Its terms can never change", yes=yes)
     progress("Publishing the proposal")
     publish_manifest(open_store(store), proposal)
     progress("Opening the campaign")

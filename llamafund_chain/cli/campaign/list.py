@@ -45,7 +45,7 @@ def list_(rpc: str, as_json: bool) -> None:
             client.verify_code()
             state, asset = client.state(), client.asset
         except LlamafundError as error:
-            # One campaign in a broken token must not hide the others.
+            # One campaign with a broken token must not hide the others.
             lines.append(f"{event.campaign}  cannot be read: {error}")
         else:
             entry |= {

@@ -40,8 +40,8 @@ from llamafund_chain.store.content import fetch_manifest
 def show(address: str, rpc: str, store: str, as_json: bool) -> None:
     """Show what the campaign at ADDRESS promises and where it stands.
 
-    The address is first proven to be a campaign of the one factory. The proposal's words come from the store, if it
-    has them; everything else comes from the chain.
+    First proves that the address is a campaign of the factory. The proposal's text comes from the store, if the store
+    has it; everything else comes from the chain.
 
     \b
     Example:
@@ -73,7 +73,7 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
         **content_facts(attestation),
     }
     if final is False:
-        thoughts = [*thoughts, "This is the latest state; a part of it is not final yet"]
+        thoughts = [*thoughts, "This is the latest state; part of it is not final yet"]
     lines = [heading, "", *terms_lines(terms, asset, chain_id), "", *state_lines(terms, asset, state)]
     lines += [*content_lines(attestation), ""]
     lines += [f"Note: {thought}." for thought in thoughts]
@@ -81,7 +81,7 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
 
 
 def _is_final(client: CampaignClient, state: CampaignState) -> bool | None:
-    """Whether the state shown is also the finalized one; `None` when the chain does not tell."""
+    """Whether the state shown is also the finalized one; `None` if the chain does not say."""
     try:
         block = client.connection.block("finalized").number
         if not client.exists_at(block):

@@ -269,8 +269,8 @@ def test_who_signs_is_told_which_checks_nobody_ran(attest, stage) -> None:
     stage.open()
     stage.fund()
     proposed = proposing(0, stage.run.dataset.sha256)
-    attest(*proposed, yes=False).refused(2, "checks were run and none failed")
-    attest(*proposed, "--skip-check", "heldout-separate", yes=False).refused(2, "were not run: heldout-separate")
+    attest(*proposed, yes=False).refused(2, "checks ran and none failed")
+    attest(*proposed, "--skip-check", "heldout-separate", yes=False).refused(2, "did not run: heldout-separate")
 
 
 def test_a_file_of_another_campaign_or_chain_or_with_a_bad_signature_is_not_co_signed(

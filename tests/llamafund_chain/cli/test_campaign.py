@@ -59,7 +59,7 @@ def test_a_campaign_is_not_opened_unasked(llamafund, stage, campaign_file, untou
 def test_a_campaign_is_not_opened_in_anothers_name(llamafund, stage, campaign_file, untouched) -> None:
     file = campaign_file()
     with untouched():
-        create(llamafund, stage, file, "--yes", wallet="backer0").refused(2, "another's name")
+        create(llamafund, stage, file, "--yes", wallet="backer0").refused(2, "only the researcher may open")
 
 
 def test_a_campaign_that_breaks_a_rule_is_not_opened(llamafund, stage, campaign_file, untouched) -> None:
@@ -154,9 +154,9 @@ def test_on_the_first_day_a_campaign_shows_from_when_votes_are_taken(llamafund, 
     assert show(llamafund, stage, client.address, "--json").json["votes_from"] is None
     stage.fund()
     opens = client.state().votes_from
-    assert f"are taken from {when(opens)} on" in show(llamafund, stage, client.address).stdout
+    assert f"open at {when(opens)}" in show(llamafund, stage, client.address).stdout
     stage.devnet.advance(opens - stage.devnet.connection.timestamp())
-    assert "are taken from" not in show(llamafund, stage, client.address).stdout
+    assert "votes to stop" not in show(llamafund, stage, client.address).stdout
 
 
 def test_what_is_not_final_is_shown_as_such(llamafund, stage) -> None:
@@ -180,7 +180,7 @@ def test_warnings_name_what_backers_should_think_about(llamafund, stage) -> None
     attestors = (stage.researcher.address, *(account.address for account in stage.attestors))
     client = stage.open(attestors=attestors, quorum=1, dataset="00" * 32)
     text = show(llamafund, stage, client.address).stdout
-    for words in ("researcher is an attestor", "single signature", "dataset is not fixed", "can block a stop vote"):
+    for words in ("researcher is an attestor", "single signature", "do not fix the dataset", "can block a stop vote"):
         assert words in text
 
 

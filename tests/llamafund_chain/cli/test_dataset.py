@@ -109,7 +109,7 @@ def test_what_was_hashed_before_is_kept_beside_the_store_and_nothing_else_change
     assert run(arguments(data, "--json")) == 0
     captured = capsys.readouterr()
     assert captured.out == printed[0]
-    assert "hashes.sqlite' was not used: file is not a database. Everything was hashed" in captured.err
+    assert "hashes.sqlite' was not used: file is not a database. So everything was hashed" in captured.err
 
 
 def test_a_cache_that_is_wanted_and_not_wanted_is_a_usage_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

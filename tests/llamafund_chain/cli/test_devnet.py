@@ -36,7 +36,7 @@ def test_it_runs_until_it_is_told_to_stop_and_leaves_nothing_behind(how: signal.
         process.send_signal(how)
         _, stderr = process.communicate(timeout=120)
         assert process.returncode == 0
-        assert stderr.splitlines() == ["Running. Ctrl-C ends it.", "The chain is gone."]
+        assert stderr.splitlines() == ["Running. Ctrl-C stops it.", "The chain has stopped."]
         with pytest.raises(NodeUnreachableError):
             connect(facts["rpc"])
     finally:

@@ -213,7 +213,7 @@ def test_a_plug_in_whose_package_tells_no_short_help_is_asked_itself(llamafund, 
     entry = groups.EntryPoint("other", "llamafund_chain.cli.wallet:new", groups.ENTRY_POINT_GROUP)
     monkeypatch.setattr(groups, "entry_points", lambda group: [entry])
     assert "other" in llamafund("--help").stdout
-    assert llamafund("--help").stdout.count("Make a new random key") == 1
+    assert llamafund("--help").stdout.count("Create a random key") == 1
 
 
 def test_a_reader_that_goes_away_is_no_crash() -> None:

@@ -124,7 +124,7 @@ def test_without_its_listings_a_manifest_is_shown_in_part_and_passes_no_check(ll
     path, empty = saved(large, tmp_path), tmp_path / "empty"
     ran = llamafund("manifest", "show", path, "--json", "--store", empty)
     assert (ran.code, ran.json["complete"], ran.json["file_count"]) == (0, False, 3000)
-    assert "only what stands in the manifest itself" in ran.stderr
+    assert "only the manifest itself" in ran.stderr
     for command in (("check", path), ("export", path, "--as", "in-toto")):
         llamafund("manifest", *command, "--store", empty).refused(1, "has nothing under")
 

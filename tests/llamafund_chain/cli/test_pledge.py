@@ -128,7 +128,7 @@ def test_a_wallet_without_passphrase_or_of_no_name_pledges_nothing(llamafund, st
     client = stage.open()
     (tmp_path / "empty").write_text("\n")
     arguments = ("pledge", client.address, "1", "--rpc", stage.devnet.rpc_url, "--yes")
-    llamafund(*arguments, wallet="backer0", passphrase_file=tmp_path / "empty").refused(2, "holds no passphrase")
+    llamafund(*arguments, wallet="backer0", passphrase_file=tmp_path / "empty").refused(2, "contains no passphrase")
     llamafund(*arguments, wallet="backer0", passphrase_file=tmp_path / "none").refused(2, "cannot be read")
     llamafund(*arguments).refused(2, "No wallet was named")
     llamafund(*arguments, wallet="../etc/passwd").refused(2)

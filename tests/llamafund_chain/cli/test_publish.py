@@ -99,7 +99,7 @@ def test_a_place_that_fails_does_not_stop_the_others(
 ) -> None:
     node.fail_import = 1
     ran = llamafund("publish", tree, "--to", f"kubo:{rpc.url}", "--to", tmp_path / "s", "--json")
-    ran.refused(4, "1 of 2 places", rpc.url)
+    ran.refused(4, "1 of 2 locations", rpc.url)
     first, second = ran.json["places"]
     assert rpc.url in first["error"]
     assert second["error"] is None
@@ -282,7 +282,7 @@ def test_files_come_from_mirrors_when_the_manifest_comes_from_elsewhere(
         ran = llamafund("fetch", sha256, "--from", tmp_path / "s", "--from", f"mirror:{web.url}/m", "--out", out)
         assert ran.code == 0, ran.stderr
         assert holds(out)
-        llamafund("fetch", sha256, "--from", f"mirror:{web.url}/m", "--out", out).refused(2, "Mirrors have files only")
+        llamafund("fetch", sha256, "--from", f"mirror:{web.url}/m", "--out", out).refused(2, "Mirrors only have files")
         cid = LocalStore(tmp_path / "x").put_bytes(b"x").cid
         ran = llamafund(
             "fetch", cid, "--from", tmp_path / "s", "--from", f"mirror:{web.url}/m", "--out", tmp_path / "f"

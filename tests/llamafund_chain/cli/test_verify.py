@@ -96,7 +96,7 @@ def test_each_missing_extra_changed_and_renamed_file_is_named(llamafund, root: P
     spoil(root)
     actual = {file.path: file for file in hash_tree(root).files}
     ran = llamafund("verify", root, "--manifest", manifest, "--json")
-    ran.refused(3, "is not what manifest", "5 differences")
+    ran.refused(3, "does not match manifest", "5 differences")
     facts = ran.json
     assert facts["verified"] is False
     assert facts["missing"] == ["heldout/h.txt"]
@@ -125,7 +125,7 @@ def test_a_person_reads_the_same_with_every_character_visible(llamafund, root: P
     spoil(root)
     (root / "train/odd\nname \u202etxt.txt").unlink()
     ran = llamafund("verify", root, "--manifest", manifest)
-    ran.refused(3, "is not what manifest")
+    ran.refused(3, "does not match manifest")
     lines = ran.stdout.splitlines()
     assert "missing   heldout/h.txt" in lines
     assert "extra     train/extra.txt" in lines
@@ -221,7 +221,7 @@ def test_a_cache_is_used_only_when_it_is_named_and_says_so(
     cache.write_bytes(b"something else")
     ran = llamafund("verify", root, "--manifest", manifest, "--cache", cache, "--json")
     assert ran.code == 0
-    assert "was not used: file is not a database. Everything was hashed" in ran.stderr
+    assert "was not used: file is not a database. So everything was hashed" in ran.stderr
 
 
 @pytest.mark.parametrize(

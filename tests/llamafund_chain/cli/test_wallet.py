@@ -96,7 +96,7 @@ def test_an_empty_passphrase_file_is_refused(
 ) -> None:
     passphrase_file.write_text("")
     assert run(["wallet", "new", "alice", *options]) == 2
-    assert "holds no passphrase" in capsys.readouterr().err
+    assert "contains no passphrase" in capsys.readouterr().err
     assert not (tmp_path / "keys").exists()
 
 

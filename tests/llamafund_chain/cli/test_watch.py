@@ -185,7 +185,7 @@ def test_a_node_that_stands_still_is_told_of(llamafund, attested, node, untouche
     with untouched():
         node(stale)
         ran = watch(llamafund, attested)
-    ran.refused(1, "stands still", "1 hour")
+    ran.refused(1, "is stuck", "1 hour")
     assert kinds(ran) == ["watching", "warning"]
 
 
@@ -198,7 +198,7 @@ def test_a_node_that_shows_the_same_block_for_long_is_told_of(
     between_looks(lambda: late.append(601))
     ran = watch(llamafund, attested, once=False)
     assert kinds(ran) == ["watching", "warning", "ended"]
-    assert "stands still" in events(ran)[1]["problem"]
+    assert "is stuck" in events(ran)[1]["problem"]
 
 
 def test_a_guard_says_from_time_to_time_that_it_is_there(llamafund, attested, between_looks) -> None:

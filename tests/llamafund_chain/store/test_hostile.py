@@ -567,4 +567,4 @@ def test_links_need_no_room_with_a_mocked_disk(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("command", [("publish",), ("verify",), ("dataset", "build")])
 def test_the_help_says_what_a_cache_cannot_see(llamafund, command: tuple[str, ...]) -> None:
     shown = " ".join(llamafund(*command, "--help").stdout.split())
-    assert "memory-mapped files (mmap) can keep their times" in shown
+    assert "memory-mapped files (mmap) may leave their times" in shown
