@@ -1,4 +1,4 @@
-"""Possession challenges: which attested chunks are challenged, and the proofs that answer."""
+"""Answering challenges for as long as it takes: what was seen, proven and sent, and what became of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llamafund_chain.campaign.answering import (
+    STUCK_BLOCKS,
+    Leave,
+    Send,
+    Situation,
+    TooExpensive,
+    Vacate,
+    Waiting,
+    plan,
+)
 from llamafund_chain.campaign.challenges import Challenges, Prover, challenges_on
 from llamafund_chain.campaign.client import ANSWER_GAS
 from llamafund_chain.chain import transactions
@@ -26,14 +36,8 @@ if TYPE_CHECKING:
     from llamafund_chain.chain.transactions import Fees, Receipt, SignedTransaction
     from llamafund_chain.store import Store
 
-IN_FLIGHT = 16
-"""Most answers that wait for inclusion at once: nodes (geth, reth) promise an account no more places."""
-
 MAX_ANSWER_GAS = ANSWER_GAS + ANSWER_GAS // 4
 """Highest gas limit of an answer, whatever a node estimates."""
-
-STUCK_BLOCKS = 3
-"""Blocks after which an answer that none of them included is offered again for more."""
 
 _EMPTY_GAS = 21_000
 _FIRST_POLL = 0.05
@@ -99,8 +103,9 @@ class _Sent:
     lost: int = 0
 
     @property
-    def highest_cost(self) -> int:
-        return max((signed.highest_cost for _, signed in self.tries), default=0)
+    def waiting(self) -> Waiting:
+        cost = max((signed.highest_cost for _, signed in self.tries), default=0)
+        return Waiting(self.challenge, self.fees, self.block, cost, bool(self.tries))
 
 
 class Guard:
@@ -140,8 +145,8 @@ class Guard:
         self._under_way: dict[int, _Sent] = {}
         # Gas of the answer that was estimated last, and its call data.
         self._measured: tuple[int, bytes] = (0, b"")
-        # Block at which it was last said that an answer is too dear.
-        self._complained = -1
+        # Block at which it was last said that an answer is too expensive.
+        self._told = -1
         self._unprovable = False
         self._included = 0
         self._sent = 0
@@ -246,48 +251,50 @@ class Guard:
         return None
 
     def _send(self, account: BaseAccount, challenges: Challenges) -> Iterator[Outcome]:
-        """Have the answers to the oldest challenges under way, each with the nonce of its place in the queue."""
-        connection, sender = self.client.connection, str(account.address)
-        queue = challenges.queue if challenges.answerable else ()
-        if not queue and not self._under_way:
+        """Have the answers to the oldest challenges under way."""
+        if not challenges.answerable and not self._under_way:
             return
+        now = self._situation(str(account.address), challenges)
+        told = self._told == challenges.block
+        for action in plan(now, lambda challenge: self._gas_of(account, challenges, challenge), told=told):
+            match action:
+                case Leave(nonce):
+                    self._under_way[nonce].block = challenges.block
+                case TooExpensive(challenge, gas):
+                    self._told = challenges.block
+                    yield Unanswered(self._too_expensive(challenge, gas, now))
+                case Vacate(nonce, fees):
+                    self._transmit(None, self._sign_nothing(account, nonce, fees), challenges.block)
+                case Send():
+                    signed = self._sign(account, _attested(challenges), action)
+                    self.client.connection.check_funds(signed.sender, now.held, signed.highest_cost)
+                    if not self._transmit(action.challenge, signed, challenges.block):
+                        return
+
+    def _situation(self, sender: str, challenges: Challenges) -> Situation:
+        connection = self.client.connection
         # At the block of the queue: what was answered before it has used its nonce, what comes after has not.
         first, mined = connection.nonce(sender, challenges.block), connection.nonce(sender)
         self._check_wallet(sender, range(mined, connection.nonce(sender, "pending")))
-        market, base = connection.fees(), connection.base_fee()
-        for nonce, challenge in enumerate(queue[:IN_FLIGHT], first):
-            sent = self._under_way.get(nonce)
-            if nonce < mined or (sent is not None and not self._is_late(sent, challenge, challenges, base)):
-                continue
-            proof = self._prover.proofs.get(challenge.chunk)
-            if proof is None:
-                return
-            call = self._call(_attested(challenges), proof)
-            gas = self._gas_limit(sender, call, challenges)
-            if sent is not None:
-                sent.block = challenges.block
-            fees = self._price(challenge, gas, market, base, sent)
-            if fees is None:
-                if self._complained != challenges.block and (sent is None or sent.fees.highest < base):
-                    self._complained = challenges.block
-                    yield Unanswered(self._too_expensive(challenge, gas, base))
-                if sent is None:
-                    return
-                continue
-            signed = connection.sign(account, call, nonce=nonce, gas=gas, fees=fees)
-            held = connection.balance(sender, "latest")
-            others = sum(other.highest_cost for place, other in self._under_way.items() if place != nonce)
-            if others and held < others + signed.highest_cost:
-                return
-            connection.check_funds(sender, held, signed.highest_cost)
-            if not self._transmit(challenge, signed, challenges.block):
-                return
-        for nonce, sent in sorted(self._under_way.items()):
-            if nonce >= max(mined, first + len(queue)) and sent.challenge is not None and sent.tries:
-                # Somebody else was faster. An empty transaction in its place costs a fraction of a refused answer.
-                raised = sent.fees.raised()
-                nothing = connection.sign(account, Call(sender, b""), nonce=nonce, gas=_EMPTY_GAS, fees=raised)
-                self._transmit(None, nothing, challenges.block)
+        return Situation(
+            queue=challenges.queue if challenges.answerable else (),
+            block=challenges.block,
+            first=first,
+            mined=mined,
+            under_way={nonce: sent.waiting for nonce, sent in self._under_way.items()},
+            market=connection.fees(),
+            base_fee=connection.base_fee(),
+            held=connection.balance(sender, "latest"),
+            max_fee=self._max_fee,
+        )
+
+    def _sign(self, account: BaseAccount, attestation: Attestation, answer: Send) -> SignedTransaction:
+        call = self._call(attestation, self._prover.proofs[answer.challenge.chunk])
+        return self.client.connection.sign(account, call, nonce=answer.nonce, gas=answer.gas, fees=answer.fees)
+
+    def _sign_nothing(self, account: BaseAccount, nonce: int, fees: Fees) -> SignedTransaction:
+        nothing = Call(str(account.address), b"")
+        return self.client.connection.sign(account, nothing, nonce=nonce, gas=_EMPTY_GAS, fees=fees)
 
     def _check_wallet(self, sender: str, waiting: range) -> None:
         foreign = [nonce for nonce in waiting if nonce not in self._under_way]
@@ -298,57 +305,38 @@ class Guard:
                 "Wait until they are included, or let `llamafund watch` answer with a wallet that is its alone",
             )
 
-    def _is_late(self, sent: _Sent, challenge: OpenChallenge, challenges: Challenges, base: int) -> bool:
-        """Whether what waits under a nonce should be replaced by the answer to a challenge."""
-        if sent.challenge != challenge:
-            return True
-        return challenges.block > sent.block and (
-            sent.fees.highest < base or challenges.block >= sent.block + STUCK_BLOCKS
-        )
-
     def _call(self, attestation: Attestation, proof: ChunkProof) -> Call:
         if not proof.proves(bytes.fromhex(attestation.content_root), attestation.content_size):
             raise VerificationError(f"The proof of chunk {proof.index} does not lead to the attested root")
         return self.client.answer_call(attestation, proof)
 
-    def _gas_limit(self, sender: str, call: Call, challenges: Challenges) -> int:
-        """Estimated for the oldest answer, the only one that can be simulated, and from it for the others.
+    def _gas_of(self, account: BaseAccount, challenges: Challenges, challenge: OpenChallenge) -> int | None:
+        """Gas limit of an answer: estimated for the oldest, the only one that can be simulated, and from it for others.
 
         Whatever the prices are (EIP-2028, EIP-7623, EIP-7976), no answer takes more than the oldest by a larger factor
         than its call data are longer, or heavier with bytes that are not zero.
         """
-        proof = self._prover.proofs.get(challenges.queue[0].chunk)
-        if proof is None:
+        attestation, proofs = _attested(challenges), self._prover.proofs
+        if challenge.chunk not in proofs:
+            return None
+        if challenges.queue[0].chunk not in proofs:
             return MAX_ANSWER_GAS
-        oldest = self._call(_attested(challenges), proof)
+        data = self._call(attestation, proofs[challenge.chunk]).data
+        oldest = self._call(attestation, proofs[challenges.queue[0].chunk])
         gas, measured = self._measured
         if measured != oldest.data:
             money = self.client.asset.format
-            gas = self.client.connection.estimate(sender, oldest, block=challenges.block, money=money)
+            gas = self.client.connection.estimate(str(account.address), oldest, block=challenges.block, money=money)
             self._measured = gas, oldest.data
-        limit = gas
-        for weigh in (len, _weight):
-            limit = max(limit, -(-gas * weigh(call.data) // weigh(oldest.data)))
+        limit = max(gas, *(-(-gas * weigh(data) // weigh(oldest.data)) for weigh in (len, _weight)))
         return min(limit + limit // 10 + _EMPTY_GAS, MAX_ANSWER_GAS)
 
-    def _price(self, challenge: OpenChallenge, gas: int, market: Fees, base: int, sent: _Sent | None) -> Fees | None:
-        """What to offer for each unit of gas; `None` when that would be too much or too little to help."""
-        least = None if sent is None else sent.fees.raised()
-        wanted = market if least is None else market.at_least(least)
-        fees = wanted.at_most(self._highest_fee(challenge) // gas)
-        if fees.highest < base or (least is not None and fees.at_least(least) != fees):
-            return None
-        return fees
-
-    def _highest_fee(self, challenge: OpenChallenge) -> int:
-        return challenge.bond if self._max_fee is None else self._max_fee
-
-    def _too_expensive(self, challenge: OpenChallenge, gas: int, base: int) -> LlamafundError:
+    def _too_expensive(self, challenge: OpenChallenge, gas: int, now: Situation) -> LlamafundError:
         limit = "the bond that it brings" if self._max_fee is None else "what --max-fee allows"
-        coin = self.client.coin
+        money = self.client.coin.format
         return LlamafundError(
-            f"Answering chunk {challenge.chunk} may cost {coin.format(gas * base)} at the base fee of the moment",
-            f"That is more than {limit}, {coin.format(self._highest_fee(challenge))}",
+            f"Answering chunk {challenge.chunk} may cost {money(gas * now.base_fee)} at the base fee of the moment",
+            f"That is more than {limit}, {money(now.highest_fee(challenge))}",
             "It is tried again when the fee falls; say --max-fee to pay more, for the campaign fails without an answer",
         )
 

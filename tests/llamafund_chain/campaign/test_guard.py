@@ -12,8 +12,9 @@ from eth_utils import keccak
 from hexbytes import HexBytes
 
 from llamafund_chain.campaign import challenges
+from llamafund_chain.campaign.answering import STUCK_BLOCKS
 from llamafund_chain.campaign.challenges import Prover, challenges_on
-from llamafund_chain.campaign.guard import MAX_ANSWER_GAS, STUCK_BLOCKS, Answer, Guard, Opened, Unanswered
+from llamafund_chain.campaign.guard import MAX_ANSWER_GAS, Answer, Guard, Opened, Unanswered
 from llamafund_chain.campaign.terms import Status
 from llamafund_chain.chain import transactions
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError
@@ -172,7 +173,7 @@ def test_many_answers_go_into_one_block_in_the_order_of_the_challenges(large, ke
 
 
 def test_no_more_answers_are_under_way_than_nodes_keep_for_one_account(large, keeper, monkeypatch) -> None:
-    monkeypatch.setattr("llamafund_chain.campaign.guard.IN_FLIGHT", 3)
+    monkeypatch.setattr("llamafund_chain.campaign.answering.IN_FLIGHT", 3)
     challenge(large, *range(8))
     guard = guard_of(large, keeper)
     large.devnet.connection.request("evm_setAutomine", False)
