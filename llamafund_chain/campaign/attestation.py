@@ -257,14 +257,13 @@ class AttestationFile(BaseModel):
         """Read a file that may come from anybody.
 
         Raises:
-            UsageError: There is no such file.
-            VerificationError: It is too long, or not an attestation file.
+            UsageError: There is no such file, it is too long, or it is not an attestation file.
         """
         data = bytearray()
         for span in read_spans(path):
             data += span
             if len(data) > MAX_FILE_BYTES:
-                raise VerificationError(
+                raise UsageError(
                     f"{str(path)!r} is not an attestation file", f"It is longer than {MAX_FILE_BYTES} bytes"
                 )
         try:
@@ -272,7 +271,7 @@ class AttestationFile(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "document"
-            raise VerificationError(
+            raise UsageError(
                 f"{str(path)!r} is not an attestation file",
                 f"{place}: {first['msg']}",
                 "It is the file that `llamafund attest --out` writes",
@@ -451,7 +450,7 @@ def _choose(
 def _check_ranges(statement: Attestation, path: Path) -> None:
     fits = 0 <= statement.content_size < 2**64 and -(2**63) <= statement.score < 2**63 and 0 <= statement.expiry < 2**64
     if not fits:
-        raise VerificationError(f"{str(path)!r} is not an attestation file", "A number in it is out of range")
+        raise UsageError(f"{str(path)!r} is not an attestation file", "A number in it is out of range")
 
 
 def _difference(one: AttestationFile, other: AttestationFile) -> str:

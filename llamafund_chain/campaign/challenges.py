@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from llamafund_chain.campaign.terms import Status
-from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_chain.evidence.manifests import EvidenceManifest, Manifest
 from llamafund_chain.evidence.merkle import CHUNK_SIZE, ChunkProof, Outline, chunk_count
 from llamafund_chain.store.content import Progress, fetch_manifest, prove_content
@@ -112,7 +113,7 @@ class Prover:
             chunks: Numbers, from 0, the most urgent first.
 
         Raises:
-            UsageError: There is no such chunk.
+            ContractRefusedError: There is no such chunk.
             LlamafundError: No store has the whole content; the message says what each lacks.
         """
         missing = self.missing(attestation, chunks)
@@ -150,10 +151,12 @@ def chunk_at(attestation: Attestation, offset: int) -> int:
     """Number of the chunk that holds a byte of the content.
 
     Raises:
-        UsageError: The content is shorter.
+        ContractRefusedError: The content is shorter.
     """
     if not 0 <= offset < attestation.content_size:
-        raise UsageError(f"The content has no byte {offset}", f"It has {attestation.content_size} bytes, from 0")
+        raise ContractRefusedError(
+            f"The content has no byte {offset}", f"It has {attestation.content_size} bytes, from 0"
+        )
     return offset // CHUNK_SIZE
 
 
@@ -161,11 +164,11 @@ def check_chunk(attestation: Attestation, chunk: int) -> None:
     """Refuse a chunk that the content does not have.
 
     Raises:
-        UsageError: There is no such chunk.
+        ContractRefusedError: There is no such chunk.
     """
     count = chunk_count(attestation.content_size)
     if not 0 <= chunk < count:
-        raise UsageError(
+        raise ContractRefusedError(
             f"The content has no chunk {chunk}",
             f"It has {count} chunks of 16 KiB, from 0" if count else "The attestation says that it is withheld",
         )
@@ -175,16 +178,16 @@ def offset_of(manifest: EvidenceManifest, path: str) -> int:
     """Where a file begins in the content, bytes.
 
     Raises:
-        UsageError: The manifest names no such file, or the file is empty.
+        ContractRefusedError: The manifest names no such file, or the file is empty.
     """
     offset = 0
     for entry in manifest.files:
         if entry.path == path:
             if not entry.size:
-                raise UsageError(f"{path!r} is empty", "There is no chunk of it to challenge")
+                raise ContractRefusedError(f"{path!r} is empty", "There is no chunk of it to challenge")
             return offset
         offset += entry.size
-    raise UsageError(f"The evidence has no file {path!r}", "Paths are as in its manifest")
+    raise ContractRefusedError(f"The evidence has no file {path!r}", "Paths are as in its manifest")
 
 
 def first_of(stores: Sequence[Store], get: Callable[[Store], T]) -> T:

@@ -20,7 +20,7 @@ from llamafund_chain.campaign.state import CampaignState, Identity, OpenChalleng
 from llamafund_chain.campaign.terms import NO_HASH, Status, Terms
 from llamafund_chain.chain import abi, connection
 from llamafund_chain.chain.abi import checksum
-from llamafund_chain.chain.connection import Block, BlockId, Connection, Finality, check_code
+from llamafund_chain.chain.connection import Agree, Block, BlockId, Connection, Finality, check_code
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import Asset, Permit, Token, asset_at, coin_of
 from llamafund_chain.chain.transactions import Call, Receipt, RpcError
@@ -414,52 +414,86 @@ class CampaignClient:
         """
         return self.connection.send(account, self.token.approve(self.address, amount), money=self.asset.format)
 
-    def unpledge(self, account: BaseAccount, amount: int, recipient: str | None = None) -> Receipt:
+    def unpledge(
+        self, account: BaseAccount, amount: int, recipient: str | None = None, *, agree: Agree | None = None
+    ) -> Receipt:
         """Take back a part of the account's pledge.
 
         Args:
             account: The backer.
             amount: Smallest units.
             recipient: Who receives them; the backer when `None`.
+            agree: See `Connection.send`.
         """
-        return self._send(account, "unpledge", amount, recipient or account.address)
+        return self._send(account, "unpledge", amount, recipient or account.address, agree=agree)
 
-    def refund(self, account: BaseAccount, backer: str) -> Receipt:
-        """Send a failed campaign's refund to the backer it belongs to; anyone may."""
-        return self._send(account, "collectRefund", backer)
+    def refund(self, account: BaseAccount, backer: str, *, agree: Agree | None = None) -> Receipt:
+        """Send a failed campaign's refund to the backer it belongs to; anyone may.
 
-    def refund_to(self, account: BaseAccount, recipient: str) -> Receipt:
-        """Send the account's own refund to another address."""
-        return self._send(account, "refundTo", recipient)
+        Args:
+            account: Who pays for the transaction.
+            backer: Who receives it.
+            agree: See `Connection.send`.
+        """
+        return self._send(account, "collectRefund", backer, agree=agree)
 
-    def vote_stop(self, account: BaseAccount, support: bool = True) -> Receipt:
-        """Vote to stop the campaign, or retract that vote: from a day after activation."""
-        return self._send(account, "voteStop", support)
+    def refund_to(self, account: BaseAccount, recipient: str, *, agree: Agree | None = None) -> Receipt:
+        """Send the account's own refund to another address.
 
-    def activate(self, account: BaseAccount) -> Receipt:
-        """Leave funding and publish the training seed."""
-        return self._send(account, "activate")
+        Args:
+            account: The backer.
+            recipient: Who receives it.
+            agree: See `Connection.send`.
+        """
+        return self._send(account, "refundTo", recipient, agree=agree)
 
-    def extend_deadlines(self, account: BaseAccount, by_seconds: int) -> Receipt:
+    def vote_stop(self, account: BaseAccount, support: bool = True, *, agree: Agree | None = None) -> Receipt:
+        """Vote to stop the campaign, or retract that vote: from a day after activation.
+
+        Args:
+            account: The backer.
+            support: Whether to vote; an earlier vote is retracted otherwise.
+            agree: See `Connection.send`.
+        """
+        return self._send(account, "voteStop", support, agree=agree)
+
+    def activate(self, account: BaseAccount, *, agree: Agree | None = None) -> Receipt:
+        """Leave funding and publish the training seed.
+
+        Args:
+            account: Who pays for the transaction.
+            agree: See `Connection.send`.
+        """
+        return self._send(account, "activate", agree=agree)
+
+    def extend_deadlines(self, account: BaseAccount, by_seconds: int, *, agree: Agree | None = None) -> Receipt:
         """Push the current and all later deadlines back, within the slack.
 
         Args:
             account: The researcher.
             by_seconds: Seconds.
+            agree: See `Connection.send`.
         """
-        return self._send(account, "extendDeadlines", by_seconds)
+        return self._send(account, "extendDeadlines", by_seconds, agree=agree)
 
-    def post_update(self, account: BaseAccount, manifest: str) -> Receipt:
-        """Publish an update's hash.
+    def post_update(self, account: BaseAccount, manifest: str, *, agree: Agree | None = None) -> Receipt:
+        """Post an update's hash.
 
         Args:
             account: The researcher.
-            manifest: 64 hexadecimal digits.
+            manifest: Hash of an `UpdateManifest`, 64 hexadecimal digits.
+            agree: See `Connection.send`.
         """
-        return self._send(account, "postUpdate", bytes.fromhex(manifest))
+        return self._send(account, "postUpdate", bytes.fromhex(manifest), agree=agree)
 
     def attest(
-        self, account: BaseAccount, attestation: Attestation, signers: int, signatures: Sequence[bytes]
+        self,
+        account: BaseAccount,
+        attestation: Attestation,
+        signers: int,
+        signatures: Sequence[bytes],
+        *,
+        agree: Agree | None = None,
     ) -> Receipt:
         """Submit a signed attestation; anyone may.
 
@@ -468,28 +502,34 @@ class CampaignClient:
             attestation: What was signed.
             signers: Bit i is set when attestor i of the terms signed.
             signatures: One for each set bit, lowest bit first.
+            agree: See `Connection.send`.
         """
-        return self._send(account, "attest", attestation.to_abi(), signers, list(signatures))
+        return self._send(account, "attest", attestation.to_abi(), signers, list(signatures), agree=agree)
 
-    def claim(self, account: BaseAccount, payee: int, recipient: str | None = None) -> Receipt:
+    def claim(
+        self, account: BaseAccount, payee: int, recipient: str | None = None, *, agree: Agree | None = None
+    ) -> Receipt:
         """Collect what was released to a payee.
 
         Args:
             account: The payee.
             payee: Its number in the terms.
             recipient: Who receives it; the payee when `None`.
+            agree: See `Connection.send`.
 
         Raises:
             ContractRefusedError: Nothing can be claimed now; the message says until when.
         """
         try:
-            return self._send(account, "claim", payee, recipient or account.address)
+            return self._send(account, "claim", payee, recipient or account.address, agree=agree)
         except ContractRefusedError as refusal:
             if refusal.name != "Campaign_NothingToClaim":
                 raise
             raise self._nothing_to_claim(refusal) from refusal
 
-    def challenge(self, account: BaseAccount, attestation: Attestation, chunk: int, bond: int) -> Receipt:
+    def challenge(
+        self, account: BaseAccount, attestation: Attestation, chunk: int, bond: int, *, agree: Agree | None = None
+    ) -> Receipt:
         """Challenge a chunk of the content that was attested last.
 
         Args:
@@ -497,19 +537,9 @@ class CampaignClient:
             attestation: The latest.
             chunk: From 0.
             bond: Wei, all of it for whoever answers.
+            agree: See `Connection.send`.
         """
-        return self._send(account, "challenge", *_content_of(attestation), chunk, value=bond)
-
-    def check_challenge(self, challenger: str, attestation: Attestation, chunk: int, bond: int) -> None:
-        """Let the campaign refuse a challenge without sending it.
-
-        Raises:
-            ContractRefusedError: It would be refused.
-        """
-        if self.connection.balance(challenger) < bond:
-            return  # Some nodes then name no other reason; sending it says what is missing.
-        call = self._call("challenge", *_content_of(attestation), chunk)
-        self.connection.call(call, block="pending", sender=challenger, value=bond, money=self.asset.format)
+        return self._send(account, "challenge", *_content_of(attestation), chunk, value=bond, agree=agree)
 
     def answer(self, account: BaseAccount, attestation: Attestation, proof: ChunkProof) -> Receipt:
         """Show the chunk that the oldest open challenge names, and take its bond; anyone may.
@@ -530,15 +560,18 @@ class CampaignClient:
         """
         return self._call("answer", *_content_of(attestation), proof.index, proof.data, list(proof.path))
 
-    def return_bond(self, account: BaseAccount, chunk: int, recipient: str | None = None) -> Receipt:
+    def return_bond(
+        self, account: BaseAccount, chunk: int, recipient: str | None = None, *, agree: Agree | None = None
+    ) -> Receipt:
         """Take back the bond of a challenge that was never answered, once the campaign has failed.
 
         Args:
             account: The challenger.
             chunk: From 0.
             recipient: Who receives it; the challenger when `None`.
+            agree: See `Connection.send`.
         """
-        return self._send(account, "returnBond", chunk, recipient or account.address)
+        return self._send(account, "returnBond", chunk, recipient or account.address, agree=agree)
 
     # ---------------------------------------------------------------- helpers
 
@@ -580,8 +613,11 @@ class CampaignClient:
         data = self.connection.call(Call(self.address, interface.encode(function, *arguments)), block=block)
         return interface.decode_output(function, data)
 
-    def _send(self, account: BaseAccount, function: str, *arguments: Any, value: int = 0) -> Receipt:
-        return self.connection.send(account, self._call(function, *arguments), value, money=self.asset.format)
+    def _send(
+        self, account: BaseAccount, function: str, *arguments: Any, value: int = 0, agree: Agree | None = None
+    ) -> Receipt:
+        call = self._call(function, *arguments)
+        return self.connection.send(account, call, value, money=self.asset.format, agree=agree)
 
     def _call(self, function: str, *arguments: Any) -> Call:
         return Call(self.address, abi.contract(self._CONTRACT).encode(function, *arguments))

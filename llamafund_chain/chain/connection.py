@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from llamafund_chain.deployment.addresses import Deployment
 
 Finality = Literal["finalized", "safe", "latest"]
+Agree = Callable[[], None]
+"""Asks whether to go on with what is about to be sent, and raises when the answer is no."""
+
 BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
 
 MAX_ANSWER_BYTES = 1 << 20
@@ -290,6 +293,7 @@ class Connection:
         value: int = 0,
         *,
         money: Callable[[int], str] = smallest_units,
+        agree: Agree | None = None,
     ) -> Receipt:
         """Send one transaction and wait until it is included. It is simulated first and never sent twice.
 
@@ -298,6 +302,7 @@ class Connection:
             transaction: What to call or deploy.
             value: Wei to send with it.
             money: Writes amounts in the explanation of a refusal.
+            agree: Asked once the simulation went well; what it raises keeps the transaction from being sent.
 
         Raises:
             ContractRefusedError: The simulation or the included transaction reverted.
@@ -308,6 +313,8 @@ class Connection:
         held = self.balance(sender, "latest")
         self.check_funds(sender, held, value)
         self.call(transaction, block="pending", sender=sender, value=value, money=money)
+        if agree is not None:
+            agree()
         gas = self.estimate(sender, transaction, value, block="pending", money=money)
         gas += gas // 4
         fees = self.fees()

@@ -16,7 +16,7 @@ _LONGEST_DATA = 65_536
 
 
 class ContractRefusedError(TransactionRevertedError):
-    """The contract refused; nothing moved.
+    """The contract refused, or would: then a command has seen it coming and sent nothing. Nothing moved.
 
     Attributes:
         name: The custom error's name, empty when the contract gave another reason.

@@ -8,14 +8,17 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.guard import Answer, Guard, Outcome, Unanswered
+from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.cli.options import (
     ADDRESS,
+    ask,
     json_option,
     max_fee_option,
     rpc_option,
     stores_option,
     unlock,
     wallet_options,
+    yes_option,
 )
 from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.cli.shared import open_campaign
@@ -29,15 +32,17 @@ from llamafund_chain.store import open_store
 @rpc_option
 @stores_option
 @wallet_options
+@yes_option
 @json_option
 def answer(
     address: str,
-    max_fee: str | None,
+    max_fee: int | None,
     rpc: str,
     stores: tuple[str, ...],
     wallet: str | None,
     keystore: Path,
     passphrase_file: Path | None,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Answer every open challenge of the campaign at ADDRESS, oldest first.
@@ -50,20 +55,26 @@ def answer(
       llamafund answer 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
     client = open_campaign(rpc, address)
-    most = None if max_fee is None else client.coin.parse(max_fee)
     challenges = Guard(client, None, ()).look()
     facts: dict[str, JsonValue] = {"chain": client.connection.caip2, "campaign": client.address}
     if not challenges.queue:
         emit("answer", {**facts, "answered": []}, ["No challenge is open"], as_json=as_json)
         return
     if not challenges.answerable or challenges.attestation is None:
-        raise LlamafundError(
+        raise ContractRefusedError(
             f"It is too late to answer: the campaign has {challenges.status.label.lower()}",
             f"{len(challenges.queue)} challenges were not answered in time",
         )
     account = unlock(wallet, keystore, passphrase_file)
+    bonds = client.coin.format(sum(challenge.bond for challenge in challenges.queue))
+    limit = "its bond" if max_fee is None else client.coin.format(max_fee)
+    ask(
+        f"Answer {len(challenges.queue)} challenges as {account.address}, for bonds of {bonds} in all? Each answer may "
+        f"cost up to {limit}.",
+        yes=yes,
+    )
     progress(f"Reading {challenges.attestation.content_size} bytes to prove {len(challenges.queue)} chunks")
-    guard = Guard(client, account, [open_store(store) for store in stores], max_fee=most)
+    guard = Guard(client, account, [open_store(store) for store in stores], max_fee=max_fee)
     done = _settle(guard)
     answered: list[JsonValue] = [
         {

@@ -11,6 +11,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.terms import DAY
+from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.cli.options import (
     ADDRESS,
     HASH,
@@ -24,7 +25,7 @@ from llamafund_chain.cli.options import (
     yes_option,
 )
 from llamafund_chain.cli.output import emit, note, progress, rows
-from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.errors import UsageError, VerificationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +141,7 @@ def attest(
     account = unlock(wallet, keystore, passphrase_file)
     attestors = client.terms.attestors
     if account.address not in attestors:
-        raise UsageError(
+        raise ContractRefusedError(
             f"{account.address} is not an attestor of this campaign",
             f"Its attestors are {', '.join(attestors)}",
             "Use an attestor's wallet",
@@ -253,7 +254,7 @@ def _settled_state(client: CampaignClient, finality: Finality) -> CampaignState:
     require_final(settled.active, latest.active, "The campaign's activation", finality)
     require_final(settled.attested, latest.attested, "The latest attestation", finality)
     if latest.status is not Status.ACTIVE:
-        raise LlamafundError(
+        raise ContractRefusedError(
             f"The campaign is {latest.status.label}",
             "Milestones can only be attested while it is active",
             "See with `llamafund campaign show` what it waits for",
@@ -287,7 +288,7 @@ def _statement(
     if number is None or sha256 is None:
         raise UsageError("It is not clear what to sign")
     if number != state.attested:
-        raise UsageError(
+        raise ContractRefusedError(
             f"Milestone {number} cannot be attested now",
             f"Milestones are attested in order, and the next one is milestone {state.attested}",
         )

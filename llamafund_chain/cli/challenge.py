@@ -11,9 +11,11 @@ from llamafund_chain.campaign.attestation import Attestation
 from llamafund_chain.campaign.challenges import check_chunk, chunk_at, evidence_of, offset_of
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.events import Challenged
+from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.cli.numbers import COIN_AMOUNT
 from llamafund_chain.cli.options import (
     ADDRESS,
-    ask,
+    agreement,
     json_option,
     rpc_option,
     stores_option,
@@ -22,7 +24,7 @@ from llamafund_chain.cli.options import (
     yes_option,
 )
 from llamafund_chain.cli.shared import open_campaign, report
-from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.store import open_store
 from llamafund_chain.times import duration, when
 
@@ -34,7 +36,7 @@ from llamafund_chain.times import duration, when
     "--offset", type=click.IntRange(0), metavar="BYTE", help="The chunk that contains this byte of the content, from 0."
 )
 @click.option("--file", "path", metavar="PATH", help="The first chunk of this file in the manifest.")
-@click.option("--bond", metavar="AMOUNT", help="Bond in whole coins; by default 1.5 times the least.")
+@click.option("--bond", type=COIN_AMOUNT, metavar="AMOUNT", help="Bond in whole coins; by default 1.5 times the least.")
 @rpc_option
 @stores_option
 @wallet_options
@@ -45,7 +47,7 @@ def challenge(
     chunk: int | None,
     offset: int | None,
     path: str | None,
-    bond: str | None,
+    bond: int | None,
     rpc: str,
     stores: tuple[str, ...],
     wallet: str | None,
@@ -74,23 +76,21 @@ def challenge(
     check_chunk(attestation, number)
     least = client.required_bond()
     # Half as much more: the base fee may rise by an eighth with each block until the transaction is included.
-    amount = client.coin.parse(bond) if bond is not None else least + least // 2
+    amount = bond if bond is not None else least + least // 2
     if amount < least:
-        raise UsageError(
+        raise ContractRefusedError(
             f"The bond of {client.coin.format(amount)} is too small",
             f"At the current base fee an answer may cost {client.coin.format(least)}",
             "Offer more, or drop --bond",
         )
     account = unlock(wallet, keystore, passphrase_file)
     if not client.pledge_of(account.address):
-        raise LlamafundError(f"{account.address} has no pledge in this campaign", "Only backers may challenge")
-    client.check_challenge(account.address, attestation, number, amount)
-    ask(
+        raise ContractRefusedError(f"{account.address} has no pledge in this campaign", "Only backers may challenge")
+    question = (
         f"Challenge chunk {number} of milestone {attestation.milestone} for a bond of {client.coin.format(amount)}, "
-        f"which goes to whoever shows it within {duration(client.terms.answer_window)}?",
-        yes=yes,
+        f"which goes to whoever shows it within {duration(client.terms.answer_window)}?"
     )
-    receipt = client.challenge(account, attestation, number, amount)
+    receipt = client.challenge(account, attestation, number, amount, agree=agreement(question, yes=yes))
     made = next((e for e in client.events_in(receipt) if isinstance(e, Challenged)), None)
     if made is None:
         raise VerificationError(
@@ -115,12 +115,11 @@ def challenge(
 def _attestation(client: CampaignClient) -> Attestation:
     attestation = client.latest_attestation()
     if attestation is None:
-        raise LlamafundError("Nothing has been attested yet", "So there is no content to challenge")
+        raise ContractRefusedError("Nothing has been attested yet", "So there is no content to challenge")
     return attestation
 
 
 def _find(attestation: Attestation, offset: int | None, path: str | None, stores: tuple[str, ...]) -> int:
-
     if path is None:
         return chunk_at(attestation, offset or 0)
     manifest = evidence_of([open_store(store) for store in stores], attestation)

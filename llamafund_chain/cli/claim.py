@@ -9,9 +9,9 @@ from pydantic import JsonValue
 
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.events import Claimed
-from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
-from llamafund_chain.errors import UsageError
 
 
 @click.command(short_help="Collect a payee's released money.")
@@ -22,6 +22,7 @@ from llamafund_chain.errors import UsageError
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another account.")
 @rpc_option
 @wallet_options
+@yes_option
 @json_option
 def claim(
     address: str,
@@ -31,6 +32,7 @@ def claim(
     wallet: str | None,
     keystore: Path,
     passphrase_file: Path | None,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Collect the money that the campaign at ADDRESS has released to the wallet as a payee.
@@ -43,20 +45,24 @@ def claim(
     """
     client = open_campaign(rpc, address)
     if payee is not None and payee >= len(client.terms.payees):
-        raise UsageError(f"There is no payee {payee}", f"The campaign has {len(client.terms.payees)}, counted from 0")
+        raise ContractRefusedError(
+            f"There is no payee {payee}", f"The campaign has {len(client.terms.payees)}, counted from 0"
+        )
     account = unlock(wallet, keystore, passphrase_file)
     number = _payee_of(client, account.address) if payee is None else payee
-    receipt = client.claim(account, number, recipient)
+    asset, target = client.asset, recipient or account.address
+    claimable = asset.format(client.state().claimable[number])
+    question = f"Claim {claimable} for payee {number}, sent to {target}?"
+    receipt = client.claim(account, number, target, agree=agreement(question, yes=yes))
     events = client.events(receipt.block, receipt.block)
     amount = sum(e.amount for e in events if isinstance(e, Claimed) and e.tx_hash == receipt.tx_hash)
-    asset = client.asset
     facts: dict[str, JsonValue] = {
         "payee": number,
-        "recipient": recipient or account.address,
+        "recipient": target,
         "amount": asset.plain(amount),
         "asset": asset.symbol,
     }
-    sentence = f"Claimed {asset.format(amount)} for payee {number}, sent to {recipient or account.address}"
+    sentence = f"Claimed {asset.format(amount)} for payee {number}, sent to {target}"
     report("claim", client, receipt, facts, sentence, as_json=as_json)
 
 
@@ -65,7 +71,7 @@ def _payee_of(client: CampaignClient, address: str) -> int:
     mine = [number for number, payee in enumerate(client.terms.payees) if payee.account == address]
     if not mine:
         listed = ", ".join(f"{number}: {payee.account}" for number, payee in enumerate(client.terms.payees))
-        raise UsageError(
+        raise ContractRefusedError(
             f"{address} is not a payee of this campaign", f"Its payees are {listed}", "Use a payee's wallet"
         )
     claimable = client.state().claimable

@@ -27,7 +27,7 @@ _MESSAGE_LIMIT = 4000
     table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 verification failed, 4 node unreachable, 5 transaction "
-    "reverted, 6 not final yet, 130 interrupted.",
+    "refused, 6 not final yet, 130 interrupted.",
 )
 @click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Show where in the program an error occurred.")
 @click.version_option(package_name="llamafund", prog_name="llamafund")

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from llamafund_chain.chain.wallet import KeyStore
+from llamafund_chain.cli.numbers import COIN_AMOUNT
 from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
+
+    from llamafund_chain.chain.connection import Agree
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +27,7 @@ DEFAULT_RPC = "http://127.0.0.1:8545"
 FINALITIES = ("finalized", "safe", "latest")
 
 _MAX_PASSPHRASE_FILE = 4096
+_QUESTION_LIMIT = 2000
 
 
 def default_keystore() -> Path:
@@ -175,9 +181,10 @@ def wallet_options(command: F) -> F:
 
 
 def max_fee_option(command: F) -> F:
-    """`--max-fee`, parameter `max_fee`: an amount as text."""
+    """`--max-fee`, parameter `max_fee`: wei or `None`."""
     return click.option(
         "--max-fee",
+        type=COIN_AMOUNT,
         metavar="AMOUNT",
         default=None,
         show_default="the bond that it earns",
@@ -254,8 +261,17 @@ def unlock(wallet: str | None, keystore: Path, passphrase_file: Path | None) -> 
     return KeyStore(keystore).unlock(wallet, read_passphrase(passphrase_file, purpose=f"Passphrase of {wallet}"))
 
 
+def agreement(question: str, *, yes: bool) -> Agree:
+    """Asks a person whether to send what the campaign would take; see `ask`."""
+    return partial(ask, question, yes=yes)
+
+
 def ask(question: str, *, yes: bool) -> None:
     """Go on only if a person agrees.
+
+    Args:
+        question: What would be done, with every value.
+        yes: Whether the person has agreed beforehand.
 
     Raises:
         UsageError: There is no terminal to ask on, and `--yes` was not given.
@@ -263,6 +279,7 @@ def ask(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
+    question = printable(question, _QUESTION_LIMIT)
     if not sys.stdin.isatty():
         raise UsageError(
             f"Nobody answered: {question}",

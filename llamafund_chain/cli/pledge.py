@@ -8,6 +8,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.chain.connection import Finality
+from llamafund_chain.cli.numbers import NumericCommand, amount_above_zero
 from llamafund_chain.cli.options import (
     ADDRESS,
     ask,
@@ -20,7 +21,6 @@ from llamafund_chain.cli.options import (
 )
 from llamafund_chain.cli.output import note, progress
 from llamafund_chain.cli.shared import open_campaign, report, terms_lines, warnings
-from llamafund_chain.errors import UsageError
 
 _MEANS = {
     "native": "in the chain's coin",
@@ -30,10 +30,10 @@ _MEANS = {
 }
 
 
-@click.command(short_help="Put money into a campaign's escrow.")
+@click.command(cls=NumericCommand, short_help="Put money into a campaign's escrow.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.argument("amount", metavar="AMOUNT")
-@click.option("--for", "backer", type=ADDRESS, metavar="BACKER", help="Credit the pledge to another account.")
+@click.option("--backer", type=ADDRESS, metavar="ADDRESS", help="Credit the pledge to another account.")
 @rpc_option
 @finality_option
 @wallet_options
@@ -64,9 +64,7 @@ def pledge(
     client = open_campaign(rpc, address)
     client.settled_block(finality)
     asset = client.asset
-    units = asset.parse(amount)
-    if units == 0:
-        raise UsageError(f"The amount is {amount}", "A pledge of nothing changes nothing", "Pledge more than zero")
+    units = amount_above_zero(amount, asset)
     account = unlock(wallet, keystore, passphrase_file)
     credited = backer or account.address
     note("\n".join(terms_lines(client.terms, asset, client.connection.chain_id)))

@@ -19,6 +19,7 @@ from llamafund_chain.cli.hashing import (
 )
 from llamafund_chain.cli.options import json_option
 from llamafund_chain.cli.output import emit, note, rows
+from llamafund_chain.cli.sources import read_file
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 
 if TYPE_CHECKING:
@@ -151,7 +152,6 @@ def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | List
         beside,
         complete,
         parse_head,
-        read_saved,
     )
     from llamafund_chain.store import open_store
     from llamafund_chain.store.fetching import read_manifest
@@ -159,7 +159,7 @@ def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | List
 
     stores = [open_store(location) for location in locations if not location.startswith(("car:", "pin:", "pin+"))]
     read = beside(path, (lambda sha256: read_manifest(stores, sha256)) if stores else None)
-    manifest = parse_head(read_saved(path))
+    manifest = parse_head(read_file(path))
     if isinstance(manifest, EvidenceManifest):
         manifest = complete(manifest, read)
         return manifest, manifest.files

@@ -8,17 +8,18 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.events import Refunded
-from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.errors import UsageError
 
 
 @click.command(short_help="Collect the refund of a failed campaign.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.option("--backer", type=ADDRESS, help="Push the refund to this backer; anyone may.")
+@click.option("--backer", type=ADDRESS, metavar="ADDRESS", help="Push the refund to this backer; anyone may.")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send your own refund to another account.")
 @rpc_option
 @wallet_options
+@yes_option
 @json_option
 def refund(
     address: str,
@@ -28,6 +29,7 @@ def refund(
     wallet: str | None,
     keystore: Path,
     passphrase_file: Path | None,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Collect the refund that the failed campaign at ADDRESS owes.
@@ -48,10 +50,15 @@ def refund(
             "Only the backer may send its refund elsewhere",
             "Drop --to, or use that backer's wallet",
         )
-    receipt = client.refund(account, owner) if recipient is None else client.refund_to(account, recipient)
+    asset = client.asset
+    question = f"Collect the refund of {asset.format(client.refundable(owner))} for {owner}"
+    agree = agreement(f"{question}, sent to {recipient or owner}?", yes=yes)
+    if recipient is None:
+        receipt = client.refund(account, owner, agree=agree)
+    else:
+        receipt = client.refund_to(account, recipient, agree=agree)
     events = client.events(receipt.block, receipt.block)
     amount = sum(e.amount for e in events if isinstance(e, Refunded) and e.tx_hash == receipt.tx_hash)
-    asset = client.asset
     facts: dict[str, JsonValue] = {
         "backer": owner,
         "recipient": recipient or owner,

@@ -9,8 +9,9 @@ from pydantic import JsonValue
 
 from llamafund_chain.campaign.state import OpenChallenge
 from llamafund_chain.campaign.terms import Status
+from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.transactions import Receipt
-from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.options import ADDRESS, ask, json_option, rpc_option, unlock, wallet_options, yes_option
 from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.cli.shared import open_campaign
 from llamafund_chain.errors import LlamafundError
@@ -21,6 +22,7 @@ from llamafund_chain.errors import LlamafundError
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send them to another account.")
 @rpc_option
 @wallet_options
+@yes_option
 @json_option
 def return_bond(
     address: str,
@@ -29,6 +31,7 @@ def return_bond(
     wallet: str | None,
     keystore: Path,
     passphrase_file: Path | None,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Reclaim the bonds of the wallet's unanswered challenges after the campaign at ADDRESS has failed.
@@ -40,17 +43,20 @@ def return_bond(
     client = open_campaign(rpc, address)
     status = client.state().status
     if status is not Status.FAILED:
-        raise LlamafundError(
+        raise ContractRefusedError(
             "No bond can be reclaimed now",
             f"The campaign is {status.label}; until it fails, bonds are kept for whoever answers",
         )
     account = unlock(wallet, keystore, passphrase_file)
     mine = [one for one in client.open_challenges() if one.challenger == account.address and one.bond]
     if not mine:
-        raise LlamafundError(
+        raise ContractRefusedError(
             f"{account.address} has no bond to reclaim", "Its challenges were answered, or their bonds were returned"
         )
     target = recipient or account.address
+    total = client.coin.format(sum(one.bond for one in mine))
+    chunks = ", ".join(str(one.chunk) for one in mine)
+    ask(f"Reclaim bonds of {total} in all, for chunks {chunks}, sent to {target}?", yes=yes)
     receipts: list[tuple[OpenChallenge, Receipt]] = []
     try:
         for one in mine:

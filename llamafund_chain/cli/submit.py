@@ -8,10 +8,11 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.attestation import AttestationFile, merge
-from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.errors import VerificationError
-from llamafund_chain.times import when
+from llamafund_chain.text import from_millionths
+from llamafund_chain.times import duration, when
 
 
 @click.command(short_help="Submit attestors' signatures to the chain.")
@@ -19,6 +20,7 @@ from llamafund_chain.times import when
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
 @rpc_option
 @wallet_options
+@yes_option
 @json_option
 def submit(
     address: str,
@@ -27,6 +29,7 @@ def submit(
     wallet: str | None,
     keystore: Path,
     passphrase_file: Path | None,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Submit the attestation in FILE... to the campaign at ADDRESS; anyone may.
@@ -50,7 +53,13 @@ def submit(
     contracts = {attestor for attestor in attestors if client.connection.code(attestor)}
     attestation, signers, signatures = merge(loaded, attestors, contracts=contracts, judge=client.accepts_signature)
     account = unlock(wallet, keystore, passphrase_file)
-    receipt = client.attest(account, attestation, signers, signatures)
+    window = duration(client.terms.challenge_window)
+    question = (
+        f"Submit milestone {attestation.milestone} ({attestation.kind.name}) with {len(signatures)} signatures, the "
+        f"evidence {attestation.evidence} and the score {from_millionths(attestation.score)}? Its share is released "
+        f"after {window}, unless a challenge stays unanswered."
+    )
+    receipt = client.attest(account, attestation, signers, signatures, agree=agreement(question, yes=yes))
     state = client.state(receipt.block)
     ends = state.window_end(client.terms)
     names = [attestor for place, attestor in enumerate(attestors) if signers >> place & 1]

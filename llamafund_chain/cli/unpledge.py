@@ -7,17 +7,19 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.cli.numbers import NumericCommand, amount_above_zero
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
-from llamafund_chain.errors import LlamafundError, UsageError
 
 
-@click.command(short_help="Take a pledge back during funding.")
+@click.command(cls=NumericCommand, short_help="Take a pledge back during funding.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.argument("amount", metavar="AMOUNT|all")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another account.")
 @rpc_option
 @wallet_options
+@yes_option
 @json_option
 def unpledge(
     address: str,
@@ -27,6 +29,7 @@ def unpledge(
     wallet: str | None,
     keystore: Path,
     passphrase_file: Path | None,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Take AMOUNT whole coins of a pledge, or all of it, back from the campaign at ADDRESS.
@@ -39,21 +42,23 @@ def unpledge(
     """
     client = open_campaign(rpc, address)
     asset = client.asset
-    units = None if amount == "all" else asset.parse(amount)
-    if units == 0:
-        raise UsageError(f"The amount is {amount}", "Taking nothing back changes nothing", "Name an amount, or all")
+    units = None if amount == "all" else amount_above_zero(amount, asset)
     account = unlock(wallet, keystore, passphrase_file)
-    if units is None:
-        units = client.pledge_of(account.address)
-        if units == 0:
-            raise LlamafundError(
-                f"{account.address} has no pledge in this campaign", remedy="Use the wallet that pledged"
-            )
-    receipt = client.unpledge(account, units, recipient)
+    pledged = client.pledge_of(account.address)
+    units = pledged if units is None else units
+    if not pledged:
+        raise ContractRefusedError(
+            f"{account.address} has no pledge in this campaign",
+            "Only a backer can take a pledge back",
+            "Use the wallet that pledged",
+        )
+    target = recipient or account.address
+    question = f"Take back {asset.format(units)} of the {asset.format(pledged)} that {account.address} pledged"
+    receipt = client.unpledge(account, units, target, agree=agreement(f"{question}, sent to {target}?", yes=yes))
     rest = client.pledge_of(account.address, receipt.block)
     facts: dict[str, JsonValue] = {
         "backer": account.address,
-        "recipient": recipient or account.address,
+        "recipient": target,
         "amount": asset.plain(units),
         "asset": asset.symbol,
         "pledge": asset.plain(rest),

@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import BPS, Status
-from llamafund_chain.cli.options import ADDRESS, json_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
 
 
@@ -17,6 +19,7 @@ from llamafund_chain.cli.shared import open_campaign, report
 @click.option("--retract", is_flag=True, help="Retract an earlier vote.")
 @rpc_option
 @wallet_options
+@yes_option
 @json_option
 def vote_stop(
     address: str,
@@ -25,6 +28,7 @@ def vote_stop(
     wallet: str | None,
     keystore: Path,
     passphrase_file: Path | None,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Vote, with the whole pledge, to stop the campaign at ADDRESS.
@@ -38,10 +42,11 @@ def vote_stop(
     """
     client = open_campaign(rpc, address)
     account = unlock(wallet, keystore, passphrase_file)
-    receipt = client.vote_stop(account, not retract)
-    state = client.state(receipt.block)
     asset = client.asset
-    needed = -(-state.pledged * client.terms.stop_bps // BPS)
+    question = _question(client, account.address, retract=retract)
+    receipt = client.vote_stop(account, not retract, agree=agreement(question, yes=yes))
+    state = client.state(receipt.block)
+    needed = _needed(client, state)
     stopped = state.status is Status.FAILED
     facts: dict[str, JsonValue] = {
         "backer": account.address,
@@ -52,6 +57,26 @@ def vote_stop(
         "stopped": stopped,
     }
     vote = "Retracted the vote" if retract else "Voted to stop"
-    outcome = "the campaign is stopped, refunds are open" if stopped else f"{asset.format(needed)} are needed"
-    sentence = f"{vote}; {asset.format(state.stop_support)} want to stop, {outcome}"
+    support = f"{asset.format(state.stop_support)} want to stop, {asset.format(needed)} are needed"
+    outcome = ": this vote decided. The campaign is stopped and refunds are open" if stopped else ""
+    sentence = f"{vote}; {support}{outcome}"
     report("vote-stop", client, receipt, facts, sentence, as_json=as_json)
+
+
+def _question(client: CampaignClient, backer: str, *, retract: bool) -> str:
+    """What a vote does, and whether it decides as things stand."""
+    state, asset, own = client.state(), client.asset, client.pledge_of(backer)
+    if retract:
+        return f"Take back the vote of {backer} to stop the campaign, with {asset.format(own)}?"
+    support, needed = state.stop_support + own, _needed(client, state)
+    vote = f"Vote with the {asset.format(own)} of {backer} to stop the campaign?"
+    shown = f"{asset.format(support)} would want to stop; {asset.format(needed)} are needed"
+    if support < needed:
+        return f"{vote} {shown}."
+    rest = asset.format(state.pledged - state.released)
+    return f"{vote} {shown}: THIS VOTE DECIDES. The campaign fails at once, and its backers get back {rest}. Vote?"
+
+
+def _needed(client: CampaignClient, state: CampaignState) -> int:
+    """Smallest units of the pledges that stop the campaign."""
+    return -(-state.pledged * client.terms.stop_bps // BPS)

@@ -69,7 +69,7 @@ def watch(
     interval: float,
     heartbeat: float,
     once: bool,
-    max_fee: str | None,
+    max_fee: int | None,
     rpc: str,
     stores: tuple[str, ...],
     wallet: str | None,
@@ -88,11 +88,10 @@ def watch(
       llamafund watch 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
     client = open_campaign(rpc, address)
-    most = None if max_fee is None else client.coin.parse(max_fee)
     account = unlock(wallet, keystore, passphrase_file) if wallet else None
     if account is None:
         note("No wallet was named: challenges are reported, not answered.")
-    guard = Guard(client, account, [open_store(store) for store in stores], max_fee=most, replace=True)
+    guard = Guard(client, account, [open_store(store) for store in stores], max_fee=max_fee, replace=True)
 
     def say(kind: str, facts: dict[str, JsonValue], sentence: str) -> None:
         event("watch", {"event": kind, "campaign": client.address, **facts}, sentence, as_json=as_json)

@@ -53,8 +53,8 @@ def _open_forged_campaign(stage: Stage, plot: Plot) -> None:
         bits_per_byte=plot.bits_per_byte,
     )
     plot.forged_campaign = open_campaign(stage, plan, "forged", "MALLORYS")
-    stage.run("pledge", plot.forged_campaign, "4.00000000000000001", "--yes", wallet="alice", show=False)
-    stage.run("pledge", plot.forged_campaign, "3.1", "--yes", wallet="bob", show=False)
+    stage.run("pledge", plot.forged_campaign, "4.00000000000000001", wallet="alice", show=False)
+    stage.run("pledge", plot.forged_campaign, "3.1", wallet="bob", show=False)
     stage.run("campaign", "activate", plot.forged_campaign, wallet=cast.FORGER, show=False)
     stage.settle()
 
@@ -88,7 +88,6 @@ def _replace_a_file(stage: Stage, plot: Plot) -> None:
             plot.dataset,
             "--out",
             out,
-            "--yes",
             wallet=cast.VERIFIER,
             expect=ExitCode.VERIFICATION_FAILED,
         )

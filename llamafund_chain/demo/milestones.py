@@ -32,7 +32,7 @@ def attest(
     for attestor in attestors:
         out = stage.folder.signatures / f"{name}-{attestor}.json"
         what = ["--attestation", files[0]] if files else ["--milestone", str(milestone), "--evidence", evidence]
-        signed = stage.run("attest", campaign, *what, "--out", out, "--yes", wallet=attestor, show=show)
+        signed = stage.run("attest", campaign, *what, "--out", out, wallet=attestor, show=show)
         expect_checks_passed(stage, attestor, signed.result, silent=not show)
         files.append(out)
     return files

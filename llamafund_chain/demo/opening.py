@@ -125,7 +125,7 @@ def open_campaign(stage: Stage, plan: Plan, name: str, variable: str, *, show: b
 
     file = stage.folder.campaigns / f"{name}.yaml"
     write_campaign_file(file, plan, stage.addresses)
-    opened = stage.run("campaign", "create", file, "--yes", wallet=plan.researcher, show=show).result
+    opened = stage.run("campaign", "create", file, wallet=plan.researcher, show=show).result
     address: str = opened["campaign"]
     if show:
         stage.name(variable, address)
@@ -142,11 +142,11 @@ def collect_pledges(stage: Stage, plot: Plot) -> None:
     """Act 2: pledges, one of them taken back, and a second campaign in a token."""
     say, run = stage.narrator.say, stage.run
     say("Alice and Bob pledge. The money goes into the campaign's contract, not to Rosa.")
-    run("pledge", plot.campaign, "7.000000000000000001", "--yes", wallet="alice")
-    run("pledge", plot.campaign, "3", "--yes", wallet="bob")
+    run("pledge", plot.campaign, "7.000000000000000001", wallet="alice")
+    run("pledge", plot.campaign, "3", wallet="bob")
     say("Bob has second thoughts. The goal of 12 is not reached yet, so he may take back as much as he likes.")
     run("unpledge", plot.campaign, "1.5", wallet="bob")
-    run("pledge", plot.campaign, "5.25", "--yes", wallet="bob")
+    run("pledge", plot.campaign, "5.25", wallet="bob")
     client = stage.client(plot.campaign)
     state = client.state()
     stage.expect_equal("Pledged now", client.asset.format(state.pledged), "13.750000000000000001 ETH")
@@ -182,7 +182,7 @@ def collect_pledges(stage: Stage, plot: Plot) -> None:
         bits_per_byte=plot.bits_per_byte,
     )
     plot.token_campaign = open_campaign(stage, plan, "token", "DANS")
-    run("pledge", plot.token_campaign, "1500.000001", "--yes", wallet="carol")
+    run("pledge", plot.token_campaign, "1500.000001", wallet="carol")
     tokens = stage.client(plot.token_campaign)
     stage.expect_equal("Pledged by Carol", tokens.asset.format(tokens.state().pledged), "1500.000001 DEMO")
     stage.expect_equal(

@@ -29,6 +29,7 @@ FINAL_SECONDS = 12
 """How long the story waits for finality; the demo's chain needs a few blocks."""
 
 
+_ASKING = frozenset({"answer", "attest", "challenge", "claim", "pledge", "refund", "submit", "unpledge", "vote-stop"})
 _WITH_STORE = frozenset({"attest", "audit", "dataset", "export", "replay", "train"})
 
 
@@ -199,6 +200,8 @@ class Stage:
             options += ["--rpc", self.devnet.rpc_url]
         if command in _WITH_STORE or words[:2] in (["campaign", "create"], ["campaign", "show"]):
             options += ["--store", str(self.folder.store)]
+        if command in _ASKING or words[:2] in (["campaign", "create"], ["campaign", "activate"]):
+            options.append("--yes")
         if wallet is not None or command == "wallet":
             options += ["--keystore", str(self.folder.keystore)]
         if wallet is not None or words[:2] == ["wallet", "new"]:
@@ -211,8 +214,6 @@ class Stage:
         """The command as the reader would type it: with short names, without options that the environment sets."""
         shown = []
         for word in words:
-            if word == "--yes":
-                continue
             known = self.names.get(word)
             if known is None and word.startswith("/"):
                 known = shlex.quote(self.shown(Path(word)))

@@ -20,6 +20,19 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ETHER = 10**18
 DAY = 86_400
+ASKING = (
+    "answer",
+    "attest",
+    "campaign activate",
+    "campaign create",
+    "challenge",
+    "claim",
+    "pledge",
+    "refund",
+    "submit",
+    "unpledge",
+    "vote-stop",
+)
 
 
 def commands(section: str) -> list[str]:
@@ -64,9 +77,15 @@ class Terminal:
         """Run the section's next line that begins so, as it stands in the README."""
         for line in commands(section):
             if line.startswith(f"llamafund {beginning}") and line not in self.typed:
-                self.typed.append(line)
-                return self.type(line)
+                return self.follow_line(line)
         raise AssertionError(f"the README's section {section} has no further line that begins with {beginning!r}")
+
+    def follow_line(self, line: str) -> str:
+        """Run a line as it stands in the README."""
+        self.typed.append(line)
+        # A person is asked and says yes; here is no terminal.
+        asked = any(line.startswith(f"llamafund {command} ") for command in ASKING)
+        return self.type(f"{line} --yes" if asked else line)
 
     def ask(self, line: str) -> dict[str, Any]:
         """Run a line that is not in the README, for its JSON."""
@@ -86,8 +105,7 @@ class Terminal:
             text = text.replace(f"0x{name.upper()}", address)
         (self.folder / "campaign.yaml").write_text(text, encoding="utf-8")
         line = next(line for line in commands("Researcher") if line.startswith("llamafund campaign create"))
-        self.typed.append(line)
-        campaign = re.search(r"0x[0-9a-fA-F]{40}", self.type(line))
+        campaign = re.search(r"0x[0-9a-fA-F]{40}", self.follow_line(line))
         assert campaign
         self.devnet.finalize()
         self.env["CAMPAIGN"] = campaign[0]
@@ -116,7 +134,7 @@ def test_every_role_s_lines_work_as_they_stand_in_the_readme(terminal: Terminal)
     terminal.type("llamafund pledge $CAMPAIGN 0.08 --wallet alice --yes")
     activate = next(line for line in commands("Researcher") if line.startswith("llamafund campaign activate"))
     terminal.devnet.finalize()
-    terminal.type(activate)
+    terminal.type(f"{activate} --yes")
     terminal.devnet.advance(DAY)
     terminal.follow("Backer", "vote-stop")
     terminal.devnet.finalize()
@@ -138,7 +156,7 @@ def test_every_role_s_lines_work_as_they_stand_in_the_readme(terminal: Terminal)
     terminal.devnet.finalize()
     terminal.follow("Attestor", "attest")
     terminal.type("llamafund attest $CAMPAIGN --attestation dataset.json --wallet otto --out second.json --yes")
-    terminal.type("llamafund submit $CAMPAIGN dataset.json second.json --wallet rosa")
+    terminal.type("llamafund submit $CAMPAIGN dataset.json second.json --wallet rosa --yes")
     terminal.devnet.finalize()
     terminal.follow("Backer", "challenge")
     terminal.follow("Researcher", "answer")

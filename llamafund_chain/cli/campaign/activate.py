@@ -9,10 +9,12 @@ from pydantic import JsonValue
 
 from llamafund_chain.cli.options import (
     ADDRESS,
+    agreement,
     json_option,
     rpc_option,
     unlock,
     wallet_options,
+    yes_option,
 )
 from llamafund_chain.cli.shared import (
     open_campaign,
@@ -24,9 +26,10 @@ from llamafund_chain.cli.shared import (
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @rpc_option
 @wallet_options
+@yes_option
 @json_option
 def activate(
-    address: str, rpc: str, wallet: str | None, keystore: Path, passphrase_file: Path | None, as_json: bool
+    address: str, rpc: str, wallet: str | None, keystore: Path, passphrase_file: Path | None, yes: bool, as_json: bool
 ) -> None:
     """Close funding and start the campaign at ADDRESS. This publishes the training seed.
 
@@ -39,7 +42,9 @@ def activate(
     """
     client = open_campaign(rpc, address)
     account = unlock(wallet, keystore, passphrase_file)
-    receipt = client.activate(account)
+    pledged = client.asset.format(client.state().pledged)
+    question = f"Close funding with {pledged} and start the campaign? From then on no pledge can be taken back"
+    receipt = client.activate(account, agree=agreement(f"{question}.", yes=yes))
     state = client.state(receipt.block)
     facts: dict[str, JsonValue] = {
         "pledged": client.asset.plain(state.pledged),

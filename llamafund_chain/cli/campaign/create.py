@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from llamafund_chain.campaign.client import connect
 from llamafund_chain.campaign.factory import create_campaign
 from llamafund_chain.campaign.file import load
+from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import asset_at
 from llamafund_chain.cli.options import (
     HASH,
@@ -29,7 +30,6 @@ from llamafund_chain.cli.shared import (
     terms_lines,
     warnings,
 )
-from llamafund_chain.errors import UsageError
 from llamafund_chain.store import open_store
 from llamafund_chain.store.content import publish_manifest
 
@@ -70,7 +70,7 @@ def create(
     asset = asset_at(connection, terms.asset)
     account = unlock(wallet, keystore, passphrase_file)
     if account.address != terms.researcher:
-        raise UsageError(
+        raise ContractRefusedError(
             f"The wallet {wallet} is {account.address}",
             f"The proposal's researcher is {terms.researcher}, and only the researcher may open the campaign",
             "Use the researcher's wallet, or correct the file",

@@ -122,7 +122,7 @@ def test_a_file_that_is_not_one_is_refused(tmp_path: Path, place: tuple[str, ...
     target[place[-1]] = value
     path = tmp_path / "bad.json"
     path.write_text(json.dumps(document))
-    with pytest.raises(VerificationError, match="not an attestation file"):
+    with pytest.raises(UsageError, match="not an attestation file"):
         AttestationFile.load(path)
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_is_not_one_is_refused(tmp_path: Path, place: tuple[str, ...
 def test_bytes_that_are_no_file_are_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "bad.json"
     path.write_bytes(data)
-    with pytest.raises(VerificationError):
+    with pytest.raises(UsageError):
         AttestationFile.load(path)
 
 

@@ -46,6 +46,7 @@ def test_an_attestor_proposes_another_co_signs_and_anyone_submits(attest, llamaf
     assert [entry.signer for entry in file.signatures] == [stage.attestors[0].address, stage.attestors[2].address]
     ran = llamafund(
         "submit",
+        "--yes",
         stage.client.address,
         tmp_path / "both.json",
         "--rpc",
@@ -125,20 +126,20 @@ def test_a_campaign_that_is_not_final_is_not_signed_for(attest, stage) -> None:
 
 def test_a_campaign_that_is_not_active_is_not_signed_for(attest, stage) -> None:
     stage.open()
-    attest(*proposing(0, stage.run.dataset.sha256)).refused(1, "The campaign is Funding")
+    attest(*proposing(0, stage.run.dataset.sha256)).refused(5, "The campaign is Funding")
 
 
 def test_milestones_are_signed_in_order(attest, stage) -> None:
     stage.open()
     stage.fund()
-    attest(*proposing(1, stage.run.dataset.sha256)).refused(2, "next one is milestone 0")
-    attest(*proposing(7, stage.run.dataset.sha256)).refused(2, "next one is milestone 0")
+    attest(*proposing(1, stage.run.dataset.sha256)).refused(5, "next one is milestone 0")
+    attest(*proposing(7, stage.run.dataset.sha256)).refused(5, "next one is milestone 0")
 
 
 def test_only_attestors_sign(attest, stage) -> None:
     stage.open()
     stage.fund()
-    attest(*proposing(0, stage.run.dataset.sha256), wallet="backer0").refused(2, "not an attestor")
+    attest(*proposing(0, stage.run.dataset.sha256), wallet="backer0").refused(5, "not an attestor")
     attest(*proposing(0, stage.run.dataset.sha256), wallet=None).refused(2, "No wallet was named")
 
 
@@ -285,10 +286,11 @@ def test_a_file_of_another_campaign_or_chain_or_with_a_bad_signature_is_not_co_s
         ({"chain": "eip155:1"}, "eip155:1"),
         ({"signatures": [{**good["signatures"][0], "signer": stage.attestors[1].address}]}, "not valid"),
         ({"signatures": [{**good["signatures"][0], "signer": NOBODY}]}, "not an attestor"),
-        ({"schema": "other"}, "not an attestation file"),
     ):
         (tmp_path / "bad.json").write_text(json.dumps({**good, **change}))
         attest("--attestation", tmp_path / "bad.json", wallet="attestor1", out="second.json").refused(3, words)
+    (tmp_path / "bad.json").write_text(json.dumps({**good, "schema": "other"}))
+    attest("--attestation", tmp_path / "bad.json").refused(2, "not an attestation file")
     attest("--attestation", tmp_path / "nothing.json").refused(2, "no file")
     assert not (tmp_path / "second.json").exists()
 

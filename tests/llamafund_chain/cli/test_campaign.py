@@ -59,7 +59,7 @@ def test_a_campaign_is_not_opened_unasked(llamafund, stage, campaign_file, untou
 def test_a_campaign_is_not_opened_in_anothers_name(llamafund, stage, campaign_file, untouched) -> None:
     file = campaign_file()
     with untouched():
-        create(llamafund, stage, file, "--yes", wallet="backer0").refused(2, "only the researcher may open")
+        create(llamafund, stage, file, "--yes", wallet="backer0").refused(5, "only the researcher may open")
 
 
 def test_a_campaign_that_breaks_a_rule_is_not_opened(llamafund, stage, campaign_file, untouched) -> None:
@@ -250,7 +250,7 @@ def test_no_node_lists_nothing(llamafund, no_node: str) -> None:
 
 def activate(llamafund, stage, wallet: str | None = "researcher"):
     return llamafund(
-        "campaign", "activate", stage.client.address, "--rpc", stage.devnet.rpc_url, "--json", wallet=wallet
+        "campaign", "activate", stage.client.address, "--rpc", stage.devnet.rpc_url, "--yes", "--json", wallet=wallet
     )
 
 

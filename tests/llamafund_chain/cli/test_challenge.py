@@ -15,11 +15,13 @@ DAY = 86_400
 
 
 def run(llamafund, stage, command: str, *more: object, wallet: str | None = "backer0"):
-    return llamafund(command, stage.client.address, *more, "--rpc", stage.devnet.rpc_url, "--json", wallet=wallet)
+    return llamafund(
+        command, stage.client.address, *more, "--rpc", stage.devnet.rpc_url, "--yes", "--json", wallet=wallet
+    )
 
 
 def challenge(llamafund, stage, *more: object, wallet: str = "backer0"):
-    return run(llamafund, stage, "challenge", *(more or ("--chunk", "0")), "--yes", wallet=wallet)
+    return run(llamafund, stage, "challenge", *(more or ("--chunk", "0")), wallet=wallet)
 
 
 def answer(llamafund, stage, *more: object, wallet: str = "stranger"):
@@ -78,7 +80,7 @@ def test_a_file_of_the_evidence_names_its_first_chunk(llamafund, attested) -> No
     ran = challenge(llamafund, attested, "--file", path, "--store", attested.run.store.location)
     assert ran.json["chunk"] == 0
     ran = challenge(llamafund, attested, "--file", "../etc/passwd", "--store", attested.run.store.location)
-    ran.refused(2, "has no file")
+    ran.refused(5, "has no file")
 
 
 def test_the_least_bond_is_what_the_contract_asks_for(attested) -> None:
@@ -92,13 +94,12 @@ def test_the_least_bond_is_what_the_contract_asks_for(attested) -> None:
 def test_what_would_be_refused_is_not_sent(llamafund, attested, untouched) -> None:
     size = attested.client.latest_attestation().content_size
     with untouched():
-        challenge(llamafund, attested, "--chunk", "0", wallet="stranger").refused(1, "no pledge")
-        challenge(llamafund, attested, "--chunk", "99").refused(2, "no chunk 99")
-        challenge(llamafund, attested, "--offset", size).refused(2, f"no byte {size}")
-        challenge(llamafund, attested, "--chunk", "0", "--bond", "0.000000000000000001").refused(2, "too small")
+        challenge(llamafund, attested, "--chunk", "0", wallet="stranger").refused(5, "no pledge")
+        challenge(llamafund, attested, "--chunk", "99").refused(5, "no chunk 99")
+        challenge(llamafund, attested, "--offset", size).refused(5, f"no byte {size}")
+        challenge(llamafund, attested, "--chunk", "0", "--bond", "0.000000000000000001").refused(5, "too small")
         challenge(llamafund, attested, "--chunk", "0", "--offset", "0").refused(2, "one of")
-        run(llamafund, attested, "challenge", "--chunk", "0").refused(2, "--yes")
-        run(llamafund, attested, "return-bond").refused(1, "Active")
+        run(llamafund, attested, "return-bond").refused(5, "Active")
 
 
 def test_the_same_chunk_is_not_challenged_twice(llamafund, attested) -> None:
@@ -110,7 +111,7 @@ def test_nothing_is_challenged_before_the_first_attestation(llamafund, stage, un
     stage.open()
     stage.fund()
     with untouched():
-        challenge(llamafund, stage).refused(1, "Nothing has been attested")
+        challenge(llamafund, stage).refused(5, "Nothing has been attested")
 
 
 def test_after_the_window_no_challenge_is_made(llamafund, attested) -> None:
@@ -147,12 +148,12 @@ def test_silence_fails_the_campaign_and_the_bond_comes_back(llamafund, attested)
     attested.devnet.advance(DAY)
     client, target = attested.client, "0x00000000000000000000000000000000000000cc"
     assert client.state().status is Status.FAILED
-    answer(llamafund, attested).refused(1, "too late")
-    run(llamafund, attested, "return-bond", wallet="backer1").refused(1, "no bond")
+    answer(llamafund, attested).refused(5, "too late")
+    run(llamafund, attested, "return-bond", wallet="backer1").refused(5, "no bond")
     ran = run(llamafund, attested, "return-bond", "--to", target)
     assert [one["bond"] for one in ran.json["returned"]] == ["0.1"]
     assert client.connection.balance(target) == bond
-    run(llamafund, attested, "return-bond").refused(1, "no bond")
+    run(llamafund, attested, "return-bond").refused(5, "no bond")
 
 
 def test_a_challenge_is_told_from_its_receipt_whatever_the_nodes_index_lacks(llamafund, attested, node) -> None:

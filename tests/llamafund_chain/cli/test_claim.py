@@ -6,7 +6,9 @@ NOBODY = "0x00000000000000000000000000000000000000bb"
 
 
 def claim(llamafund, stage, *more: object, wallet: str = "researcher"):
-    return llamafund("claim", stage.client.address, *more, "--rpc", stage.devnet.rpc_url, "--json", wallet=wallet)
+    return llamafund(
+        "claim", stage.client.address, *more, "--rpc", stage.devnet.rpc_url, "--yes", "--json", wallet=wallet
+    )
 
 
 def test_a_payee_is_found_by_its_wallet_and_paid_where_it_wants(llamafund, stage) -> None:
@@ -40,9 +42,9 @@ def test_a_share_is_paid_once(llamafund, stage, untouched) -> None:
 def test_only_payees_are_paid(llamafund, stage, untouched) -> None:
     stage.honest_until(1)
     with untouched():
-        claim(llamafund, stage, wallet="backer0").refused(2, "not a payee", stage.compute.address)
+        claim(llamafund, stage, wallet="backer0").refused(5, "not a payee", stage.compute.address)
         claim(llamafund, stage, "--payee", "1").refused(5, "is not payee number 1")
-        claim(llamafund, stage, "--payee", "2").refused(2, "no payee 2")
+        claim(llamafund, stage, "--payee", "2").refused(5, "no payee 2")
         claim(llamafund, stage, "--to", stage.client.address).refused(5, "cannot receive")
 
 

@@ -29,7 +29,7 @@ def test_an_amount_arrives_with_full_precision(llamafund, stage, amount: str) ->
 
 def test_a_pledge_can_be_made_for_somebody_else(llamafund, stage) -> None:
     client = stage.open()
-    ran = pledge(llamafund, stage, "2", "--yes", "--for", stage.backers[1].address)
+    ran = pledge(llamafund, stage, "2", "--yes", "--backer", stage.backers[1].address)
     assert ran.json["backer"] == stage.backers[1].address
     assert client.pledge_of(stage.backers[1].address) == 2 * ETHER
     assert client.pledge_of(stage.backers[0].address) == 0
@@ -67,12 +67,20 @@ def test_an_amount_that_is_none_sends_nothing(llamafund, stage, untouched, amoun
     stage.open()
     with untouched():
         pledge(llamafund, stage, "--yes", "--", amount).refused(2)
+        pledge(llamafund, stage, amount, "--yes").refused(2)
 
 
-def test_nobody_is_asked_without_a_terminal_and_nothing_is_sent(llamafund, stage, untouched) -> None:
+@pytest.mark.parametrize("amount", ["-1", "-0.5", "-.5", "-1e-18", "0", "0.0"])
+@pytest.mark.parametrize("command", ["pledge", "unpledge"])
+def test_an_amount_that_is_not_above_zero_is_named_as_such(
+    llamafund, stage, untouched, command: str, amount: str
+) -> None:
     stage.open()
+    where = ("--rpc", stage.devnet.rpc_url)
     with untouched():
-        pledge(llamafund, stage, "1").refused(2, "--yes")
+        for words in ((amount, *where), (*where, amount)):
+            ran = llamafund(command, stage.client.address, *words, "--yes", wallet="backer0")
+            ran.refused(2, f"The amount is {amount}. It must be above zero")
 
 
 def test_money_never_goes_to_a_look_alike(llamafund, stage, untouched) -> None:

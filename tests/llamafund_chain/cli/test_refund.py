@@ -8,7 +8,9 @@ DAY = 86_400
 
 
 def refund(llamafund, stage, *more: object, wallet: str = "backer0"):
-    return llamafund("refund", stage.client.address, *more, "--rpc", stage.devnet.rpc_url, "--json", wallet=wallet)
+    return llamafund(
+        "refund", stage.client.address, *more, "--rpc", stage.devnet.rpc_url, "--yes", "--json", wallet=wallet
+    )
 
 
 def failed(stage) -> None:

@@ -32,7 +32,9 @@ def write(stage, tmp_path: Path):
 
 
 def submit(llamafund, stage, *files: Path, wallet: str | None = "backer0"):
-    return llamafund("submit", stage.client.address, *files, "--rpc", stage.devnet.rpc_url, "--json", wallet=wallet)
+    return llamafund(
+        "submit", stage.client.address, *files, "--rpc", stage.devnet.rpc_url, "--yes", "--json", wallet=wallet
+    )
 
 
 def test_signatures_from_several_files_are_put_together(llamafund, stage, write) -> None:
@@ -103,7 +105,7 @@ def test_files_that_do_not_belong_together_or_here_are_refused(llamafund, stage,
     with untouched():
         submit(llamafund, stage, one, other).refused(3, "one and the same", "expiry")
         submit(llamafund, stage, tmp_path / "foreign.json").refused(3, "is for campaign")
-        submit(llamafund, stage, tmp_path / "bad.json").refused(3, "not an attestation file")
+        submit(llamafund, stage, tmp_path / "bad.json").refused(2, "not an attestation file")
         submit(llamafund, stage, tmp_path / "nothing.json").refused(2, "no file")
         submit(llamafund, stage).refused(2)
 

@@ -229,8 +229,8 @@ def test_a_cache_is_used_only_when_it_is_named_and_says_so(
     [
         (("absent", "--manifest", "manifest.json"), 2, "absent"),
         (("data", "--manifest", "absent.json"), 2, "There is no file 'absent.json'"),
-        (("data", "--manifest", "data/train/a.txt"), 3, "cannot be read as JSON"),
-        (("data", "--manifest", "data/train/long.txt"), 3, "longer than 262144 bytes"),
+        (("data", "--manifest", "data/train/a.txt"), 2, "cannot be read as JSON"),
+        (("data", "--manifest", "data/train/long.txt"), 2, "longer than 262144 bytes"),
         (("data", "--manifest", "manifest.json", "--jobs", "0"), 2, "0 is not in the range"),
         (("data", "--manifest", "ab" * 32, "--store", "store"), 1, "has nothing under"),
         (("data",), 2, "Missing option '--manifest'"),

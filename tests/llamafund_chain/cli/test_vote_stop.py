@@ -8,11 +8,14 @@ from llamafund_chain.campaign.events import Activated
 from llamafund_chain.campaign.terms import DAY, VOTE_DELAY, Status
 from llamafund_chain.times import when
 
+ETHER = 10**18
 NOBODY = "0x00000000000000000000000000000000000000bb"
 
 
 def vote(llamafund, stage, *more: object, wallet: str = "backer0"):
-    return llamafund("vote-stop", stage.client.address, *more, "--rpc", stage.devnet.rpc_url, "--json", wallet=wallet)
+    return llamafund(
+        "vote-stop", stage.client.address, *more, "--rpc", stage.devnet.rpc_url, "--yes", "--json", wallet=wallet
+    )
 
 
 @pytest.fixture
@@ -31,6 +34,38 @@ def test_enough_pledges_stop_a_campaign(llamafund, voting) -> None:
     second = vote(llamafund, stage).json
     assert second["stopped"] is True
     assert stage.client.state().status is Status.FAILED
+
+
+def test_who_votes_is_told_beforehand_whether_the_vote_decides(answering, voting) -> None:
+    stage = voting
+    early = answering("n", "vote-stop", stage.client.address, wallet="backer1")
+    assert "3 ETH would want to stop; 6.000000000000000004 ETH are needed" in early.stderr
+    assert "DECIDES" not in early.stderr
+    stage.client.vote_stop(stage.backers[1])
+    deciding = answering("n", "vote-stop", stage.client.address, wallet="backer0")
+    words = "10.000000000000000001 ETH would want to stop; 6.000000000000000004 ETH are needed: THIS VOTE DECIDES"
+    assert words in deciding.stderr
+    assert "its backers get back 12.000000000000000008 ETH" in deciding.stderr
+    deciding.refused(1, "Nothing was sent")
+    assert stage.client.state().status is Status.ACTIVE
+    decided = answering("y", "vote-stop", stage.client.address, wallet="backer0")
+    assert "this vote decided. The campaign is stopped" in decided.stdout
+    assert stage.client.state().status is Status.FAILED
+
+
+def test_a_vote_decides_from_the_last_unit_on_that_is_needed(answering, stage) -> None:
+    """11 ETH are pledged and half of them stop: 5.5 ETH are needed, and one wei less does not decide."""
+    client = stage.open()
+    half = 11 * ETHER // 2
+    for backer, amount in zip(stage.backers, (half - 1, 1, half), strict=True):
+        client.pledge(backer, amount)
+    client.activate(stage.researcher)
+    stage.devnet.advance(DAY)
+    assert "DECIDES" not in answering("n", "vote-stop", client.address, wallet="backer0").stderr
+    assert "DECIDES" in answering("n", "vote-stop", client.address, wallet="backer2").stderr
+    client.vote_stop(stage.backers[0])
+    assert "DECIDES" in answering("n", "vote-stop", client.address, wallet="backer1").stderr
+    assert "DECIDES" not in answering("n", "vote-stop", client.address, "--retract", wallet="backer0").stderr
 
 
 def test_a_vote_can_be_retracted(llamafund, voting) -> None:

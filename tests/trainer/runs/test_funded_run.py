@@ -154,7 +154,7 @@ def test_what_backers_were_not_promised_is_not_trained(
     activate(devnet, campaign)
     attest_dataset(lab, devnet, campaign)
     train(tmp_path / "run", dataset="ab" * 32).refused(ExitCode.USAGE, "dataset", lab.dataset.sha256)
-    train(tmp_path / "run", wallet="stranger").refused(ExitCode.USAGE, "not an attestor")
+    train(tmp_path / "run", wallet="stranger").refused(ExitCode.REVERTED, "not an attestor")
     (tmp_path / "recipe.yaml").write_bytes(lab.recipe.data + b"# other\n")
     train(tmp_path / "run").refused(ExitCode.USAGE, "recipe", lab.recipe.sha256)
     assert not (tmp_path / "run").exists()

@@ -11,6 +11,7 @@ from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.campaign.events import MilestoneAttested
 from llamafund_chain.campaign.terms import NO_HASH, MilestoneKind
 from llamafund_chain.chain.connection import Finality, require_final
+from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.evidence.manifests import CheckpointManifest, EvidenceManifest, ProposalManifest, WeightsManifest
 from llamafund_chain.store.content import fetch_manifest
@@ -116,11 +117,11 @@ def require_attestor(run: FundedRun, account: LocalAccount) -> None:
     """Refuse a key whose signature would count for nothing.
 
     Raises:
-        UsageError: It is not one of the campaign's attestors.
+        ContractRefusedError: It is not one of the campaign's attestors.
     """
     attestors = run.client.terms.attestors
     if account.address not in attestors:
-        raise UsageError(
+        raise ContractRefusedError(
             f"{account.address} is not an attestor of this campaign",
             f"Its attestors are {', '.join(attestors)}",
             "Use an attestor's wallet, or none: then nothing is signed",

@@ -1,0 +1,103 @@
+"""Arguments that are numbers, also negative ones: `-1` is refused as an amount, not as an option that there is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llamafund_chain.amounts import parse_amount
+from llamafund_chain.chain.coins import DECIMALS
+from llamafund_chain.chain.tokens import Asset
+from llamafund_chain.errors import UsageError
+from llamafund_chain.times import parse_duration
+
+if TYPE_CHECKING:
+    _WeiType = click.ParamType[int]
+else:
+    # Generic only in the newest versions of click.
+    _WeiType = click.ParamType
+
+_NEGATIVE = re.compile(r"-\.?[0-9]")
+
+
+class NumericCommand(click.Command):
+    """A command that takes an amount or a length of time as an argument."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(self._shielded(args)))
+
+    def _shielded(self, args: list[str]) -> Iterator[str]:
+        """The same words, with a space before negative arguments: click takes each word with a dash for an option."""
+        with_value = {
+            name
+            for option in self.params
+            if isinstance(option, click.Option) and not option.is_flag
+            for name in option.opts
+        }
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                yield word
+                yield from words
+            elif word in with_value:
+                yield word
+                yield from islice(words, 1)
+            else:
+                yield f" {word}" if _NEGATIVE.match(word) else word
+
+
+class CoinAmountType(_WeiType):
+    """An amount of the chain's own coin, given in whole coins; in wei."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ARG002
+        return value if isinstance(value, int) else _read("amount", str(value), _parse_coins)
+
+
+COIN_AMOUNT = CoinAmountType()
+
+
+def _parse_coins(text: str) -> int:
+    return parse_amount(text, DECIMALS)
+
+
+def amount_above_zero(text: str, asset: Asset) -> int:
+    """An amount that moves something, in the asset's smallest unit.
+
+    Raises:
+        UsageError: It is no amount, or not above zero.
+    """
+    return _above_zero("amount", text, asset.parse)
+
+
+def duration_above_zero(text: str) -> int:
+    """A length of time that changes something, in seconds.
+
+    Raises:
+        UsageError: It is no length of time, or not above zero.
+    """
+    return _above_zero("length of time", text, parse_duration)
+
+
+def _above_zero(what: str, text: str, parse: Callable[[str], int]) -> int:
+    value = _read(what, text, parse)
+    if value == 0:
+        raise _too_small(what, text)
+    return value
+
+
+def _read(what: str, text: str, parse: Callable[[str], int]) -> int:
+    cleaned = text.strip()
+    value = parse(cleaned.removeprefix("-"))
+    if cleaned.startswith("-"):
+        raise _too_small(what, text)
+    return value
+
+
+def _too_small(what: str, text: str) -> UsageError:
+    return UsageError(f"The {what} is {text.strip()}", "It must be above zero")
