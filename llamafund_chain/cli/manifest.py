@@ -53,11 +53,12 @@ def show(source: str, all_files: bool, stores: tuple[str, ...], as_json: bool) -
     Example:
       llamafund manifest show dataset.json --files
     """
-    data, read = read_source(source, stores)
-    found: Manifest = parse_head(data)
+    given = read_source(source, stores)
+    data = given.data
+    found: Manifest = parse_head(data, sha256=given.sha256, file=given.file)
     if isinstance(found, EvidenceManifest) and not found.is_complete:
         try:
-            found = complete(found, read)
+            found = complete(found, given.read, file=given.file)
         except MissingContentError as error:
             note(f"note: only the manifest itself can be shown, without its listings. {error}")
     emit("manifest show", _facts(found, data, all_files), _lines(found, data, all_files), as_json=as_json)
@@ -71,7 +72,8 @@ def show(source: str, all_files: bool, stores: tuple[str, ...], as_json: bool) -
 def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: bool) -> None:
     """Check that a manifest is valid: canonical, of a known schema, with all its listings.
 
-    The exit code is 3 if it is not. This does not read the files that it names; `llamafund verify` does.
+    The exit code is 3 if it is not, and 2 if the file is not even JSON. This does not read the files that it
+    names; `llamafund verify` does.
 
     With --json: sha256, cid, bytes, manifest_schema, complete, file_count, document, files (null), look_alikes, valid.
 
@@ -79,9 +81,9 @@ def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: boo
     Example:
       llamafund manifest check dataset.json --hash 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9
     """
-    data, read = read_source(source, stores)
-    found = parse(data, sha256=sha256, read=read)
-    facts = {**_facts(found, data, all_files=False), "valid": True}
+    given = read_source(source, stores)
+    found = parse(given.data, sha256=sha256 or given.sha256, file=given.file, read=given.read)
+    facts = {**_facts(found, given.data, all_files=False), "valid": True}
     lines = [f"{found.sha256} is a valid {found.schema_}", *_look_alike_lines(found)]
     emit("manifest check", facts, lines, as_json=as_json)
 
@@ -116,8 +118,8 @@ def export(
     Example:
       llamafund manifest export weights.json --as cyclonedx --name my-model --out my-model.cdx.json
     """
-    data, read = read_source(source, stores)
-    found = parse(data, read=read)
+    given = read_source(source, stores)
+    found = parse(given.data, sha256=given.sha256, file=given.file, read=given.read)
     exported = write(found, format_name, name=name)
     text = exported.decode("utf-8")
     if out is not None:

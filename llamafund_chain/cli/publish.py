@@ -19,7 +19,6 @@ from llamafund_chain.cli.hashing import (
 )
 from llamafund_chain.cli.options import json_option
 from llamafund_chain.cli.output import emit, note, rows
-from llamafund_chain.cli.sources import read_file
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 
 if TYPE_CHECKING:
@@ -152,6 +151,7 @@ def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | List
         beside,
         complete,
         parse_head,
+        read_saved,
     )
     from llamafund_chain.store import open_store
     from llamafund_chain.store.fetching import read_manifest
@@ -159,9 +159,9 @@ def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | List
 
     stores = [open_store(location) for location in locations if not location.startswith(("car:", "pin:", "pin+"))]
     read = beside(path, (lambda sha256: read_manifest(stores, sha256)) if stores else None)
-    manifest = parse_head(read_file(path))
+    manifest = parse_head(read_saved(path), file=path)
     if isinstance(manifest, EvidenceManifest):
-        manifest = complete(manifest, read)
+        manifest = complete(manifest, read, file=path)
         return manifest, manifest.files
     if not isinstance(manifest, Listing):
         raise UsageError(
@@ -169,7 +169,7 @@ def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | List
             "It names no files to publish",
             "Drop --manifest to publish everything in the directory",
         )
-    files = tuple(all_files(manifest, read))
+    files = tuple(all_files(manifest, read, file=path))
     if list_directory(files) != manifest:
         raise VerificationError(
             f"{str(path)!r} splits its files into listings in another way than llamafund does",

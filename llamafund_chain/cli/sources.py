@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.manifests import Read, beside, read_saved
 from llamafund_chain.store import open_store
 from llamafund_chain.store.fetching import read_manifest
-from llamafund_chain.strict_yaml import load_json
-from llamafund_chain.text import printable
 
 _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
-def read_source(source: str, locations: Sequence[str]) -> tuple[bytes, Read]:
-    """A manifest's bytes and a reader for its listings, which are beside its file or in the stores.
+@dataclass(frozen=True)
+class Source:
+    """A manifest that a person named.
+
+    Attributes:
+        data: Its bytes.
+        read: Gets its listings, which are beside its file or in the stores.
+        file: The file, when that is what the person named.
+        sha256: The hash, when that is what the person named.
+    """
+
+    data: bytes
+    read: Read
+    file: Path | None = None
+    sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the person called it."""
+        return f"Manifest {self.sha256}" if self.file is None else repr(str(self.file))
+
+
+def read_source(source: str, locations: Sequence[str]) -> Source:
+    """The manifest that a file or a hash in some stores stands for.
 
     Raises:
-        UsageError: It is neither a file nor a hash, or as `read_file`.
+        UsageError: It is neither a file nor a hash, or the file is too long for a manifest.
         LlamafundError: It cannot be read, or no store has it.
     """
 
@@ -29,33 +51,13 @@ def read_source(source: str, locations: Sequence[str]) -> tuple[bytes, Read]:
 
     if _HASH.fullmatch(source):
         # Even if a file has that name: whoever made the directory may have put another manifest there.
-        return read(source.lower().removeprefix("0x")), read
+        sha256 = source.lower().removeprefix("0x")
+        return Source(read(sha256), read, sha256=sha256)
     path = Path(source)
-    if not path.exists():
+    if not os.path.lexists(path):
         raise UsageError(
             f"There is no file {source!r}",
-            "It is not a hash either, which has 64 hexadecimal digits, as sha256sum prints them",
-            "Check the path, or name the hash that is on chain",
+            "It is no hash either: a hash has 64 hexadecimal digits, as sha256sum prints them",
+            "Check the path, or give the hash that is on chain",
         )
-    return read_file(path), beside(path, read)
-
-
-def read_file(path: Path) -> bytes:
-    """The bytes of a manifest whose file somebody has named.
-
-    Raises:
-        UsageError: It does not exist, is too long for a manifest, or is no JSON: another file, not a forgery.
-        LlamafundError: It cannot be read.
-    """
-    try:
-        data = read_saved(path)
-        load_json(data)
-    except VerificationError as error:
-        raise UsageError(error.what, error.why, error.remedy) from error
-    except ValueError as error:
-        raise UsageError(
-            f"{str(path)!r} cannot be read as JSON",
-            printable(str(error), 300),
-            "Give the manifest, not a file that it names",
-        ) from error
-    return data
+    return Source(read_saved(path), beside(path, read), file=path)

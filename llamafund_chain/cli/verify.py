@@ -54,15 +54,15 @@ def verify(
     from llamafund_chain.evidence.hashing import HashCache, compare_tree
     from llamafund_chain.evidence.manifests import EvidenceManifest, Listing, all_files, parse_head
 
-    data, read = read_source(source, stores)
-    manifest = parse_head(data)
+    given = read_source(source, stores)
+    manifest = parse_head(given.data, sha256=given.sha256, file=given.file)
     if not isinstance(manifest, EvidenceManifest | Listing):
         raise UsageError(
-            f"Manifest {manifest.sha256} is a {manifest.schema_}",
+            f"{given.name} is a {manifest.schema_}",
             "It names no files",
             "Name the manifest of a dataset, a checkpoint, weights or a directory",
         )
-    files = tuple(all_files(manifest, read))
+    files = tuple(all_files(manifest, given.read, file=given.file))
     content = manifest.content if isinstance(manifest, EvidenceManifest) else None
     known = None if cache is None else HashCache(cache)
     with HashingProgress(f"Verifying {directory.name}") as shown:
@@ -100,8 +100,10 @@ def verify(
     )
     emit("verify", facts, [*lines, *_differences(found)], as_json=as_json)
     if not found.matches:
+        called = f"manifest {given.sha256}" if given.file is None else given.name
+        differences = f"{found.differences} difference{'' if found.differences == 1 else 's'}"
         raise VerificationError(
-            f"{str(directory)!r} does not match manifest {manifest.sha256}: {found.differences} differences",
+            f"{str(directory)!r} does not match {called}: {differences}",
             "" if as_json else "They are listed above",
             "Fetch the files again, or ask whoever published the manifest",
         )

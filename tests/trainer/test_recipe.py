@@ -142,7 +142,7 @@ def test_what_is_no_recipe_is_refused(data: bytes) -> None:
     ("text", "words"),
     [
         ("training: {steps: 10, batch_size: 1, checkpoint_every: 10}", "the key 'training' occurs twice"),
-        ("a0: &a0 {x: 1}\na1: {<<: [*a0, *a0]}", "anchors"),
+        ("a0: &a0 {x: 1}\na1: {<<: [*a0, *a0]}", "names for references"),
         ("evaluation: {<<: {stride: 3}}", "merges"),
         ("evaluation: !!map {}", "tags"),
         ("a: " + "[" * 1000, "nested more than 32 deep"),

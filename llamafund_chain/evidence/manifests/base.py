@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, MAX_SAFE_INTEGER, canonical
+from llamafund_chain.mistakes import Rule
 
-HexHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_HASH_PATTERN = r"^[0-9a-f]{64}$"
+_CID_PATTERN = r"^b[a-z2-7]{58}$"
+_ADDRESS_PATTERN = r"^0x[0-9a-fA-F]{40}$"
+
+HexHash = Annotated[str, StringConstraints(pattern=_HASH_PATTERN)]
 """SHA-256 or Keccak-256 as 64 lower-case hexadecimal digits, the way `sha256sum` prints it."""
 
 SafeInt = Annotated[int, Field(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
 Count = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
-Cid = Annotated[str, StringConstraints(pattern=r"^b[a-z2-7]{58}$")]
-Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
+Cid = Annotated[str, StringConstraints(pattern=_CID_PATTERN)]
+Address = Annotated[str, StringConstraints(pattern=_ADDRESS_PATTERN)]
+
+
+def _hash_remedy(text: str) -> str:
+    bare = text.strip().removeprefix("0x")
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", bare):
+        return "Copy it from what `sha256sum` or `llamafund publish` printed"
+    return f"Write it as {bare.lower()}"
+
+
+def _address_remedy(text: str) -> str:
+    if "." in text:
+        return "Names are not looked up: write the address itself"
+    return "Copy it again; `llamafund wallet list` shows your own"
+
+
+RULES: Mapping[str, Rule] = {
+    _HASH_PATTERN: Rule("It must be a SHA-256 hash: 64 lower-case hexadecimal digits", _hash_remedy),
+    _CID_PATTERN: Rule(
+        "It must be an IPFS address: the letter b and 58 letters and digits",
+        lambda _: "Copy it from what `ipfs add --cid-version=1` printed",
+    ),
+    _ADDRESS_PATTERN: Rule("It must be an address: 0x and 40 hexadecimal digits", _address_remedy),
+}
+"""What the regular expressions of these types mean, for whoever breaks one."""
 
 
 class Record(BaseModel):

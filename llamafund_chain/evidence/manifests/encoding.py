@@ -6,7 +6,7 @@ from typing import Any
 
 import rfc8785
 
-from llamafund_chain.errors import VerificationError
+from llamafund_chain.mistakes import DocumentError
 from llamafund_chain.strict_yaml import load_json
 
 MAX_MANIFEST_BYTES = 256 * 1024
@@ -25,31 +25,27 @@ def canonical(value: Any) -> bytes:
     return rfc8785.dumps(value)
 
 
-def load_object(data: bytes, label: str) -> dict[str, Any]:
+def load_object(data: bytes) -> dict[str, Any]:
     """Read a JSON object, trusting nothing.
 
     Args:
         data: UTF-8 text.
-        label: The document, for messages.
 
     Raises:
-        VerificationError: It is no JSON object, or nested too deep, or has a key twice in one object, a number that is
+        ValueError: It is no JSON object, or nested too deep, or has a key twice in one object, a number that is
             no integer, or one beyond ±(2^53 - 1).
     """
-    try:
-        value = load_json(data, parse_float=_refuse_float, parse_int=_parse_integer)
-    except ValueError as error:
-        raise VerificationError(f"Manifest {label} cannot be read as JSON", str(error)) from error
+    value = load_json(data, parse_float=_refuse_float, parse_int=_parse_integer)
     if not isinstance(value, dict):
-        raise VerificationError(f"Manifest {label} is not a JSON object", f"It is a {type(value).__name__}")
+        raise DocumentError("it is not a JSON object")
     return value
 
 
 def _refuse_float(text: str) -> Any:
-    raise ValueError(f"{text[:40]} is not an integer; metrics are integers in millionths")
+    raise DocumentError(f"{text[:40]} is not an integer; metrics are integers in millionths")
 
 
 def _parse_integer(text: str) -> int:
     if len(text) > 17 or abs(int(text)) > MAX_SAFE_INTEGER:
-        raise ValueError(f"{text[:40]} is beyond ±(2^53 - 1)")
+        raise DocumentError(f"{text[:40]} is beyond ±(2^53 - 1)")
     return int(text)

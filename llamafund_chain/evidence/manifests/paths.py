@@ -73,7 +73,7 @@ class PathOrder:
         """
         encoded = path.encode("utf-8")
         if self._before is not None and self._before >= encoded:
-            raise ValueError(f"paths must be sorted and distinct; {encoded!r} follows {self._before!r}")
+            raise ValueError(f"paths must be sorted and distinct; {path!r} follows {self._before.decode()!r}")
         self._before = encoded
         while self._open and not encoded.startswith(self._open[-1]):
             self._open_set.discard(self._open.pop())
@@ -81,7 +81,7 @@ class PathOrder:
             slash = encoded.find(b"/")
             while slash != -1:
                 if encoded[:slash] in self._open_set:
-                    raise ValueError(f"path {path!r} lies inside the file {encoded[:slash]!r}")
+                    raise ValueError(f"path {path!r} lies inside the file {encoded[:slash].decode()!r}")
                 slash = encoded.find(b"/", slash + 1)
         self._open.append(encoded)
         self._open_set.add(encoded)

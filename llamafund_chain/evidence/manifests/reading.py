@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from llamafund_chain.errors import VerificationError
-from llamafund_chain.evidence.manifests.base import Manifest
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.evidence.manifests.base import RULES, Manifest
 from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, load_object
 from llamafund_chain.evidence.manifests.listings import MAX_LISTING_DEPTH, FileEntry, Listing, ListingReference
 from llamafund_chain.evidence.manifests.models import KINDS, EvidenceManifest
 from llamafund_chain.evidence.manifests.paths import PathOrder
+from llamafund_chain.mistakes import DocumentError, find_mistakes, refusal
+from llamafund_chain.text import printable
 
 M = TypeVar("M", bound=Manifest)
 
@@ -21,12 +25,14 @@ Read = Callable[[str], bytes]
 """Gets the bytes of a manifest by its SHA-256 (64 hexadecimal digits), at most `MAX_MANIFEST_BYTES` of them."""
 
 
-def parse(data: bytes, *, sha256: str | None = None, read: Read | None = None) -> Manifest:
+def parse(data: bytes, *, sha256: str | None = None, file: Path | None = None, read: Read | None = None) -> Manifest:
     """Read a manifest, trusting nothing.
 
     Args:
         data: The file's bytes.
         sha256: What they must hash to, 64 hexadecimal digits; not compared when `None`.
+        file: The file that a person named: messages call the manifest by it, and what is no manifest at all is the
+            person's mistake.
         read: Gets the listings of a manifest whose files do not fit into it; what it gives is verified. When `None`,
             such a manifest is refused.
 
@@ -37,80 +43,92 @@ def parse(data: bytes, *, sha256: str | None = None, read: Read | None = None) -
         VerificationError: The bytes are too long, hash to something else, are not canonical JSON (duplicate keys,
             floats, numbers out of range, other order or spacing), name an unknown schema, or break the schema; or
             a listing does, or is not what the manifest says about it.
+        UsageError: The bytes of `file` are too long or no JSON.
         LlamafundError: Whatever `read` raises.
     """
-    manifest = parse_head(data, sha256=sha256)
+    manifest = parse_head(data, sha256=sha256, file=file)
     if not isinstance(manifest, EvidenceManifest) or manifest.is_complete:
         return manifest
     if read is None:
         raise VerificationError(
-            f"Manifest {manifest.sha256} names its {manifest.file_count} files in {len(manifest.listings)} further "
-            "manifests",
+            f"{_label(manifest.sha256, file)} names its {manifest.file_count} files in "
+            f"{len(manifest.listings)} further manifests",
             "It cannot be judged without them",
             "Give the store that holds them",
         )
-    return complete(manifest, read)
+    return complete(manifest, read, file=file)
 
 
-def parse_as(kind: type[M], data: bytes, *, sha256: str | None = None, read: Read | None = None) -> M:
+def parse_as(
+    kind: type[M], data: bytes, *, sha256: str | None = None, file: Path | None = None, read: Read | None = None
+) -> M:
     """Read a manifest that must be of one kind; otherwise as `parse`.
 
     Raises:
         VerificationError: As `parse`, or it is of another kind.
+        UsageError: As `parse`.
     """
-    manifest = parse(data, sha256=sha256, read=read)
+    manifest = parse(data, sha256=sha256, file=file, read=read)
     if not isinstance(manifest, kind):
-        raise VerificationError(f"Manifest {manifest.sha256} is a {manifest.schema_}", f"Expected {kind.SCHEMA}")
+        raise VerificationError(f"{_label(manifest.sha256, file)} is a {manifest.schema_}", f"Expected {kind.SCHEMA}")
     return manifest
 
 
-def parse_head(data: bytes, *, sha256: str | None = None) -> Manifest:
+def parse_head(data: bytes, *, sha256: str | None = None, file: Path | None = None) -> Manifest:
     """Read a manifest as `parse` does, but without the files that stand in listings.
 
     Check `is_complete` before `files` is relied on.
 
     Raises:
         VerificationError: As `parse`, save what the listings could be refused for.
+        UsageError: As `parse`.
     """
-    label = sha256 or "given"
+    label = _label(sha256, file)
+    # A stranger's bytes under a hash are a lie; a file that somebody took for a manifest is a mistake.
+    kind_of_error: type[LlamafundError] = VerificationError if file is None else UsageError
     if len(data) > MAX_MANIFEST_BYTES:
-        raise VerificationError(
-            f"Manifest {label} is {len(data)} bytes long", f"Manifests are at most {MAX_MANIFEST_BYTES} bytes"
-        )
+        raise kind_of_error(f"{label} is {len(data)} bytes long", f"Manifests are at most {MAX_MANIFEST_BYTES} bytes")
     actual = hashlib.sha256(data).hexdigest()
     if sha256 is not None and actual != sha256:
         raise VerificationError(
-            f"Manifest {sha256} hashes to {actual}",
+            f"{label} hashes to {actual}" + ("" if file is None else f", not to {sha256}"),
             "Its bytes were changed after the hash was published",
             "Fetch it again from another store; do not sign or pay for it",
         )
-    schema = load_object(data, actual).get("schema")
+    try:
+        document = load_object(data)
+    except ValueError as error:
+        remedy = error.remedy if isinstance(error, DocumentError) else ""
+        raise kind_of_error(f"{label} cannot be read as JSON: {printable(str(error), 300)}", remedy=remedy) from error
+    schema = document.get("schema")
     kind = KINDS.get(schema) if isinstance(schema, str) else None
     if kind is None:
+        said = "no field 'schema'" if schema is None else f"the schema {printable(json.dumps(schema), 80)}"
         raise VerificationError(
-            f"Manifest {actual} has the schema {schema!r}",
+            f"{label} has {said}",
             f"Known are {', '.join(sorted(KINDS))}",
-            "A newer version of llamafund may read it",
+            "Check that it is a manifest; a newer version of llamafund may know more kinds",
         )
     try:
         manifest = kind.model_validate_json(data)
     except ValidationError as error:
-        raise _invalid(actual, kind, error) from error
+        raise _invalid(label, kind, document, error) from error
     if manifest.to_bytes() != data:
         raise VerificationError(
-            f"Manifest {actual} is not in canonical form (RFC 8785)",
+            f"{label} is not in canonical form (RFC 8785)",
             "One content must have one hash",
             "Write it with llamafund, or run it through an RFC 8785 encoder",
         )
     return manifest
 
 
-def complete(manifest: EvidenceManifest, read: Read) -> EvidenceManifest:
+def complete(manifest: EvidenceManifest, read: Read, *, file: Path | None = None) -> EvidenceManifest:
     """A manifest with all its files.
 
     Args:
         manifest: As `parse_head` gives it.
         read: Gets the listings; what it gives is verified.
+        file: The file that a person named, see `parse`.
 
     Raises:
         VerificationError: A listing is not what the manifest says about it, or the files together break its schema.
@@ -120,13 +138,13 @@ def complete(manifest: EvidenceManifest, read: Read) -> EvidenceManifest:
         return manifest
     kind = type(manifest)
     try:
-        whole = kind.model_validate({**dict(manifest), "files": tuple(all_files(manifest, read))})
+        whole = kind.model_validate({**dict(manifest), "files": tuple(all_files(manifest, read, file=file))})
     except ValidationError as error:
-        raise _invalid(manifest.sha256, kind, error) from error
+        raise _invalid(_label(manifest.sha256, file), kind, manifest.document(), error) from error
     return whole
 
 
-def all_files(manifest: EvidenceManifest | Listing, read: Read) -> Iterator[FileEntry]:
+def all_files(manifest: EvidenceManifest | Listing, read: Read, *, file: Path | None = None) -> Iterator[FileEntry]:
     """All files of a manifest in order, with one listing in memory at a time.
 
     They belong to the manifest only if the iterator ends without an error.
@@ -134,6 +152,7 @@ def all_files(manifest: EvidenceManifest | Listing, read: Read) -> Iterator[File
     Args:
         manifest: With or without its files.
         read: Gets the listings; what it gives is verified.
+        file: The file that a person named, see `parse`.
 
     Raises:
         VerificationError: A listing is not what is said about it, nested deeper than `MAX_LISTING_DEPTH`, or its files
@@ -149,7 +168,7 @@ def all_files(manifest: EvidenceManifest | Listing, read: Read) -> Iterator[File
             order.add(entry.path)
         except ValueError as error:
             raise VerificationError(
-                f"The listings of manifest {manifest.sha256} are not of one tree",
+                f"{_label(manifest.sha256, file)} names listings that are not of one tree",
                 str(error),
                 "Do not sign or pay for it",
             ) from error
@@ -176,9 +195,13 @@ def _walk(references: Sequence[ListingReference], read: Read, levels: int) -> It
             yield from listing.files
 
 
-def _invalid(sha256: str, kind: type[Manifest], error: ValidationError) -> VerificationError:
-    first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "document"
-    return VerificationError(
-        f"Manifest {sha256} is not a valid {kind.SCHEMA}", f"{place}: {first['msg']} ({error.error_count()} in all)"
-    )
+def _label(sha256: str | None, file: Path | None) -> str:
+    """What a person calls a manifest: by its file, or by the hash that it was asked for."""
+    if file is not None:
+        return repr(str(file))
+    return "The manifest" if sha256 is None else f"Manifest {sha256}"
+
+
+def _invalid(label: str, kind: type[Manifest], document: object, error: ValidationError) -> VerificationError:
+    mistakes = find_mistakes(error, kind, document, language="JSON", rules=RULES)
+    return refusal(VerificationError, f"{label} is not a valid {kind.SCHEMA}", mistakes)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence.manifests.base import Manifest
 from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES
 from llamafund_chain.evidence.manifests.listings import Listing
@@ -45,31 +45,21 @@ def load_manifest(kind: type[M], path: Path, otherwise: Read | None = None) -> M
         otherwise: Gets listings that are not beside the file.
 
     Raises:
-        UsageError: There is no such regular file.
+        UsageError: There is no such regular file, or it is no manifest at all.
         VerificationError: As `parse_as`.
         LlamafundError: Something cannot be read, or a listing is nowhere.
     """
-    return parse_as(kind, read_saved(path), read=beside(path, otherwise))
+    return parse_as(kind, read_saved(path), file=path, read=beside(path, otherwise))
 
 
 def read_saved(path: Path) -> bytes:
     """A manifest's bytes from a file.
 
     Raises:
-        UsageError: It does not exist or is not a regular file.
-        VerificationError: It is too long for a manifest.
+        UsageError: It does not exist, is not a regular file, or is too long for a manifest.
         LlamafundError: It cannot be read.
     """
-    data = bytearray()
-    for span in read_spans(path):
-        data += span
-        if len(data) > MAX_MANIFEST_BYTES:
-            raise VerificationError(
-                f"{str(path)!r} is longer than {MAX_MANIFEST_BYTES} bytes",
-                "A manifest never is, so this is something else",
-                "Give the manifest, not a file that it names",
-            )
-    return bytes(data)
+    return _read(path, UsageError)
 
 
 def beside(path: Path, otherwise: Read | None = None) -> Read:
@@ -83,7 +73,7 @@ def beside(path: Path, otherwise: Read | None = None) -> Read:
     def read(sha256: str) -> bytes:
         place = _listing_path(path, sha256)
         if os.path.lexists(place):
-            return read_saved(place)
+            return _read(place, VerificationError)
         if otherwise is None:
             raise LlamafundError(
                 f"There is no listing {str(place)!r}",
@@ -93,6 +83,19 @@ def beside(path: Path, otherwise: Read | None = None) -> Read:
         return otherwise(sha256)
 
     return read
+
+
+def _read(path: Path, too_long: type[LlamafundError]) -> bytes:
+    data = bytearray()
+    for span in read_spans(path):
+        data += span
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise too_long(
+                f"{str(path)!r} is longer than {MAX_MANIFEST_BYTES} bytes",
+                "A manifest never is, so this is something else",
+                "Give the manifest, not a file that it names",
+            )
+    return bytes(data)
 
 
 def _listing_path(path: Path, sha256: str) -> Path:

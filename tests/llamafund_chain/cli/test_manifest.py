@@ -148,25 +148,37 @@ def test_a_check_compares_with_the_hash_on_chain(llamafund, trapped: DatasetMani
 @pytest.mark.parametrize(
     ("data", "code", "words"),
     [
-        (b"", 2, "cannot be read as JSON"),
-        (b"not a manifest", 2, "cannot be read as JSON"),
-        (b"{}", 3, "has the schema None"),
-        (b'{"schema":"llamafund/dataset/2"}', 3, "A newer version of llamafund may read it"),
-        (b'{"schema":"llamafund/dataset/1"}', 3, "is not a valid llamafund/dataset/1"),
-        (b'{"schema":"\x1b[2J"}', 2, "cannot be read as JSON"),
-        (b'{"schema":"\\u001b[2J"}', 3, "has the schema"),
+        (b"", 2, "cannot be read as JSON: it is empty."),
+        (b"not a manifest", 2, "cannot be read as JSON: line 1, column 1: a value is missing here."),
+        (b"\xff", 2, "cannot be read as JSON: line 1: the byte 0xff is not UTF-8 text."),
+        (b"[]", 2, "cannot be read as JSON: it is not a JSON object."),
+        (b"{}", 3, "has no field 'schema'."),
+        (
+            b'{"schema":"llamafund/dataset/2"}',
+            3,
+            'has the schema "llamafund/dataset/2". Known are llamafund/checkpoint/1',
+        ),
+        (b'{"schema":["a"]}', 3, 'has the schema ["a"].'),
+        (b'{"schema":"\x1b[2J"}', 2, "cannot be read as JSON: line 1, column 12: text in quotes has a line break"),
+        (b'{"schema":"\\u001b[2J"}', 3, r'has the schema "\u001b[2J".'),
         (b"[" * 100_000, 2, "nested more than 32 deep"),
         (b" " * 300_000, 2, "longer than 262144 bytes"),
+        (b'{"schema":"llamafund/dataset/1"}', 3, "is not a valid llamafund/dataset/1: content is missing. Add it."),
+        (
+            b'{"content":{},"schema":"llamafund/listing/1"}',
+            3,
+            "content is not known here. Known are schema, files, listings.",
+        ),
     ],
 )
-def test_what_is_no_manifest_is_refused_in_one_line(
+def test_what_is_no_manifest_is_refused_in_one_line_that_names_the_file(
     llamafund, tmp_path: Path, data: bytes, code: int, words: str
 ) -> None:
     path = tmp_path / "manifest.json"
     path.write_bytes(data)
     for command in (("show",), ("check",), ("export", "--as", "in-toto")):
         ran = llamafund("manifest", *command, path)
-        ran.refused(code, words)
+        ran.refused(code, words, repr(str(path)))
         assert (ran.stdout, "\x1b" in ran.stderr) == ("", False)
 
 

@@ -96,7 +96,7 @@ def test_each_missing_extra_changed_and_renamed_file_is_named(llamafund, root: P
     spoil(root)
     actual = {file.path: file for file in hash_tree(root).files}
     ran = llamafund("verify", root, "--manifest", manifest, "--json")
-    ran.refused(3, "does not match manifest", "5 differences")
+    ran.refused(3, "does not match '", "manifest.json': 5 differences")
     facts = ran.json
     assert facts["verified"] is False
     assert facts["missing"] == ["heldout/h.txt"]
@@ -125,7 +125,7 @@ def test_a_person_reads_the_same_with_every_character_visible(llamafund, root: P
     spoil(root)
     (root / "train/odd\nname \u202etxt.txt").unlink()
     ran = llamafund("verify", root, "--manifest", manifest)
-    ran.refused(3, "does not match manifest")
+    ran.refused(3, "does not match '", "manifest.json': 6 differences")
     lines = ran.stdout.splitlines()
     assert "missing   heldout/h.txt" in lines
     assert "extra     train/extra.txt" in lines
@@ -229,7 +229,7 @@ def test_a_cache_is_used_only_when_it_is_named_and_says_so(
     [
         (("absent", "--manifest", "manifest.json"), 2, "absent"),
         (("data", "--manifest", "absent.json"), 2, "There is no file 'absent.json'"),
-        (("data", "--manifest", "data/train/a.txt"), 2, "cannot be read as JSON"),
+        (("data", "--manifest", "data/train/a.txt"), 2, "'data/train/a.txt' cannot be read as JSON"),
         (("data", "--manifest", "data/train/long.txt"), 2, "longer than 262144 bytes"),
         (("data", "--manifest", "manifest.json", "--jobs", "0"), 2, "0 is not in the range"),
         (("data", "--manifest", "ab" * 32, "--store", "store"), 1, "has nothing under"),

@@ -263,7 +263,7 @@ def test_files_out_of_order_end_the_reading_at_the_first_of_them() -> None:
     data, store = forge(listings=lambda groups: groups[::-1])
     head = parse_head(data)
     assert isinstance(head, CheckpointManifest)
-    with pytest.raises(VerificationError, match=f"listings of manifest {head.sha256} are not of one tree"):
+    with pytest.raises(VerificationError, match=f"{head.sha256} names listings that are not of one tree"):
         list(all_files(head, store.__getitem__))
     first = len(parse_as(Listing, store[head.listings[0].sha256]).files)
     assert len(list(islice(all_files(head, store.__getitem__), first))) == first
@@ -294,7 +294,7 @@ def test_a_file_inside_a_file_of_another_listing_is_refused() -> None:
     outer, inner = (FileEntry(path=path, size=0, sha256="0" * 64, cid=CID) for path in ("a", "a/b"))
     groups = [[outer, *between[:1000]], between[1000:2000], [*between[2000:], inner]]
     data, store = forge(listings=lambda _: groups)
-    with pytest.raises(VerificationError, match="lies inside the file b'a'"):
+    with pytest.raises(VerificationError, match="lies inside the file 'a'"):
         parse(data, read=store.__getitem__)
     with pytest.raises(ValidationError, match="lies inside the file"):
         checkpoint([outer, *between, inner])

@@ -103,7 +103,7 @@ def test_another_kind_than_expected_is_refused() -> None:
     "schema", ["llamafund/dataset/2", "llamafund/dataset", "", None, 1, ["llamafund/dataset/1"], {}]
 )
 def test_an_unknown_schema_is_refused(schema: Any) -> None:
-    refused(dataset(schema=schema), "has the schema")
+    refused(dataset(schema=schema), "has (the schema|no field 'schema')")
 
 
 def test_another_encoding_of_the_same_content_is_refused() -> None:
@@ -206,8 +206,8 @@ def test_nesting_is_allowed_up_to_its_bound() -> None:
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        (b'"zz":1,"zz":1', "a key occurs twice"),
-        (b'"zz":{"a":1,"a":2}', "a key occurs twice"),
+        (b'"zz":1,"zz":1', "the key '.*' occurs twice"),
+        (b'"zz":{"a":1,"a":2}', "the key '.*' occurs twice"),
         (b'"zz":9007199254740992', "beyond"),
         (b'"zz":[-9007199254740992]', "beyond"),
         (b'"zz":' + b"9" * 100_000, "beyond"),
@@ -263,7 +263,7 @@ def test_a_path_that_leaves_the_tree_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="path"):
         check_relative_path(path)
     message = refused(checkpoint(files=[file(path)]), "not a valid llamafund/checkpoint/1")
-    assert "files.0" in message
+    assert "the first entry of files" in message
 
 
 @pytest.mark.parametrize(
