@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,6 +13,11 @@ from llamafund_chain.cli.hashing import HashingProgress
 from llamafund_chain.cli.options import json_option
 from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.errors import UsageError
+from llamafund_chain.evidence.manifests import Manifest
+from llamafund_chain.store.base import is_cid
+from llamafund_chain.store.content import fetch_manifest
+from llamafund_chain.store.fetching import fetch_all, open_sources, split_mirrors
+from llamafund_chain.store.sources import Sources
 
 _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
@@ -62,31 +68,8 @@ def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirro
       llamafund fetch 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9 \\
           --from ./store --from gateway:https://ipfs.example --out ./weights
     """
-    from llamafund_chain.store import Store, open_store
-    from llamafund_chain.store.base import is_cid
-    from llamafund_chain.store.fetching import check_mirror_location, fetch_file, fetch_manifest, fetch_tree, is_mirror
-    from llamafund_chain.store.http.client import without_secrets
-
-    mirrors = [location for location in locations if is_mirror(location)]
-    for location in mirrors:
-        check_mirror_location(location)
-    sources: list[Store] = []
-    for location in locations:
-        if is_mirror(location):
-            continue
-        if location.startswith(("pin:", "pin+")):
-            raise UsageError(
-                f"{without_secrets(location)!r} hands out no bytes",
-                "A pinning service only pins",
-                "Name gateways instead: --from gateway:…",
-            )
-        sources.append(open_store(location, link=link, report=_say))
-    if not sources:
-        raise UsageError(
-            "No location can deliver the manifest",
-            "Mirrors only have files",
-            "Add a directory, a Kubo node (kubo:…) or gateways (gateway:…)",
-        )
+    others, mirrors = split_mirrors(locations)
+    sources = open_sources(others, link=link, report=_say)
     if is_cid(name):
         if mirrors:
             raise UsageError(
@@ -94,46 +77,45 @@ def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirro
                 "It knows files by their paths, and only a manifest says which",
                 "Fetch the manifest's hash instead",
             )
-        if out.is_dir():
-            raise UsageError(f"{str(out)!r} is a directory", "A CID is one file", "Name the file with --out")
-        source = fetch_file(sources, name, out, report=_say)
-        emit(
-            "fetch",
-            {"cid": name, "source": source, "out": str(out)},
-            rows((("file", str(out)), ("address", name), ("from", source))),
-            as_json=as_json,
-        )
-        return
-    if not _HASH.fullmatch(name):
+        _fetch_file(sources, name, out, as_json=as_json)
+    elif _HASH.fullmatch(name):
+        sha256 = name.lower().removeprefix("0x")
+        _fetch_tree(sources, sha256, out, mirrors=mirrors, hints=not no_mirrors, as_json=as_json)
+    else:
         raise UsageError(
             f"{name[:100]!r} is neither a hash nor an address",
             "A hash is 64 hexadecimal digits, an address a CIDv1 in base32",
             "Copy it from the chain or from the manifest",
         )
-    sha256 = name.lower().removeprefix("0x")
-    manifest = fetch_manifest(sources, sha256, report=_say)
+
+
+def _fetch_file(sources: Sources, cid: str, out: Path, *, as_json: bool) -> None:
+    if out.is_dir():
+        raise UsageError(f"{str(out)!r} is a directory", "A CID is one file", "Name the file with --out")
+    source = sources.fetch_from(cid, out)
+    facts: dict[str, JsonValue] = {"cid": cid, "source": source, "out": str(out)}
+    emit("fetch", facts, rows((("file", str(out)), ("address", cid), ("from", source))), as_json=as_json)
+
+
+def _fetch_tree(
+    sources: Sources, sha256: str, out: Path, *, mirrors: Sequence[str], hints: bool, as_json: bool
+) -> None:
+    manifest = fetch_manifest(sources, sha256, Manifest)
     with HashingProgress(f"Fetching {out.name}") as shown:
-        fetched, present = fetch_tree(
-            sources,
-            manifest,
-            out,
-            mirrors=mirrors,
-            hints=not no_mirrors,
-            total=shown.total,
-            progress=shown.advance,
-            report=_say,
+        done = fetch_all(
+            sources, manifest, out, mirrors=mirrors, hints=hints, total=shown.total, progress=shown.advance
         )
     facts: dict[str, JsonValue] = {
         "manifest": sha256,
         "manifest_schema": manifest.schema_,
-        "files_fetched": fetched,
-        "files_present": present,
+        "files_fetched": done.fetched,
+        "files_present": done.present,
         "out": str(out),
     }
     lines = rows(
         (
             ("manifest", f"{sha256} ({manifest.schema_})"),
-            ("files", f"{fetched} fetched, {present} there already, all verified"),
+            ("files", f"{done.fetched} fetched, {done.present} there already, all verified"),
             ("in", str(out)),
         )
     )

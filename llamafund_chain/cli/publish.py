@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import JsonValue
@@ -20,11 +19,22 @@ from llamafund_chain.cli.hashing import (
 from llamafund_chain.cli.options import json_option
 from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
-
-if TYPE_CHECKING:
-    from llamafund_chain.evidence.hashing import HashCache
-    from llamafund_chain.evidence.manifests import EvidenceManifest, FileEntry, Listing
-    from llamafund_chain.store.publishing import Outcome, Published
+from llamafund_chain.evidence.hashing import HashCache, hash_tree, raw_cid
+from llamafund_chain.evidence.manifests import (
+    EvidenceManifest,
+    FileEntry,
+    Listing,
+    all_files,
+    beside,
+    complete,
+    parse_head,
+    read_saved,
+    save_manifest,
+)
+from llamafund_chain.store import open_store, publishing
+from llamafund_chain.store.content import reading
+from llamafund_chain.store.publishing import Outcome, Published, list_directory, listings_of
+from llamafund_chain.store.sources import Sources
 
 
 @click.command(short_help="Send a directory to stores, nodes and pinning services.")
@@ -98,11 +108,6 @@ def publish(
     Example:
       llamafund publish ./weights --to ./store --to kubo:http://127.0.0.1:5001 --to car:weights.car
     """
-    from llamafund_chain.evidence.hashing import raw_cid
-    from llamafund_chain.evidence.manifests import save_manifest
-    from llamafund_chain.store.publishing import listings_of
-    from llamafund_chain.store.publishing import publish as run_publish
-
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache contradict each other", remedy="Drop one of them")
     if manifest_file is None:
@@ -112,7 +117,9 @@ def publish(
     size = sum(entry.size for entry in files)
     with HashingProgress(f"Publishing {directory.name}") as shown:
         shown.total(size)
-        published = run_publish(directory, manifest, files, locations, link=link, progress=shown.advance, report=_say)
+        published = publishing.publish(
+            directory, manifest, files, locations, link=link, progress=shown.advance, report=_say
+        )
     if out is not None:
         save_manifest(out, manifest, listings_of(manifest, files))
     places: list[JsonValue] = [_facts(outcome) for outcome in published.outcomes]
@@ -133,9 +140,6 @@ def publish(
 def _list(
     directory: Path, cache: Path | None, jobs: int | None
 ) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
-    from llamafund_chain.evidence.hashing import HashCache, hash_tree
-    from llamafund_chain.store.publishing import list_directory
-
     known: HashCache | None = None if cache is None else HashCache(cache)
     with HashingProgress(f"Hashing {directory.name}") as shown:
         tree = hash_tree(directory, progress=shown.advance, total=shown.total, jobs=jobs, cache=known)
@@ -144,21 +148,8 @@ def _list(
 
 
 def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
-    from llamafund_chain.evidence.manifests import (
-        EvidenceManifest,
-        Listing,
-        all_files,
-        beside,
-        complete,
-        parse_head,
-        read_saved,
-    )
-    from llamafund_chain.store import open_store
-    from llamafund_chain.store.fetching import read_manifest
-    from llamafund_chain.store.publishing import list_directory
-
     stores = [open_store(location) for location in locations if not location.startswith(("car:", "pin:", "pin+"))]
-    read = beside(path, (lambda sha256: read_manifest(stores, sha256)) if stores else None)
+    read = beside(path, reading(Sources(stores)) if stores else None)
     manifest = parse_head(read_saved(path), file=path)
     if isinstance(manifest, EvidenceManifest):
         manifest = complete(manifest, read, file=path)
@@ -204,8 +195,6 @@ def _facts(outcome: Outcome) -> JsonValue:
 
 
 def _lines(published: Published) -> Iterator[str]:
-    from llamafund_chain.evidence.hashing import raw_cid
-
     yield from rows(
         (
             ("manifest", published.sha256),

@@ -11,7 +11,8 @@ from pathlib import Path
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.manifests import Read, beside, read_saved
 from llamafund_chain.store import open_store
-from llamafund_chain.store.fetching import read_manifest
+from llamafund_chain.store.content import reading
+from llamafund_chain.store.sources import Sources
 
 _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
@@ -47,7 +48,7 @@ def read_source(source: str, locations: Sequence[str]) -> Source:
     """
 
     def read(sha256: str) -> bytes:
-        return read_manifest([open_store(location) for location in locations], sha256)
+        return reading(Sources([open_store(location) for location in locations]))(sha256)
 
     if _HASH.fullmatch(source):
         # Even if a file has that name: whoever made the directory may have put another manifest there.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import JsonValue
@@ -12,9 +11,10 @@ from pydantic import JsonValue
 from llamafund_chain.cli.hashing import HashingProgress, cache_option, jobs_option, tell_cached
 from llamafund_chain.cli.options import json_option, stores_option
 from llamafund_chain.cli.output import emit, rows
-
-if TYPE_CHECKING:
-    from llamafund_chain.evidence.hashing import TreeComparison
+from llamafund_chain.cli.sources import read_source
+from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.evidence.hashing import HashCache, TreeComparison, compare_tree
+from llamafund_chain.evidence.manifests import EvidenceManifest, Listing, all_files, parse_head, shown_path
 
 
 @click.command(short_help="Compare a directory's files with a manifest.")
@@ -49,11 +49,6 @@ def verify(
     Example:
       llamafund verify weights --manifest 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9
     """
-    from llamafund_chain.cli.sources import read_source
-    from llamafund_chain.errors import UsageError, VerificationError
-    from llamafund_chain.evidence.hashing import HashCache, compare_tree
-    from llamafund_chain.evidence.manifests import EvidenceManifest, Listing, all_files, parse_head
-
     given = read_source(source, stores)
     manifest = parse_head(given.data, sha256=given.sha256, file=given.file)
     if not isinstance(manifest, EvidenceManifest | Listing):
@@ -73,6 +68,25 @@ def verify(
     facts: dict[str, JsonValue] = {
         "manifest": manifest.sha256,
         "manifest_schema": manifest.schema_,
+        **_facts(found),
+    }
+    lines = rows(
+        (
+            ("manifest", f"{manifest.sha256} ({manifest.schema_})"),
+            ("verified", f"{found.files} of {len(files)} files, {found.size} bytes"),
+        )
+    )
+    emit("verify", facts, [*lines, *_differences(found)], as_json=as_json)
+    if not found.matches:
+        raise VerificationError(
+            f"{str(directory)!r} does not match manifest {manifest.sha256}: {found.differences} differences",
+            "" if as_json else "They are listed above",
+            "Fetch the files again, or ask whoever published the manifest",
+        )
+
+
+def _facts(found: TreeComparison) -> dict[str, JsonValue]:
+    return {
         "verified": found.matches,
         "files": found.files,
         "bytes": found.size,
@@ -92,26 +106,9 @@ def verify(
         "renamed": [{"expected_path": old, "actual_path": new} for old, new in found.renamed],
         "contradictions": list(found.contradictions),
     }
-    lines = rows(
-        (
-            ("manifest", f"{manifest.sha256} ({manifest.schema_})"),
-            ("verified", f"{found.files} of {len(files)} files, {found.size} bytes"),
-        )
-    )
-    emit("verify", facts, [*lines, *_differences(found)], as_json=as_json)
-    if not found.matches:
-        called = f"manifest {given.sha256}" if given.file is None else given.name
-        differences = f"{found.differences} difference{'' if found.differences == 1 else 's'}"
-        raise VerificationError(
-            f"{str(directory)!r} does not match {called}: {differences}",
-            "" if as_json else "They are listed above",
-            "Fetch the files again, or ask whoever published the manifest",
-        )
 
 
 def _differences(found: TreeComparison) -> Iterator[str]:
-    from llamafund_chain.evidence.manifests import shown_path
-
     for path in found.missing:
         yield f"missing   {shown_path(path)}"
     for path in found.extra:

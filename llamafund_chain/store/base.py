@@ -18,18 +18,53 @@ class MissingContentError(LlamafundError):
     """A store does not have what it was asked for; another one may."""
 
 
-@runtime_checkable
-class Store(Protocol):
-    """A place that keeps bytes under their IPFS address.
+class RefusedError(LlamafundError):
+    """A server does not do what it was asked; it may do something else, and another one may do it."""
 
-    Addresses are those of `FileDigest.cid`. What a store hands out was checked against its address first,
-    whatever the store says; only `stream` hands out bytes before it can know, and says so.
-    """
+
+class Source(Protocol):
+    """A place that hands out bytes by their IPFS address, after it has compared them with it."""
 
     @property
     def location(self) -> str:
         """Where it is, for messages."""
         ...
+
+    def fetch(self, cid: str, destination: Path, *, size: int | None = None, sha256: str | None = None) -> None:
+        """Write bytes to a file that appears only after they were verified, replacing one of that name.
+
+        Args:
+            cid: Their address.
+            destination: The file.
+            size: How many there must be; not compared when `None`.
+            sha256: Of all of them, 64 hexadecimal digits; not compared when `None`. Above one block the address is
+                the hash of something else, and whoever wrote a manifest may have paired any two.
+
+        Raises:
+            UsageError: It is not an address of the kind that stores use.
+            MissingContentError: There is nothing under it.
+            VerificationError: The bytes have another address or hash or are not `size` many.
+            LlamafundError: The file cannot be written.
+        """
+        ...
+
+    def read(self, cid: str, *, limit: int) -> bytes:
+        """Verified bytes in memory, at most `limit` of them.
+
+        Raises:
+            LlamafundError: As `fetch`.
+            VerificationError: Or there are more than `limit`.
+        """
+        ...
+
+
+@runtime_checkable
+class Store(Source, Protocol):
+    """A place that keeps bytes under their IPFS address.
+
+    Addresses are those of `FileDigest.cid`. What a store hands out was checked against its address first,
+    whatever the store says; only `stream` hands out bytes before it can know, and says so.
+    """
 
     def put_file(self, path: Path) -> FileDigest:
         """Keep a regular file's bytes, replacing what stood under their address.
@@ -59,30 +94,6 @@ class Store(Protocol):
             UsageError: It is not an address of the kind that stores use.
             MissingContentError: The store has nothing under it.
             VerificationError: The bytes have another address or are not `size` many.
-        """
-        ...
-
-    def fetch(self, cid: str, destination: Path, *, size: int | None = None, sha256: str | None = None) -> None:
-        """Write bytes to a file that appears only after they were verified, replacing one of that name.
-
-        Args:
-            cid: Their address.
-            destination: The file.
-            size: How many there must be; not compared when `None`.
-            sha256: Of all of them, 64 hexadecimal digits; not compared when `None`. Above one block the address is
-                the hash of something else, and whoever wrote a manifest may have paired any two.
-
-        Raises:
-            LlamafundError: As `stream`, or the file cannot be written.
-        """
-        ...
-
-    def read(self, cid: str, *, limit: int) -> bytes:
-        """Verified bytes in memory, at most `limit` of them.
-
-        Raises:
-            LlamafundError: As `stream`.
-            VerificationError: Or there are more than `limit`.
         """
         ...
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,8 +13,12 @@ from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.hashing import FileDigest, raw_cid, resolve_inside
 from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, FileEntry, Manifest, Read, parse_as
 from llamafund_chain.evidence.merkle import BLOCK_SIZE, ChunkProof, MerkleHasher, Outline, prove_chunks
-from llamafund_chain.store import MissingContentError, Store
-from llamafund_chain.store.base import fetch_verified
+from llamafund_chain.files import read_spans
+from llamafund_chain.store import LocalStore, Store
+from llamafund_chain.store.base import Source
+from llamafund_chain.store.disk_space import require_room
+from llamafund_chain.store.http.resume import is_partial
+from llamafund_chain.store.sources import PASSED_OVER, Sources
 
 M = TypeVar("M", bound=Manifest)
 
@@ -39,26 +44,26 @@ def publish_manifest(store: Store, manifest: Manifest) -> str:
     return digest.sha256
 
 
-def fetch_manifest(store: Store, sha256: str, kind: type[M]) -> M:
+def fetch_manifest(source: Source, sha256: str, kind: type[M]) -> M:
     """Get a manifest by its hash, with all its files.
 
     Args:
-        store: Where it was published.
+        source: Where it was published.
         sha256: 64 hexadecimal digits, as on chain.
         kind: The class that it must be of.
 
     Raises:
         UsageError: `sha256` is not a hash.
-        MissingContentError: The store does not have it, or one of its listings.
+        MissingContentError: The source does not have it, or one of its listings.
         VerificationError: The bytes are not what was published, or no valid manifest of that kind.
     """
-    read = reading(store)
+    read = reading(source)
     return parse_as(kind, read(sha256), sha256=sha256, read=read)
 
 
-def reading(store: Store) -> Read:
-    """What gets manifests by their hashes from a store, for `parse_as` and `load_manifest`."""
-    return lambda sha256: store.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)
+def reading(source: Source) -> Read:
+    """What gets manifests by their hashes from a source, for `parse_as` and `load_manifest`."""
+    return lambda sha256: source.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)
 
 
 def publish_tree(store: Store, root: Path, manifest: EvidenceManifest, *, progress: Progress | None = None) -> str:
@@ -80,61 +85,114 @@ def publish_tree(store: Store, root: Path, manifest: EvidenceManifest, *, progre
     """
     for entry in manifest.files:
         digest = store.put_file(resolve_inside(root, entry.path))
-        if digest != FileDigest(size=entry.size, sha256=entry.sha256, cid=entry.cid):
-            raise VerificationError(
-                f"{entry.path!r} has the SHA-256 {digest.sha256}, but the manifest says {entry.sha256}",
-                "The file was changed after the manifest was made",
-                "Make the manifest again",
-            )
+        require_unchanged(entry.path, digest, digest_of(entry))
         store.pin(digest.cid)
         if progress is not None:
             progress(digest.size)
     return publish_manifest(store, manifest)
 
 
+class ChangedFileError(VerificationError):
+    """A file is not what the manifest says that was made of it."""
+
+
+def digest_of(entry: FileEntry) -> FileDigest:
+    """What a file must be, by its entry in a manifest."""
+    return FileDigest(size=entry.size, sha256=entry.sha256, cid=entry.cid)
+
+
+def require_unchanged(name: str, actual: FileDigest, expected: FileDigest) -> None:
+    """Refuse a file that is no longer what its manifest says.
+
+    Args:
+        name: For the message.
+        actual: What it is.
+        expected: What it must be.
+
+    Raises:
+        ChangedFileError: They differ.
+    """
+    if actual != expected:
+        raise ChangedFileError(
+            f"{name!r} has the SHA-256 {actual.sha256}, but the manifest says {expected.sha256}",
+            "The file was changed after the manifest was made",
+            "Make the manifest again",
+        )
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What fetching files came to.
+
+    Attributes:
+        fetched: Number of files that were fetched.
+        present: Number of files that were there already and right.
+    """
+
+    fetched: int
+    present: int
+
+
 def fetch_tree(
-    store: Store,
+    source: Source,
     manifest: EvidenceManifest,
     destination: Path,
     paths: Sequence[str] | None = None,
     *,
     progress: Progress | None = None,
-) -> None:
-    """Get the files that a manifest names. Each appears only after it was verified.
+) -> Fetched:
+    """Get the files that a manifest names; otherwise as `fetch_files`.
 
     Args:
-        store: Where they were published.
+        source: Where they were published.
         manifest: What they must be.
-        destination: The directory for them, created when missing; files of the same names are replaced.
+        destination: As in `fetch_files`.
         paths: Which ones; all when `None`.
-        progress: Called with the number of bytes fetched since the call before.
+        progress: As in `fetch_files`.
 
     Raises:
-        VerificationError: The manifest names no such file, or a file is not what the manifest says; the
-            message names it.
-        MissingContentError: The store does not have a file; the message names it.
-        UsageError: A link below `destination` leads out of it.
-        LlamafundError: A file cannot be written.
+        VerificationError: The manifest names no such file, or as `fetch_files`.
+        LlamafundError: As `fetch_files`.
     """
     entries = manifest.files if paths is None else [manifest.entry(path) for path in paths]
-    fetch_files(store, entries, destination, progress=progress)
+    return fetch_files(source, entries, destination, progress=progress)
 
 
 def fetch_files(
-    store: Store, entries: Iterable[FileEntry], destination: Path, *, progress: Progress | None = None
-) -> None:
-    """Get files by their entries in a manifest or listing; otherwise as `fetch_tree`."""
-    real_destination = destination.resolve()
+    source: Source, entries: Sequence[FileEntry], destination: Path, *, progress: Progress | None = None
+) -> Fetched:
+    """Get files by their entries in a manifest or listing. Each appears under its name only after it was verified.
+
+    Files that are there already and right are left alone, so that an interrupted fetch goes on where it was.
+
+    Args:
+        source: Where they were published.
+        entries: What they must be.
+        destination: The directory for them, created when missing; other files of the same names are replaced.
+        progress: Called with the bytes of each file that is done.
+
+    Raises:
+        VerificationError: A file is not what its entry says, or is called as files that are being fetched are; the
+            message names it.
+        MissingContentError: The source does not have a file; the message names it.
+        UsageError: A link below `destination` leads out of it.
+        LlamafundError: A file cannot be written, or the disk has no room for what is missing; nothing was fetched then.
+    """
     for entry in entries:
-        target = real_destination / entry.path
-        if not target.parent.resolve().is_relative_to(real_destination):
-            raise UsageError(
-                f"{entry.path!r} would be written outside of {str(destination)!r}",
-                f"A link there leads to {str(target.parent.resolve())!r}",
-                "Remove the link, or fetch into an empty directory",
-            )
-        with _naming(entry):
-            fetch_verified(_checked(store, entry, progress), target)
+        _refuse_partial_name(entry.path)
+    root = destination.resolve()
+    if not _makes_links(source):
+        require_room(root, entries)
+    fetched = 0
+    for entry in entries:
+        target = _place(root, entry.path, destination)
+        if not _is_right(target, entry):
+            with _naming(entry):
+                source.fetch(entry.cid, target, size=entry.size, sha256=entry.sha256)
+            fetched += 1
+        if progress is not None:
+            progress(entry.size)
+    return Fetched(fetched, len(entries) - fetched)
 
 
 def verify_content(store: Store, manifest: EvidenceManifest, *, progress: Progress | None = None) -> None:
@@ -243,11 +301,46 @@ def _checked(store: Store, entry: FileEntry, progress: Progress | None) -> Itera
         )
 
 
+def _refuse_partial_name(path: str) -> None:
+    if any(is_partial(name) for name in path.split("/")):
+        raise VerificationError(
+            f"The manifest names a file {path!r}",
+            "Files that are still being fetched are called that: another one would be written over it",
+            "Do not trust this manifest",
+        )
+
+
+def _makes_links(source: Source) -> bool:
+    """Whether files from there may take up no space."""
+    places = source.places if isinstance(source, Sources) else (source,)
+    return any(isinstance(place, LocalStore) and place.links for place in places)
+
+
+def _place(root: Path, path: str, shown: Path) -> Path:
+    """Where a file of a tree goes: below its root, also when somebody put a link there."""
+    target = root / path
+    folder = target.parent.resolve()
+    if not folder.is_relative_to(root):
+        raise UsageError(
+            f"{path!r} would be written outside of {str(shown)!r}",
+            f"A link there leads to {str(folder)!r}",
+            "Remove the link, or fetch into an empty directory",
+        )
+    return target
+
+
+def _is_right(path: Path, entry: FileEntry) -> bool:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != entry.size:
+        return False
+    digest = hashlib.sha256()
+    for span in read_spans(path):
+        digest.update(span)
+    return digest.hexdigest() == entry.sha256
+
+
 @contextmanager
 def _naming(entry: FileEntry) -> Iterator[None]:
     try:
         yield
-    except MissingContentError as error:
-        raise MissingContentError(f"{entry.path!r}: {error.what}", error.why, error.remedy) from error
-    except VerificationError as error:
-        raise VerificationError(f"{entry.path!r}: {error.what}", error.why, error.remedy) from error
+    except PASSED_OVER as error:
+        raise type(error)(f"{entry.path!r}: {error.what}", error.why, error.remedy) from error

@@ -18,14 +18,10 @@ from llamafund_chain.evidence.manifests.listings import list_files, list_listing
 from llamafund_chain.files import read_spans
 from llamafund_chain.store import LocalStore, MissingContentError, open_store
 from llamafund_chain.store.archive import CarWriter
+from llamafund_chain.store.content import ChangedFileError, Progress, digest_of, require_unchanged
 from llamafund_chain.store.http.client import without_secrets
 from llamafund_chain.store.ipfs.unixfs import FileDag, ReadAt, reading_at
-
-Progress = Callable[[int], None]
-"""Called with the number of bytes done since the call before."""
-
-Report = Callable[[str], None]
-"""Told what a person may want to know."""
+from llamafund_chain.store.sources import Report
 
 CAR_PREFIX = "car:"
 """Begins the location of a CAR file."""
@@ -121,7 +117,6 @@ def publish(
         LlamafundError: A file cannot be read.
     """
     documents = [*(listing.to_bytes() for listing in listings_of(manifest, files)), manifest.to_bytes()]
-    head = new_sha256(documents[-1]).hexdigest()
     addresses = [raw_cid(new_sha256(document).hexdigest()) for document in documents]
     cids = list(dict.fromkeys([*reversed(addresses), *(entry.cid for entry in files)]))
     with ExitStack() as stack:
@@ -133,24 +128,16 @@ def publish(
                 "A pinning service is told addresses only, and fetches the content from whoever has it",
                 "Add a Kubo node that others can reach, for example --to kubo:http://127.0.0.1:5001",
             )
-        done: set[str] = set()
-        for entry in files:
-            if entry.cid not in done:
-                _send_file(resolve_inside(root, entry.path), entry, senders, report)
-                done.add(entry.cid)
-            if progress is not None:
-                progress(entry.size)
+        _send_files(root, files, senders, progress, report)
         # Manifests after the files, and the one that names all others last: where it is, everything is.
         for document in documents:
             _send_bytes(document, senders, report)
         for sender in senders:
             sender.attempt(sender.finish, report)
-        origins = tuple(address for sender in senders for address in sender.origins())[:20]
-        kept = any(sender.active for sender in senders)
-        for target in targets:
-            if isinstance(target, _Service):
-                target.attempt(partial(target.pin_all, cids, origins) if kept else target.nobody, report)
-    return Published(head, len(files), sum(entry.size for entry in files), tuple(target.outcome for target in targets))
+        services = [target for target in targets if isinstance(target, _Service)]
+        _have_pinned(services, cids, senders, report)
+    size = sum(entry.size for entry in files)
+    return Published(manifest.sha256, len(files), size, tuple(target.outcome for target in targets))
 
 
 class _Target:
@@ -165,7 +152,8 @@ class _Target:
         began = time.monotonic()
         try:
             action()
-        except _ChangedError:
+        except ChangedFileError:
+            # No place is to blame, and none gets anything more.
             raise
         except LlamafundError as error:
             self.outcome.problem = error
@@ -194,10 +182,6 @@ class _Sender(_Target, ABC):
         return ()
 
 
-class _ChangedError(VerificationError):
-    """A file is not what the manifest says: no place is to blame, and none gets anything more."""
-
-
 class _File:
     """A file that is being sent, and its blocks once somebody wants them.
 
@@ -217,12 +201,7 @@ class _File:
         self.read_at = read_at
 
     def check(self, digest: FileDigest) -> None:
-        if digest != self.digest:
-            raise _ChangedError(
-                f"{self.name!r} has the SHA-256 {digest.sha256}, but the manifest says {self.digest.sha256}",
-                "The file was changed after the manifest was made",
-                "Make the manifest again",
-            )
+        require_unchanged(self.name, digest, self.digest)
 
     @cached_property
     def dag(self) -> FileDag:
@@ -358,10 +337,35 @@ def _open_target(location: str, cids: Sequence[str], link: bool, stack: ExitStac
     )
 
 
+def _send_files(
+    root: Path,
+    files: Sequence[FileEntry],
+    senders: Sequence[_Sender],
+    progress: Progress | None,
+    report: Report | None,
+) -> None:
+    done: set[str] = set()
+    for entry in files:
+        if entry.cid not in done:
+            _send_file(resolve_inside(root, entry.path), entry, senders, report)
+            done.add(entry.cid)
+        if progress is not None:
+            progress(entry.size)
+
+
+def _have_pinned(
+    services: Sequence[_Service], cids: Sequence[str], senders: Sequence[_Sender], report: Report | None
+) -> None:
+    """Ask pinning services to keep what others have got."""
+    origins = tuple(address for sender in senders for address in sender.origins())[:20]
+    kept = any(sender.active for sender in senders)
+    for service in services:
+        service.attempt(partial(service.pin_all, cids, origins) if kept else service.nobody, report)
+
+
 def _send_file(path: Path, entry: FileEntry, senders: Sequence[_Sender], report: Report | None) -> None:
-    digest = FileDigest(size=entry.size, sha256=entry.sha256, cid=entry.cid)
     with reading_at(path) as read_at:
-        _send(_File(entry.path, digest, path, b"", read_at), senders, report)
+        _send(_File(entry.path, digest_of(entry), path, b"", read_at), senders, report)
 
 
 def _send_bytes(data: bytes, senders: Sequence[_Sender], report: Report | None) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
-from llamafund_chain.store.base import MissingContentError
+from llamafund_chain.store.base import MissingContentError, RefusedError
 from llamafund_chain.store.http.deadline import Deadline, watch_connections
 
 CONNECT_SECONDS = 10.0
@@ -431,10 +431,6 @@ def _proxies(url: str) -> dict[str, str]:
     if is_loopback(urlsplit(url).hostname or ""):
         return {}
     return dict(requests.utils.get_environ_proxies(url))
-
-
-class RefusedError(LlamafundError):
-    """A server does not do what it was asked; it may do something else."""
 
 
 @contextlib.contextmanager

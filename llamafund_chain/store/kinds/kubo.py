@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
 from llamafund_chain.evidence.hashing import FileDigest, FileHasher
 from llamafund_chain.files import read_spans
-from llamafund_chain.store.base import MissingContentError, check_cid, is_cid
-from llamafund_chain.store.http.client import CONNECT_SECONDS, Credential, Place, RefusedError, network_errors
+from llamafund_chain.store.base import MissingContentError, RefusedError, check_cid, is_cid
+from llamafund_chain.store.http.client import CONNECT_SECONDS, Credential, Place, network_errors
 from llamafund_chain.store.http.deadline import STRIDE, Deadline, TooSlowError, current_deadline, watch_connections
 from llamafund_chain.store.http.resume import RemoteStore
 from llamafund_chain.store.ipfs import car

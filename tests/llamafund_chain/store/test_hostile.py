@@ -25,8 +25,9 @@ from llamafund_chain.evidence.hashing import hash_bytes, hash_tree
 from llamafund_chain.evidence.manifests import FileEntry, Listing
 from llamafund_chain.files import write_file
 from llamafund_chain.store import LocalStore, MissingContentError, open_store
-from llamafund_chain.store.fetching import fetch_tree
-from llamafund_chain.store.http.client import Credential, RefusedError, WebClient, credential_for, is_public, place_of
+from llamafund_chain.store.base import RefusedError
+from llamafund_chain.store.content import Fetched, fetch_files
+from llamafund_chain.store.http.client import Credential, WebClient, credential_for, is_public, place_of
 from llamafund_chain.store.http.deadline import MAX_LINES, Deadline
 from llamafund_chain.store.http.resume import fetch_resuming
 from llamafund_chain.store.ipfs.unixfs import FANOUT, LEAF_SIZE, Link, decode_node, encode_node
@@ -34,6 +35,7 @@ from llamafund_chain.store.kinds.gateway import GatewayStore
 from llamafund_chain.store.kinds.kubo import KuboStore
 from llamafund_chain.store.kinds.mirror import MirrorStore
 from llamafund_chain.store.kinds.pinning import PinningStore
+from llamafund_chain.store.sources import Sources
 
 
 def _entry(path: str, data: bytes) -> FileEntry:
@@ -64,7 +66,7 @@ def test_no_file_is_called_what_unfinished_ones_are_called(tmp_path: Path) -> No
     trap = f".{hash_bytes(second).cid}.partial"
     manifest = Listing(files=(_entry(trap, first), _entry("b", second)))
     with pytest.raises(VerificationError, match="still being fetched"):
-        fetch_tree([store], manifest, tmp_path / "out")
+        fetch_files(store, manifest.files, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -105,11 +107,11 @@ def test_a_source_that_refuses_does_not_keep_the_next_one_from_helping(tmp_path:
     good.put_bytes(b"data")
     said: list[str] = []
     manifest = Listing(files=(_entry("a", b"data"),))
-    done = fetch_tree([Refusing(tmp_path / "bad"), good], manifest, tmp_path / "out", report=said.append)
-    assert done == (1, 0)
+    sources = Sources([Refusing(tmp_path / "bad"), good], said.append)
+    assert fetch_files(sources, manifest.files, tmp_path / "out") == Fetched(1, 0)
     assert any("HTTP 403" in text for text in said)
     with pytest.raises(RefusedError, match="'a'"):
-        fetch_tree([Refusing(tmp_path / "bad")], manifest, tmp_path / "other")
+        fetch_files(Refusing(tmp_path / "bad"), manifest.files, tmp_path / "other")
 
 
 def test_a_token_for_this_machine_does_not_pass_a_proxy(rpc, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,11 +532,11 @@ def test_nothing_is_fetched_for_a_disk_that_cannot_hold_it_with_a_mocked_disk(
     manifest = Listing(files=tuple(_entry(path, data) for path, data in parts.items()))
     _disk(monkeypatch, 1499)
     with pytest.raises(LlamafundError, match="no room for what is missing: 1500 bytes") as caught:
-        fetch_tree([store], manifest, tmp_path / "out")
+        fetch_files(store, manifest.files, tmp_path / "out")
     assert "1499 bytes left" in str(caught.value)
     assert not (tmp_path / "out").exists()
     _disk(monkeypatch, 1500)
-    assert fetch_tree([store], manifest, tmp_path / "out") == (2, 0)
+    assert fetch_files(store, manifest.files, tmp_path / "out") == Fetched(2, 0)
 
 
 def test_only_what_is_missing_needs_room_with_a_mocked_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -551,17 +553,17 @@ def test_only_what_is_missing_needs_room_with_a_mocked_disk(tmp_path: Path, monk
     # The new one is complete before the old one is gone, whose room is there for the last one.
     _disk(monkeypatch, 400 + 500 - 1)
     with pytest.raises(LlamafundError, match="900 bytes"):
-        fetch_tree([store], manifest, out)
+        fetch_files(store, manifest.files, out)
     assert (out / "replaced").read_bytes() == b"older, and longer" * 100
     _disk(monkeypatch, 400 + 500)
-    assert fetch_tree([store], manifest, out) == (3, 1)
+    assert fetch_files(store, manifest.files, out) == Fetched(3, 1)
 
 
 def test_links_need_no_room_with_a_mocked_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = LocalStore(tmp_path / "store", link=True)
     store.put_bytes(b"data")
     _disk(monkeypatch, 0)
-    assert fetch_tree([store], Listing(files=(_entry("a", b"data"),)), tmp_path / "out") == (1, 0)
+    assert fetch_files(store, [_entry("a", b"data")], tmp_path / "out") == Fetched(1, 0)
 
 
 @pytest.mark.parametrize("command", [("publish",), ("verify",), ("dataset", "build")])
