@@ -78,8 +78,10 @@ def verify(
     )
     emit("verify", facts, [*lines, *_differences(found)], as_json=as_json)
     if not found.matches:
+        called = f"manifest {given.sha256}" if given.file is None else given.name
+        differences = f"{found.differences} difference{'' if found.differences == 1 else 's'}"
         raise VerificationError(
-            f"{str(directory)!r} does not match manifest {manifest.sha256}: {found.differences} differences",
+            f"{str(directory)!r} does not match {called}: {differences}",
             "" if as_json else "They are listed above",
             "Fetch the files again, or ask whoever published the manifest",
         )
