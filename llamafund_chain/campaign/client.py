@@ -41,6 +41,7 @@ QUEUE_HEAD = 16
 # ERC-1271's isValidSignature(bytes32,bytes): called by these bytes, and answered with them for yes.
 _IS_VALID_SIGNATURE = bytes.fromhex("1626ba7e")
 
+_MAX_UINT32 = 2**32 - 1
 
 PledgeMeans = Literal["native", "allowance", "permit", "approval"]
 """How a pledge was paid: in the chain's coin, or in a token by what right to take it."""
@@ -134,6 +135,11 @@ class CampaignClient:
     def token(self) -> Token:
         """The campaign's ERC-20; only for campaigns that are not in the chain's own coin."""
         return Token(self.connection, self.terms.asset)
+
+    @property
+    def caip10(self) -> str:
+        """The campaign with its chain, as CAIP-10 writes it."""
+        return f"{self.connection.caip2}:{self.address}"
 
     # ------------------------------------------------------------------- read
 
@@ -474,6 +480,13 @@ class CampaignClient:
             by_seconds: Seconds.
             agree: See `Connection.send`.
         """
+        if by_seconds > _MAX_UINT32:
+            raise ContractRefusedError(
+                f"The deadlines would move by {duration(by_seconds)} (Campaign_SlackExceeded)",
+                f"The terms allow {duration(self.terms.slack)}",
+                "Extend by less",
+                name="Campaign_SlackExceeded",
+            )
         return self._send(account, "extendDeadlines", by_seconds, agree=agree)
 
     def post_update(self, account: BaseAccount, manifest: str, *, agree: Agree | None = None) -> Receipt:

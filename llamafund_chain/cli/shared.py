@@ -182,6 +182,8 @@ def state_lines(terms: Terms, asset: Asset, state: CampaignState) -> list[str]:
         )
     for index, step in enumerate(terms.milestones):
         pairs.append((f"milestone {index}", f"{step.kind.name}: {_milestone_status(terms, state, index)}"))
+    if state.active and terms.slack:
+        pairs.append(("slack", f"{duration(state.slack_used)} used, {duration(terms.slack - state.slack_used)} left"))
     if state.training_seed:
         pairs.append(("training seed", state.training_seed))
     if state.attested:

@@ -46,8 +46,10 @@ COMMANDS: Mapping[str, Entry | Section] = {
         {
             "activate": Entry(f"{_CLI}.campaign.activate:activate", "Close funding and start a campaign."),
             "create": Entry(f"{_CLI}.campaign.create:create", "Publish a proposal and open a campaign."),
+            "extend": Entry(f"{_CLI}.campaign.extend:extend", "Push deadlines back within the slack."),
             "list": Entry(f"{_CLI}.campaign.list:list_", "List the campaigns of a chain."),
             "show": Entry(f"{_CLI}.campaign.show:show", "Show what a campaign promises and where it stands."),
+            "update": Entry(f"{_CLI}.campaign.update:update", "Publish an update for the backers."),
         },
     ),
     "challenge": Entry(f"{_CLI}.challenge:challenge", "Challenge a chunk of attested content."),

@@ -34,6 +34,17 @@ def proposal(**changes: Any) -> dict[str, Any]:
     }
 
 
+def update(**changes: Any) -> dict[str, Any]:
+    return {
+        "schema": "llamafund/update/1",
+        "campaign": f"eip155:1:{ADDRESS}",
+        "title": "The data is ready",
+        "text": "All of it.",
+        "links": [{"title": "The data", "sha256": "3" * 64}],
+        **changes,
+    }
+
+
 def dataset(**changes: Any) -> dict[str, Any]:
     return {
         "schema": "llamafund/dataset/1",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.state import CampaignState
+from llamafund_chain.campaign.updates import PostedUpdate, latest_updates
 from llamafund_chain.cli.options import (
     ADDRESS,
     json_option,
     rpc_option,
     store_option,
 )
-from llamafund_chain.cli.output import emit
+from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.cli.shared import (
     content_facts,
     content_lines,
@@ -30,6 +32,8 @@ from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.manifests import ProposalManifest
 from llamafund_chain.store import open_store
 from llamafund_chain.store.content import fetch_manifest
+
+_UPDATES_SHOWN = 10
 
 
 @click.command(short_help="Show what a campaign promises and where it stands.")
@@ -55,6 +59,7 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
         heading = f"“{title}”"
     except LlamafundError as error:
         title, heading = None, f"The proposal could not be read: {error}"
+    count, updates = latest_updates(client, open_store(store), _UPDATES_SHOWN, state.block)
     attestation = client.latest_attestation(state.block) if state.attested else None
     final = _is_final(client, state)
     chain_id = client.connection.chain_id
@@ -71,13 +76,40 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
         "warnings": [*thoughts],
         **state_facts(terms, asset, state),
         **content_facts(attestation),
+        "updates": count,
+        "latest_updates": [
+            {
+                "update": one.sha256,
+                "block": one.block,
+                "title": None if one.manifest is None else one.manifest.title,
+                "problem": one.problem or None,
+            }
+            for one in updates
+        ],
     }
     if final is False:
         thoughts = [*thoughts, "This is the latest state; part of it is not final yet"]
     lines = [heading, "", *terms_lines(terms, asset, chain_id), "", *state_lines(terms, asset, state)]
-    lines += [*content_lines(attestation), ""]
+    lines += [*content_lines(attestation), *_update_lines(count, updates), ""]
     lines += [f"Note: {thought}." for thought in thoughts]
     emit("campaign show", facts, lines, as_json=as_json)
+
+
+def _update_lines(count: int, updates: Sequence[PostedUpdate]) -> list[str]:
+    """The latest updates, for people; nothing when there is none."""
+    pairs = [("updates", f"{count}; `llamafund manifest show HASH` prints one")] if count else []
+    pairs += [
+        (
+            f"  block {one.block}",
+            f"{one.sha256} cannot be read: {one.problem}"
+            if one.manifest is None
+            else f"{one.sha256} “{one.manifest.title}”",
+        )
+        for one in updates
+    ]
+    if count > len(updates):
+        pairs.append(("", f"and {count - len(updates)} earlier ones"))
+    return rows(pairs)
 
 
 def _is_final(client: CampaignClient, state: CampaignState) -> bool | None:

@@ -7,7 +7,17 @@ no floats. Unknown fields are kept and hashed, unknown schemas are refused. File
 
 from __future__ import annotations
 
-from llamafund_chain.evidence.manifests.base import Address, Cid, Count, HexHash, Manifest, Name, SafeInt, Text
+from llamafund_chain.evidence.manifests.base import (
+    Address,
+    ChainAccount,
+    Cid,
+    Count,
+    HexHash,
+    Manifest,
+    Name,
+    SafeInt,
+    Text,
+)
 from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, MAX_SAFE_INTEGER
 from llamafund_chain.evidence.manifests.listings import (
     MAX_FILES,
@@ -29,6 +39,8 @@ from llamafund_chain.evidence.manifests.models import (
     Party,
     ProposalManifest,
     StepRange,
+    UpdateLink,
+    UpdateManifest,
     WeightsManifest,
 )
 from llamafund_chain.evidence.manifests.paths import (
@@ -48,6 +60,7 @@ __all__ = [
     "MAX_MANIFEST_BYTES",
     "MAX_SAFE_INTEGER",
     "Address",
+    "ChainAccount",
     "CheckpointManifest",
     "Cid",
     "Content",
@@ -71,6 +84,8 @@ __all__ = [
     "SafeInt",
     "StepRange",
     "Text",
+    "UpdateLink",
+    "UpdateManifest",
     "WeightsManifest",
     "all_files",
     "beside",

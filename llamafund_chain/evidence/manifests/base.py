@@ -16,6 +16,7 @@ from llamafund_chain.mistakes import Rule
 _HASH_PATTERN = r"^[0-9a-f]{64}$"
 _CID_PATTERN = r"^b[a-z2-7]{58}$"
 _ADDRESS_PATTERN = r"^0x[0-9a-fA-F]{40}$"
+_ACCOUNT_PATTERN = r"^eip155:[1-9][0-9]{0,31}:0x[0-9a-fA-F]{40}$"
 
 HexHash = Annotated[str, StringConstraints(pattern=_HASH_PATTERN)]
 """SHA-256 or Keccak-256 as 64 lower-case hexadecimal digits, the way `sha256sum` prints it."""
@@ -26,6 +27,8 @@ Text = Annotated[str, StringConstraints(max_length=20_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Cid = Annotated[str, StringConstraints(pattern=_CID_PATTERN)]
 Address = Annotated[str, StringConstraints(pattern=_ADDRESS_PATTERN)]
+ChainAccount = Annotated[str, StringConstraints(pattern=_ACCOUNT_PATTERN)]
+"""An account or contract with its chain, as CAIP-10 writes it: `eip155:1:0x…`."""
 
 
 def _hash_remedy(text: str) -> str:
@@ -48,6 +51,9 @@ RULES: Mapping[str, Rule] = {
         lambda _: "Copy it from what `ipfs add --cid-version=1` printed",
     ),
     _ADDRESS_PATTERN: Rule("It must be an address: 0x and 40 hexadecimal digits", _address_remedy),
+    _ACCOUNT_PATTERN: Rule(
+        "It must be an address with its chain, as CAIP-10 writes it", lambda _: "Write it like eip155:1:0x…"
+    ),
 }
 """What the regular expressions of these types mean, for whoever breaks one."""
 

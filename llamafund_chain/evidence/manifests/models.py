@@ -1,4 +1,4 @@
-"""The kinds of manifests: proposal, dataset, checkpoint and weights."""
+"""The kinds of manifests: proposal, update, dataset, checkpoint and weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from llamafund_chain.errors import VerificationError
-from llamafund_chain.evidence.manifests.base import Address, Count, HexHash, Manifest, Name, Record, SafeInt, Text
+from llamafund_chain.evidence.manifests.base import (
+    Address,
+    ChainAccount,
+    Count,
+    HexHash,
+    Manifest,
+    Name,
+    Record,
+    SafeInt,
+    Text,
+)
 from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, canonical
 from llamafund_chain.evidence.manifests.listings import (
     MAX_FILES,
@@ -125,6 +135,30 @@ class ProposalManifest(Manifest):
     license: Name
     researcher: Party
     attestors: Annotated[tuple[Party, ...], Field(min_length=1, max_length=16)]
+
+
+class UpdateLink(Record):
+    """Something that an update speaks of, published under its hash: a manifest or a file."""
+
+    title: Name
+    sha256: HexHash
+
+
+class UpdateManifest(Manifest):
+    """What a researcher tells the backers while the campaign runs. It changes nothing else.
+
+    Attributes:
+        campaign: The campaign with its chain (CAIP-10), so that it cannot pass for an update of another one.
+        text: Markdown.
+    """
+
+    SCHEMA: ClassVar[str] = "llamafund/update/1"
+
+    schema_: Literal["llamafund/update/1"] = Field(default="llamafund/update/1", alias="schema")
+    campaign: ChainAccount
+    title: Name
+    text: Text
+    links: Annotated[tuple[UpdateLink, ...], Field(max_length=64)] = ()
 
 
 class EvidenceManifest(Manifest):
@@ -366,7 +400,8 @@ class WeightsManifest(EvidenceManifest):
 
 
 KINDS: Mapping[str, type[Manifest]] = {
-    kind.SCHEMA: kind for kind in (ProposalManifest, DatasetManifest, CheckpointManifest, WeightsManifest, Listing)
+    kind.SCHEMA: kind
+    for kind in (ProposalManifest, UpdateManifest, DatasetManifest, CheckpointManifest, WeightsManifest, Listing)
 }
 """The class for each value of the field `schema`."""
 

@@ -12,7 +12,7 @@ import pytest
 import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from manifest_examples import ADDRESS, checkpoint, dataset, file, proposal, weights
+from manifest_examples import ADDRESS, checkpoint, dataset, file, proposal, update, weights
 
 from llamafund_chain.errors import ExitCode, VerificationError
 from llamafund_chain.evidence.manifests import (
@@ -24,6 +24,7 @@ from llamafund_chain.evidence.manifests import (
     FileEntry,
     Manifest,
     ProposalManifest,
+    UpdateManifest,
     WeightsManifest,
     check_relative_path,
     check_sorted_unique,
@@ -33,6 +34,7 @@ from llamafund_chain.evidence.manifests import (
 
 KINDS: dict[type[Manifest], Any] = {
     ProposalManifest: proposal,
+    UpdateManifest: update,
     DatasetManifest: dataset,
     CheckpointManifest: checkpoint,
     WeightsManifest: weights,
@@ -394,6 +396,33 @@ def test_a_model_card_that_is_not_among_the_files_is_refused() -> None:
 def test_a_malformed_file_entry_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         FileEntry.model_validate({**file("a"), **changes})
+
+
+@pytest.mark.parametrize(
+    "campaign",
+    [
+        *("", ADDRESS, f"eip155:0:{ADDRESS}", f"eip155:01:{ADDRESS}", f"solana:1:{ADDRESS}", f"eip155:1:{ADDRESS}0"),
+        *(f"eip155:1:{ADDRESS}\n", f"eip155:{'1' * 33}:{ADDRESS}", f"eip155::{ADDRESS}", "eip155:1:0x", None, 1),
+    ],
+)
+def test_an_update_names_its_campaign_and_chain(campaign: Any) -> None:
+    refused(update(campaign=campaign), "campaign")
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"title": ""}, "title"),
+        ({"title": "t" * 301}, "title"),
+        ({"text": "t" * 20_001}, "text"),
+        ({"links": [{"title": "", "sha256": "3" * 64}]}, "links"),
+        ({"links": [{"title": "The data", "sha256": "0x" + "3" * 62}]}, "links"),
+        ({"links": [{"title": "The data", "sha256": "3" * 64}] * 65}, "links"),
+    ],
+)
+def test_an_update_is_bounded_and_its_links_are_hashes(changes: dict[str, Any], place: str) -> None:
+    refused(update(**changes), place)
+    assert parse(encode(update(title="t" * 300, text="é" * 20_000, links=[]))).document()["links"] == []
 
 
 @pytest.mark.parametrize("address", ["", "a1" * 20, ADDRESS + "0", ADDRESS + "\n", "0x" + "g" * 40, None])

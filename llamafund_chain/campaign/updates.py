@@ -1,0 +1,122 @@
+"""Updates: what a researcher tells the backers. The chain has their hashes, stores have the words."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.events import UpdatePosted
+from llamafund_chain.chain.connection import BlockId
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.evidence.manifests import UpdateLink, UpdateManifest
+from llamafund_chain.files import read_spans
+from llamafund_chain.store import Store
+from llamafund_chain.store.content import fetch_manifest
+
+MAX_FILE_BYTES = 256 * 1024
+MAX_CHARACTERS = 20_000
+"""As many as the text of a manifest may have."""
+
+_LONGEST_TITLE = 300
+
+
+@dataclass(frozen=True)
+class PostedUpdate:
+    """An update as a reader finds it.
+
+    Attributes:
+        sha256: What the chain says, 64 hexadecimal digits.
+        block: Number of the block that posted it.
+        manifest: What was published under the hash; `None` when it cannot be read, or is no update of this campaign.
+        problem: Why not; empty when there is one.
+    """
+
+    sha256: str
+    block: int
+    manifest: UpdateManifest | None
+    problem: str = ""
+
+
+def write_update(
+    path: Path, campaign: str, *, title: str | None = None, links: Mapping[str, str] | None = None
+) -> UpdateManifest:
+    """The manifest of an update whose words are in a file.
+
+    Args:
+        path: Markdown in UTF-8. Without `title`, its first line is the title: `# The data is ready`.
+        campaign: The campaign with its chain, as CAIP-10 writes it.
+        title: Of the update; the file is then the text as it is.
+        links: SHA-256 by title.
+
+    Raises:
+        UsageError: There is no such file, it is no text, or it has no title, nothing below it, or too much.
+    """
+    text = _read(path)
+    if title is None:
+        first, _, text = text.partition("\n")
+        title = first.removeprefix("# ")
+        if title == first or not title.strip():
+            raise UsageError(
+                f"{str(path)!r} has no title",
+                "Its first line is not a heading",
+                "Begin it with a line such as “# The data is ready”, or give a --title",
+            )
+    title, text = title.strip(), text.strip()
+    if not 0 < len(title) <= _LONGEST_TITLE:
+        raise UsageError(f"The title has {len(title)} characters", f"It has 1 to {_LONGEST_TITLE}")
+    if not 0 < len(text) <= MAX_CHARACTERS:
+        raise UsageError(
+            f"The text of {str(path)!r} has {len(text)} characters",
+            f"An update has 1 to {MAX_CHARACTERS}",
+            "Publish what is longer as a file of its own, and link it by its hash",
+        )
+    return UpdateManifest(
+        campaign=campaign,
+        title=title,
+        text=text,
+        links=tuple(UpdateLink(title=name, sha256=sha256) for name, sha256 in (links or {}).items()),
+    )
+
+
+def latest_updates(
+    client: CampaignClient, store: Store, most: int, last: BlockId = "latest"
+) -> tuple[int, tuple[PostedUpdate, ...]]:
+    """How many updates a campaign has, and the latest of them, newest first.
+
+    Args:
+        client: The campaign.
+        store: Where they may be published.
+        most: How many are fetched; a researcher may have posted any number.
+        last: Last block to look into.
+    """
+    count, kept = 0, deque[UpdatePosted](maxlen=most)
+    for event in client.each_event(last=last, only=(UpdatePosted,)):
+        if isinstance(event, UpdatePosted):
+            count += 1
+            kept.appendleft(event)
+    return count, tuple(_find(client, store, event) for event in kept)
+
+
+def _find(client: CampaignClient, store: Store, event: UpdatePosted) -> PostedUpdate:
+    try:
+        manifest = fetch_manifest(store, event.manifest, UpdateManifest)
+        if manifest.campaign.lower() != client.caip10.lower():
+            raise VerificationError(f"It is an update of {manifest.campaign}")
+    except LlamafundError as error:
+        return PostedUpdate(event.manifest, event.block, None, str(error))
+    return PostedUpdate(event.manifest, event.block, manifest)
+
+
+def _read(path: Path) -> str:
+    data = bytearray()
+    for span in read_spans(path):
+        data += span
+        if len(data) > MAX_FILE_BYTES:
+            raise UsageError(f"{str(path)!r} is longer than {MAX_FILE_BYTES} bytes", "No update is")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{str(path)!r} is not text", "It is not UTF-8", "Write the update as Markdown") from error

@@ -1,0 +1,79 @@
+"""`llamafund campaign extend`: push deadlines back within the slack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from pydantic import JsonValue
+
+from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.cli.numbers import NumericCommand, duration_above_zero
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
+from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.times import duration, when
+
+
+@click.command(cls=NumericCommand, short_help="Push deadlines back within the slack.")
+@click.argument("address", type=ADDRESS, metavar="ADDRESS")
+@click.argument("length", metavar="DURATION")
+@rpc_option
+@wallet_options
+@yes_option
+@json_option
+def extend(
+    address: str,
+    length: str,
+    rpc: str,
+    wallet: str | None,
+    keystore: Path,
+    passphrase_file: Path | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Push the next deadline and all later ones of the campaign at ADDRESS back by DURATION.
+
+    DURATION is written like 3d, 36h or 1d12h. Only the researcher may do this, while the campaign is active, and in all
+    by no more than the slack that the terms allow. Backers who disagree can vote to stop.
+
+    \b
+    Example:
+      llamafund campaign extend 0x5FbDB2315678afecb367f032d93F642f64180aa3 3d --wallet rosa
+    """
+    seconds = duration_above_zero(length)
+    client = open_campaign(rpc, address)
+    account = unlock(wallet, keystore, passphrase_file)
+    terms, before = client.terms, client.state()
+    moved = range(before.attested, len(terms.milestones))
+    old = [before.deadline(terms, index) for index in moved]
+    question = (
+        f"Push {len(moved)} deadlines back by {duration(seconds)}? "
+        + " ".join(
+            f"Milestone {index}: {when(deadline)} becomes {when(deadline + seconds)}."
+            for index, deadline in zip(moved, old, strict=True)
+        )
+        + f" {_left(client, before.slack_used + seconds)}."
+    )
+    receipt = client.extend_deadlines(account, seconds, agree=agreement(question, yes=yes))
+    after = client.state(receipt.block)
+    new = [after.deadline(terms, index) for index in moved]
+    facts: dict[str, JsonValue] = {
+        "by_seconds": seconds,
+        "deadlines": [
+            {"milestone": index, "old": was, "new": now} for index, was, now in zip(moved, old, new, strict=True)
+        ],
+        "slack": terms.slack,
+        "slack_used": after.slack_used,
+        "slack_left": terms.slack - after.slack_used,
+    }
+    moves = [
+        f"milestone {index} is due before {when(now)}, not {when(was)}"
+        for index, was, now in zip(moved, old, new, strict=True)
+    ]
+    sentence = f"Pushed back by {duration(seconds)}: {'; '.join(moves)}. {_left(client, after.slack_used)}"
+    report("campaign extend", client, receipt, facts, sentence, as_json=as_json)
+
+
+def _left(client: CampaignClient, used: int) -> str:
+    left = max(client.terms.slack - used, 0)
+    return f"Of {duration(client.terms.slack)} of slack {duration(left)} are left"

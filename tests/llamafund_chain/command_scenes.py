@@ -1,0 +1,202 @@
+"""Commands that move money or end something, each in a scene in which the campaign takes what it sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llamafund_chain.campaign.attestation import AttestationFile, propose
+
+ETHER = 10**18
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a scene is made with.
+
+    Attributes:
+        stage: The chain and everybody on it.
+        folder: For files.
+        campaign_file: The fixture of that name.
+    """
+
+    stage: Any
+    folder: Path
+    campaign_file: Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A command whose time has come.
+
+    Attributes:
+        command: Its words, without the options that say where and who.
+        wallet: Who runs it.
+        shown: What it must show before anything is sent.
+    """
+
+    command: tuple[object, ...]
+    wallet: str
+    shown: tuple[str, ...]
+
+
+def creating(place: Place) -> Scene:
+    store = ("--store", place.stage.run.store.location)
+    words = ("Open this campaign?", "can never change")
+    return Scene(("campaign", "create", place.campaign_file(), *store), "researcher", words)
+
+
+def pledging(place: Place) -> Scene:
+    stage = place.stage
+    stage.open()
+    return Scene(("pledge", stage.client.address, "2"), "backer0", ("Pledge 2 ETH from", stage.backers[0].address))
+
+
+def _in_a_token(stage) -> None:
+    token = stage.devnet.deploy_token("Demo Dollar", "DEMO", 6)
+    stage.devnet.mint_token(token, stage.backers[0].address, 5_000_000)
+    stage.open(asset=token, goal=10**6, cap=10**7)
+
+
+def pledging_a_token_with_a_permit(place: Place) -> Scene:
+    _in_a_token(place.stage)
+    return Scene(("pledge", place.stage.client.address, "1.5"), "backer0", ("Pledge 1.5 DEMO from",))
+
+
+def pledging_a_token_that_was_approved(place: Place) -> Scene:
+    _in_a_token(place.stage)
+    place.stage.client.approve(place.stage.backers[0], 1_500_000)
+    return Scene(("pledge", place.stage.client.address, "1.5"), "backer0", ("Pledge 1.5 DEMO from",))
+
+
+def unpledging(place: Place) -> Scene:
+    stage = place.stage
+    stage.open().pledge(stage.backers[0], 3 * ETHER)
+    words = ("Take back 1 ETH of the 3 ETH", stage.backers[0].address)
+    return Scene(("unpledge", stage.client.address, "1"), "backer0", words)
+
+
+def unpledging_all_to_another(place: Place) -> Scene:
+    stage = place.stage
+    stage.open().pledge(stage.backers[0], 3 * ETHER)
+    words = ("Take back 3 ETH of the 3 ETH", f"sent to {stage.compute.address}")
+    return Scene(("unpledge", stage.client.address, "all", "--to", stage.compute.address), "backer0", words)
+
+
+def activating(place: Place) -> Scene:
+    stage = place.stage
+    stage.open().pledge(stage.backers[0], 11 * ETHER)
+    words = ("Close funding with 11 ETH", "no pledge can be taken back")
+    return Scene(("campaign", "activate", stage.client.address), "researcher", words)
+
+
+def extending(place: Place) -> Scene:
+    stage = place.stage
+    stage.open(slack=5 * DAY)
+    stage.fund()
+    words = ("Push 3 deadlines back by 2 days", "Milestone 0:", "Milestone 2:", "Of 5 days of slack 3 days are left")
+    return Scene(("campaign", "extend", stage.client.address, "2d"), "researcher", words)
+
+
+def updating(place: Place) -> Scene:
+    stage = place.stage
+    stage.open()
+    (place.folder / "update.md").write_text("# The data is ready\n\nAll of it.\n", encoding="utf-8")
+    store = ("--store", stage.run.store.location)
+    words = ("Publish the update “The data is ready” (10 characters)", "never be taken back")
+    return Scene(("campaign", "update", stage.client.address, place.folder / "update.md", *store), "researcher", words)
+
+
+def voting(place: Place) -> Scene:
+    stage = place.stage
+    stage.open()
+    stage.fund()
+    stage.devnet.advance(DAY)
+    return Scene(("vote-stop", stage.client.address), "backer1", ("Vote with the 3 ETH of", "are needed"))
+
+
+def retracting(place: Place) -> Scene:
+    scene = voting(place)
+    place.stage.client.vote_stop(place.stage.backers[1])
+    return Scene((*scene.command, "--retract"), scene.wallet, ("Take back the vote of", "3 ETH"))
+
+
+def refunding(place: Place) -> Scene:
+    stage = place.stage
+    stage.open().pledge(stage.backers[0], 3 * ETHER)
+    stage.devnet.advance(11 * DAY)
+    words = ("refund of 3 ETH", f"sent to {stage.backers[0].address}")
+    return Scene(("refund", stage.client.address), "backer0", words)
+
+
+def refunding_to_another(place: Place) -> Scene:
+    scene, elsewhere = refunding(place), place.stage.compute.address
+    return Scene((*scene.command, "--to", elsewhere), scene.wallet, ("refund of 3 ETH", f"sent to {elsewhere}"))
+
+
+def claiming(place: Place) -> Scene:
+    stage = place.stage
+    stage.honest_until(1)
+    words = ("Claim 0.44435556 ETH for payee 1", stage.compute.address)
+    return Scene(("claim", stage.client.address), "compute", words)
+
+
+def submitting(place: Place) -> Scene:
+    stage = place.stage
+    stage.open()
+    stage.fund()
+    statement, chain_id = propose(stage.client, 0, stage.run.dataset), stage.devnet.connection.chain_id
+    signatures = {one.address: statement.sign(one, chain_id, stage.client.address) for one in stage.attestors[:2]}
+    file = place.folder / "signed.json"
+    AttestationFile.create(statement, chain_id, stage.client.address, signatures).save(file)
+    words = ("Submit milestone 0 (DATASET) with 2 signatures", stage.run.dataset.sha256, "after 2 days")
+    return Scene(("submit", stage.client.address, file), "backer0", words)
+
+
+def challenging(place: Place) -> Scene:
+    stage = place.stage
+    stage.honest_until(0)
+    stage.attest(0, stage.run.dataset)
+    words = ("Challenge chunk 0 of milestone 0 for a bond of 0.1 ETH", "1 day")
+    return Scene(("challenge", stage.client.address, "--chunk", "0", "--bond", "0.1"), "backer0", words)
+
+
+def answering(place: Place) -> Scene:
+    challenging(place)
+    stage = place.stage
+    stage.client.challenge(stage.backers[0], stage.client.latest_attestation(), 0, ETHER // 10)
+    words = ("Answer 1 challenges as", "bonds of 0.1 ETH", "cost up to its bond")
+    return Scene(("answer", stage.client.address, "--store", stage.run.store.location), "backer1", words)
+
+
+def returning_a_bond(place: Place) -> Scene:
+    answering(place)
+    stage = place.stage
+    stage.devnet.advance(2 * DAY)
+    words = ("bonds of 0.1 ETH", "chunks 0", stage.backers[0].address)
+    return Scene(("return-bond", stage.client.address), "backer0", words)
+
+
+SCENES: tuple[Callable[[Place], Scene], ...] = (
+    creating,
+    pledging,
+    pledging_a_token_with_a_permit,
+    pledging_a_token_that_was_approved,
+    unpledging,
+    unpledging_all_to_another,
+    activating,
+    extending,
+    updating,
+    voting,
+    retracting,
+    refunding,
+    refunding_to_another,
+    claiming,
+    submitting,
+    challenging,
+    answering,
+    returning_a_bond,
+)
