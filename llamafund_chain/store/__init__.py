@@ -1,4 +1,4 @@
-"""Stores: the layer between manifests and bytes. What cannot be verified is not used."""
+"""Stores: the layer between manifests and bytes. Nothing is used before it is verified."""
 
 from __future__ import annotations
 
@@ -19,31 +19,30 @@ __all__ = ["LOCATIONS", "LocalStore", "MissingContentError", "Store", "open_stor
 LOCATIONS = """\
 DIRECTORY                              a directory
 kubo:http://127.0.0.1:5001             the RPC interface of a Kubo node
-gateway:https://HOST[,https://HOST…]   IPFS gateways, asked in turn; they only hand out
+gateway:https://HOST[,https://HOST…]   IPFS gateways, asked in turn; read-only
 pin:https://HOST/PATH                  an IPFS pinning service; it only pins"""
-"""The kinds of locations that `open_store` knows, for people."""
+"""The kinds of locations that `open_store` knows, as text."""
 
 _NETWORK = re.compile(r"(kubo|gateway|pin)(\+insecure)?:(.*)", re.DOTALL)
 _NEEDS_MORE = re.compile(r"(car|hf|mirror(?:\+insecure)?):")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_KNOWN = "Give a directory such as ./store, or kubo:http://127.0.0.1:5001, gateway:https://… or pin:https://…"
+_KNOWN = "Name a directory such as ./store, or kubo:http://127.0.0.1:5001, gateway:https://… or pin:https://…"
 
 
 def open_store(location: str | Path, *, link: bool = False, report: Callable[[str], None] | None = None) -> Store:
-    """The store at a location. Nothing is sent anywhere yet.
+    """Open the store at a location. This sends nothing yet.
 
     Tokens and passwords come from the file that the environment variable `LLAMAFUND_CREDENTIALS` names; see
     `http.client.credential_for`.
 
     Args:
-        location: One of `LOCATIONS`. A directory is created when something is first put into it; one whose name
-            looks like another kind is written as `./NAME`. With `+insecure` before the colon, plain HTTP to other
-            machines is allowed.
-        link: For a directory, see `LocalStore`.
-        report: Told about gateways that are dropped.
+        location: One of `LOCATIONS`. A directory is created when something is first put into it. If its name looks
+            like another kind, write it as `./NAME`. `+insecure` before the colon allows plain HTTP to other machines.
+        link: For a directory; see `LocalStore`.
+        report: Called with a message for each gateway that is dropped.
 
     Raises:
-        UsageError: It is empty, a file, malformed, or of a kind that there is not.
+        UsageError: It is empty, a file, malformed, or of an unknown kind.
     """
     from llamafund_chain.store.http.client import without_secrets
 
@@ -54,7 +53,7 @@ def open_store(location: str | Path, *, link: bool = False, report: Callable[[st
         more = _NEEDS_MORE.match(location)
         if more is not None:
             raise UsageError(
-                f"{without_secrets(location)!r} is not a store of its own",
+                f"{without_secrets(location)!r} is not a store",
                 "CAR files are written by `llamafund publish` and read by `llamafund store import`; mirrors are read "
                 "by `llamafund fetch`",
                 _KNOWN,
@@ -89,7 +88,7 @@ def _open_network(kind: str, rest: str, *, insecure: bool, report: Callable[[str
 def _make(
     kind: str, places: list[Place], credentials: dict[str, Credential], report: Callable[[str], None] | None
 ) -> Store:
-    # Each brings an HTTP library with it, which a local store has no use for.
+    # Each loads an HTTP library, which a local store does not need.
     place = places[0]
     if kind == "kubo":
         from llamafund_chain.store.kinds.kubo import KuboStore

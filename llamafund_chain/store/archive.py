@@ -1,4 +1,4 @@
-"""CAR files out of a local store and into it. Kubo reads them with `ipfs dag import` and writes them likewise."""
+"""Export a local store's contents to CAR files and import them. Kubo reads and writes the same files."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _MAX_DEPTH = 8
 
 @dataclass(frozen=True)
 class Imported:
-    """What came out of a CAR file.
+    """What an import found in a CAR file.
 
     Attributes:
         files: Addresses of the files that were put into the store, in the order of their first block.
-        incomplete: Addresses of files of which blocks are missing; nothing of them was kept.
-        other: Number of nodes that are no files: directories, and files of other profiles.
-        roots: What the CAR file says it is about.
+        incomplete: Addresses of files with missing blocks; nothing of them was kept.
+        other: Number of nodes that are not files: directories, and files of other profiles.
+        roots: The roots that the CAR file names.
     """
 
     files: tuple[str, ...]
@@ -44,12 +44,12 @@ class Imported:
 
 
 class CarWriter:
-    """Writes files one after another into a CAR file that appears only when it is complete.
+    """Writes files one after another to a CAR file that gets its name only when it is complete.
 
-    Used as a context manager around `add` and `close`.
+    A context manager around `add` and `close`.
 
     Args:
-        path: Replaced when it exists.
+        path: Replaced if it exists.
         roots: Addresses of all files that will be added; `ipfs dag import` pins them.
 
     Raises:
@@ -62,7 +62,7 @@ class CarWriter:
         if not 0 < len(unique) <= car.MAX_ROOTS:
             raise UsageError(
                 f"A CAR file cannot have {len(unique)} roots",
-                f"There must be one, and no more than {car.MAX_ROOTS}",
+                f"There must be at least one, and at most {car.MAX_ROOTS}",
                 "Publish to a directory or a Kubo node instead",
             )
         self._path = path
@@ -78,10 +78,10 @@ class CarWriter:
         self._pending.__exit__(None, None, None)
 
     def add(self, dag: FileDag, read_at: ReadAt) -> None:
-        """Append a file's blocks; one that was added before, or is no root, is left out.
+        """Append a file's blocks. A file that was added before, or is not a root, is skipped.
 
         Raises:
-            VerificationError: The bytes are no longer those that the blocks were computed from.
+            VerificationError: The bytes have changed since the blocks were computed.
             LlamafundError: It cannot be written.
         """
         if dag.cid not in self._open:
@@ -91,7 +91,7 @@ class CarWriter:
         self._open.remove(dag.cid)
 
     def close(self) -> None:
-        """Make the file durable and give it its name.
+        """Flush the file to disk and give it its name.
 
         Raises:
             VerificationError: A root was not added.
@@ -103,16 +103,16 @@ class CarWriter:
 
 
 def export_car(store: LocalStore, cids: Sequence[str], path: Path) -> None:
-    """Write contents of a store into a CAR file, version 1, verified on the way.
+    """Write contents of a store to a CAR file, version 1, verifying them on the way.
 
     Args:
-        store: Where they are.
+        store: The store that has them.
         cids: Their addresses, which become the file's roots.
-        path: Replaced when it exists.
+        path: Replaced if it exists.
 
     Raises:
         MissingContentError: The store has nothing under an address.
-        VerificationError: It holds something else under it.
+        VerificationError: The store has other bytes under an address.
         UsageError: There is no address, or too many.
         LlamafundError: The file cannot be written.
     """
@@ -125,17 +125,17 @@ def export_car(store: LocalStore, cids: Sequence[str], path: Path) -> None:
 
 
 def import_car(path: Path, store: LocalStore) -> Imported:
-    """Put the files in a CAR file into a store; directories in it are passed over, the files in them are not.
+    """Put the files in a CAR file into a store, also the files in its directories.
 
-    The whole file is read and each of its blocks verified before anything is put.
+    The whole file is read and each block verified before anything is put into the store.
 
     Args:
         path: A CAR file, version 1.
-        store: Where to. Nothing is pinned.
+        store: Where to put them. Nothing is pinned.
 
     Raises:
-        UsageError: There is no such file.
-        VerificationError: It is not a sound CAR file. The store is as it was.
+        UsageError: The file does not exist.
+        VerificationError: It is not a valid CAR file. The store is unchanged.
         LlamafundError: The store cannot keep the files.
     """
     index = _Index(path)
@@ -146,15 +146,16 @@ def import_car(path: Path, store: LocalStore) -> Imported:
             if index.size(top) > store.free():
                 raise LlamafundError(
                     f"{name} in {str(path)!r} says that it is {index.size(top)} bytes long",
-                    f"{store.location} has room for {store.free()}: a few blocks can be repeated without end",
-                    "Free some space if it is what you expect, and do not use the file otherwise",
+                    f"{store.location} has room for {store.free()}: a small file can claim any length by repeating "
+                    "blocks",
+                    "If you expect that length, free some space. Otherwise do not use the file",
                 )
             try:
                 store.put_stream(index.spans(top, read_at), name)
             except MissingContentError:
                 incomplete.append(name)
             except VerificationError:
-                # Sound blocks of another profile: other chunks, other widths. Evidence has no such address.
+                # Valid blocks of another profile: other chunks, other widths. Evidence has no such address.
                 index.other += 1
             else:
                 files.append(name)
@@ -162,7 +163,7 @@ def import_car(path: Path, store: LocalStore) -> Imported:
 
 
 class _Index:
-    """Where each block of a CAR file is, and which blocks are files of their own."""
+    """Where each block of a CAR file is, and which blocks are whole files."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -184,7 +185,7 @@ class _Index:
                 if is_leaf(frame.cid):
                     continue
                 links = decode_links(frame.block)
-                # Also of a file of another profile: its leaves are not files of their own.
+                # Also for a file of another profile: its leaves are not files.
                 below.update(link.cid for link in links or ())
                 if links is None or not is_balanced(links):
                     self.other += 1
@@ -195,13 +196,13 @@ class _Index:
         self.tops = [cid for cid in self._places if cid not in below or cid in roots]
 
     def size(self, cid: bytes) -> int:
-        """Bytes of the file below a node, as its links say."""
+        """Bytes of the file below a node, according to its links."""
         if is_leaf(cid):
             return self._places[cid][1]
         return sum(link.size for link in self._links[cid])
 
     def spans(self, cid: bytes, read_at: ReadAt, depth: int = 0) -> Iterator[bytes]:
-        """The bytes below a node, or of a leaf; never more than the node says.
+        """The bytes below a node, or of a leaf; never more than the node claims.
 
         Raises:
             MissingContentError: A block is not in the file.

@@ -1,4 +1,4 @@
-"""What every store offers, and the verification that none can do without."""
+"""What every store offers, and the verification that every store needs."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ _CID = re.compile(r"b[a-z2-7]{58}")
 
 
 class MissingContentError(LlamafundError):
-    """A store does not have what it was asked for; another one may."""
+    """A store does not have the requested content; another one may."""
 
 
 class RefusedError(LlamafundError):
-    """A server does not do what it was asked; it may do something else, and another one may do it."""
+    """A server refuses a request; it may accept another one, and another server may accept this one."""
 
 
 class Source(Protocol):
-    """A place that hands out bytes by their IPFS address, after it has compared them with it."""
+    """A place that returns bytes by their IPFS address, after comparing them with it."""
 
     @property
     def location(self) -> str:
-        """Where it is, for messages."""
+        """Its location, for messages."""
         ...
 
     def fetch(self, cid: str, destination: Path, *, size: int | None = None, sha256: str | None = None) -> None:
-        """Write bytes to a file that appears only after they were verified, replacing one of that name.
+        """Write bytes to a file, which gets its name only after they are verified. An existing file is replaced.
 
         Args:
             cid: Their address.
             destination: The file.
-            size: How many there must be; not compared when `None`.
-            sha256: Of all of them, 64 hexadecimal digits; not compared when `None`. Above one block the address is
-                the hash of something else, and whoever wrote a manifest may have paired any two.
+            size: The expected number of bytes; `None` accepts any.
+            sha256: The file's SHA-256, 64 hexadecimal digits; `None` accepts any. For more than one block the address
+                is the hash of something else, and a manifest may pair any address with any hash.
 
         Raises:
-            UsageError: It is not an address of the kind that stores use.
+            UsageError: `cid` is not an address that stores use.
             MissingContentError: There is nothing under it.
-            VerificationError: The bytes have another address or hash or are not `size` many.
+            VerificationError: The bytes have another address, hash or size.
             LlamafundError: The file cannot be written.
         """
         ...
@@ -53,7 +53,7 @@ class Source(Protocol):
 
         Raises:
             LlamafundError: As `fetch`.
-            VerificationError: Or there are more than `limit`.
+            VerificationError: There are more than `limit`, or as `fetch`.
         """
         ...
 
@@ -62,47 +62,47 @@ class Source(Protocol):
 class Store(Source, Protocol):
     """A place that keeps bytes under their IPFS address.
 
-    Addresses are those of `FileDigest.cid`. What a store hands out was checked against its address first,
-    whatever the store says; only `stream` hands out bytes before it can know, and says so.
+    Addresses are those of `FileDigest.cid`. Bytes are compared with their address before a store returns them. The
+    one exception is `stream`, which returns bytes before it can know, and says so.
     """
 
     def put_file(self, path: Path) -> FileDigest:
-        """Keep a regular file's bytes, replacing what stood under their address.
+        """Keep a regular file's bytes, replacing any bytes under their address.
 
         Raises:
             UsageError: The file does not exist or is not a regular file.
-            LlamafundError: It changed while it was read, or cannot be read or kept.
+            LlamafundError: It changed while it was read, or cannot be read or stored.
         """
         ...
 
     def put_bytes(self, data: bytes) -> FileDigest:
-        """Keep bytes, replacing what stood under their address.
+        """Keep bytes, replacing any bytes under their address.
 
         Raises:
-            LlamafundError: They cannot be kept.
+            LlamafundError: They cannot be stored.
         """
         ...
 
     def stream(self, cid: str, *, size: int | None = None) -> Iterator[bytes]:
-        """Hand out bytes piece by piece; **they may be used only after the iterator ended without an error**.
+        """Return bytes piece by piece. Use them **only after the iterator has ended without an error**.
 
         Args:
             cid: Their address.
-            size: How many there must be; not compared when `None`.
+            size: The expected number of bytes; `None` accepts any.
 
         Raises:
-            UsageError: It is not an address of the kind that stores use.
+            UsageError: `cid` is not an address that stores use.
             MissingContentError: The store has nothing under it.
-            VerificationError: The bytes have another address or are not `size` many.
+            VerificationError: The bytes have another address or another size.
         """
         ...
 
     def has(self, cid: str) -> bool:
-        """Whether there is something under the address; whether it is right only reading it can tell."""
+        """Whether there is something under the address. Only reading it shows whether it is right."""
         ...
 
     def pin(self, cid: str) -> None:
-        """Ask the store to keep the content for good.
+        """Ask the store to keep the content.
 
         Raises:
             MissingContentError: The store has nothing under the address.
@@ -110,7 +110,7 @@ class Store(Source, Protocol):
         ...
 
     def unpin(self, cid: str) -> None:
-        """Take back `pin`; no error when there was none."""
+        """Undo `pin`. It is no error if there was none."""
         ...
 
     def pins(self) -> frozenset[str]:
@@ -119,38 +119,37 @@ class Store(Source, Protocol):
 
 
 def is_cid(text: str) -> bool:
-    """Whether this could be an address of the kind that stores use."""
+    """Whether this has the form of an address that stores use."""
     return _CID.fullmatch(text) is not None
 
 
 def check_cid(cid: str) -> None:
-    """Refuse what is not an address of the kind that stores use.
+    """Refuse anything that is not an address that stores use.
 
     Raises:
         UsageError: It is not a CIDv1 with SHA-2-256 in base32.
     """
     if not is_cid(cid):
         raise UsageError(
-            f"{cid[:80]!r} is not an address that a store uses",
-            "Expected is a CIDv1 in base32: the letter b and 58 letters or digits",
+            f"{cid[:80]!r} is not an address that stores use",
+            "It must be a CIDv1 in base32: the letter b and 58 letters or digits",
         )
 
 
 def verified(
     spans: Iterator[bytes], cid: str, location: str, *, size: int | None = None, sha256: str | None = None
 ) -> Iterator[bytes]:
-    """Pass bytes on and raise at their end unless they are what they should be.
+    """Pass bytes on, and raise at their end if they are wrong.
 
     Args:
-        spans: The bytes as a store gives them.
+        spans: The bytes that a store returns.
         cid: The address that they must have.
         location: The store, for messages.
-        size: How many there must be; not compared when `None`.
-        sha256: Of all of them; not compared when `None`.
+        size: The expected number of bytes; `None` accepts any.
+        sha256: The expected SHA-256; `None` accepts any.
 
     Raises:
-        VerificationError: The bytes have another address or hash or are not `size` many. Bytes beyond `size` are not
-            passed on.
+        VerificationError: The bytes have another address, hash or size. Bytes beyond `size` are not passed on.
     """
     hasher = FileHasher()
     total = 0
@@ -163,9 +162,9 @@ def verified(
     digest = hasher.finish()
     if digest.cid != cid:
         raise VerificationError(
-            f"The store {location} holds other bytes under {cid}: their address is {digest.cid}",
+            f"The store {location} has other bytes under {cid}: their address is {digest.cid}",
             "The file was replaced or damaged after it was published",
-            "Do not use it; get it from another store or from whoever published it",
+            "Do not use it. Get it from another store or from whoever published it",
         )
     if size is not None and total != size:
         raise _wrong_size(cid, location, str(total), size)
@@ -174,7 +173,7 @@ def verified(
 
 
 def wrong_pair(cid: str, actual: str, expected: str) -> VerificationError:
-    """An address and a SHA-256 that a manifest gives for one file, and that are of two."""
+    """The error for a manifest that pairs one file's address with another file's SHA-256."""
     return VerificationError(
         f"The file under {cid} has the SHA-256 {actual}, but the manifest says {expected}",
         "The manifest's address and hash name different bytes",
@@ -183,7 +182,7 @@ def wrong_pair(cid: str, actual: str, expected: str) -> VerificationError:
 
 
 def fetch_verified(spans: Iterator[bytes], destination: Path) -> None:
-    """Write bytes to a file that appears only when `spans` has ended without an error.
+    """Write bytes to a file that gets its name only after `spans` has ended without an error.
 
     Raises:
         LlamafundError: Whatever `spans` raises, or the file cannot be written.
@@ -208,7 +207,7 @@ def read_verified(spans: Iterator[bytes], cid: str, location: str, *, limit: int
         if total > limit:
             raise VerificationError(
                 f"The store {location} has more than {limit} bytes under {cid}",
-                "What is kept there must be shorter, so these bytes are something else",
+                "The content must be shorter, so these bytes are something else",
             )
         parts.append(span)
     return b"".join(parts)
@@ -216,7 +215,7 @@ def read_verified(spans: Iterator[bytes], cid: str, location: str, *, limit: int
 
 def _wrong_size(cid: str, location: str, actual: str, expected: int) -> VerificationError:
     return VerificationError(
-        f"The store {location} holds {actual} bytes under {cid}",
+        f"The store {location} has {actual} bytes under {cid}",
         f"There must be {expected}",
-        "Do not use them; get them from another store or from whoever published them",
+        "Do not use them. Get them from another store or from whoever published them",
     )

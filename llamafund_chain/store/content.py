@@ -1,4 +1,4 @@
-"""Publishing and fetching what manifests name. Nothing is believed; everything is hashed."""
+"""Publishing and fetching what manifests name. Nothing is trusted; everything is hashed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from llamafund_chain.store.sources import PASSED_OVER, Sources
 M = TypeVar("M", bound=Manifest)
 
 Progress = Callable[[int], None]
-"""Called with the number of bytes done since the call before."""
+"""Called with the number of bytes done since the previous call."""
 
 
 def publish_manifest(store: Store, manifest: Manifest) -> str:
-    """Put a manifest into a store and pin it, after the listings of files that do not fit into it.
+    """Put a manifest's listings and then the manifest into a store, and pin them.
 
     Returns:
-        Its SHA-256, 64 hexadecimal digits: what goes on chain.
+        Its SHA-256, 64 hexadecimal digits, which goes on chain.
 
     Raises:
-        VerificationError: It is longer than a manifest may be.
+        VerificationError: It is too long for a manifest.
         LlamafundError: The store cannot keep it.
     """
     if isinstance(manifest, EvidenceManifest):
@@ -45,42 +45,42 @@ def publish_manifest(store: Store, manifest: Manifest) -> str:
 
 
 def fetch_manifest(source: Source, sha256: str, kind: type[M]) -> M:
-    """Get a manifest by its hash, with all its files.
+    """Fetch a manifest by its hash, with all its files.
 
     Args:
         source: Where it was published.
         sha256: 64 hexadecimal digits, as on chain.
-        kind: The class that it must be of.
+        kind: The class that it must have.
 
     Raises:
         UsageError: `sha256` is not a hash.
         MissingContentError: The source does not have it, or one of its listings.
-        VerificationError: The bytes are not what was published, or no valid manifest of that kind.
+        VerificationError: The bytes do not have this hash, or are not a valid manifest of that kind.
     """
     read = reading(source)
     return parse_as(kind, read(sha256), sha256=sha256, read=read)
 
 
 def reading(source: Source) -> Read:
-    """What gets manifests by their hashes from a source, for `parse_as` and `load_manifest`."""
+    """A function that reads manifests by their hashes from a source, for `parse_as` and `load_manifest`."""
     return lambda sha256: source.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)
 
 
 def publish_tree(store: Store, root: Path, manifest: EvidenceManifest, *, progress: Progress | None = None) -> str:
-    """Put the files that a manifest names into a store and pin them, and the manifest after them.
+    """Put the files that a manifest names, and then the manifest, into a store, and pin them.
 
     Args:
-        store: Where to.
+        store: Where to put them.
         root: The directory that the manifest's paths are relative to.
-        manifest: What was computed from the files.
-        progress: Called with the number of bytes put since the call before.
+        manifest: The manifest of these files.
+        progress: Called with the number of bytes put since the previous call.
 
     Returns:
         The manifest's SHA-256, 64 hexadecimal digits.
 
     Raises:
         UsageError: A file is missing or leads out of the directory.
-        VerificationError: A file is no longer what the manifest says.
+        VerificationError: A file no longer matches the manifest.
         LlamafundError: The store cannot keep it.
     """
     for entry in manifest.files:
@@ -93,21 +93,21 @@ def publish_tree(store: Store, root: Path, manifest: EvidenceManifest, *, progre
 
 
 class ChangedFileError(VerificationError):
-    """A file is not what the manifest says that was made of it."""
+    """A file no longer matches the manifest that was made of it."""
 
 
 def digest_of(entry: FileEntry) -> FileDigest:
-    """What a file must be, by its entry in a manifest."""
+    """The digest that a file must have, by its entry in a manifest."""
     return FileDigest(size=entry.size, sha256=entry.sha256, cid=entry.cid)
 
 
 def require_unchanged(name: str, actual: FileDigest, expected: FileDigest) -> None:
-    """Refuse a file that is no longer what its manifest says.
+    """Refuse a file that no longer matches its manifest.
 
     Args:
-        name: For the message.
-        actual: What it is.
-        expected: What it must be.
+        name: The file, for the message.
+        actual: The digest that it has.
+        expected: The digest that it must have.
 
     Raises:
         ChangedFileError: They differ.
@@ -122,11 +122,11 @@ def require_unchanged(name: str, actual: FileDigest, expected: FileDigest) -> No
 
 @dataclass(frozen=True)
 class Fetched:
-    """What fetching files came to.
+    """The result of fetching files.
 
     Attributes:
         fetched: Number of files that were fetched.
-        present: Number of files that were there already and right.
+        present: Number of correct files that existed already.
     """
 
     fetched: int
@@ -141,13 +141,13 @@ def fetch_tree(
     *,
     progress: Progress | None = None,
 ) -> Fetched:
-    """Get the files that a manifest names; otherwise as `fetch_files`.
+    """Fetch the files that a manifest names; otherwise like `fetch_files`.
 
     Args:
         source: Where they were published.
-        manifest: What they must be.
+        manifest: The manifest that names them.
         destination: As in `fetch_files`.
-        paths: Which ones; all when `None`.
+        paths: Which files; `None` for all.
         progress: As in `fetch_files`.
 
     Raises:
@@ -161,22 +161,23 @@ def fetch_tree(
 def fetch_files(
     source: Source, entries: Sequence[FileEntry], destination: Path, *, progress: Progress | None = None
 ) -> Fetched:
-    """Get files by their entries in a manifest or listing. Each appears under its name only after it was verified.
+    """Fetch files by their entries in a manifest or listing. Each file gets its name only after it is verified.
 
-    Files that are there already and right are left alone, so that an interrupted fetch goes on where it was.
+    Correct files that exist already are left alone, so an interrupted fetch resumes.
 
     Args:
         source: Where they were published.
-        entries: What they must be.
-        destination: The directory for them, created when missing; other files of the same names are replaced.
-        progress: Called with the bytes of each file that is done.
+        entries: Their entries.
+        destination: The directory for them, created if missing; other files of the same names are replaced.
+        progress: Called with the bytes of each finished file.
 
     Raises:
-        VerificationError: A file is not what its entry says, or is called as files that are being fetched are; the
-            message names it.
+        VerificationError: A file does not match its entry, or has the name of a partly fetched file; the message
+            names it.
         MissingContentError: The source does not have a file; the message names it.
         UsageError: A link below `destination` leads out of it.
-        LlamafundError: A file cannot be written, or the disk has no room for what is missing; nothing was fetched then.
+        LlamafundError: A file cannot be written. Or the disk has no room for the missing files; then nothing was
+            fetched.
     """
     for entry in entries:
         _refuse_partial_name(entry.path)
@@ -196,18 +197,18 @@ def fetch_files(
 
 
 def verify_content(store: Store, manifest: EvidenceManifest, *, progress: Progress | None = None) -> None:
-    """Read every byte that a manifest names from a store and compare sizes, hashes and content root.
+    """Read every byte that a manifest names from a store, and compare sizes, hashes and content root.
 
-    Nothing is written, so this needs no more space than one span of bytes.
+    This writes nothing, so it needs only the space of one span of bytes.
 
     Args:
         store: Where they were published.
-        manifest: What they must be.
-        progress: Called with the number of bytes read since the call before.
+        manifest: The manifest that names them.
+        progress: Called with the number of bytes read since the previous call.
 
     Raises:
-        VerificationError: A file is not what the manifest says, and the message names it; or all are, but the
-            content root is not theirs.
+        VerificationError: A file does not match the manifest, and the message names it; or all do, but the content
+            root is not theirs.
         MissingContentError: The store does not have a file; the message names it.
     """
     tree = MerkleHasher()
@@ -228,18 +229,19 @@ def prove_content(
 
     Args:
         store: Where it was published.
-        manifest: What it must be.
-        chunks: Numbers of the wanted chunks, from 0.
-        outline: From an earlier call for the same content; with it only files that the chunks' blocks touch are read.
-        progress: Called with the number of bytes read since the call before.
+        manifest: The manifest that names it.
+        chunks: Numbers of the chunks to prove, from 0.
+        outline: From an earlier call for the same content. With it, only files that these chunks' blocks touch are
+            read.
+        progress: Called with the number of bytes read since the previous call.
 
     Returns:
-        The content's outline, and the proofs by chunk, each of which leads to the manifest's content root.
+        The content's outline, and the proofs by chunk. Each proof leads to the manifest's content root.
 
     Raises:
         IndexError: There is no such chunk.
-        VerificationError: A file is not what the manifest says, and the message names it; or all are, but the
-            content root is not theirs.
+        VerificationError: A file does not match the manifest, and the message names it; or all do, but the content
+            root is not theirs.
         MissingContentError: The store does not have a file; the message names it.
     """
     try:
@@ -262,7 +264,7 @@ def _content(store: Store, manifest: EvidenceManifest, progress: Progress | None
 def _content_of(
     store: Store, manifest: EvidenceManifest, blocks: Collection[int], progress: Progress | None
 ) -> Iterator[tuple[int, bytes]]:
-    """The files that touch blocks of the content, span by span, each with its place in the content."""
+    """The files that touch these blocks of the content, span by span, each with its offset in the content."""
     place = 0
     for entry in manifest.files:
         touched = range(place // BLOCK_SIZE, -(-(place + entry.size) // BLOCK_SIZE))
@@ -279,14 +281,14 @@ def _check_root(manifest: EvidenceManifest, root: str) -> None:
     if root != manifest.content.root:
         raise VerificationError(
             f"The content root of manifest {manifest.sha256} is {manifest.content.root}",
-            f"Its files give {root}; no possession challenge could be answered honestly",
+            f"Its files give {root}, so nobody could answer a possession challenge honestly",
             "Do not sign or pay for it",
         )
 
 
 def _checked(store: Store, entry: FileEntry, progress: Progress | None) -> Iterator[bytes]:
-    """The bytes of a file, which may be used only after the iterator ended without an error."""
-    # The address alone does not vouch for the SHA-256: above one block it is the hash of something else.
+    """The bytes of a file. Use them only after the iterator has ended without an error."""
+    # The address does not prove the SHA-256: for more than one block it is the hash of something else.
     hasher = hashlib.sha256()
     for span in store.stream(entry.cid, size=entry.size):
         hasher.update(span)
@@ -305,24 +307,24 @@ def _refuse_partial_name(path: str) -> None:
     if any(is_partial(name) for name in path.split("/")):
         raise VerificationError(
             f"The manifest names a file {path!r}",
-            "Files that are still being fetched are called that: another one would be written over it",
+            "Partly fetched files have such names, so one of them would overwrite it",
             "Do not trust this manifest",
         )
 
 
 def _makes_links(source: Source) -> bool:
-    """Whether files from there may take up no space."""
+    """Whether files from this source may take up no space, because they are hard links."""
     places = source.places if isinstance(source, Sources) else (source,)
     return any(isinstance(place, LocalStore) and place.links for place in places)
 
 
 def _place(root: Path, path: str, shown: Path) -> Path:
-    """Where a file of a tree goes: below its root, also when somebody put a link there."""
+    """Where a file of a tree goes: below its root, even if somebody put a link there."""
     target = root / path
     folder = target.parent.resolve()
     if not folder.is_relative_to(root):
         raise UsageError(
-            f"{path!r} would be written outside of {str(shown)!r}",
+            f"{path!r} would be written outside {str(shown)!r}",
             f"A link there leads to {str(folder)!r}",
             "Remove the link, or fetch into an empty directory",
         )

@@ -1,4 +1,4 @@
-"""Datasets: a directory with the documents to train on and the ones held out to measure with."""
+"""Datasets: a directory with documents to train on and documents held out for measuring."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from llamafund_chain.store import Store
 from llamafund_chain.store.content import publish_tree
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-"""Longest document, so that a hostile file cannot fill the memory."""
+"""Most bytes of a document, so that a hostile file cannot fill the memory."""
 
 PartName = Literal["train", "heldout"]
 
@@ -42,24 +42,24 @@ def build_dataset(
 ) -> DatasetManifest:
     """Describe a directory of documents in a manifest and publish both.
 
-    The documents are counted and compared while the files are hashed, from the same read.
+    One read of the files hashes them, and counts and compares the documents.
 
     Args:
-        root: Holds `train/` and `heldout/`, with `.txt` files of one document each or `.jsonl` files of one
-            object with a string `text` on each line, in UTF-8, and nothing else.
+        root: Contains only `train/` and `heldout/`, with `.txt` files of one document each, or `.jsonl` files of one
+            object with a string `text` per line, in UTF-8.
         title: The dataset's name.
         source: Where the documents come from.
-        license: Their license, an SPDX identifier where there is one.
-        preparation: What was done to them.
-        store: Where they are published.
-        progress: Called with the number of bytes hashed since the call before, from any thread, one call at a time.
-        total: Called once, before the first byte is read, with the number of bytes that will be.
-        jobs: Cores to use; all that this process may use when `None`.
-        cache: Digests known from earlier times. The documents are read all the same.
+        license: Their license, if possible an SPDX identifier.
+        preparation: How the documents were prepared.
+        store: Where to publish them.
+        progress: Called with the number of bytes hashed since the previous call, from any thread, one call at a time.
+        total: Called once, before the first byte is read, with the total number of bytes.
+        jobs: Cores to use; `None` for all that this process may use.
+        cache: Digests from earlier runs. The documents are read all the same.
 
     Raises:
-        UsageError: A part is missing, a file does not belong or cannot be read as documents, a held-out
-            document stands among the training documents too, or a text is empty or too long.
+        UsageError: A part is missing, a file does not belong there or cannot be read as documents, a held-out
+            document is also a training document, or a text is empty or too long.
         VerificationError: The files do not fit into one manifest, or changed while they were published.
         LlamafundError: A file cannot be read, or the store cannot keep it.
     """
@@ -94,7 +94,7 @@ def build_dataset(
             first["msg"],
             "Give another one",
         ) from error
-    # Its length is checked before the store is given anything.
+    # Its length is checked before anything goes to the store.
     manifest.to_bytes()
     publish_tree(store, root, manifest)
     return manifest
@@ -108,7 +108,7 @@ def read_documents(root: Path, entries: Iterable[FileEntry]) -> Iterator[str]:
         entries: The files.
 
     Raises:
-        UsageError: A file is missing or leads out of the directory, or holds something else than documents.
+        UsageError: A file is missing or leads out of the directory, or contains anything but documents.
         LlamafundError: A file cannot be read.
     """
     for entry in entries:
@@ -123,7 +123,7 @@ def _members(root: Path, names: Sequence[str], part: PartName) -> tuple[str, ...
     if not members:
         raise UsageError(
             f"{str(root)!r} has no files in {part}/",
-            "A dataset has documents to train on in train/ and others to measure with in heldout/",
+            "A dataset needs documents to train on in train/ and others for measuring in heldout/",
             "Put .txt or .jsonl files there",
         )
     return members
@@ -134,7 +134,7 @@ def _refuse_strays(root: Path, names: Sequence[str]) -> None:
         if name.split("/")[0] not in PARTS or not name.endswith(_SUFFIXES):
             raise UsageError(
                 f"{name!r} in {str(root)!r} belongs to no part of the dataset",
-                "Expected are only .txt and .jsonl files in train/ and heldout/",
+                "There may only be .txt and .jsonl files in train/ and heldout/",
                 "Move it out of the directory",
             )
 
@@ -146,13 +146,13 @@ class _Census:
         self._fingerprints: dict[str, list[bytes]] = {}
 
     def inspect(self, name: str) -> _Inspector:
-        """What counts a file's documents while it is hashed."""
+        """An inspector that counts a file's documents while it is hashed."""
         found: list[bytes] = []
         self._fingerprints[name] = found
         return _Inspector(_parser(name), found)
 
     def count(self, names: Iterable[str]) -> int:
-        """Documents in files."""
+        """Number of documents in files."""
         return sum(len(self._fingerprints[name]) for name in names)
 
     def refuse_leaks(self, members: Mapping[PartName, Sequence[str]]) -> None:
@@ -165,8 +165,8 @@ class _Census:
             for fingerprint in self._fingerprints[name]:
                 if (original := seen.get(fingerprint)) is not None:
                     raise UsageError(
-                        f"A document of {name!r} stands in {original!r} too",
-                        "A model that was trained on the text it is measured with looks better than it is",
+                        f"A document of {name!r} is also in {original!r}",
+                        "A model that is measured on its training text looks better than it is",
                         "Remove it from one of them",
                     )
 
@@ -184,12 +184,12 @@ class _Inspector:
 
 
 def _fingerprint(document: str) -> bytes:
-    # Spaces and line ends do not make it another document.
+    # Other white space does not make it another document.
     return hashlib.sha256(" ".join(document.split()).encode("utf-8")).digest()
 
 
 class _Parser(Protocol):
-    """Finds the documents in a file's bytes, however they are cut."""
+    """Finds the documents in a file's bytes, however the bytes are split."""
 
     def update(self, data: bytes) -> Iterator[str]: ...
 
@@ -219,12 +219,12 @@ class _Whole:
         except UnicodeDecodeError as error:
             raise _unreadable(self._name, f"It is not UTF-8: {error}") from error
         if not text.strip():
-            raise _unreadable(self._name, "It holds no text")
+            raise _unreadable(self._name, "It contains no text")
         yield text
 
 
 class _Lines:
-    """A file with one JSON object on each line."""
+    """A file with one JSON object per line."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -244,7 +244,7 @@ class _Lines:
     def finish(self) -> Iterator[str]:
         yield from self._line()
         if not self._found:
-            raise _unreadable(self._name, "It holds no documents")
+            raise _unreadable(self._name, "It contains no documents")
 
     def _line(self) -> Iterator[str]:
         self._number += 1
@@ -266,7 +266,7 @@ def _parse_line(line: bytes, place: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise _unreadable(place, "Its text is not valid Unicode: it holds half of a surrogate pair") from error
+        raise _unreadable(place, "Its text is not valid Unicode: it contains half of a surrogate pair") from error
     return text
 
 

@@ -1,4 +1,4 @@
-"""Whether a disk can hold what is missing, found out before anything is fetched."""
+"""Checks that a disk has room for the missing files, before anything is fetched."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from llamafund_chain.store.http.resume import partial_path
 
 
 def require_room(directory: Path, files: Iterable[FileEntry]) -> None:
-    """Refuse to begin with files that there is no room for.
+    """Refuse to begin if there is no room for the files.
 
-    A file of the right size counts as being there, and of one whose fetching broke off only the rest is missing. A
-    file that is replaced takes up its space until the new one is complete.
+    A file of the right size counts as present, and of a partly fetched file only the rest is missing. A file that
+    will be replaced takes up its space until the new one is complete.
 
     Args:
         directory: For the files; it may not exist yet.
-        files: In the order in which they are fetched.
+        files: In the order in which they will be fetched.
 
     Raises:
-        LlamafundError: The disk has less room than what is missing takes up, or cannot be looked at.
+        LlamafundError: The disk has too little room for the missing files, or cannot be examined.
     """
     taken = most = 0
     for entry in files:
@@ -47,9 +47,9 @@ def require_room(directory: Path, files: Iterable[FileEntry]) -> None:
         raise storage_error(error, f"Looking at {str(place)!r}") from error
     if most > free:
         raise LlamafundError(
-            f"{str(directory)!r} has no room for what is missing: {most} bytes are needed",
+            f"{str(directory)!r} has no room for the missing files: {most} bytes are needed",
             f"Its disk has {free} bytes left; nothing was fetched",
-            f"Free {most - free} bytes, or fetch to another disk; what is there already is not fetched again",
+            f"Free {most - free} bytes, or fetch to another disk. Files that exist are not fetched again",
         )
 
 

@@ -1,4 +1,4 @@
-"""Fetching what was published from whoever has it: stores, nodes, gateways, and mirrors that know paths alone."""
+"""Fetching published content from stores, nodes, gateways, and mirrors, which only know paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MIRROR = re.compile(r"(hf|mirror(\+insecure)?):")
 
 
 def split_mirrors(locations: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Locations that can be asked for anything by its hash, and mirrors, which know the paths of a manifest alone.
+    """Split locations into those that know content by its hash, and mirrors, which only know a manifest's paths.
 
     Raises:
         UsageError: One is a malformed mirror, or plain HTTP to another machine.
@@ -35,15 +35,15 @@ def split_mirrors(locations: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def open_sources(locations: Iterable[str], *, link: bool = False, report: Report | None = None) -> Sources:
-    """The stores at locations, asked in turn.
+    """Open the stores at locations, to be tried in turn.
 
     Args:
         locations: As `open_store` takes them.
-        link: For directories, see `LocalStore`.
-        report: Told about places and gateways that failed where another one helped.
+        link: For directories; see `LocalStore`.
+        report: Called about each location or gateway that failed where another one delivered.
 
     Raises:
-        UsageError: There is none, or one is malformed or hands out nothing.
+        UsageError: There is none, or one is malformed or serves no content.
     """
     places = [_open_source(location, link, report) for location in locations]
     if not places:
@@ -65,14 +65,14 @@ def fetch_all(
     total: Progress | None = None,
     progress: Progress | None = None,
 ) -> Fetched:
-    """Get all files that a manifest names, from its mirrors too; otherwise as `fetch_files`.
+    """Fetch all files that a manifest names, also from its mirrors; otherwise like `fetch_files`.
 
     Args:
         sources: Tried in turn for each file.
-        manifest: What the files must be; listings that it names are fetched too.
+        manifest: The manifest that names the files; its listings are fetched too.
         destination: As in `fetch_files`.
-        mirrors: Mirrors to try after them, as `split_mirrors` gives them.
-        hints: Try the mirrors that the manifest names last.
+        mirrors: Mirrors to try after the sources, from `split_mirrors`.
+        hints: Finally try the mirrors that the manifest names.
         total: Called once with the bytes of all files.
         progress: As in `fetch_files`.
 
@@ -96,7 +96,7 @@ def fetch_all(
 def _open_source(location: str, link: bool, report: Report | None) -> Store:
     if location.startswith(("pin:", "pin+")):
         raise UsageError(
-            f"{without_secrets(location)!r} hands out no bytes",
+            f"{without_secrets(location)!r} serves no content",
             "A pinning service only pins",
             "Name gateways instead: --from gateway:…",
         )

@@ -1,4 +1,4 @@
-"""Publishing a directory's files, and the manifests that name them, to any number of places."""
+"""Publishing a directory's files, and the manifests that name them, to any number of locations."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from llamafund_chain.store.ipfs.unixfs import FileDag, ReadAt, reading_at
 from llamafund_chain.store.sources import Report
 
 CAR_PREFIX = "car:"
-"""Begins the location of a CAR file."""
+"""Prefix of a CAR file's location."""
 
 
 @dataclass
 class Outcome:
-    """How publishing to one place went.
+    """How publishing to one location went.
 
     Attributes:
-        location: The place.
+        location: The location.
         sent: Bytes sent to it.
         present: Bytes that it had already.
         pinned: Number of contents pinned there; 0 for CAR files, which pin nothing.
         seconds: Time spent on it.
-        problem: Why it was given up; `None` when everything is there.
+        problem: Why it failed; `None` if everything is there.
     """
 
     location: str
@@ -53,10 +53,10 @@ class Published:
     """What was published, and where it is.
 
     Attributes:
-        sha256: Of the manifest: what goes on chain and what `fetching` takes.
+        sha256: The manifest's SHA-256, which goes on chain and which `fetching` takes.
         files: Number of files.
-        size: Bytes of the files together.
-        outcomes: One for each place, in the order in which they were given.
+        size: Total bytes of the files.
+        outcomes: One per location, in the given order.
     """
 
     sha256: str
@@ -75,10 +75,10 @@ def list_directory(files: Sequence[FileEntry]) -> Listing:
 
 
 def listings_of(manifest: EvidenceManifest | Listing, files: Sequence[FileEntry]) -> Iterator[Listing]:
-    """The listings that are to be published before a manifest, those that others name first.
+    """The listings to publish before a manifest; a listing comes before those that name it.
 
     Args:
-        manifest: Of all files; a listing is one of `list_directory`.
+        manifest: Names all files; a listing must come from `list_directory`.
         files: All of them.
     """
     if isinstance(manifest, Listing):
@@ -97,10 +97,10 @@ def publish(
     progress: Progress | None = None,
     report: Report | None = None,
 ) -> Published:
-    """Send a directory's files and the manifests that name them to any number of places, and pin them there.
+    """Send a directory's files and the manifests that name them to any number of locations, and pin them there.
 
-    Each file is read, its digest compared and its blocks computed once, and each place gets what it does not have. A
-    place that fails is given up and the others go on. Pinning services are asked last, when others have the content.
+    Each file is read, compared and split into blocks once, and each location gets only what it does not have. If a
+    location fails, the others go on. Pinning services come last, when other locations have the content.
 
     Args:
         root: The directory that the files' paths are relative to.
@@ -108,12 +108,12 @@ def publish(
         files: All of them.
         locations: As `open_store` takes them, or `car:FILE` for a CAR file.
         link: Put hard links into local stores; see `LocalStore`.
-        progress: Called with bytes of files that every place has or was given up for.
-        report: Told about places that are given up.
+        progress: Called with the bytes of files that are done at every location that has not failed.
+        report: Called for each location that fails.
 
     Raises:
-        UsageError: A place is malformed, or none takes bytes; or a file is missing or leads out of the directory.
-        VerificationError: A file is no longer what the manifest says.
+        UsageError: A location is malformed, or none takes bytes; or a file is missing or leads out of the directory.
+        VerificationError: A file no longer matches the manifest.
         LlamafundError: A file cannot be read.
     """
     documents = [*(listing.to_bytes() for listing in listings_of(manifest, files)), manifest.to_bytes()]
@@ -124,12 +124,12 @@ def publish(
         senders = [target for target in targets if isinstance(target, _Sender)]
         if not senders:
             raise UsageError(
-                "Nobody would get the bytes",
-                "A pinning service is told addresses only, and fetches the content from whoever has it",
+                "No location takes the bytes",
+                "A pinning service takes only addresses, and fetches the content from other nodes",
                 "Add a Kubo node that others can reach, for example --to kubo:http://127.0.0.1:5001",
             )
         _send_files(root, files, senders, progress, report)
-        # Manifests after the files, and the one that names all others last: where it is, everything is.
+        # Manifests after the files, and the one that names all others last: a location that has it has everything.
         for document in documents:
             _send_bytes(document, senders, report)
         for sender in senders:
@@ -141,7 +141,7 @@ def publish(
 
 
 class _Target:
-    """A place that is published to. After a failure it is left alone."""
+    """A location to publish to. After a failure it is left alone."""
 
     def __init__(self, location: str) -> None:
         self.outcome = Outcome(location)
@@ -158,7 +158,7 @@ class _Target:
         except LlamafundError as error:
             self.outcome.problem = error
             if report is not None:
-                report(f"{self.outcome.location} is given up: {error}")
+                report(f"{self.outcome.location} failed: {error}")
         finally:
             self.outcome.seconds += time.monotonic() - began
 
@@ -168,29 +168,29 @@ class _Target:
 
 
 class _Sender(_Target, ABC):
-    """A place that takes bytes."""
+    """A location that takes bytes."""
 
     @abstractmethod
     def send(self, file: _File) -> None:
-        """Have the place keep a file, unless it has it."""
+        """Make the location keep a file, unless it has the file."""
 
     def finish(self) -> None:
         """Called when everything was sent."""
 
     def origins(self) -> tuple[str, ...]:
-        """Where others can get the content on the IPFS network."""
+        """Where other IPFS nodes can fetch the content."""
         return ()
 
 
 class _File:
-    """A file that is being sent, and its blocks once somebody wants them.
+    """A file to send, and its blocks once they are needed.
 
     Args:
         name: For messages.
-        digest: What it must be.
-        path: Where it is; `None` when it is in memory.
-        data: Its bytes when it is in memory.
-        read_at: Gives its bytes.
+        digest: The digest that it must have.
+        path: Where it is; `None` if it is in memory.
+        data: Its bytes if it is in memory.
+        read_at: Returns its bytes.
     """
 
     def __init__(self, name: str, digest: FileDigest, path: Path | None, data: bytes, read_at: ReadAt) -> None:
@@ -234,11 +234,11 @@ class _Directory(_Sender):
         self.outcome.pinned += 1
 
     def _has(self, cid: str, size: int) -> bool:
-        """Whether the right bytes are there: a name is not enough after somebody damaged the disk."""
+        """Whether the right bytes are there. The name alone is not enough: the disk may be damaged."""
         if not self._store.has(cid):
             return False
         try:
-            # Pinned first: what is being looked at must not be collected meanwhile.
+            # Pinned first: garbage collection must not remove it meanwhile.
             self._store.pin(cid)
             for _ in self._store.stream(cid, size=size):
                 pass
@@ -260,7 +260,7 @@ class _Node(_Sender):
     def send(self, file: _File) -> None:
         if self._pins is None:
             self._pins = self._store.pins()
-        # A node keeps every block of what it has pinned.
+        # A node keeps every block of pinned content.
         if file.digest.cid in self._pins:
             self.outcome.present += file.digest.size
         else:
@@ -275,7 +275,7 @@ class _Node(_Sender):
         try:
             return self._store.addresses()
         except LlamafundError:
-            # A hint that makes a service faster; without it the service looks around for itself.
+            # A hint that makes a service faster; without it the service searches the network.
             return ()
 
 
@@ -296,7 +296,7 @@ class _CarFile(_Sender):
 
 
 class _Service(_Target):
-    """A pinning service: told what to keep when others have it."""
+    """A pinning service: it gets the addresses when other locations have the content."""
 
     def __init__(self, location: str) -> None:
         super().__init__(location)
@@ -304,7 +304,7 @@ class _Service(_Target):
         open_store(location)
 
     def nobody(self) -> None:
-        raise LlamafundError("It was not asked", "No other place has the content, so it could not get it either")
+        raise LlamafundError("It was not asked", "No other location has the content, so it could not fetch it")
 
     def pin_all(self, cids: Sequence[str], origins: Sequence[str]) -> None:
         from llamafund_chain.store.kinds.pinning import PinningStore
@@ -312,7 +312,7 @@ class _Service(_Target):
         store = open_store(self._location)
         assert isinstance(store, PinningStore)
         store.origins = tuple(origins)
-        # All are asked for before any is waited for, so that the service fetches them side by side.
+        # All requests go out before any wait, so that the service fetches side by side.
         store.request_all(cids)
         for cid in cids:
             store.pin(cid)
@@ -332,7 +332,7 @@ def _open_target(location: str, cids: Sequence[str], link: bool, stack: ExitStac
         return _Service(location)
     raise UsageError(
         f"{without_secrets(location)!r} cannot be published to",
-        "Gateways only hand out what IPFS nodes have",
+        "Gateways only serve what IPFS nodes have",
         "Publish to a Kubo node (kubo:…), and to a pinning service (pin:…) to have it kept",
     )
 
@@ -356,7 +356,7 @@ def _send_files(
 def _have_pinned(
     services: Sequence[_Service], cids: Sequence[str], senders: Sequence[_Sender], report: Report | None
 ) -> None:
-    """Ask pinning services to keep what others have got."""
+    """Ask pinning services to keep what other locations have."""
     origins = tuple(address for sender in senders for address in sender.origins())[:20]
     kept = any(sender.active for sender in senders)
     for service in services:

@@ -1,4 +1,4 @@
-"""Several places that are asked in turn, as if they were one."""
+"""Several sources that are tried in turn, as if they were one."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from llamafund_chain.store.base import MissingContentError, RefusedError, Source
 T = TypeVar("T")
 
 Report = Callable[[str], None]
-"""Told what a person may want to know."""
+"""Called with remarks for a person."""
 
 PASSED_OVER = (VerificationError, NodeUnreachableError, RefusedError, MissingContentError)
-"""After these errors of one place another one may help. A lie weighs more than silence, and silence more than no."""
+"""After these errors another place may help. A lie is worse than silence, and silence is worse than not having it."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """A `Source` of everything that at least one of several places has and hands out honestly.
+    """A `Source` of everything that at least one of several places honestly delivers.
 
     Attributes:
         places: Tried in turn.
-        report: Told about places that failed where another one helped.
+        report: Called about each place that failed where another one delivered.
     """
 
     places: Sequence[Source]
@@ -71,7 +71,7 @@ class Sources:
             raise problems[0][1]
         kinds = (kind for kind in PASSED_OVER if any(isinstance(problem, kind) for _, problem in problems))
         raise next(kinds, MissingContentError)(
-            f"None of {len(problems)} sources gave {cid}",
+            f"None of {len(problems)} sources delivered {cid}",
             "; ".join(f"{place.location}: {problem.what}" for place, problem in problems)[:2000],
             "Name another source, or ask whoever published it to keep it available",
         )
@@ -80,4 +80,4 @@ class Sources:
         if self.report is not None:
             for place, problem in problems:
                 if not isinstance(problem, MissingContentError):
-                    self.report(f"{place.location} did not give {cid}: {problem}")
+                    self.report(f"{place.location} did not deliver {cid}: {problem}")

@@ -1,1 +1,1 @@
-"""HTTP to servers that nobody trusts: bounded in time and size, and resumable."""
+"""HTTP to untrusted servers: bounded in time and size, and resumable."""

@@ -1,6 +1,6 @@
-"""HTTP to servers that nobody trusts: where it may go, how long it may take, how much it may answer.
+"""HTTP to untrusted servers: where requests may go, how long they may take, how much may come back.
 
-Nothing here verifies content; every answer is hostile bytes until somebody compared it with an address.
+Nothing here verifies content. Every response is hostile bytes until somebody compares it with an address.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ READ_SECONDS = 60.0
 """How long a server may be silent."""
 
 MAX_REDIRECTS = 5
-"""Most redirections that one request follows."""
+"""Most redirects that one request follows."""
 
 MAX_JSON = 4 * 1024 * 1024
-"""Longest JSON answer, in bytes."""
+"""Longest JSON response, in bytes."""
 
 _MAX_ERROR = 16 * 1024
 _MAX_CREDENTIALS = 64 * 1024
@@ -40,8 +40,8 @@ _PIECE = 64 * 1024
 _GONE = (404, 410)
 
 _PUBLIC = re.compile(
-    # Names of letters, digits and hyphens (RFC 952, RFC 1123) whose last label is none that a parser of addresses
-    # would take for a number, in an address that every parser reads in the same way.
+    # Names of letters, digits and hyphens (RFC 952, RFC 1123). No parser may take the last label for a number, and
+    # every parser must read the address in the same way.
     r"https://(?=[^/:]{1,253}(?:[/:]|\Z))(?P<host>(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+"
     r"(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9]))(?::(?P<port>[0-9]{1,5}))?(?:/[!-\[\]-~]*)?",
     re.IGNORECASE | re.ASCII,
@@ -54,8 +54,8 @@ class Place:
     """Where a server is.
 
     Attributes:
-        url: Absolute, without user, password, query and fragment, and without a slash at its end.
-        insecure: Whether plain HTTP to another machine was asked for.
+        url: Absolute, without user, password, query and fragment, and without a trailing slash.
+        insecure: Whether plain HTTP to another machine is allowed.
     """
 
     url: str
@@ -68,14 +68,14 @@ class Place:
 
 
 def place_of(url: str, *, insecure: bool = False) -> Place:
-    """Check an address that a person gave.
+    """Check an address that a person typed.
 
     Args:
         url: For example `https://gateway.example/`.
-        insecure: Allow plain HTTP to other machines than this one.
+        insecure: Allow plain HTTP to machines other than this one.
 
     Raises:
-        UsageError: It is not an address of HTTP, holds a password or a query, or is plain HTTP to another machine.
+        UsageError: It is not an HTTP address, contains a password or a query, or is plain HTTP to another machine.
     """
     try:
         parts = urlsplit(url)
@@ -84,8 +84,8 @@ def place_of(url: str, *, insecure: bool = False) -> Place:
         raise UsageError(f"{without_secrets(url)!r} is not an address", str(error)) from error
     if parts.username is not None or parts.password is not None:
         raise UsageError(
-            f"The address of {parts.hostname} holds a user name or password",
-            "Every program on this machine can read it from the command line, and logs would keep it",
+            f"The address of {parts.hostname} contains a user name or password",
+            "Every program on this machine can read the command line, and logs would keep it",
             "Put it into the file that LLAMAFUND_CREDENTIALS names",
         )
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not _is_unambiguous(url):
@@ -95,19 +95,19 @@ def place_of(url: str, *, insecure: bool = False) -> Place:
         )
     if parts.query or parts.fragment:
         raise UsageError(
-            f"{without_secrets(url)!r} has a query or a fragment", "Paths are appended to it", "Leave them out"
+            f"{without_secrets(url)!r} has a query or a fragment", "Paths are appended to it", "Remove them"
         )
     if parts.scheme == "http" and not insecure and not is_loopback(parts.hostname):
         raise UsageError(
             f"{url!r} is plain HTTP to another machine",
-            "Anybody on the way could read what is sent there, tokens too",
-            "Use https, or write +insecure before the colon of the location if that is acceptable",
+            "Anybody on the way could read what is sent there, even tokens",
+            "Use https. If plain HTTP is acceptable, write +insecure before the colon of the location",
         )
     return Place(url.rstrip("/"), insecure)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name is this machine's own."""
+    """Whether a host name is this machine."""
     if host == "localhost":
         return True
     try:
@@ -117,11 +117,11 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public(url: str) -> bool:
-    """Whether an address that a stranger wrote may be asked: HTTPS to a host name that is not obviously a private one.
+    """Whether a request may go to an address that a stranger wrote: HTTPS to a host name that is not clearly private.
 
     Numbers are refused in every form that some program takes for an address (`127.1`, `0x7f.1`, `2130706433`), and so
-    is whatever two programs could read differently. A name may still lead to a private address; all that can come of
-    it is a request for bytes that are then verified.
+    is anything that two programs could read differently. A name may still lead to a private address. But then all that
+    happens is a request for bytes, which are verified.
     """
     match = _PUBLIC.fullmatch(url)
     if match is None or match["host"].lower().endswith(_PRIVATE):
@@ -131,7 +131,7 @@ def is_public(url: str) -> bool:
 
 @dataclass(frozen=True)
 class Credential:
-    """What a server wants to see; never part of a message, a log or a command line.
+    """A secret for one server; never part of a message, a log or a command line.
 
     Attributes:
         scheme: `Bearer` or `Basic`.
@@ -148,22 +148,22 @@ class Credential:
         return f"Bearer {self._secret}"
 
     def hidden_in(self, text: str) -> str:
-        """A server's words without the secret, should it have repeated it."""
+        """A server's text without the secret, in case it repeats it."""
         for secret in (self.header, self.header.partition(" ")[2], self._secret):
             text = text.replace(secret, "(hidden)")
         return text
 
 
 def credential_for(place: Place, kind: str, environment: Mapping[str, str] | None = None) -> Credential | None:
-    """What to show to a server.
+    """The credential for a server, if there is one.
 
-    The file that `LLAMAFUND_CREDENTIALS` names has a line for each server: its address, `bearer` or `basic`, and the
+    The file that `LLAMAFUND_CREDENTIALS` names has one line per server: its address, `bearer` or `basic`, and the
     token or `user:password`. Without a line for this server, `LLAMAFUND_<KIND>_TOKEN` is a bearer token for it.
 
     Args:
         place: The server.
         kind: `kubo`, `gateway` or `pin`.
-        environment: Of this process when `None`.
+        environment: `None` for this process's environment.
 
     Raises:
         UsageError: The file cannot be read or is malformed, or the credential would go out unencrypted.
@@ -180,13 +180,13 @@ def credential_for(place: Place, kind: str, environment: Mapping[str, str] | Non
         raise UsageError(
             f"The token for {place.url} would be sent unencrypted",
             "Anybody on the way could read and use it",
-            "Use https for servers that want a token",
+            "Use https for servers that need a token",
         )
     return found
 
 
 class Reply:
-    """An answer, whose body is read only as far as somebody wants it."""
+    """A response whose body is read only as far as the caller asks."""
 
     def __init__(self, response: Any, place: str, deadline: Deadline) -> None:
         self._response = response
@@ -196,13 +196,13 @@ class Reply:
         self.headers: Mapping[str, str] = response.headers
 
     def read(self, amount: int = _PIECE) -> bytes:
-        """At most so many bytes; none at the end.
+        """At most `amount` bytes; empty at the end.
 
         Raises:
             NodeUnreachableError: The connection broke or the server is too slow.
         """
         with self._deadline.enforced(self._place), network_errors(self._place):
-            # One piece at a time as it arrives: it may be all that comes before the deadline.
+            # One piece as it arrives: nothing more may come before the deadline.
             piece = bytes(self._response.raw.read1(amount, decode_content=False))
         self._deadline.moved(len(piece))
         return piece
@@ -220,7 +220,7 @@ class Reply:
             if len(body) > limit:
                 raise VerificationError(
                     f"{self._place} sent more than {limit} bytes",
-                    "What it was asked for is shorter, so this is something else",
+                    "The requested content is shorter, so this is something else",
                     "Use another server",
                 )
         return bytes(body)
@@ -229,7 +229,7 @@ class Reply:
         """The body as JSON.
 
         Raises:
-            VerificationError: It is none, or longer than `MAX_JSON`.
+            VerificationError: It is not JSON, or longer than `MAX_JSON`.
             NodeUnreachableError: The connection broke or the server is too slow.
         """
         body = self.read_exactly(MAX_JSON)
@@ -237,7 +237,9 @@ class Reply:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
             raise VerificationError(
-                f"{self._place} did not answer in JSON", f"It began with {body[:60]!r}", "Check the server's address"
+                f"{self._place} did not answer in JSON",
+                f"Its answer began with {body[:60]!r}",
+                "Check the server's address",
             ) from error
 
 
@@ -246,10 +248,10 @@ class WebClient:
 
     Args:
         place: Where it is.
-        credential: Sent to this server alone, never to one that it redirects to.
-        seconds: How long one answer may take in all, or with `stride` each so many bytes of it.
+        credential: Sent only to this server, never to one that it redirects to.
+        seconds: How long one response may take in all, or with `stride`, each `stride` bytes of it.
         stride: See `Deadline`.
-        most: How long one answer may take in all, however fast it comes; see `Deadline`.
+        most: How long one response may take in all, however fast it comes; see `Deadline`.
     """
 
     def __init__(
@@ -268,9 +270,9 @@ class WebClient:
         self._limits = partial(Deadline, seconds, stride=stride, most=most)
         self._session = requests.Session()
         watch_connections(self._session)
-        # Else a .netrc of the user's would replace the credential; proxies are asked for below instead.
+        # Otherwise the user's .netrc would replace the credential. Proxies are set below instead.
         self._session.trust_env = False
-        # Else requests reads a redirection's whole body, however long, even when it is not to follow it.
+        # Otherwise requests reads a redirect's whole body, however long, even if it does not follow it.
         self._session.get_redirect_target = lambda _: None  # type: ignore[assignment,method-assign]
 
     def __repr__(self) -> str:
@@ -288,22 +290,22 @@ class WebClient:
         what: str = "",
         accept: tuple[int, ...] = (200,),
     ) -> Iterator[Reply]:
-        """Ask for something and hand out the answer before its body was read.
+        """Send a request and return the response before its body is read.
 
         Args:
             method: `GET`, `POST` or `DELETE`.
             path: Appended to the server's address.
-            params: Of the query.
-            headers: Beside the usual ones.
+            params: Parameters of the query.
+            headers: In addition to the usual ones.
             body: Sent as JSON.
-            what: What is asked for, for messages.
+            what: What is requested, for messages.
             accept: Status codes that are no error.
 
         Raises:
             NodeUnreachableError: There is no connection, or the server is too slow, overloaded or broken.
             MissingContentError: The server does not have it.
             LlamafundError: It refused the request or the credential.
-            VerificationError: Its redirections do not end or lead where they must not.
+            VerificationError: Its redirects do not end, or lead where they must not.
         """
         with self._limits() as deadline:
             url = self.place.url + path
@@ -312,7 +314,7 @@ class WebClient:
                 with contextlib.closing(response):
                     if response.is_redirect and method == "GET":
                         url = self._follow(url, response.headers["Location"])
-                        # The server's own choice of an address has its query in it.
+                        # An address that the server redirected to already has its query.
                         params = None
                         continue
                     reply = Reply(response, self.place.url, deadline)
@@ -359,7 +361,7 @@ class WebClient:
 
         before = urlsplit(self.place.url).hostname or ""
         try:
-            # As it will be asked for: what only some programs understand is quoted, and no host has that in it.
+            # As it will be requested: characters that only some programs understand are quoted, and no host has them.
             target = requests.utils.requote_uri(urljoin(url, location))
             parts = urlsplit(target)
             allowed = parts.username is None and (
@@ -372,7 +374,7 @@ class WebClient:
         if not allowed:
             raise VerificationError(
                 f"{self.place.url} redirects to {without_secrets(target)[:200]!r}",
-                "Redirections are followed to https addresses only, and never into a private network",
+                "Redirects are only followed to https addresses, and never into a private network",
                 "Use another server",
             )
         return target
@@ -381,7 +383,9 @@ class WebClient:
         subject = f"{what}: {self.place.url}" if what else self.place.url
         said = self._said(reply)
         if reply.status in _GONE:
-            return MissingContentError(f"{subject} does not have it (HTTP {reply.status})", said, "Try another place")
+            return MissingContentError(
+                f"{subject} does not have it (HTTP {reply.status})", said, "Try another location"
+            )
         if reply.status in (401, 403):
             shown = "the token that was sent" if self._credential else "a request without a token"
             return RefusedError(
@@ -396,7 +400,7 @@ class WebClient:
         return RefusedError(f"{subject} refused it (HTTP {reply.status})", said, "Check the server's address")
 
     def _said(self, reply: Reply) -> str:
-        """What a server says about an error: its first line, or the reason and details of a pinning service."""
+        """A server's text about an error: its first line, or the reason and details of a pinning service."""
         try:
             text = b""
             while len(text) < _MAX_ERROR and (piece := reply.read(_MAX_ERROR - len(text))):
@@ -420,12 +424,12 @@ class WebClient:
 
 
 def _is_unambiguous(url: str) -> bool:
-    """Whether all programs see the same host: some drop white space, some take a backslash for a slash."""
+    """Whether all programs see the same host. Some drop white space, some take a backslash for a slash."""
     return url.isprintable() and " " not in url and "\\" not in url
 
 
 def _proxies(url: str) -> dict[str, str]:
-    """None for this machine: what is meant for it, tokens too, is not sent to another one on the way."""
+    """The proxies for an address. None for this machine: its requests and tokens must not go through another one."""
     import requests
 
     if is_loopback(urlsplit(url).hostname or ""):
@@ -435,7 +439,7 @@ def _proxies(url: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def network_errors(place: str) -> Iterator[None]:
-    """Turn the exceptions of HTTP libraries into errors with words."""
+    """Turn the exceptions of HTTP libraries into readable errors."""
     import http.client
 
     import requests
@@ -452,19 +456,19 @@ def network_errors(place: str) -> Iterator[None]:
             f"{place} has no valid certificate", str(error)[:300], "Do not use it, or correct its address"
         ) from error
     except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, UnicodeError) as error:
-        raise UsageError(f"{place} cannot be asked", str(error)[:300], "Correct the address") from error
+        raise UsageError(f"{place} cannot be reached", str(error)[:300], "Correct the address") from error
     except (
         requests.RequestException,
         urllib3.exceptions.HTTPError,
         http.client.HTTPException,
         OSError,
-        # http.client converts what a server claims to be numbers.
+        # http.client parses what a server claims are numbers.
         ValueError,
     ) as error:
         raise NodeUnreachableError(
             f"The connection to {place} failed or broke off",
             _reason(error),
-            "Check that it is running and reachable, then run it again",
+            "Check that it is running and reachable, then run the command again",
         ) from error
 
 
@@ -483,7 +487,7 @@ def _origin(parts: SplitResult) -> str:
 
 
 def without_secrets(location: str) -> str:
-    """A location for messages: without what may be a password before an @, or a token in a query."""
+    """A location for messages, without anything that may be a password before an @ or a token in a query."""
     head, at, tail = location.partition("?")[0].rpartition("@")
     return f"…@{tail}" if at and head else tail
 
@@ -504,13 +508,13 @@ def _credentials(path: Path) -> dict[str, Credential]:
         if not words or words[0].startswith("#"):
             continue
         where = f"line {number} of {str(path)!r}"
-        # Never the line itself: it holds a secret.
+        # Never the line itself: it contains a secret.
         if len(words) != 3:
             raise UsageError(f"{where} is malformed", "A line is an address, bearer or basic, and the secret")
         try:
             place = place_of(words[0], insecure=True)
         except UsageError:
-            # Its words may have changed places: the address may be the secret.
+            # The words may be swapped: the address may be the secret.
             raise UsageError(
                 f"{where} does not begin with an address", "A line is an address, bearer or basic, and the secret"
             ) from None
@@ -520,7 +524,7 @@ def _credentials(path: Path) -> dict[str, Credential]:
 
 def _credential(scheme: str, secret: str, where: str) -> Credential:
     if not secret.isascii() or not secret.isprintable():
-        raise UsageError(f"The secret in {where} has characters that no header can carry")
+        raise UsageError(f"The secret in {where} has characters that no header can contain")
     if scheme.lower() == "bearer" and " " not in secret:
         return Credential("Bearer", secret)
     if scheme.lower() == "basic" and ":" in secret:

@@ -1,9 +1,9 @@
 """How long one HTTP request may take in all, whatever the server sends meanwhile.
 
-`requests` and urllib3 limit how long a server may be silent, not how long it may go on: one that sends now and then a
-byte of a header, of a chunk's size or of a trailer, or `100 Continue` for ever, would hold its reader up without end.
-Here a timer shuts the connection down, and the bytes that are not content are counted. Only looking up a name is left
-to the system's resolver, which has limits of its own.
+`requests` and urllib3 limit how long a server may be silent, but not how long it may go on. A server that now and then
+sends a byte of a header, a chunk size or a trailer, or `100 Continue`, could hold its reader up forever. Here a timer
+shuts down the connection, and bytes that are not content are counted. Only name lookup is left to the system's
+resolver, which has its own limits.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from typing import Any, Self
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError
 
 STRIDE = 8 * 1024 * 1024
-"""Bytes after which a deadline for each so many bytes begins anew."""
+"""Bytes after which a deadline with a stride starts again."""
 
 MAX_LINES = 256 * 1024
-"""Most bytes of status lines, headers, chunk sizes and trailers before, between or after the bytes of a body."""
+"""Most bytes of status lines, headers, chunk sizes and trailers, before, between or after the bytes of a body."""
 
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 class TooSlowError(NodeUnreachableError):
-    """A server did not do what it was asked in the time that it had; asking again would take as long again."""
+    """A server did not finish a request in time. Another attempt would take as long again."""
 
 
 class Deadline:
-    """Shuts down the connection of one request when the time is up. Used as a context manager, around all of it.
+    """Shuts down the connection of one request when its time is up. A context manager around the whole request.
 
     Args:
-        seconds: Counted from here on; with `stride`, anew for each so many bytes.
-        stride: Bytes; `None` for none. A server that is slower than so many in `seconds` is too slow.
-        most: Seconds in all, however fast it is; no limit when `None`.
+        seconds: Counted from now; with `stride`, again after every `stride` bytes.
+        stride: Bytes, or `None`. A server that sends fewer bytes than this in `seconds` is too slow.
+        most: Seconds in all, however fast the server is; `None` for no limit.
     """
 
     def __init__(self, seconds: float, *, stride: int | None = None, most: float | None = None) -> None:
@@ -69,7 +69,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds until the time is up; none or fewer when it is."""
+        """Seconds until the time is up; zero or less afterwards."""
         return self._until - time.monotonic()
 
     def moved(self, count: int) -> None:
@@ -80,7 +80,7 @@ class Deadline:
             self.renew(self._seconds)
 
     def renew(self, seconds: float) -> None:
-        """Begin anew, unless the time is up already: so many seconds from now on."""
+        """Start again with `seconds` from now, unless the time is up already."""
         with self._lock:
             if self.left > 0:
                 self._until = time.monotonic() + seconds
@@ -88,7 +88,7 @@ class Deadline:
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Watch the connection that a request in this block takes; see `watch_connections`."""
+        """Watch the connection that a request in this block uses; see `watch_connections`."""
         token = _current.set(self)
         try:
             yield
@@ -97,7 +97,7 @@ class Deadline:
 
     @contextlib.contextmanager
     def enforced(self, place: str) -> Iterator[None]:
-        """Whatever comes of a connection that was shut down, also an answer that seems whole, becomes one error.
+        """Turn every outcome of a connection that was shut down, even a complete-looking response, into one error.
 
         Args:
             place: The server, for messages.
@@ -115,8 +115,8 @@ class Deadline:
             raise self._error(place)
 
     def watch(self, line: socket.socket) -> None:
-        """Shut this connection down, instead of the one before, when the time is up."""
-        # A copy: nobody else closes it, so that its number cannot become that of another connection meanwhile.
+        """When the time is up, shut down this connection instead of the previous one."""
+        # A copy: nobody else closes it, so its number cannot be reused for another connection meanwhile.
         copy = socket.fromfd(line.fileno(), line.family, line.type)
         with self._lock:
             self._forget()
@@ -138,7 +138,7 @@ class Deadline:
             if self._timer is None:
                 return
             if self.left > 0:
-                # It began anew since the timer was set.
+                # It started again since the timer was set.
                 self._arm()
             else:
                 self._cut()
@@ -158,22 +158,22 @@ class Deadline:
         if self._stride is not None:
             rule = f"{rule} for each {self._stride} bytes"
         return TooSlowError(
-            f"{place} was not done in time: it is too slow, or holds the connection up",
+            f"{place} did not finish in time: it is too slow, or holds the connection up",
             f"It had {rule}, whatever it sent meanwhile",
-            "Try another server, or again later",
+            "Try another server, or try again later",
         )
 
 
 def current_deadline() -> Deadline | None:
-    """The deadline that is applied to the request which is being made in this thread."""
+    """The deadline of the request that this thread is making."""
     return _current.get()
 
 
 def watch_connections(session: Any) -> None:
-    """Have a session of `requests` obey the deadlines that are applied to its requests.
+    """Make a session of `requests` obey the deadlines of its requests.
 
     Args:
-        session: A `requests.Session`; adapters that are mounted later are left as they are.
+        session: A `requests.Session`. Adapters mounted later are not watched.
     """
     for adapter in session.adapters.values():
         _watch_pools(adapter.poolmanager)
@@ -197,7 +197,7 @@ def _watch_pools(manager: Any) -> None:
 
 @cache
 def _watched(pool: Any) -> Any:
-    """A class of connection pools whose connections are watched."""
+    """The subclass of a connection pool's class whose connections are watched."""
     if issubclass(pool.ConnectionCls, _Watched):
         return pool
     connection = type(pool.ConnectionCls.__name__, (_Watched, pool.ConnectionCls), {})
@@ -205,7 +205,7 @@ def _watched(pool: Any) -> Any:
 
 
 class _Lines:
-    """The bytes of an answer; too many of them in lines, which are all that is not content, are refused."""
+    """The bytes of a response. Everything that is not content comes in lines; too many bytes of lines are refused."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -241,7 +241,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Watched:
-    """What is added to the connections of urllib3."""
+    """The additions to urllib3's connections."""
 
     response_class = _Response
     timeout: Any
@@ -256,7 +256,7 @@ class _Watched:
             if deadline is not None:
                 deadline.watch(line)
             return line
-        # One address at a time: urllib3 would give each one of a name the whole time to connect.
+        # One address at a time: urllib3 would give each address of a name the whole time to connect.
         name, timeout = self._dns_host, self.timeout
         problem: Exception = OSError(errno.EHOSTUNREACH, f"{name} has no address")
         try:
@@ -278,7 +278,7 @@ class _Watched:
 
     def request(self, *args: Any, **options: Any) -> None:
         deadline = _current.get()
-        # One that is left from an earlier request.
+        # A connection that is left from an earlier request.
         if deadline is not None and self.sock is not None:
             deadline.watch(self.sock)
         super().request(*args, **options)  # type: ignore[misc]

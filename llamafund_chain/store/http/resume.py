@@ -1,4 +1,4 @@
-"""What stores on other machines have in common: verified reading, and fetching that resumes."""
+"""What stores on other machines share: verified reading, and fetching that resumes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from llamafund_chain.store.base import check_cid, read_verified, verified, wrong
 
 _PARTIAL = re.compile(r"\.b[a-z2-7]{58}\.partial")
 Spans = Callable[[int], Iterator[bytes]]
-"""The bytes of a file from an offset on."""
+"""Returns the bytes of a file from an offset on."""
 
 
 class RemoteStore(ABC):
-    """A store that is reached over a network; see `Store` for the methods."""
+    """A store on a network; see `Store` for the methods."""
 
     @property
     @abstractmethod
@@ -41,7 +41,7 @@ class RemoteStore(ABC):
         return verified(self._spans(cid, 0), cid, self.location, size=size)
 
     def fetch(self, cid: str, destination: Path, *, size: int | None = None, sha256: str | None = None) -> None:
-        """See `Store.fetch`. What was received before a connection broke is kept beside it and used the next time."""
+        """See `Store.fetch`. Bytes received before a connection broke are kept and used the next time."""
         check_cid(cid)
         fetch_resuming(lambda start: self._spans(cid, start), cid, destination, self.location, size=size, sha256=sha256)
 
@@ -51,7 +51,7 @@ class RemoteStore(ABC):
 
 
 class ReadOnlyStore(RemoteStore):
-    """A store that only hands out."""
+    """A read-only store."""
 
     def put_file(self, path: Path) -> FileDigest:
         """Refused.
@@ -86,29 +86,29 @@ class ReadOnlyStore(RemoteStore):
         raise self._read_only(f"{cid} cannot be unpinned at {self.location}")
 
     def pins(self) -> frozenset[str]:
-        """None: it keeps nothing for anybody in particular."""
+        """None: nobody can pin there."""
         return frozenset()
 
     def _read_only(self, what: str) -> UsageError:
-        return UsageError(what, "It only hands out content", "Publish to a directory or a Kubo node (kubo:…)")
+        return UsageError(what, "It is read-only", "Publish to a directory or a Kubo node (kubo:…)")
 
 
 def fetch_resuming(
     spans: Spans, cid: str, destination: Path, location: str, *, size: int | None = None, sha256: str | None = None
 ) -> None:
-    """Write a file that appears only after it was verified, going on where an earlier attempt broke off.
+    """Write a file that gets its name only after it is verified, resuming an earlier attempt.
 
     Args:
-        spans: Gives the bytes from an offset on.
+        spans: Returns the bytes from an offset on.
         cid: Their address.
-        destination: Replaced when it exists.
+        destination: Replaced if it exists.
         location: Where they come from, for messages.
-        size: How many there must be; not compared when `None`.
-        sha256: Of the whole file, 64 hexadecimal digits; not compared when `None`.
+        size: The expected number of bytes; `None` accepts any.
+        sha256: The expected SHA-256, 64 hexadecimal digits; `None` accepts any.
 
     Raises:
-        VerificationError: They are not what they should be; they were thrown away.
-        LlamafundError: Whatever `spans` raises, or the file cannot be written. What was received is kept.
+        VerificationError: The bytes are wrong; they were discarded.
+        LlamafundError: Whatever `spans` raises, or the file cannot be written. Bytes received so far are kept.
     """
     with _Partial(destination.parent, cid) as partial:
         resumed = partial.size > 0
@@ -118,7 +118,7 @@ def fetch_resuming(
             partial.discard()
             if not resumed:
                 raise
-            # What an earlier attempt left may be what was wrong.
+            # The bytes from an earlier attempt may be the wrong ones.
             _receive(partial, spans, cid, location, size)
         actual = partial.digest()
         if sha256 is not None and actual.sha256 != sha256:
@@ -145,25 +145,25 @@ def _receive(partial: _Partial, spans: Spans, cid: str, location: str, size: int
         partial.discard()
         raise VerificationError(
             f"{location} sent {digest.size} bytes for {cid}, whose address is {digest.cid}",
-            "They were replaced, damaged or cut off; nothing of them was kept"
+            "They were replaced, damaged or cut short, and were discarded"
             if size is None
-            else f"They were replaced, damaged or cut off: there must be {size}; nothing of them was kept",
-            "Use another place, or ask whoever published it",
+            else f"They were replaced, damaged or cut short: there must be {size}. They were discarded",
+            "Use another location, or ask whoever published it",
         )
 
 
 def partial_path(directory: Path, cid: str) -> Path:
-    """Where the part of a file that was received so far is kept."""
+    """Where the bytes of a file received so far are kept."""
     return directory / f".{cid}.partial"
 
 
 def is_partial(name: str) -> bool:
-    """Whether a file name is one of those that unfinished files have."""
+    """Whether a file name is that of a partly fetched file."""
     return _PARTIAL.fullmatch(name) is not None
 
 
 class _Partial:
-    """A file that is being received: it outlives the process, and one process at a time writes to it."""
+    """A partly fetched file. It outlives the process, and only one process at a time writes to it."""
 
     def __init__(self, directory: Path, cid: str) -> None:
         self._path = partial_path(directory, cid)
@@ -175,7 +175,7 @@ class _Partial:
             self._stream = self._open()
         except BlockingIOError as error:
             raise LlamafundError(
-                f"{cid} is being fetched into {str(directory)!r} already",
+                f"{cid} is already being fetched into {str(directory)!r}",
                 "Another process is writing to it",
                 "Wait for it, or fetch into another directory",
             ) from error
@@ -191,7 +191,7 @@ class _Partial:
                 status = os.fstat(descriptor)
                 if status.st_nlink > 1 or not stat.S_ISREG(status.st_mode):
                     raise LlamafundError(
-                        f"{str(self._path)!r} is not what an earlier attempt left",
+                        f"{str(self._path)!r} was not left by an earlier attempt",
                         "It is linked to another file, which would be overwritten",
                         "Remove it, or fetch into another directory",
                     )
@@ -216,7 +216,7 @@ class _Partial:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # An empty one helps nobody.
+        # An empty one is useless.
         if self.size == 0 and self._digest is None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
@@ -250,7 +250,7 @@ class _Partial:
         try:
             os.fsync(self._stream.fileno())
             self._path.replace(final)
-            # The name is durable when its directory is.
+            # The name is durable only once its directory is.
             descriptor = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)

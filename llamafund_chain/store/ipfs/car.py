@@ -1,4 +1,4 @@
-"""CAR files, version 1: blocks one after another, each with its address.
+"""CAR files, version 1: a sequence of blocks, each with its address.
 
 Source: https://ipld.io/specs/transport/car/carv1/, the CARv1 specification.
 """
@@ -12,7 +12,7 @@ from llamafund_chain.errors import VerificationError
 from llamafund_chain.store.ipfs.unixfs import CID_LENGTH, MAX_BLOCK, is_supported, matches
 
 MAX_ROOTS = 100_000
-"""Most roots of a CAR file that is read."""
+"""Most roots of a CAR file."""
 
 _MAX_HEADER = 64 + 64 * MAX_ROOTS
 _PIECE = 64 * 1024
@@ -22,11 +22,11 @@ _VERSION = b"\x67version"
 _LINK = b"\xd8\x2a\x58\x25\x00"
 
 Read = Callable[[int], bytes]
-"""Reads at most so many bytes; none at the end."""
+"""Returns at most the given number of bytes; empty at the end."""
 
 
 def header(roots: Sequence[bytes]) -> bytes:
-    """The beginning of a CAR file with these roots (binary CIDs)."""
+    """The header of a CAR file with these roots (binary CIDs)."""
     body = b"\xa2" + _ROOTS + _cbor_length(len(roots))
     body += b"".join(_LINK + root for root in roots) + _VERSION + b"\x01"
     return _varint(len(body)) + body
@@ -51,7 +51,7 @@ def write(roots: Sequence[bytes], blocks: Iterable[tuple[bytes, bytes]]) -> Iter
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A block of a CAR file, checked against its address.
+    """A block of a CAR file, which matches its address.
 
     Attributes:
         cid: Binary.
@@ -65,17 +65,17 @@ class Frame:
 
 
 class CarReader:
-    """Reads a CAR file from a stream, trusting nothing, with at most one block in memory.
+    """Reads an untrusted CAR file from a stream, with at most one block in memory.
 
     Args:
-        read: Gives the file's bytes.
+        read: Returns the file's bytes.
         source: Where they come from, for messages.
 
     Attributes:
-        roots: Binary CIDs that the file says it is about. Nothing vouches for them.
+        roots: Binary CIDs of the roots that the file names. Nothing proves them.
 
     Raises:
-        VerificationError: It does not begin as a CAR file of version 1.
+        VerificationError: It does not begin like a CAR file of version 1.
     """
 
     def __init__(self, read: Read, source: str) -> None:
@@ -91,8 +91,8 @@ class CarReader:
         """The blocks.
 
         Raises:
-            VerificationError: The file is cut off or malformed, has a block of a kind that evidence is not made
-                of, or one that is not what its address says.
+            VerificationError: The file is cut short or malformed, has a block of a kind that evidence does not use,
+                or a block that does not match its address.
         """
         while (length := self._varint(at_end=True)) is not None:
             if not CID_LENGTH <= length <= CID_LENGTH + MAX_BLOCK:
@@ -105,7 +105,7 @@ class CarReader:
             offset = self._offset
             block = self._exactly(length - CID_LENGTH)
             if not matches(cid, block):
-                raise self._wrong(f"the block at {offset} is not what its address says")
+                raise self._wrong(f"the block at {offset} does not match its address")
             yield Frame(cid, offset, block)
 
     def _parse_header(self, body: bytes) -> tuple[bytes, ...]:
@@ -113,7 +113,7 @@ class CarReader:
         start = b"\xa2" + _ROOTS
         end = _VERSION + b"\x01"
         if body.startswith(b"\xa1" + _VERSION + b"\x02"):
-            raise self._wrong("it is of version 2; only version 1 is read")
+            raise self._wrong("it is version 2, but only version 1 is supported")
         links = body[len(start) : -len(end)]
         step = len(_LINK) + CID_LENGTH
         count = max(len(links) // step, 0)
@@ -122,7 +122,7 @@ class CarReader:
             links[place + len(_LINK) : place + step] for place in range(len(prefix), len(links) - step + 1, step)
         )
         if len(roots) > MAX_ROOTS or not all(is_supported(root) for root in roots) or _body(roots) != body:
-            raise self._wrong("its header is not that of a CAR file of version 1 with addresses that evidence has")
+            raise self._wrong("its header is not that of a CAR file of version 1 with addresses that evidence uses")
         return roots
 
     def _varint(self, *, at_end: bool) -> int | None:
@@ -132,7 +132,7 @@ class CarReader:
             if not byte:
                 if at_end and shift == 0:
                     return None
-                raise self._wrong(f"it is cut off after {self._offset} bytes")
+                raise self._wrong(f"it is cut short after {self._offset} bytes")
             self._offset += 1
             value |= (byte[0] & 0x7F) << shift
             if byte[0] < 0x80:
@@ -143,18 +143,18 @@ class CarReader:
 
     def _exactly(self, length: int) -> bytes:
         parts = bytearray()
-        # Piece by piece: a length that a stranger claims must not be reserved in advance.
+        # Piece by piece: memory must not be reserved for a length that a stranger claims.
         while len(parts) < length:
             piece = self._read(min(length - len(parts), _PIECE))
             if not piece:
-                raise self._wrong(f"it is cut off after {self._offset + len(parts)} bytes")
+                raise self._wrong(f"it is cut short after {self._offset + len(parts)} bytes")
             parts += piece
         self._offset += length
         return bytes(parts)
 
     def _wrong(self, reason: str) -> VerificationError:
         return VerificationError(
-            f"{self._source} is not a sound CAR file: {reason}", "", "Make or fetch it again, and do not use this one"
+            f"{self._source} is not a valid CAR file: {reason}", "", "Make or fetch it again, and do not use this one"
         )
 
 

@@ -1,7 +1,7 @@
-"""The one UnixFS profile that evidence is addressed by: CIDv1, raw leaves of 256 KiB, balanced, 174 links a node.
+"""The one UnixFS profile that evidence uses: CIDv1, raw leaves of 256 KiB, balanced, 174 links per node.
 
-`ipfs add --cid-version=1` builds the same blocks. Addresses of files come from `hashing.FileHasher`; this module
-is about the blocks between an address and its bytes, which CAR files and trustless gateways are made of.
+`ipfs add --cid-version=1` builds the same blocks. Addresses of files come from `hashing.FileHasher`. This module
+handles the blocks between an address and its bytes, for CAR files and trustless gateways.
 
 Sources: https://ipld.io/specs/codecs/dag-pb/spec/ and https://specs.ipfs.tech/unixfs/.
 """
@@ -27,7 +27,7 @@ FANOUT = 174
 """Links of a node; only the last node of a level may have fewer."""
 
 MAX_BLOCK = 2 * 1024 * 1024
-"""Largest block that IPFS nodes exchange."""
+"""Bytes of the largest block that IPFS nodes exchange."""
 
 _RAW = b"\x01\x55\x12\x20"
 _DAG_PB = b"\x01\x70\x12\x20"
@@ -35,7 +35,7 @@ CID_LENGTH = 36
 """Bytes of a binary CIDv1 with codec raw or dag-pb and SHA-2-256."""
 
 ReadAt = Callable[[int, int], bytes]
-"""Bytes of a file: offset, length."""
+"""Returns bytes of a file, by offset and length."""
 
 
 def cid_to_bytes(cid: str) -> bytes:
@@ -46,7 +46,7 @@ def cid_to_bytes(cid: str) -> bytes:
     """
     check_cid(cid)
     binary = base64.b32decode(cid[1:].upper() + "======")
-    # Also refuses stray bits in the last letter, which would give one block two names.
+    # This also refuses stray bits in the last letter, which would give one block two names.
     if not is_supported(binary) or cid_from_bytes(binary) != cid:
         check_cid(f"{cid} (codec {binary[1:2].hex()})")
     return binary
@@ -58,12 +58,12 @@ def cid_from_bytes(binary: bytes) -> str:
 
 
 def is_supported(binary: bytes) -> bool:
-    """Whether a binary CID is one of a block of this profile: version 1, codec raw or dag-pb, SHA-2-256."""
+    """Whether a binary CID can be a block's of this profile: version 1, codec raw or dag-pb, SHA-2-256."""
     return len(binary) == CID_LENGTH and binary[:4] in (_RAW, _DAG_PB)
 
 
 def is_leaf(binary: bytes) -> bool:
-    """Whether a binary CID is that of bytes, not of a node."""
+    """Whether a binary CID is that of a leaf, not of a node."""
     return binary[:4] == _RAW
 
 
@@ -79,7 +79,7 @@ def node_cid(block: bytes) -> bytes:
 
 @contextmanager
 def reading_at(path: Path) -> Iterator[ReadAt]:
-    """Read a regular file at any place.
+    """Read a regular file at any offset.
 
     Raises:
         UsageError: It does not exist or is not a regular file.
@@ -134,8 +134,8 @@ def decode_node(block: bytes) -> tuple[Link, ...] | None:
     """The links of a file's inner node of this profile.
 
     Returns:
-        Null where the block is something else: a directory, another profile, another encoding, garbage. The shape of
-        what is returned is the one that its size fixes, so no few blocks can unfold to a file without end.
+        `None` if the block is something else: a directory, another profile, another encoding, garbage. The size
+        determines the shape of what is returned, so a few blocks cannot unfold to an endless file.
     """
     links = decode_links(block)
     return links if links is not None and is_balanced(links) else None
@@ -145,7 +145,7 @@ def decode_links(block: bytes) -> tuple[Link, ...] | None:
     """The links of a file's inner node, whatever its shape.
 
     Returns:
-        Null where the block is something else. What is returned encodes to exactly this block, so no two readers can
+        `None` if the block is something else. What is returned encodes to exactly this block, so no two readers can
         see different files in it.
     """
     try:
@@ -167,13 +167,13 @@ def is_balanced(links: Sequence[Link]) -> bool:
 
 @dataclass(frozen=True)
 class FileDag:
-    """The blocks of one file, without its bytes: 32 bytes for each 256 KiB.
+    """The blocks of one file, without its bytes: 32 bytes per 256 KiB.
 
     Attributes:
         size: Bytes of the file.
-        leaves: SHA-256 of each leaf, one after another.
-        levels: Links to the nodes above them, level by level; the last level is the root alone. Empty for a file
-            of one leaf.
+        leaves: SHA-256 of each leaf, concatenated.
+        levels: Links to the nodes above them, level by level; the last level is just the root. Empty for a file of
+            one leaf.
     """
 
     size: int
@@ -182,7 +182,7 @@ class FileDag:
 
     @classmethod
     def of(cls, spans: Iterator[bytes]) -> FileDag:
-        """Compute it from a file's bytes, however they are cut."""
+        """Compute it from a file's bytes, however they are split."""
         digests = bytearray()
         size = 0
         rest = bytearray()
@@ -240,7 +240,7 @@ class FileDag:
         return _LeafLinks(self.size, self.leaves)[index]
 
     def node(self, level: int, index: int) -> bytes:
-        """The block of one node; level 0 is the one right above the leaves."""
+        """The block of one node; level 0 is right above the leaves."""
         below: Sequence[Link] = self.levels[level - 1] if level else _LeafLinks(self.size, self.leaves)
         last = len(self.levels[level - 1]) if level else self.leaf_count
         return encode_node([below[child] for child in range(index * FANOUT, min((index + 1) * FANOUT, last))])
@@ -249,10 +249,10 @@ class FileDag:
         """All blocks with their binary CIDs, parents before children, in the order of the file's bytes.
 
         Args:
-            read_at: Gives the file's bytes.
+            read_at: Returns the file's bytes.
 
         Raises:
-            VerificationError: The bytes are no longer those that this was computed from.
+            VerificationError: The bytes have changed since this was computed.
         """
         if not self.levels:
             yield self._leaf_block(0, read_at)
@@ -263,7 +263,7 @@ class FileDag:
         """The leaves below one node of level 0, and that node after them.
 
         Raises:
-            VerificationError: The bytes are no longer those that this was computed from.
+            VerificationError: The bytes have changed since this was computed.
         """
         for leaf in range(index * FANOUT, min((index + 1) * FANOUT, self.leaf_count)):
             yield self._leaf_block(leaf, read_at)
@@ -293,13 +293,13 @@ class FileDag:
             raise VerificationError(
                 f"The bytes of {self.cid} changed at {index * LEAF_SIZE} while they were sent",
                 "The file was written to, or the disk is failing",
-                "Wait until whatever writes to it has finished, then run it again",
+                "Wait until nothing writes to it, then run the command again",
             )
         return link.cid, block
 
 
 class _LeafLinks(Sequence[Link]):
-    """Links to leaves, made when they are looked at: 32 bytes a leaf are kept, not an object."""
+    """Links to leaves, created on access: this keeps 32 bytes per leaf, not an object."""
 
     def __init__(self, size: int, leaves: bytes) -> None:
         self._size = size

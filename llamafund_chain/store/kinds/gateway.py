@@ -1,8 +1,8 @@
 """IPFS gateways, several at once, none of them trusted.
 
-Only what can be verified is asked for: blocks (`?format=raw`) and CAR files (`?format=car`) of the trustless gateway
-specification, https://specs.ipfs.tech/http-gateways/trustless-gateway/. Each block is compared with its address
-before any of its bytes are used, so one honest gateway among liars is enough.
+Requests are only for what can be verified: blocks (`?format=raw`) and CAR files (`?format=car`) of the trustless
+gateway specification, https://specs.ipfs.tech/http-gateways/trustless-gateway/. Each block is compared with its
+address before any of its bytes are used, so one honest gateway among liars is enough.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from llamafund_chain.store.ipfs.unixfs import (
 )
 
 BLOCK_SECONDS = 60.0
-"""How long a gateway may take for one request, however much it answers with."""
+"""How long a gateway may take for one request, however much it sends."""
 
 _RUN = 32
-"""Leaves asked for with one CAR request: 8 MiB."""
+"""Leaves per CAR request: 8 MiB."""
 
 _STRIKES = 2
-"""Failures to answer, one after another, after which a gateway is not asked again. For a lie one is enough. Requests
-for CAR files count by themselves: blocks that it gives one by one do not make up for them."""
+"""Failures in a row after which a gateway is dropped; one lie is enough. Failed requests for CAR files are counted
+separately: blocks that the gateway delivers one by one do not make up for them."""
 
 _MAX_DEPTH = 8
 # 174 ** 8 leaves are far more than any disk holds.
@@ -57,13 +57,13 @@ class _Gateway:
 
 
 class GatewayStore(ReadOnlyStore):
-    """Several gateways as one store. What one does not have, or garbles, is asked of the next.
+    """Several gateways as one store. If one does not have a block, or garbles it, the next one is asked.
 
     Args:
         places: Where they are, the preferred one first.
-        credentials: What each wants to see, by address.
+        credentials: The credential of each, by address.
         seconds: How long one request may take in all.
-        report: Told about each gateway that is dropped, with the reason.
+        report: Called for each gateway that is dropped, with the reason.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class GatewayStore(ReadOnlyStore):
 
     @property
     def dropped(self) -> dict[str, str]:
-        """Gateways that are not asked any more, by address, and why."""
+        """Dropped gateways, by address, with the reason."""
         with self._lock:
             return {gateway.url: gateway.dropped for gateway in self._gateways if gateway.dropped}
 
@@ -113,7 +113,7 @@ class GatewayStore(ReadOnlyStore):
             yield root[start:]
             return
         links = self._links(binary, root)
-        # As many requests as there are gateways to answer them, and one that is being used.
+        # One request per gateway, and one whose result is in use.
         with ThreadPoolExecutor(max_workers=min(len(self._gateways) + 1, 4), thread_name_prefix="gateway") as pool:
             waiting: deque[tuple[int, Future[list[bytes]]]] = deque()
             runs = self._runs(binary, links, start, 0)
@@ -131,7 +131,7 @@ class GatewayStore(ReadOnlyStore):
     def _runs(
         self, binary: bytes, links: Sequence[Link], start: int, offset: int, depth: int = 0
     ) -> Iterator[tuple[int, bytes, int, Sequence[Link]]]:
-        """Neighbouring leaves to be asked for together: their offset in the file, parent, first byte below it."""
+        """Neighbouring leaves to request together: their offset in the file, parent, first byte below it."""
         if depth > _MAX_DEPTH:
             raise _strange(binary)
         if all(is_leaf(link.cid) for link in links):
@@ -158,7 +158,7 @@ class GatewayStore(ReadOnlyStore):
         return links
 
     def _leaves(self, parent: bytes, first: int, run: Sequence[Link]) -> list[bytes]:
-        """Some neighbouring leaves: by CAR from one gateway, and one by one from any what that did not bring."""
+        """Some neighbouring leaves: by CAR from one gateway, and the missing ones one by one from any gateway."""
         wanted = {link.cid: link.size for link in run}
         found: dict[bytes, bytes] = {}
         gateway = self._next(car=True) if len(run) > 1 else None
@@ -175,18 +175,18 @@ class GatewayStore(ReadOnlyStore):
     def _take(
         self, gateway: _Gateway, parent: bytes, span: str, wanted: dict[bytes, int], found: dict[bytes, bytes]
     ) -> None:
-        """What one gateway has of some leaves, by CAR; how it does decides whether it is asked again."""
+        """The leaves of these that one gateway has, by CAR. The outcome decides whether it is dropped."""
         try:
             self._collect(gateway, parent, span, wanted, found)
             if not found:
                 raise NodeUnreachableError(
-                    f"The gateway {gateway.url} sent nothing of what it was asked for",
-                    f"It answered for {cid_from_bytes(parent)} and gave none of {len(wanted)} blocks",
+                    f"The gateway {gateway.url} sent none of the requested blocks",
+                    f"It answered for {cid_from_bytes(parent)} without any of {len(wanted)} blocks",
                 )
         except MissingContentError:
             return
         except RefusedError:
-            # Older gateways know no CAR; blocks they all have.
+            # Older gateways do not support CAR, but all support blocks.
             gateway.cars = False
             return
         except LlamafundError as error:
@@ -197,7 +197,7 @@ class GatewayStore(ReadOnlyStore):
             with self._lock:
                 gateway.car_strikes = 0
         else:
-            # It has a part, or broke off: what is missing is quicker found out block by block.
+            # It has only a part, or the connection broke: block by block is faster for the rest.
             gateway.cars = False
 
     def _collect(
@@ -213,16 +213,16 @@ class GatewayStore(ReadOnlyStore):
                 if frame.cid in wanted:
                     found[frame.cid] = frame.block
                     if len(found) == len(wanted):
-                        # It may go on about the rest of the file; that is not for this request.
+                        # It may go on with the rest of the file, which this request does not need.
                         break
                 elif frame.cid != parent:
                     strangers += 1
-                    # A gateway without entity-bytes sends the leaves before these first: at most a node's.
+                    # A gateway without entity-bytes first sends the leaves before these: at most those of one node.
                     if strangers > 200:
                         break
 
     def _block(self, cid: bytes) -> bytes:
-        """One verified block from whichever gateway has it.
+        """One verified block from any gateway that has it.
 
         Raises:
             MissingContentError: All gateways answered, and none has it.
@@ -265,13 +265,13 @@ class GatewayStore(ReadOnlyStore):
             lies = any(isinstance(problem, VerificationError) for problem in problems)
             worst = VerificationError if lies else NodeUnreachableError
         return worst(
-            f"No gateway gave {name}",
+            f"No gateway delivered {name}",
             reasons[:1000],
             "Name another gateway, or ask whoever published it to keep it available",
         )
 
     def _next(self, *, without: frozenset[str] | set[str] = frozenset(), car: bool = False) -> _Gateway | None:
-        """The gateways take turns, so that all of them are busy."""
+        """The next gateway. They take turns, so that all of them are busy."""
         with self._lock:
             usable = [
                 gateway
@@ -292,7 +292,7 @@ class GatewayStore(ReadOnlyStore):
                 return
             gateway.dropped = error.what
         if self._report is not None:
-            self._report(f"The gateway {gateway.url} is not asked any more: {error}")
+            self._report(f"The gateway {gateway.url} is dropped: {error}")
 
 
 def _cut(piece: tuple[int, Future[list[bytes]]], start: int) -> Iterator[bytes]:
@@ -319,7 +319,7 @@ def _reader(reply: Reply) -> Callable[[int], bytes]:
 
 def _strange(binary: bytes) -> VerificationError:
     return VerificationError(
-        f"{cid_from_bytes(binary)} is not a file of the kind that evidence consists of",
+        f"{cid_from_bytes(binary)} is not a file of the kind that evidence uses",
         "It is a directory, or was added with other settings than ipfs add --cid-version=1",
         "Ask whoever published it for the address that the manifest names",
     )

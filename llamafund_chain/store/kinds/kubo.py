@@ -1,10 +1,10 @@
-"""A Kubo node of one's own, through its RPC interface.
+"""Your own Kubo node, through its RPC interface.
 
 Source: https://docs.ipfs.tech/reference/kubo/rpc/, the RPC API v0.
 
-`ipfshttpclient` carries the requests. What it hides is looked at here: every line that an import answers, pin errors,
-and streams that end early without an error. Nothing depends on how the node is configured: the blocks are made here
-and sent as CAR, so that the address is the one that was computed from the bytes.
+`ipfshttpclient` sends the requests. This module checks what it hides: every line of an import's response, pin errors,
+and streams that end early without an error. Nothing depends on the node's configuration: the blocks are made here and
+sent as CAR, so the address is the one computed from the bytes.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from llamafund_chain.store.ipfs.unixfs import (
 )
 
 READ_SECONDS = 120.0
-"""How long a node may be silent, take for a short answer, or for each `STRIDE` bytes of a file or an upload."""
+"""How long a node may be silent, or take for a short response, or for each `STRIDE` bytes of a file or an upload."""
 
 ANSWER_SECONDS = 3600.0
-"""How long a node may take for an answer that it has to look through all blocks of a file for."""
+"""How long a node may take for a response that makes it look through all blocks of a file."""
 
 _ATTEMPTS = 3
 _PIECE = 64 * 1024
@@ -52,19 +52,19 @@ _LONG = frozenset({"/refs", "/pin/add", "/pin/ls", "/pin/rm"})
 
 
 class KuboStore(RemoteStore):
-    """A node that keeps content and gives it to the IPFS network.
+    """A node that keeps content and serves it to the IPFS network.
 
     Args:
         place: Where its RPC interface is; a path before `/api/v0` is kept.
-        credential: What it wants to see.
-        seconds: How long one answer may take in all; a short one, and each `STRIDE` bytes of a file or an upload,
-            `READ_SECONDS` of it at most.
+        credential: Its credential, if it needs one.
+        seconds: How long one response may take in all. A short one, and each `STRIDE` bytes of a file or an upload,
+            may take at most `READ_SECONDS`.
     """
 
     def __init__(self, place: Place, credential: Credential | None = None, *, seconds: float = ANSWER_SECONDS) -> None:
         import ipfshttpclient
 
-        # The client's way of opening connections, which nobody at the command line can do anything about.
+        # This is how the client opens connections; nobody at the command line can change it.
         warnings.filterwarnings("ignore", "The 'strict' parameter", FutureWarning, "urllib3")
         parts = urlsplit(place.url)
         host = parts.hostname or ""
@@ -82,12 +82,14 @@ class KuboStore(RemoteStore):
             )
         except ipfshttpclient.exceptions.AddressError as error:
             raise UsageError(
-                f"{place.url!r} is not an address of a node", "Its host is no name and no number", "Check the host"
+                f"{place.url!r} is not the address of a node",
+                "Its host is neither a name nor a number",
+                "Check the host",
             ) from error
         self._place = place
         self._long, self._short = seconds, min(READ_SECONDS, seconds)
-        # Of the session that the client opens for each request. No .netrc, whose password would replace the
-        # credential, and no proxy between this and one's own node.
+        # For the session that the client opens for each request. No .netrc, whose password would replace the
+        # credential, and no proxy on the way to the user's own node.
         with self._client._client._make_session() as session:
             watch_connections(session)
         self._client._client._session_props.update(
@@ -103,11 +105,11 @@ class KuboStore(RemoteStore):
         return f"kubo:{self._place.url}"
 
     def version(self) -> str:
-        """What the node says about itself, for people; nothing depends on it.
+        """The node's name and version, for messages; nothing depends on it.
 
         Raises:
             NodeUnreachableError: It does not answer.
-            LlamafundError: It answers something else than a Kubo node does.
+            LlamafundError: It does not answer like a Kubo node.
         """
         answer = self._one("/version", opts={"number": "false"})
         version = answer.get("Version")
@@ -116,13 +118,13 @@ class KuboStore(RemoteStore):
         return version[:100]
 
     def addresses(self) -> tuple[str, ...]:
-        """Where other IPFS nodes reach it (multiaddrs), for pinning services; at most 20 are of use to them."""
+        """Where other IPFS nodes reach it (multiaddrs), for pinning services. They use at most 20."""
         answer = self._one("/id").get("Addresses")
         listed = answer if isinstance(answer, list) else []
         return tuple(address for address in listed if isinstance(address, str) and len(address) <= 500)[:20]
 
     def put_file(self, path: Path) -> FileDigest:
-        """See `Store.put_file`; what an interrupted upload brought is not sent again."""
+        """See `Store.put_file`. Blocks that an interrupted upload delivered are not sent again."""
         hasher = FileHasher()
         dag = FileDag.of(_through(read_spans(path), hasher.update))
         digest = hasher.finish()
@@ -138,14 +140,14 @@ class KuboStore(RemoteStore):
         return hasher.finish()
 
     def put_dag(self, dag: FileDag, read_at: ReadAt) -> None:
-        """Send a file whose blocks were computed before; what the node has already is not sent again.
+        """Send a file whose blocks were computed before. Blocks that the node has are not sent again.
 
         Args:
             dag: Its blocks.
-            read_at: Gives its bytes.
+            read_at: Returns its bytes.
 
         Raises:
-            VerificationError: The bytes are no longer those that the blocks were computed from.
+            VerificationError: The bytes have changed since the blocks were computed.
             NodeUnreachableError: The node does not answer, or the connection broke.
             LlamafundError: The node could not keep them.
         """
@@ -155,33 +157,33 @@ class KuboStore(RemoteStore):
             self._import_blocks(dag.root, dag.blocks(read_at))
         else:
             for index, link in enumerate(dag.levels[0]):
-                # A node is sent after its leaves, so that one which is there means that they came before it.
+                # Inner nodes are sent after their leaves, so a node that is there means that its leaves are too.
                 if not self._has_block(cid_from_bytes(link.cid)):
                     self._import_blocks(link.cid, dag.subtree(index, read_at))
             self._import_blocks(dag.root, dag.upper())
             if not self.has(dag.cid):
-                # Some leaf is gone all the same: a garbage collection between two attempts. Send everything.
+                # A leaf is gone all the same, by a garbage collection between two attempts. Send everything.
                 self._import_blocks(dag.root, dag.blocks(read_at))
         if not self.has(dag.cid):
             raise LlamafundError(
-                f"{self.location} took all blocks of {dag.cid} and does not have them",
-                "Its garbage collection may be running, or its disk be full",
-                "Look at its log, then run this again",
+                f"{self.location} took all blocks of {dag.cid} but does not have them",
+                "Its garbage collection may be running, or its disk may be full",
+                "Look at its log, then run the command again",
             )
 
     def has(self, cid: str) -> bool:
-        """Whether the node itself has all blocks under the address; it does not look at others."""
+        """Whether the node itself has all blocks under the address. It does not ask other nodes."""
         check_cid(cid)
         try:
             for _ in self._lines("/refs", (cid,), opts={"recursive": "true", "unique": "true"}, offline=True):
                 pass
         except MissingContentError:
             return False
-        # A leaf has no references, so that nobody has looked for it yet.
+        # A leaf has no references, so this has not looked for it yet.
         return self._has_block(cid)
 
     def pin(self, cid: str) -> None:
-        """See `Store.pin`. Blocks are not fetched from others: what the node does not have is missing."""
+        """See `Store.pin`. Blocks are not fetched from other nodes: a block that this node does not have is missing."""
         check_cid(cid)
         pinned = False
         for line in self._lines("/pin/add", (cid,), opts={"recursive": "true", "progress": "false"}, offline=True):
@@ -200,7 +202,7 @@ class KuboStore(RemoteStore):
             return
 
     def pins(self) -> frozenset[str]:
-        """See `Store.pins`; other kinds of addresses that the node has pinned are left out."""
+        """See `Store.pins`. Pinned addresses of other kinds are left out."""
         found: set[str] = set()
         for line in self._lines("/pin/ls", opts={"type": "recursive", "stream": "true", "quiet": "false"}):
             keys = line.get("Keys")
@@ -213,10 +215,10 @@ class KuboStore(RemoteStore):
 
         Args:
             path: The file.
-            pin_roots: Whether its roots are pinned; their whole DAGs must be in it or on the node already.
+            pin_roots: Whether to pin its roots; their whole DAGs must be in it or on the node already.
 
         Returns:
-            The roots that the node answered with.
+            The roots in the node's response.
 
         Raises:
             LlamafundError: The file cannot be read, or the node could not import or pin it.
@@ -246,7 +248,7 @@ class KuboStore(RemoteStore):
     def _import(self, data: Iterator[bytes], blocks: Callable[[], int] | None, *, pin_roots: bool) -> tuple[str, ...]:
         from ipfshttpclient import multipart
 
-        # Not `dag.imprt`: it takes the first line for the whole answer, pin errors included.
+        # Not `dag.imprt`: it takes the first line for the whole response, including pin errors.
         body, headers = multipart.stream_bytes(data, chunk_size=256 * 1024)
         options = {
             "pin-roots": "true" if pin_roots else "false",
@@ -266,7 +268,7 @@ class KuboStore(RemoteStore):
                     raise LlamafundError(
                         f"{self.location} imported {name} but could not pin it",
                         f"It said: {str(problem)[:300]}",
-                        "Run it again; what was sent is not sent twice",
+                        "Run the command again; nothing is sent twice",
                     )
                 if isinstance(name, str):
                     roots.append(name)
@@ -278,8 +280,8 @@ class KuboStore(RemoteStore):
             raise LlamafundError(
                 f"{self.location} imported {counted if isinstance(counted, int) else 'an unknown number of'} blocks "
                 f"of {blocks()} that were sent",
-                "Its answer broke off, or it failed without saying so",
-                "Run it again; what was sent is not sent twice",
+                "Its response broke off, or it failed without saying so",
+                "Run the command again; nothing is sent twice",
             )
         return tuple(roots)
 
@@ -291,11 +293,11 @@ class KuboStore(RemoteStore):
         links = decode_node(root)
         if links is None:
             raise VerificationError(
-                f"{cid} at {self.location} is not a file of the kind that evidence consists of",
+                f"{cid} at {self.location} is not a file of the kind that evidence uses",
                 "It is a directory, or was added with other settings than ipfs add --cid-version=1",
                 "Ask whoever published it for the address that the manifest names",
             )
-        # The root was verified, so this is how long the file is: streams that end early can be told from complete ones.
+        # The root was verified, so this is the file's length, which shows whether a stream ends early.
         end = sum(link.size for link in links)
         failures = 0
         while True:
@@ -305,21 +307,22 @@ class KuboStore(RemoteStore):
                     start += len(span)
                     if start > end:
                         raise VerificationError(
-                            f"{self.location} sent more than the {end} bytes of {cid}", "Something else answers there"
+                            f"{self.location} sent more than the {end} bytes of {cid}",
+                            "Something else may be listening there",
                         )
                     yield span
                 if start == end:
                     return
                 broken = NodeUnreachableError(
                     f"{self.location} stopped after {start} of {end} bytes of {cid}",
-                    "It reports what went wrong in a trailer, or not at all",
-                    "Look at its log, then run this again",
+                    "It reports errors in a trailer, or not at all",
+                    "Look at its log, then run the command again",
                 )
             except TooSlowError:
                 raise
             except NodeUnreachableError as error:
                 broken = error
-            # A byte each time is no progress.
+            # One byte each time is no progress.
             failures = failures + 1 if start - before < _PIECE else 0
             if failures >= _ATTEMPTS:
                 raise broken
@@ -338,9 +341,9 @@ class KuboStore(RemoteStore):
                     break
         if not matches(cid_to_bytes(cid), bytes(block)):
             raise VerificationError(
-                f"{self.location} gave another block for {cid}",
-                f"It sent {len(block)} bytes; its disk or its answer is damaged",
-                "Do not use it; get it from another store",
+                f"{self.location} sent another block for {cid}",
+                f"It sent {len(block)} bytes; its disk or its response is damaged",
+                "Do not use it. Get it from another store",
             )
         return bytes(block)
 
@@ -351,7 +354,7 @@ class KuboStore(RemoteStore):
         return lines[0]
 
     def _lines(self, path: str, arguments: tuple[str, ...] = (), **options: Any) -> Iterator[dict[str, Any]]:
-        """The lines of an answer in JSON; an error in any of them is raised."""
+        """The lines of a response in JSON. An error in any of them is raised."""
         deadline = Deadline(self._long if path in _LONG else self._short)
         if "data" in options:
             deadline = Deadline(self._short, stride=STRIDE)
@@ -367,12 +370,12 @@ class KuboStore(RemoteStore):
 
     def _uploading(self, data: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
         yield from _through(data, lambda piece: deadline.moved(len(piece)))
-        # It has everything, and looks through it before it answers.
+        # The node has everything now, and looks through it before it answers.
         deadline.renew(self._long)
 
     @contextlib.contextmanager
     def _asked(self, path: str, arguments: tuple[str, ...], deadline: Deadline, **options: Any) -> Iterator[Any]:
-        """An answer, piece by piece, for as long as it may take."""
+        """A response, piece by piece, for as long as it may take."""
         with deadline, deadline.enforced(self.location), self._errors(arguments[0] if arguments else ""):
             with deadline.applied():
                 answer = self._client._client.request(path, arguments, stream=True, **options)
@@ -415,7 +418,7 @@ class KuboStore(RemoteStore):
         if status in (401, 403):
             return RefusedError(
                 f"{self.location} refused access (HTTP {status})",
-                "It wants a token or password, or does not accept requests from here",
+                "It needs a token or password, or does not accept requests from here",
                 "Put a line for it into the file that LLAMAFUND_CREDENTIALS names",
             )
         if status == 404:
@@ -428,19 +431,19 @@ class KuboStore(RemoteStore):
 
     def _strange(self, path: str, answer: object) -> LlamafundError:
         return RefusedError(
-            f"{self.location} gave an answer to {path} that Kubo does not give: {str(answer)[:200]}",
+            f"{self.location} answered {path} unlike Kubo: {str(answer)[:200]}",
             "Something else may be listening there",
             "Check the address",
         )
 
     def _look_at(self, response: Any, **_: Any) -> None:
-        """Follow nothing, and read piece by piece where the client would read everything at once."""
+        """Follow no redirect, and read piece by piece where the client would read everything at once."""
         if response.is_redirect:
             response.close()
             raise LlamafundError(
                 f"{self.location} redirects elsewhere (HTTP {response.status_code})",
-                "A token must not follow there",
-                "Give the address that it redirects to, if you trust it",
+                "A token must not be sent there",
+                "If you trust the address that it redirects to, use that one",
             )
         limit = _MAX_ERROR if response.status_code >= 400 else _MAX_ANSWER
         endless = response.status_code < 400 and urlsplit(response.url).path.endswith("/cat")
@@ -461,7 +464,7 @@ class KuboStore(RemoteStore):
 
 
 class _NotPinnedError(LlamafundError):
-    """What `pin rm` and `pin ls` say about an address without a pin."""
+    """The answer of `pin rm` and `pin ls` for an address without a pin."""
 
 
 def _protocol(host: str) -> str:

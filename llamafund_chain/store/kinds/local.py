@@ -1,4 +1,4 @@
-"""A directory as a store: offline, for the demo, for tests, and for a disk that is shared."""
+"""A directory as a store: offline, for the demo, for tests, and for a shared disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from llamafund_chain.store.base import (
 )
 
 GRACE_SECONDS = 3600.0
-"""How long `LocalStore.gc` spares content that nobody has pinned yet."""
+"""How long `LocalStore.gc` keeps content that nobody has pinned yet."""
 
 _READ_ONLY = 0o444
 _NO_LINK = frozenset(
@@ -48,10 +48,10 @@ class Collected:
 
     Attributes:
         removed: Addresses whose content was removed.
-        freed: Bytes of that content and of unfinished files. Content that is hard-linked from elsewhere takes up
-            its space until it is removed there too.
-        unfinished: Number of unfinished files of writers that were killed.
-        spared: Number of contents without a pin that are too young to be removed.
+        freed: Bytes of that content and of unfinished files. Content with hard links elsewhere takes up its space
+            until it is removed there too.
+        unfinished: Number of unfinished files of killed writers.
+        spared: Number of unpinned contents that are too new to be removed.
     """
 
     removed: tuple[str, ...]
@@ -61,17 +61,17 @@ class Collected:
 
 
 class LocalStore:
-    """Content in `content/<cid>`, pins as empty files in `pins/<cid>`; unfinished files in `incoming/`.
+    """Content in `content/<cid>`, pins as empty files in `pins/<cid>`, unfinished files in `incoming/`.
 
-    Several processes may use one directory at the same time: files appear under their names complete, and are
-    read-only, because content never changes. A writer that is killed leaves a file in `incoming/` that `gc` removes.
+    Several processes may use one directory at the same time. Files get their names only when they are complete, and
+    are read-only, because content never changes. A killed writer leaves a file in `incoming/`, which `gc` removes.
 
     Args:
         directory: Created when something is first put into it.
         link: Put and fetch files as hard links where the file systems allow it, so that a file takes up its space
-            once. It becomes read-only under its other name too, and whoever writes to it all the same damages what
-            the store keeps (which is noticed when it is read). Between two file systems, and where links are not
-            permitted, files are copied as they are without this.
+            only once. The file becomes read-only under its other name too. Writing to it all the same damages the
+            store's content, which is noticed when it is read. Between two file systems, and where links are not
+            permitted, files are copied as usual.
     """
 
     def __init__(self, directory: Path, *, link: bool = False) -> None:
@@ -88,14 +88,14 @@ class LocalStore:
 
     @property
     def links(self) -> bool:
-        """Whether it puts and fetches hard links where it can."""
+        """Whether it puts and fetches hard links where possible."""
         return self._link
 
     def path_of(self, cid: str) -> Path:
         """Where the content of this address is or would be.
 
         Raises:
-            UsageError: It is not an address of the kind that stores use.
+            UsageError: `cid` is not an address that stores use.
         """
         check_cid(cid)
         return self._content / cid
@@ -113,20 +113,20 @@ class LocalStore:
         return self._put(iter((data,)))
 
     def put_stream(self, spans: Iterator[bytes], cid: str) -> None:
-        """Keep bytes whose address is known, replacing what stood under it.
+        """Keep bytes whose address is known, replacing any bytes under it.
 
         Raises:
             VerificationError: They have another address; nothing was kept.
-            LlamafundError: They cannot be kept, or whatever `spans` raises.
+            LlamafundError: They cannot be stored, or whatever `spans` raises.
         """
         check_cid(cid)
         self._put(verified(spans, cid, self.location))
 
     def free(self) -> int:
-        """Bytes that there is room for.
+        """Free space, in bytes.
 
         Raises:
-            LlamafundError: The directory cannot be looked at.
+            LlamafundError: The directory cannot be examined.
         """
         place = self._directory
         while not place.exists() and place != place.parent:
@@ -179,7 +179,7 @@ class LocalStore:
             raise storage_error(error, f"Listing the pins of {self.location}") from error
 
     def contents(self) -> frozenset[str]:
-        """All addresses that there is something under."""
+        """All addresses with content."""
         try:
             return frozenset(entry.name for entry in self._content.iterdir() if is_cid(entry.name))
         except FileNotFoundError:
@@ -188,13 +188,13 @@ class LocalStore:
             raise storage_error(error, f"Listing {self.location}") from error
 
     def gc(self, *, grace: float = GRACE_SECONDS) -> Collected:
-        """Remove content that is not pinned, and what killed writers left behind.
+        """Remove content that is not pinned, and unfinished files of killed writers.
 
-        Nothing pinned is ever removed. What somebody is about to pin is protected by `grace`, and what is being
-        written at the moment makes this fail rather than wait.
+        Nothing pinned is ever removed. `grace` protects content that is about to be pinned. If another process is
+        writing, this fails rather than waits.
 
         Args:
-            grace: Seconds since content was put, or put again, in which it is spared.
+            grace: Seconds for which content is kept after it was put, or put again.
 
         Raises:
             LlamafundError: The store is being written to, or something cannot be removed.
@@ -205,11 +205,11 @@ class LocalStore:
             return Collected((), freed, unfinished, spared)
         with self._alone():
             pinned = self.pins()
-            # No writer is alive: writers hold the lock that was just taken, and lose it when they are killed.
+            # No writer is alive: a writer holds the lock that was just taken, and loses it when it is killed.
             for leftover in self._entries(self._incoming):
                 freed += self._remove(leftover)
                 unfinished += 1
-            # By the time of the last change of the file's name or mode, which no writer can set back.
+            # By the time of the file's last change of name or mode, which no writer can set back.
             youngest = time.time() - grace
             for cid in sorted(self.contents() - pinned):
                 path = self._content / cid
@@ -227,12 +227,12 @@ class LocalStore:
                 hasher.update(span)
                 pending.write(span)
             digest = hasher.finish()
-            # Also when the address is taken: whatever stood there may have been damaged since.
+            # Even if there is content under the address: it may have been damaged since.
             pending.commit(self._content / digest.cid)
         return digest
 
     def _put_link(self, path: Path) -> FileDigest | None:
-        """Put a file as a hard link; `None` where that is not possible."""
+        """Put a file as a hard link; `None` if that is not possible."""
         with self._writing():
             pending = self._incoming / f".{secrets.token_hex(12)}.part"
             try:
@@ -240,7 +240,7 @@ class LocalStore:
             except OSError as error:
                 if error.errno in _NO_LINK:
                     return None
-                # Copying says what is wrong with the path.
+                # Copying will report what is wrong with the path.
                 if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                     return None
                 raise storage_error(error, f"Linking {str(path)!r} into {self.location}") from error
@@ -254,7 +254,7 @@ class LocalStore:
                 digest = hasher.finish()
                 self._content.mkdir(parents=True, exist_ok=True)
                 _sync(pending)
-                # Renaming one link of a file over another one of it does nothing and leaves both names.
+                # Renaming one link of a file over another does nothing and leaves both names.
                 pending.replace(self._content / digest.cid)
                 _sync(self._content)
             except OSError as error:
@@ -265,11 +265,11 @@ class LocalStore:
         return digest
 
     def _fetch_link(self, cid: str, destination: Path, size: int | None, sha256: str | None) -> bool:
-        """Fetch a file as a hard link; false where that is not possible."""
+        """Fetch a file as a hard link; false if that is not possible."""
         pending = destination.parent / f".{secrets.token_hex(12)}.part"
         try:
             destination.parent.mkdir(parents=True, exist_ok=True)
-            # Linked before it is verified, and verified through the link: what was verified is what gets the name.
+            # First linked, then verified through the link: so the verified bytes get the name.
             os.link(self.path_of(cid), pending, follow_symlinks=False)
         except FileNotFoundError as error:
             raise self._missing(cid) from error
@@ -284,14 +284,14 @@ class LocalStore:
         except OSError as error:
             raise storage_error(error, f"Linking {cid} to {str(destination)!r}") from error
         finally:
-            # Also when the destination was a link to the same file before: renaming then leaves both names.
+            # Also if the destination was already a link to the same file: renaming then leaves both names.
             with contextlib.suppress(OSError):
                 pending.unlink(missing_ok=True)
         return True
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Keep `gc` out; any number of writers may be at work."""
+        """Keep `gc` out. Any number of writers may work at the same time."""
         with self._locked(fcntl.LOCK_SH):
             yield
 
@@ -302,7 +302,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def _locked(self, how: int) -> Iterator[None]:
-        # On the directory: the lock of a killed process is gone with it, and there is no lock file to keep.
+        # On the directory: a killed process loses its lock, and there is no lock file to keep.
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -314,8 +314,8 @@ class LocalStore:
             except BlockingIOError as error:
                 raise LlamafundError(
                     f"The store {self.location} is being written to",
-                    "Nothing was removed, because what is being written is not pinned yet",
-                    "Run it again when the other program has finished",
+                    "Nothing was removed, because new content is not pinned yet",
+                    "Run the command again when the other program has finished",
                 ) from error
             except OSError as error:
                 raise storage_error(error, f"Locking {self.location!r}") from error
@@ -350,7 +350,7 @@ class LocalStore:
         except IrregularFileError as error:
             raise VerificationError(
                 f"{cid} in the store {self.location} is {error}",
-                "A store keeps nothing but files; something else has put it there",
+                "A store keeps only files; another program has put it there",
                 "Remove it and put the content there again",
             ) from error
         except OSError as error:

@@ -1,7 +1,7 @@
-"""Ordinary web servers and Hugging Face repositories that hold the files of a manifest under their paths.
+"""Ordinary web servers and Hugging Face repositories that have the files of a manifest under their paths.
 
-A manifest may name some in its field `mirrors`; anybody may name others. They are hints: what they send is compared
-with the manifest like everything else.
+A manifest may name some in its field `mirrors`; anybody may name others. They are only hints: everything they send is
+compared with the manifest.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from llamafund_chain.store.http.deadline import STRIDE
 from llamafund_chain.store.http.resume import ReadOnlyStore
 
 MAX_MIRRORS = 16
-"""Most mirrors of one manifest that are tried."""
+"""Most mirrors of one manifest to try."""
 
 STRIDE_SECONDS = 60.0
-"""How long each `STRIDE` bytes of a file may take: as long as a gateway may take for as many."""
+"""How long each `STRIDE` bytes of a file may take: the same as at a gateway."""
 
 FILE_SECONDS = 24 * 3600.0
-"""How long one file may take in all. What was received is kept, so that the next attempt goes on from there."""
+"""How long one file may take in all. Bytes received are kept, so the next attempt resumes."""
 
 _HUGGING_FACE = "https://huggingface.co"
 _REPOSITORY = re.compile(r"(datasets/)?[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(@[\w./-]{1,100})?", re.ASCII)
@@ -35,8 +35,8 @@ class MirrorStore(ReadOnlyStore):
 
     Args:
         name: `mirror:https://host/folder` or `hf:owner/name@revision`; see `check_mirror`.
-        files: What it should hold.
-        insecure: Allow plain HTTP to other machines than this one.
+        files: The files it should have.
+        insecure: Allow plain HTTP to machines other than this one.
         seconds: How long each `STRIDE` bytes of a file may take.
     """
 
@@ -56,7 +56,7 @@ class MirrorStore(ReadOnlyStore):
         return self._name
 
     def has(self, cid: str) -> bool:
-        """See `Store.has`: whether a file of the manifest has the address, and the server answers for it."""
+        """See `Store.has`: whether a file of the manifest has the address, and the server has the file."""
         check_cid(cid)
         try:
             for _ in self._spans(cid, 0):
@@ -70,7 +70,7 @@ class MirrorStore(ReadOnlyStore):
         if entry is None:
             raise MissingContentError(
                 f"The mirror {self._name} has no name for {cid}",
-                "Mirrors hold the files of a manifest, and it is none of them",
+                "Mirrors have the files of a manifest, and this is not one of them",
                 "Name a store that has it",
             )
         if start >= entry.size > 0:
@@ -78,13 +78,13 @@ class MirrorStore(ReadOnlyStore):
         headers = {"Range": f"bytes={start}-"} if start else {}
         path = "/" + quote(entry.path)
         with self._client.request("GET", path, headers=headers, what=entry.path, accept=(200, 206)) as reply:
-            # A server without ranges begins at the beginning.
+            # A server without ranges starts from the beginning.
             place = start if reply.status == 206 else 0
             if place and not reply.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                 raise VerificationError(
-                    f"The mirror {self._name} sent another part of {entry.path!r} than it was asked for",
-                    f"Its answer says {reply.headers.get('Content-Range', 'nothing')[:80]!r}",
-                    "Use another place",
+                    f"The mirror {self._name} sent another part of {entry.path!r} than requested",
+                    f"Its response says {reply.headers.get('Content-Range', 'nothing')[:80]!r}",
+                    "Use another location",
                 )
             while piece := reply.read():
                 fresh = piece[max(start - place, 0) :]
@@ -92,26 +92,26 @@ class MirrorStore(ReadOnlyStore):
                 if place > entry.size:
                     raise VerificationError(
                         f"The mirror {self._name} sent more than {entry.size} bytes for {entry.path!r}",
-                        "It holds another file there",
-                        "Use another place",
+                        "It has another file there",
+                        "Use another location",
                     )
                 if fresh:
                     yield fresh
         if place < entry.size:
             raise NodeUnreachableError(
                 f"The mirror {self._name} stopped after {place} of {entry.size} bytes of {entry.path!r}",
-                "The connection broke, or it holds another file there",
-                "Run it again to go on, or use another place",
+                "The connection broke, or it has another file there",
+                "Run the command again to resume, or use another location",
             )
 
 
 def check_mirror(name: str, *, insecure: bool = False) -> None:
-    """Refuse what is not the name of a mirror.
+    """Refuse anything that is not the name of a mirror.
 
     Args:
-        name: `mirror:https://host/folder`, `https://host/folder`, or `hf:owner/name`, `hf:datasets/owner/name`,
-            either with `@` and a revision after it.
-        insecure: Allow plain HTTP to other machines than this one.
+        name: `mirror:https://host/folder`, `https://host/folder`, or `hf:owner/name` or `hf:datasets/owner/name`,
+            optionally followed by `@` and a revision.
+        insecure: Allow plain HTTP to machines other than this one.
 
     Raises:
         UsageError: It is something else.
@@ -120,10 +120,10 @@ def check_mirror(name: str, *, insecure: bool = False) -> None:
 
 
 def mirrors_of(manifest: Manifest) -> tuple[str, ...]:
-    """The mirrors that a manifest names and that may be asked, in its order.
+    """The mirrors that a manifest names and that may be used, in its order.
 
-    A manifest is a stranger's: of its field `mirrors` only well-formed names of public HTTPS servers count, at most
-    `MAX_MIRRORS`, and the rest is ignored.
+    A stranger may have written the manifest. So only well-formed names of public HTTPS servers count, at most
+    `MAX_MIRRORS`; the rest of its field `mirrors` is ignored.
     """
     listed = (manifest.model_extra or {}).get("mirrors")
     if not isinstance(listed, (list, tuple)):

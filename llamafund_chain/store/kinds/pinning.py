@@ -1,9 +1,9 @@
-"""Services that keep content for pay or out of kindness.
+"""Services that keep content, for a fee or for free.
 
 Source: https://ipfs.github.io/pinning-services-api-spec/, the IPFS Pinning Service API.
 
-A service takes no bytes: it is told an address and fetches the content from the IPFS network, so somebody who has it
-must be reachable there until the service is done.
+A service takes no bytes. It takes an address and fetches the content from the IPFS network. So a node that has the
+content must be reachable there until the service is done.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from llamafund_chain.store.http.client import Credential, Place, WebClient
 Status = Literal["queued", "pinning", "pinned", "failed"]
 
 POLL_SECONDS = 5.0
-"""Between two looks at a pin that is not there yet."""
+"""Time between two checks of a pending pin."""
 
 WAIT_SECONDS = 600.0
 """How long `PinningStore.pin` waits for a service to have everything."""
 
 ANSWER_SECONDS = 120.0
-"""How long a service may take for one answer."""
+"""How long a service may take for one response."""
 
 MAX_LISTED = 1_000_000
-"""Most requests of one list that are looked at, one page in memory at a time."""
+"""Most requests of one list to read, with one page in memory at a time."""
 
 _PAGE = 1000
 _MAX_PAGES = 1000
@@ -40,14 +40,14 @@ _MAX_PAGES = 1000
 
 @dataclass(frozen=True)
 class PinRequest:
-    """What a service says about one request to pin.
+    """A service's record of one request to pin.
 
     Attributes:
-        request: The service's name for it.
-        cid: What is to be kept.
+        request: The service's id for it.
+        cid: The address to keep.
         status: How far it is.
         created: As the service writes it (RFC 3339).
-        details: What it says about the status; empty when nothing.
+        details: The service's text about the status; may be empty.
     """
 
     request: str
@@ -58,18 +58,18 @@ class PinRequest:
 
 
 class PinningStore:
-    """A pinning service as a store that can pin, list and unpin, and nothing else.
+    """A pinning service as a store that can pin, list and unpin, but nothing else.
 
     Args:
         place: The service's endpoint, for example `https://pins.example/psa`.
         credential: Its access token.
-        wait: Seconds to wait for a service to have everything.
-        poll: Seconds between two looks.
-        sleep: Waits so many seconds.
-        seconds: How long one answer may take in all.
+        wait: Seconds to wait until the service has everything.
+        poll: Seconds between two checks.
+        sleep: Waits the given number of seconds.
+        seconds: How long one response may take in all.
 
     Attributes:
-        origins: Multiaddrs at which the service can get the content; the first 20 are passed on.
+        origins: Multiaddrs where the service can fetch the content; the first 20 are passed on.
     """
 
     def __init__(
@@ -97,16 +97,16 @@ class PinningStore:
         return f"pin:{self._client.place.url}"
 
     def request(self, cid: str, *, name: str = "") -> PinRequest:
-        """Ask the service to keep something, without waiting for it.
+        """Ask the service to keep content, without waiting for it.
 
         Args:
             cid: Its address.
-            name: Shown in the service's lists, at most 255 characters.
+            name: A name for the service's lists, at most 255 characters.
 
         Raises:
             NodeUnreachableError: The service does not answer.
-            LlamafundError: It refuses, in its own words.
-            VerificationError: Its answer is not one of a pinning service.
+            LlamafundError: It refuses; the message quotes it.
+            VerificationError: It does not answer like a pinning service.
         """
         check_cid(cid)
         body: dict[str, Any] = {"cid": cid}
@@ -121,7 +121,7 @@ class PinningStore:
         return made
 
     def request_all(self, cids: Sequence[str]) -> None:
-        """Ask the service to keep many contents at once; those that it has or was asked for are left out.
+        """Ask the service to keep many contents at once, except those that it has or was already asked for.
 
         Raises:
             LlamafundError: As `request`.
@@ -133,10 +133,10 @@ class PinningStore:
             self.request(cid)
 
     def look(self, request: str) -> PinRequest:
-        """How far a request is.
+        """The current record of a request.
 
         Raises:
-            MissingContentError: The service knows no such request.
+            MissingContentError: The service does not know the request.
             LlamafundError: As `request`.
         """
         with self._client.request("GET", f"/pins/{quote(request, safe='')}", what=f"Request {request}") as reply:
@@ -146,19 +146,19 @@ class PinningStore:
         """All requests, newest first.
 
         Args:
-            cid: Only those for this address; all when `None`.
-            status: Only those that are this far.
+            cid: Only those for this address; `None` for all.
+            status: Only those with one of these states.
 
         Raises:
             LlamafundError: As `request`, or there are more than `MAX_LISTED`.
         """
         before = ""
         listed = 0
-        # Of the page before alone: a service may have more pages than there is memory.
+        # Only of the previous page: a service may have more pages than fit in memory.
         last: frozenset[str] = frozenset()
         for _ in range(_MAX_PAGES):
             entries, count = self._page(cid, status, before)
-            # A service that ignores `before` would answer the same page for ever.
+            # A service that ignores `before` would send the same page forever.
             fresh = [entry for entry in entries if entry.request not in last]
             listed += len(fresh)
             if listed > MAX_LISTED:
@@ -170,12 +170,12 @@ class PinningStore:
             before = fresh[-1].created
         raise LlamafundError(
             f"The list of pins at {self.location} does not end",
-            f"It has more than {MAX_LISTED} requests or {_MAX_PAGES} pages, or begins anew and again",
-            "Ask the service, or remove what is no longer needed there",
+            f"It has more than {MAX_LISTED} requests or {_MAX_PAGES} pages, or repeats itself",
+            "Ask the service, or remove pins that you no longer need",
         )
 
     def _page(self, cid: str | None, status: Sequence[Status], before: str) -> tuple[list[PinRequest], int]:
-        """One page of a list, and how many requests there are from there on."""
+        """One page of a list, and the number of requests from there on."""
         params = {"limit": str(_PAGE), "status": ",".join(status)}
         if cid is not None:
             params["cid"] = cid
@@ -242,29 +242,29 @@ class PinningStore:
         return any(entry.cid == cid for entry in self.requests(cid))
 
     def pin(self, cid: str) -> None:
-        """Ask the service to keep something and wait until it has everything.
+        """Ask the service to keep content, and wait until it has everything.
 
         Raises:
-            LlamafundError: It failed or refused, in its own words; or as `request`.
-            NodeUnreachableError: It does not answer, or has not got everything in time; running it again goes on
+            LlamafundError: It failed or refused; the message quotes it. Or as `request`.
+            NodeUnreachableError: It does not answer, or does not have everything in time; call it again to keep
                 waiting.
         """
         check_cid(cid)
         current = next((entry for entry in self.requests(cid, status=("pinned",)) if entry.cid == cid), None)
         if current is None:
-            # What an interrupted run asked for is not asked for twice: services count and charge requests.
+            # An interrupted run may have made the request. It is not repeated: services count and charge requests.
             pending = self.requests(cid, status=("queued", "pinning"))
             current = next((entry for entry in pending if entry.cid == cid), None) or self.request(cid)
         began, waited = time.monotonic(), 0.0
         while current.status in ("queued", "pinning"):
             if waited >= self._wait:
                 raise NodeUnreachableError(
-                    f"{self.location} has not got {cid} after {waited:.0f} seconds: it is {current.status}",
-                    current.details or "A service fetches content from whoever has it on the IPFS network",
-                    "Keep a node that has it online, then run this again; the request stays",
+                    f"{self.location} does not have {cid} after {waited:.0f} seconds: it is {current.status}",
+                    current.details or "A service fetches content from other nodes on the IPFS network",
+                    "Keep a node that has it online, then run the command again; the request stays",
                 )
             self._sleep(self._poll)
-            # Looking takes its time too.
+            # The check itself takes time too.
             waited = max(waited + self._poll, time.monotonic() - began)
             current = self.look(current.request)
         if current.cid != cid:
@@ -273,13 +273,13 @@ class PinningStore:
             raise LlamafundError(
                 f"{self.location} could not pin {cid}",
                 f"It said: {current.details}" if current.details else "It gave no reason",
-                "See that a node which has it is online, then run this again",
+                "Make sure that a node with the content is online, then run the command again",
             )
 
     def unpin(self, cid: str) -> None:
-        """See `Store.unpin`: all requests for the address are removed."""
+        """See `Store.unpin`. Removes all requests for the address."""
         check_cid(cid)
-        # A service that ignores the filter must not make this remove somebody else's pins.
+        # A service that ignores the filter must not make this remove other pins.
         entries = [entry for entry in self.requests(cid, status=get_args(Status)) if entry.cid == cid]
         for entry in entries:
             try:
@@ -290,7 +290,7 @@ class PinningStore:
                 continue
 
     def pins(self) -> frozenset[str]:
-        """See `Store.pins`; other kinds of addresses are left out."""
+        """See `Store.pins`. Addresses of other kinds are left out."""
         return frozenset(entry.cid for entry in self.requests() if is_cid(entry.cid))
 
     def _parse(self, answer: Any) -> PinRequest:
@@ -302,7 +302,7 @@ class PinningStore:
         if (
             not isinstance(cid, str)
             or not isinstance(request, str)
-            # It becomes a part of a path.
+            # It becomes part of a path.
             or not 0 < len(request) <= 500
             or request in (".", "..")
             or not isinstance(created, str)
@@ -321,7 +321,7 @@ class PinningStore:
 
     def _strange(self, answer: object) -> VerificationError:
         return VerificationError(
-            f"{self.location} gave an answer that no pinning service gives: {str(answer)[:200]}",
+            f"{self.location} does not answer like a pinning service: {str(answer)[:200]}",
             "Something else may be listening there",
             "Check the address; it usually ends in a path such as /psa or /api/v1",
         )
@@ -329,6 +329,6 @@ class PinningStore:
     def _no_bytes(self, what: str) -> UsageError:
         return UsageError(
             what,
-            "A pinning service neither takes nor hands out bytes; it is told addresses",
-            "Give a directory, a Kubo node (kubo:…) or gateways (gateway:…), and a service only to `llamafund publish`",
+            "A pinning service neither takes nor returns bytes, only addresses",
+            "Name a directory, a Kubo node (kubo:…) or gateways (gateway:…); only `llamafund publish` takes a service",
         )

@@ -62,7 +62,7 @@ def test_a_leak_from_training_into_measuring_is_refused(data: Path, capsys: pyte
     assert run(arguments(data)) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "'heldout/copy.txt' stands in 'train/a.txt' too" in captured.err
+    assert "'heldout/copy.txt' is also in 'train/a.txt'" in captured.err
     assert captured.err.count("\n") == 1
     assert not (data.parent / "store").exists()
 

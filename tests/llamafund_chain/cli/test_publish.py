@@ -190,7 +190,7 @@ def test_a_pinning_service_is_asked_last_and_only_if_somebody_has_the_content(
         assert [place["pinned"] for place in ran.json["places"]] == [5, 5]
         assert set(asked_before) == {5}
         alone = llamafund("publish", tree, "--to", f"pin:{service.url}/psa")
-        alone.refused(2, "Nobody would get the bytes")
+        alone.refused(2, "No location takes the bytes")
         node.status = 500
         service.asked.clear()
         ran = llamafund("publish", tree, "--to", f"pin:{service.url}/psa", "--to", f"kubo:{rpc.url}")
@@ -202,7 +202,7 @@ def test_a_pinning_service_is_asked_last_and_only_if_somebody_has_the_content(
     ("location", "words"),
     [
         ("gateway:https://ipfs.example", "cannot be published to"),
-        ("hf:ann/llama", "not a store of its own"),
+        ("hf:ann/llama", "is not a store"),
         ("http://127.0.0.1:5001", "does not say what kind"),
         ("kubo:http://node.example:5001", "plain HTTP to another machine"),
         ("kubo:https://ann:pw@node.example", "user name or password"),
@@ -295,7 +295,7 @@ def test_what_nobody_has_and_what_is_no_name_is_told(llamafund: Llamafund, tmp_p
     out = tmp_path / "out"
     llamafund("fetch", "0" * 64, "--from", tmp_path / "s", "--out", out).refused(1, "has nothing under")
     llamafund("fetch", "nonsense", "--from", tmp_path / "s", "--out", out).refused(2, "neither a hash nor an address")
-    llamafund("fetch", "0" * 64, "--from", "pin:https://p.example", "--out", out).refused(2, "hands out no bytes")
+    llamafund("fetch", "0" * 64, "--from", "pin:https://p.example", "--out", out).refused(2, "serves no content")
     assert not out.exists()
 
 
@@ -304,7 +304,7 @@ def test_a_link_planted_in_the_destination_is_not_followed(llamafund: Llamafund,
     (tmp_path / "out").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out" / "weights").symlink_to(tmp_path / "elsewhere")
-    llamafund("fetch", sha256, "--from", tmp_path / "s", "--out", tmp_path / "out").refused(2, "outside of")
+    llamafund("fetch", sha256, "--from", tmp_path / "s", "--out", tmp_path / "out").refused(2, "written outside")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -325,7 +325,7 @@ def test_a_store_is_looked_after(llamafund: Llamafund, tree: Path, tmp_path: Pat
     assert holds_from(llamafund, sha256, tmp_path / "s", tmp_path / "out")
     llamafund("store", "gc", "--store", "gateway:https://a.example").refused(2, "is not a directory")
     (tmp_path / "x.car").write_bytes((tmp_path / "x.car").read_bytes()[:-1])
-    llamafund("store", "import", tmp_path / "x.car", *place).refused(3, "cut off")
+    llamafund("store", "import", tmp_path / "x.car", *place).refused(3, "cut short")
 
 
 def test_help_names_the_kinds_of_locations(llamafund: Llamafund) -> None:

@@ -273,7 +273,7 @@ def test_nothing_can_be_put_into_a_gateway(world: World, tmp_path: Path) -> None
         lambda: store.pin(CID),
         lambda: store.unpin(CID),
     ):
-        with pytest.raises(UsageError, match="only hands out"):
+        with pytest.raises(UsageError, match="read-only"):
             action()
     assert store.pins() == frozenset()
     assert world.servers[0].asked == []

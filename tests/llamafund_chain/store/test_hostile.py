@@ -65,7 +65,7 @@ def test_no_file_is_called_what_unfinished_ones_are_called(tmp_path: Path) -> No
     store.put_bytes(second)
     trap = f".{hash_bytes(second).cid}.partial"
     manifest = Listing(files=(_entry(trap, first), _entry("b", second)))
-    with pytest.raises(VerificationError, match="still being fetched"):
+    with pytest.raises(VerificationError, match="Partly fetched files"):
         fetch_files(store, manifest.files, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -147,7 +147,7 @@ def test_a_grace_that_is_no_number_collects_nothing(llamafund, tmp_path: Path, g
 
 
 def test_a_node_whose_host_is_no_host_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="not an address of a node"):
+    with pytest.raises(UsageError, match="not the address of a node"):
         KuboStore(place_of("https://a..b"))
 
 
@@ -531,7 +531,7 @@ def test_nothing_is_fetched_for_a_disk_that_cannot_hold_it_with_a_mocked_disk(
         store.put_bytes(data)
     manifest = Listing(files=tuple(_entry(path, data) for path, data in parts.items()))
     _disk(monkeypatch, 1499)
-    with pytest.raises(LlamafundError, match="no room for what is missing: 1500 bytes") as caught:
+    with pytest.raises(LlamafundError, match="no room for the missing files: 1500 bytes") as caught:
         fetch_files(store, manifest.files, tmp_path / "out")
     assert "1499 bytes left" in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -252,9 +252,9 @@ def test_a_redirection_is_not_followed_with_the_token(node: KuboStandIn, rpc: Lo
     ("status", "body", "words"),
     [
         (404, b"<html>404 page not found", "not the RPC interface of a Kubo node"),
-        (200, b"<html>hello", "does not give"),
-        (200, b"[1, 2]", "does not give"),
-        (200, b"", "does not give"),
+        (200, b"<html>hello", "unlike Kubo"),
+        (200, b"[1, 2]", "unlike Kubo"),
+        (200, b"", "unlike Kubo"),
     ],
 )
 def test_something_that_is_no_node_is_told_apart(status: int, body: bytes, words: str) -> None:

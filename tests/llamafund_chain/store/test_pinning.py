@@ -235,6 +235,6 @@ def test_a_service_takes_and_gives_no_bytes(store: PinningStore, server: LocalSe
         lambda: store.fetch(CID, tmp_path / "out"),
         lambda: store.read(CID, limit=3),
     ):
-        with pytest.raises(UsageError, match="neither takes nor hands out bytes"):
+        with pytest.raises(UsageError, match="neither takes nor returns bytes"):
             action()
     assert server.asked == []

@@ -172,7 +172,7 @@ def test_what_is_no_address_never_becomes_a_path(store: LocalStore, tmp_path: Pa
         lambda: store.unpin(cid),
         lambda: store.path_of(cid),
     ):
-        with pytest.raises(UsageError, match="is not an address that a store uses"):
+        with pytest.raises(UsageError, match="is not an address that stores use"):
             action()
 
 
@@ -238,7 +238,7 @@ def test_a_store_is_opened_by_its_directory(tmp_path: Path) -> None:
     ["http://127.0.0.1:5001", "ipfs://gateway", "s3://bucket", "", "  ", "car:x.car", "hf:a/b", "mirror:https://a.b"],
 )
 def test_a_kind_of_store_that_is_not_known_is_refused(location: str) -> None:
-    with pytest.raises(UsageError, match="Give a directory"):
+    with pytest.raises(UsageError, match="Name a directory"):
         open_store(location)
 
 
