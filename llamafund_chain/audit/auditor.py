@@ -7,7 +7,7 @@ does not answer, and a campaign that is not settled yet, end the audit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,19 @@ from llamafund_chain.audit.milestones import (
     look_at_evidence,
     names_of,
 )
-from llamafund_chain.audit.model import Asset, AuditReport, CampaignFacts, Signer, Verdict, moment
+from llamafund_chain.audit.model import (
+    Asset,
+    AuditReport,
+    CampaignFacts,
+    Curve,
+    Flow,
+    MilestoneReport,
+    Money,
+    Reference,
+    Signer,
+    Verdict,
+    moment,
+)
 from llamafund_chain.audit.money import Statement, bonds_are_held, columns, compare, money_report
 from llamafund_chain.audit.pictures import money_flows, reference_levels, training_curves
 from llamafund_chain.audit.timeline import (
@@ -52,7 +64,7 @@ from llamafund_chain.campaign.events import (
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, Status
 from llamafund_chain.chain.connection import Block, Connection, Finality
-from llamafund_chain.checks.check import Check, CheckResult, check_name, result_of
+from llamafund_chain.checks.check import Check, CheckResult, check_name
 from llamafund_chain.checks.risks import term_risks
 from llamafund_chain.checks.run import discover
 from llamafund_chain.errors import LlamafundError, NotFinalError
@@ -132,6 +144,45 @@ def audit(
     return _Draft(shop, block, finality, Findings()).fill()
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What could be read about a genuine campaign.
+
+    Attributes:
+        proposal: `None` when it cannot be read.
+        evidence: Manifests that could be read, in the order of their milestones.
+        amount: Writes units as whole coins.
+    """
+
+    story: Story
+    state: CampaignState
+    proposal: ProposalManifest | None
+    evidence: Sequence[EvidenceManifest]
+    asset: Asset
+    amount: Callable[[int], str]
+
+    @property
+    def metric(self) -> str:
+        return self.proposal.outcome.metric if self.proposal else ""
+
+    @property
+    def weights(self) -> WeightsManifest | None:
+        return _weights_in(self.evidence)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a report says beside its checks; nothing about a campaign that cannot be read."""
+
+    facts: CampaignFacts | None = None
+    milestones: tuple[MilestoneReport, ...] = ()
+    money: Money | None = None
+    flows: tuple[Flow, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    references: tuple[Reference, ...] = ()
+    limits: tuple[str, ...] = ()
+
+
 class _Draft:
     """A report in the making."""
 
@@ -170,86 +221,93 @@ class _Draft:
         self._timeline(story, state)
         evidence = look_at_evidence(self._shop, story, state, proposal, findings)
         shown = Asset(address=None if asset.is_native else asset.address, symbol=asset.symbol, decimals=asset.decimals)
-        return self._complete(story, state, proposal, evidence, shown, asset.plain)
+        return self._complete(_Known(story, state, proposal, evidence, shown, asset.plain))
 
-    def _complete(
-        self,
-        story: Story,
-        state: CampaignState,
-        proposal: ProposalManifest | None,
-        evidence: Sequence[EvidenceManifest],
-        asset: Asset,
-        amount: Callable[[int], str],
-    ) -> AuditReport:
-        findings, client, terms = self._findings, self._client, self._client.terms
-        titles = [promise.title for promise in proposal.milestones] if proposal is not None else []
-        attestors = names_of(proposal, terms.attestors)
-        signers: list[tuple[Signer, ...]] = []
-        for index, one in enumerate(story.attested):
-            found, finding = attestation_signed(client, one, [person.name for person in attestors])
-            findings.add(group_of(index), [CheckResult.of(check_name(attestation_signed), finding)])
-            signers.append(found)
-        milestones = tuple(describe(story, terms, state.timestamp, titles, signers, amount))
-
-        self._shop.progress("Adding up the money")
-        statement = self._statement(story, state)
-        findings.add("money", compare(story.books, story.rules, statement, amount))
-        coins = client.connection.balance(client.address, self._block.number)
-        findings.check("money", bonds_are_held, story.books, coins, client.connection.chain_id)
-        by_events, by_state = columns(story.books, story.rules, statement)
-        payees = names_of(proposal, [payee.account for payee in terms.payees])
-        findings.add(
-            "risks",
-            [
-                *term_risks(terms, client.connection.chain_id),
-                result_of(
-                    cost_of_blocking,
-                    terms,
-                    decimals=asset.decimals,
-                    symbol=asset.unit,
-                    pledged=state.pledged,
-                    researcher_pledge=client.pledge_of(terms.researcher, self._block.number),
-                ),
-                result_of(
-                    cost_of_forcing,
-                    terms,
-                    decimals=asset.decimals,
-                    symbol=asset.unit,
-                    pledged=state.pledged,
-                    open_for_pledges=state.status is Status.FUNDING and state.timestamp < terms.funding_deadline,
-                ),
-                result_of(content_open, story.attested),
-            ],
+    def _complete(self, known: _Known) -> AuditReport:
+        milestones = self._milestones(known)
+        money, flows = self._money(known)
+        self._risks(known)
+        facts = self._facts(known)
+        parts = _Parts(
+            facts=facts,
+            milestones=milestones,
+            money=money,
+            flows=flows,
+            curves=training_curves(self._run(known.evidence), known.metric),
+            references=reference_levels(known.proposal, known.weights) if known.proposal else (),
+            limits=LIMITS,
         )
-        facts = self._facts(state, proposal, asset, amount)
-        weights = next((one for one in evidence if isinstance(one, WeightsManifest)), None)
-        return self._report(
-            conclude(
-                findings.checks,
-                facts,
-                milestones,
-                campaign=client.address,
-                stop_missing=amount(max(0, terms.stop_threshold(state.pledged) - state.stop_support)),
-                unreleased=amount(state.pledged - state.released),
-                votes_from=state.votes_from if state.timestamp < state.votes_from else 0,
-            )
-        ).model_copy(
-            update={
-                "facts": facts,
-                "milestones": milestones,
-                "money": money_report(story.books, by_events, by_state, state, payees, terms, amount),
-                "flows": money_flows(
-                    story.books,
-                    by_events,
-                    state.claimable,
-                    payees=[person.name or f"Payee {index}" for index, person in enumerate(payees)],
-                    backer_names={},
-                    amount=amount,
-                ),
-                "curves": training_curves(self._run(evidence), proposal.outcome.metric if proposal else ""),
-                "references": reference_levels(proposal, weights) if proposal else (),
-                "limits": LIMITS,
-            }
+        return self._report(self._verdict(known, facts, milestones), parts)
+
+    # -------------------------------------------------------------- sections
+
+    def _milestones(self, known: _Known) -> tuple[MilestoneReport, ...]:
+        """Each milestone, and who signed its attestation."""
+        terms, proposal = self._client.terms, known.proposal
+        names = [person.name for person in names_of(proposal, terms.attestors)]
+        signers: list[tuple[Signer, ...]] = []
+        for index, attested in enumerate(known.story.attested):
+            found, finding = attestation_signed(self._client, attested, names)
+            self._findings.add(group_of(index), [CheckResult.of(check_name(attestation_signed), finding)])
+            signers.append(found)
+        titles = [promise.title for promise in proposal.milestones] if proposal is not None else []
+        return tuple(describe(known.story, terms, known.state.timestamp, titles, signers, known.amount))
+
+    def _money(self, known: _Known) -> tuple[Money, tuple[Flow, ...]]:
+        """The books, and the picture of them."""
+        client, findings, amount = self._client, self._findings, known.amount
+        books, rules = known.story.books, known.story.rules
+        self._shop.progress("Adding up the money")
+        statement = self._statement(known.story, known.state)
+        findings.add("money", compare(books, rules, statement, amount))
+        coins = client.connection.balance(client.address, self._block.number)
+        findings.check("money", bonds_are_held, books, coins, client.connection.chain_id)
+        by_events, by_state = columns(books, rules, statement)
+        payees = names_of(known.proposal, [payee.account for payee in client.terms.payees])
+        flows = money_flows(
+            books,
+            by_events,
+            known.state.claimable,
+            payees=[person.name or f"Payee {index}" for index, person in enumerate(payees)],
+            backer_names={},
+            amount=amount,
+        )
+        return money_report(books, by_events, by_state, known.state, payees, client.terms, amount), flows
+
+    def _risks(self, known: _Known) -> None:
+        """What no rule forbids."""
+        client, terms, state, asset = self._client, self._client.terms, known.state, known.asset
+        self._findings.add("risks", term_risks(terms, client.connection.chain_id))
+        self._findings.check(
+            "risks",
+            cost_of_blocking,
+            terms,
+            decimals=asset.decimals,
+            symbol=asset.unit,
+            pledged=state.pledged,
+            researcher_pledge=client.pledge_of(terms.researcher, self._block.number),
+        )
+        self._findings.check(
+            "risks",
+            cost_of_forcing,
+            terms,
+            decimals=asset.decimals,
+            symbol=asset.unit,
+            pledged=state.pledged,
+            open_for_pledges=state.status is Status.FUNDING and state.timestamp < terms.funding_deadline,
+        )
+        self._findings.check("risks", content_open, known.story.attested)
+
+    def _verdict(self, known: _Known, facts: CampaignFacts, milestones: Sequence[MilestoneReport]) -> Verdict:
+        state, amount = known.state, known.amount
+        return conclude(
+            self._findings.checks,
+            facts,
+            milestones,
+            campaign=self._client.address,
+            stop_missing=amount(max(0, self._client.terms.stop_threshold(state.pledged) - state.stop_support)),
+            unreleased=amount(state.pledged - state.released),
+            votes_from=state.votes_from if state.timestamp < state.votes_from else 0,
         )
 
     # ----------------------------------------------------------------- parts
@@ -293,13 +351,8 @@ class _Draft:
             refundable={backer: client.refundable(backer, at) for backer in story.books.backers},
         )
 
-    def _facts(
-        self,
-        state: CampaignState,
-        proposal: ProposalManifest | None,
-        asset: Asset,
-        amount: Callable[[int], str],
-    ) -> CampaignFacts:
+    def _facts(self, known: _Known) -> CampaignFacts:
+        state, proposal, asset, amount = known.state, known.proposal, known.asset, known.amount
         terms = self._client.terms
         (researcher,) = names_of(proposal, [terms.researcher])
         return CampaignFacts.model_validate(
@@ -321,7 +374,7 @@ class _Draft:
                 "dataset": None if terms.dataset == NO_HASH else terms.dataset,
                 "training_seed": state.training_seed or None,
                 "license": proposal.license if proposal else "",
-                "metric": proposal.outcome.metric if proposal else "",
+                "metric": known.metric,
                 "target": proposal.outcome.target if proposal else None,
             }
         )
@@ -329,7 +382,7 @@ class _Draft:
     def _run(self, evidence: Sequence[EvidenceManifest]) -> list[CheckpointManifest]:
         """Every checkpoint that the store has, for the curves; what is missing was reported by its check."""
         heads = [one for one in evidence if isinstance(one, CheckpointManifest)]
-        weights = next((one for one in evidence if isinstance(one, WeightsManifest)), None)
+        weights = _weights_in(evidence)
         hashes = [sha256 for head in heads for sha256 in (*head.chain, head.sha256)]
         if weights is not None and weights.parent not in hashes:
             hashes.append(weights.parent)
@@ -341,7 +394,8 @@ class _Draft:
                 continue
         return run
 
-    def _report(self, verdict: Verdict) -> AuditReport:
+    def _report(self, verdict: Verdict, parts: _Parts | None = None) -> AuditReport:
+        parts = parts or _Parts()
         return AuditReport(
             chain=self._client.connection.caip2,
             campaign=self._client.address,
@@ -351,7 +405,18 @@ class _Draft:
             finality=self._finality,
             verdict=verdict,
             checks=self._findings.checks,
+            facts=parts.facts,
+            milestones=parts.milestones,
+            money=parts.money,
+            flows=parts.flows,
+            curves=parts.curves,
+            references=parts.references,
+            limits=parts.limits,
         )
+
+
+def _weights_in(evidence: Sequence[EvidenceManifest]) -> WeightsManifest | None:
+    return next((one for one in evidence if isinstance(one, WeightsManifest)), None)
 
 
 def _randomness(connection: Connection, block: int) -> str:
