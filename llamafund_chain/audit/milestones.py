@@ -12,31 +12,22 @@ from typing import TYPE_CHECKING
 from llamafund_chain.audit.findings import Findings
 from llamafund_chain.audit.model import Attested, MilestoneReport, MilestoneState, Person, Signer, moment
 from llamafund_chain.audit.timeline import AttestedMilestone, Story
-from llamafund_chain.campaign.attestation import recover_digest
+from llamafund_chain.campaign.attestation import EVIDENCE, recover_digest
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.state import CampaignState
-from llamafund_chain.campaign.terms import NO_HASH, MilestoneKind, Terms
+from llamafund_chain.campaign.terms import NO_HASH, Terms
 from llamafund_chain.chain import abi
 from llamafund_chain.checks.check import Check, CheckContext, CheckResult, Finding
 from llamafund_chain.checks.run import run_checks
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError
 from llamafund_chain.evidence.manifests import (
-    CheckpointManifest,
-    DatasetManifest,
     EvidenceManifest,
     ProposalManifest,
-    WeightsManifest,
 )
 from llamafund_chain.store.content import fetch_manifest
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
-
-_KINDS: dict[MilestoneKind, type[EvidenceManifest]] = {
-    MilestoneKind.DATASET: DatasetManifest,
-    MilestoneKind.CHECKPOINT: CheckpointManifest,
-    MilestoneKind.WEIGHTS: WeightsManifest,
-}
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ def look_at_evidence(
     for index, attested in enumerate(story.attested[: len(terms.milestones)]):
         group = group_of(index)
         shop.progress(f"Milestone {index}: fetching the evidence")
-        kind = _KINDS[terms.milestones[index].kind]
+        kind = EVIDENCE[terms.milestones[index].kind]
         manifest = findings.attempt(
             group,
             "evidence-published",

@@ -16,7 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import DAY, MilestoneKind, Terms
 from llamafund_chain.errors import UsageError, VerificationError
-from llamafund_chain.evidence.manifests import Address, EvidenceManifest, HexHash
+from llamafund_chain.evidence.manifests import (
+    Address,
+    CheckpointManifest,
+    DatasetManifest,
+    EvidenceManifest,
+    HexHash,
+    WeightsManifest,
+)
 from llamafund_chain.files import read_spans, write_file
 
 if TYPE_CHECKING:
@@ -30,6 +37,13 @@ DEFAULT_VALIDITY = 7 * DAY
 """Seconds that a signature counts unless told otherwise."""
 
 MAX_FILE_BYTES = 256 * 1024
+
+EVIDENCE: Mapping[MilestoneKind, type[EvidenceManifest]] = {
+    MilestoneKind.DATASET: DatasetManifest,
+    MilestoneKind.CHECKPOINT: CheckpointManifest,
+    MilestoneKind.WEIGHTS: WeightsManifest,
+}
+"""What the evidence of each kind of milestone is."""
 
 _STRUCT = [
     {"name": "milestone", "type": "uint8"},
@@ -82,6 +96,11 @@ class Attestation:
     content_size: int
     score: int
     expiry: int
+
+    @property
+    def withholds_content(self) -> bool:
+        """Whether it states that the content is not published."""
+        return self.content_size == 0 and int(self.content_root, 16) == 0
 
     def to_abi(self) -> tuple[Any, ...]:
         """The ABI tuple, in the order of the Solidity struct."""

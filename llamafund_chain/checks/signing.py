@@ -1,0 +1,334 @@
+"""What an attestor does before it signs, and the signature: it proposes an attestation, or co-signs somebody else's."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamafund_chain.campaign.attestation import EVIDENCE, Attestation, AttestationFile, merge, propose
+from llamafund_chain.campaign.events import MilestoneAttested
+from llamafund_chain.campaign.terms import DAY, Status
+from llamafund_chain.chain.connection import Finality, require_final
+from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.checks.check import CheckContext, CheckResult, check_name
+from llamafund_chain.checks.run import discover, run_checks
+from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.evidence.manifests import EvidenceManifest, ProposalManifest
+from llamafund_chain.store.content import fetch_manifest
+from llamafund_chain.times import when
+
+if TYPE_CHECKING:
+    from eth_account.signers.base import BaseAccount
+
+    from llamafund_chain.campaign.client import CampaignClient
+    from llamafund_chain.campaign.state import CampaignState
+    from llamafund_chain.store import Store
+
+MOST_DAYS = 30
+"""Days for which a co-signature is given at most unless told otherwise.
+
+A signature with a long life may outlast the state of the campaign that it was given for.
+"""
+
+
+@dataclass(frozen=True)
+class Propose:
+    """Sign an attestation that nobody has signed yet.
+
+    Attributes:
+        milestone: Index in the terms.
+        evidence: SHA-256 of the evidence manifest, 64 hexadecimal digits.
+        days: How long the signatures are valid, from the chain's current time; `attestation.DEFAULT_VALIDITY` when
+            `None`.
+    """
+
+    milestone: int
+    evidence: str
+    days: int | None = None
+
+
+@dataclass(frozen=True)
+class CoSign:
+    """Add a signature to somebody else's attestation; made by `co_sign`.
+
+    Attributes:
+        file: Theirs.
+        most_days: For how long it may be valid, from the chain's current time.
+    """
+
+    file: AttestationFile
+    most_days: int = MOST_DAYS
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an attestor is asked to check and sign.
+
+    Attributes:
+        client: The campaign.
+        state: Its state, as `settled_state` gives it.
+        store: Where the evidence is.
+        attestor: Address of the attestor that is to sign.
+        what: Whether the attestation is new, or somebody else's.
+        withhold_content: Whether it states that the content is not published.
+        replay_segments: How many training segments to replay; 0 for none.
+        skip: Names of checks to leave out.
+        progress: Called with a short sentence before anything that takes long.
+    """
+
+    client: CampaignClient
+    state: CampaignState
+    store: Store
+    attestor: str
+    what: Propose | CoSign
+    withhold_content: bool = False
+    replay_segments: int = 1
+    skip: Sequence[str] = ()
+    progress: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What an attestor found out about a statement that it is asked to sign.
+
+    Attributes:
+        request: What was asked.
+        statement: What a signature would say.
+        results: What the checks found.
+    """
+
+    request: Request
+    statement: Attestation
+    results: tuple[CheckResult, ...]
+
+    @property
+    def failed(self) -> list[CheckResult]:
+        """The checks that failed."""
+        return [result for result in self.results if result.status == "fail"]
+
+    def require_passed(self) -> None:
+        """Refuse a statement of which a check failed.
+
+        Raises:
+            VerificationError: One did; the message names it.
+        """
+        if self.failed:
+            raise VerificationError(
+                f"Not signed: {len(self.failed)} of {len(self.results)} checks failed",
+                "; ".join(f"{result.name}: {result.detail.rstrip('.')}" for result in self.failed),
+                "Tell the researcher, and the backers if it looks like fraud",
+            )
+
+
+def require_checks(names: Sequence[str]) -> None:
+    """Refuse names of checks that are not installed.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if not names:
+        return
+    known = [check_name(check) for check in discover()]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"There is no check called {name!r}", f"The checks are {', '.join(known)}")
+
+
+def settled_state(client: CampaignClient, finality: Finality) -> CampaignState:
+    """The state that a signature relies on. Where it differs from the latest state, that could still be undone.
+
+    Args:
+        client: The campaign.
+        finality: Which blocks count as settled.
+
+    Raises:
+        NotFinalError: What is latest is not settled.
+        ContractRefusedError: The campaign takes no attestation now.
+    """
+    settled = client.state(client.settled_block(finality))
+    latest = client.state()
+    require_final(settled.active, latest.active, "The campaign's activation", finality)
+    require_final(settled.attested, latest.attested, "The latest attestation", finality)
+    if latest.status is not Status.ACTIVE:
+        raise ContractRefusedError(
+            f"The campaign is {latest.status.label}",
+            "Milestones can only be attested while it is active",
+            "See with `llamafund campaign show` what it waits for",
+        )
+    return latest
+
+
+def co_sign(client: CampaignClient, file: AttestationFile, most_days: int | None = None) -> CoSign:
+    """The wish to co-sign an attestation.
+
+    Args:
+        client: The campaign.
+        file: Somebody else's.
+        most_days: For how long it may be valid; `MOST_DAYS` when `None`.
+
+    Raises:
+        VerificationError: It is for another campaign or chain.
+    """
+    if (file.chain, file.campaign.lower()) != (client.connection.caip2, client.address.lower()):
+        raise VerificationError(
+            f"The attestation is for campaign {file.campaign} on {file.chain}",
+            f"This is campaign {client.address} on {client.connection.caip2}",
+            "Do not sign it here",
+        )
+    return CoSign(file, MOST_DAYS if most_days is None else most_days)
+
+
+def examine(request: Request) -> Examination:
+    """Find out what a signature would say, and check everything that it would vouch for.
+
+    Raises:
+        ContractRefusedError: The campaign would not take that attestation, or not from that attestor.
+        VerificationError: The evidence is not what was asked for, or it is not an attestation to co-sign.
+        LlamafundError: The store lacks something.
+    """
+    attestors = request.client.terms.attestors
+    if request.attestor not in attestors:
+        raise ContractRefusedError(
+            f"{request.attestor} is not an attestor of this campaign",
+            f"Its attestors are {', '.join(attestors)}",
+            "Use an attestor's wallet",
+        )
+    what = request.what
+    statement, manifest = _proposed(request, what) if isinstance(what, Propose) else _co_signed(request, what)
+    return Examination(request, statement, _check(request, statement, manifest))
+
+
+def sign(examination: Examination, account: BaseAccount) -> AttestationFile:
+    """Sign what was examined.
+
+    Args:
+        examination: What an attestor found out.
+        account: The attestor's.
+
+    Returns:
+        The attestation with this signature and, for one that was co-signed, those that it had.
+
+    Raises:
+        VerificationError: A check failed, or a signature that the attestation had is not valid.
+    """
+    examination.require_passed()
+    client, statement, what = examination.request.client, examination.statement, examination.request.what
+    chain_id = client.connection.chain_id
+    signatures = _collected(client, what.file) if isinstance(what, CoSign) else {}
+    signatures[str(account.address)] = statement.sign(account, chain_id, client.address)
+    return AttestationFile.create(statement, chain_id, client.address, signatures)
+
+
+def _proposed(request: Request, what: Propose) -> tuple[Attestation, EvidenceManifest]:
+    expiry = None if what.days is None else request.state.timestamp + what.days * DAY
+    manifest = _evidence(request, what.milestone, what.evidence)
+    statement = propose(request.client, what.milestone, manifest, expiry, withhold_content=request.withhold_content)
+    return statement, manifest
+
+
+def _co_signed(request: Request, what: CoSign) -> tuple[Attestation, EvidenceManifest]:
+    statement = what.file.statement
+    _check_expiry(statement, request.state, what.most_days)
+    manifest = _evidence(request, statement.milestone, statement.evidence)
+    own = propose(
+        request.client,
+        statement.milestone,
+        manifest,
+        statement.expiry,
+        withhold_content=request.withhold_content,
+    )
+    _compare(statement, own)
+    return statement, manifest
+
+
+def _evidence(request: Request, milestone: int, sha256: str) -> EvidenceManifest:
+    """The evidence of the milestone that is next."""
+    if milestone != request.state.attested:
+        raise ContractRefusedError(
+            f"Milestone {milestone} cannot be attested now",
+            f"Milestones are attested in order, and the next one is milestone {request.state.attested}",
+        )
+    request.progress("Fetching the evidence")
+    return fetch_manifest(request.store, sha256, EVIDENCE[request.client.terms.milestones[milestone].kind])
+
+
+def _check_expiry(statement: Attestation, state: CampaignState, most_days: int) -> None:
+    """Refuse to co-sign an attestation that has expired, or is valid for longer than the attestor accepts."""
+    if statement.expiry <= state.timestamp:
+        raise VerificationError(
+            f"The attestation expired at {when(statement.expiry)}", remedy="Propose it again with --milestone"
+        )
+    if statement.expiry > state.timestamp + most_days * DAY:
+        raise VerificationError(
+            f"The attestation is valid until {when(statement.expiry)}",
+            f"That is more than {most_days} days from the chain's current time",
+            "Ask for one that expires sooner, or accept more days with --expiry-days",
+        )
+
+
+def _compare(statement: Attestation, own: Attestation) -> None:
+    """Refuse to co-sign a statement that this attestor would not have proposed."""
+    if statement.withholds_content and not own.withholds_content:
+        raise VerificationError(
+            "The attestation says that the content is withheld",
+            "It names no root and no size, so nobody could ever prove which bytes you vouched for",
+            "Do not sign it. If the campaign was meant that way, pass --withhold-content",
+        )
+    if own.withholds_content and not statement.withholds_content:
+        raise VerificationError(
+            "The attestation names the content by its root and size",
+            "With --withhold-content you would have proposed one without them",
+            "Drop --withhold-content to sign it as it is",
+        )
+    for name in ("kind", "evidence", "parent", "content_root", "content_size", "score"):
+        theirs, ours = getattr(statement, name), getattr(own, name)
+        if theirs != ours:
+            raise VerificationError(
+                f"The attestation says {name} {theirs}", f"Chain and evidence say {ours}", "Do not sign it"
+            )
+
+
+def _check(request: Request, statement: Attestation, manifest: EvidenceManifest) -> tuple[CheckResult, ...]:
+    client, store = request.client, request.store
+    request.progress("Fetching the evidence before it")
+    proposal = fetch_manifest(store, client.terms.proposal, ProposalManifest)
+    # Anyone may fill the campaign's log with votes and updates, but each milestone has at most one of these events.
+    earlier = client.each_event(last=request.state.block, only=[MilestoneAttested])
+    ancestry = tuple(
+        fetch_manifest(store, event.evidence, EvidenceManifest)
+        for event in earlier
+        if isinstance(event, MilestoneAttested)
+    )
+    with tempfile.TemporaryDirectory(prefix="llamafund-attest-") as workdir:
+        context = CheckContext(
+            store=store,
+            proposal=proposal,
+            terms=client.terms,
+            chain_id=client.connection.chain_id,
+            campaign=client.address,
+            training_seed=request.state.training_seed,
+            milestone=statement.milestone,
+            evidence=manifest,
+            ancestry=ancestry,
+            score=statement.score,
+            # Only this attestor may know in advance which segments are replayed.
+            entropy=secrets.token_bytes(32),
+            replay_segments=request.replay_segments,
+            workdir=Path(workdir),
+            progress=request.progress,
+            content_withheld=statement.content_size == 0,
+        )
+        return run_checks(context, skip=request.skip)
+
+
+def _collected(client: CampaignClient, file: AttestationFile) -> dict[str, str]:
+    """The signatures that an attestation has, each proven to be its attestor's."""
+    attestors = client.terms.attestors
+    contracts = {attestor for attestor in attestors if client.connection.code(attestor)}
+    _, signers, collected = merge([file], attestors, contracts=contracts, judge=client.accepts_signature)
+    names = [attestor for place, attestor in enumerate(attestors) if signers >> place & 1]
+    return {name: f"0x{signature.hex()}" for name, signature in zip(names, collected, strict=True)}
