@@ -31,25 +31,16 @@ def parse_amount(text: str, decimals: int) -> int:
         ValueError: `decimals` is negative or above `MAX_DECIMALS`.
     """
     _check_decimals(decimals)
-    cleaned = text.strip(" \t\r\n")
-    shown = cleaned if len(cleaned) <= 60 else f"{cleaned[:60]}…"
-    match = _PLAIN_NUMBER.fullmatch(cleaned) if len(cleaned) <= _MAX_TEXT else None
-    if match is None or not (match[1] or match[2]):
-        raise UsageError(
-            f"{shown!r} is not an amount",
-            "An amount is a plain decimal number of whole coins, without sign, unit or separators",
-            "Write it like 25, 0.1 or 1e-18",
-        )
-    fraction = match[2] or ""
-    digits = (match[1] + fraction).lstrip("0")
+    whole, fraction, exponent = _parts(text)
+    digits = (whole + fraction).lstrip("0")
     if not digits:
         return 0
-    shift = int(match[3] or "0") - len(fraction) + decimals
+    shift = exponent - len(fraction) + decimals
     if shift < 0:
         if digits[shift:].strip("0"):
             raise UsageError(
-                f"{shown!r} is finer than the asset's smallest unit",
-                f"It has {decimals} decimals, so the smallest amount is {format_amount(1, decimals)}",
+                f"{_shown(text)!r} is finer than the asset's smallest unit",
+                f"The asset has {decimals} decimals, so its smallest amount is {format_amount(1, decimals)}",
                 "Give an amount with fewer decimal places",
             )
         digits = digits[:shift]
@@ -58,11 +49,20 @@ def parse_amount(text: str, decimals: int) -> int:
     amount = int(digits + "0" * shift) if len(digits) + shift <= len(str(MAX_UINT256)) else MAX_UINT256 + 1
     if amount > MAX_UINT256:
         raise UsageError(
-            f"{shown!r} is larger than any amount on chain",
-            "Amounts are at most 2^256 - 1 of the smallest unit",
+            f"{_shown(text)!r} is larger than any amount on chain",
+            f"An amount must be below {format_amount(MAX_UINT256 + 1, decimals).partition('.')[0]}",
             "Check the number and its exponent",
         )
     return amount
+
+
+def check_amount(text: str) -> None:
+    """Refuse what is no amount, whatever the asset is.
+
+    Raises:
+        UsageError: The text is not a number as `parse_amount` reads it.
+    """
+    _parts(text)
 
 
 def format_amount(amount: int, decimals: int) -> str:
@@ -85,6 +85,33 @@ def format_amount(amount: int, decimals: int) -> str:
     return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
 
 
+def format_share(bps: int) -> str:
+    """A share in percent, for people: `12.5 %`.
+
+    Args:
+        bps: Basis points.
+    """
+    return f"{format_amount(bps, 2)} %"
+
+
 def _check_decimals(decimals: int) -> None:
     if not 0 <= decimals <= MAX_DECIMALS:
         raise ValueError(f"decimals must be between 0 and {MAX_DECIMALS}, not {decimals}")
+
+
+def _parts(text: str) -> tuple[str, str, int]:
+    """The digits before and after the point, and the exponent."""
+    cleaned = text.strip(" \t\r\n")
+    match = _PLAIN_NUMBER.fullmatch(cleaned) if len(cleaned) <= _MAX_TEXT else None
+    if match is None or not (match[1] or match[2]):
+        raise UsageError(
+            f"{_shown(text)!r} is not an amount",
+            "An amount is a plain decimal number of whole coins, without sign, unit or separators",
+            "Write it like 25, 0.1 or 1e-18",
+        )
+    return match[1], match[2] or "", int(match[3] or "0")
+
+
+def _shown(text: str) -> str:
+    cleaned = text.strip(" \t\r\n")
+    return cleaned if len(cleaned) <= 60 else f"{cleaned[:60]}…"

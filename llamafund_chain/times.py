@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 from llamafund_chain.errors import UsageError
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
+_YEAR = 31_556_952
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
 _PART = re.compile(r"([0-9]+)([smhdw])")
 
@@ -21,7 +22,7 @@ def when(timestamp: int) -> str:
     try:
         return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, OSError, ValueError):
-        return f"second {timestamp} after 1970"
+        return f"the year {1970 + timestamp // _YEAR}"
 
 
 def duration(seconds: int) -> str:
@@ -45,7 +46,7 @@ def parse_duration(text: str) -> int:
     if not _DURATION.fullmatch(cleaned):
         raise UsageError(
             f"{text[:60]!r} is not a length of time",
-            "It is written as numbers with the units s, m, h, d and w",
+            "A length of time is numbers with the units s, m, h, d and w",
             "Write it like 3d, 36h or 1d12h",
         )
     return sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(cleaned))
@@ -63,28 +64,24 @@ def parse_time(value: str | datetime | date, now: int) -> int:
     """
     if isinstance(value, str):
         cleaned = value.strip()
-        if cleaned.startswith("+"):
+        if cleaned.startswith("+") and _DURATION.fullmatch(cleaned[1:]):
             return now + parse_duration(cleaned[1:])
         try:
             moment = datetime.fromisoformat(cleaned)
         except ValueError as error:
             raise UsageError(
                 f"{value[:60]!r} is not a point in time",
-                "It is ISO 8601 with a time zone, or counted from now",
+                "A point in time is ISO 8601 with a time zone, or counted from now",
                 "Write it like 2027-01-31T12:00:00Z or +30d",
             ) from error
     elif isinstance(value, datetime):
         moment = value
     else:
-        raise UsageError(
-            f"{value} has no time of day",
-            "A deadline is exact to the second",
-            f"Write it like {value}T12:00:00Z",
-        )
+        moment = datetime.combine(value, time())
     if moment.tzinfo is None:
         raise UsageError(
             f"{value} has no time zone",
-            "A deadline must mean the same everywhere",
-            "Add Z for UTC, or an offset such as +02:00",
+            "A deadline is exact to the second and the same everywhere, so it needs a time of day and a time zone",
+            f"Write it like {moment:%Y-%m-%dT%H:%M:%S}Z for UTC",
         )
     return int(moment.timestamp())

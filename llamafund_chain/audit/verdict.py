@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llamafund_chain.amounts import format_share
 from llamafund_chain.audit.model import Alarm, CampaignFacts, MilestoneReport, ReportCheck, Verdict
 from llamafund_chain.times import when
 
@@ -131,7 +132,7 @@ def _choices(
     voting = milestone.index + 1 < milestones
     stop = (
         f"llamafund vote-stop {campaign}: backers of {stop_missing} {facts.asset.unit} more must support a "
-        f"stop ({facts.stop_bps / 100:g} % of the pledges in all)"
+        f"stop ({format_share(facts.stop_bps)} of the pledges in all)"
     )
     if votes_from:
         stop += f", and votes are taken from {when(votes_from)} on"

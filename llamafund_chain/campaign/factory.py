@@ -9,7 +9,7 @@ from llamafund_chain.campaign.terms import Terms
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.abi import checksum
 from llamafund_chain.chain.connection import BlockId, Connection
-from llamafund_chain.chain.tokens import asset_at
+from llamafund_chain.chain.tokens import asset_at, coin_of
 from llamafund_chain.chain.transactions import Call, Receipt
 from llamafund_chain.deployment.clones import creation_code
 
@@ -34,8 +34,8 @@ def create_campaign(connection: Connection, account: BaseAccount, terms: Terms, 
         ContractRefusedError: The factory refused.
     """
     deployment = connection.deployment()
-    terms.validate(connection.timestamp())
     asset = asset_at(connection, terms.asset)
+    terms.validate(connection.timestamp(), money=asset.format, coin=coin_of(connection).format)
     address = predict_address(deployment.factory, deployment.implementation, terms, salt)
     call = Call(
         deployment.factory,

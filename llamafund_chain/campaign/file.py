@@ -1,72 +1,177 @@
 """The file that a researcher writes to open a campaign: what is proposed, and the terms of the money.
 
 YAML with people's units: whole coins, percent, lengths of time such as `3d`, points in time such as `+30d` or
-ISO 8601. Nothing is rounded, nothing unknown is passed over.
+ISO 8601. Nothing is rounded, nothing unknown is passed over. What does not fit is told with its line, in these units.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-import types
-import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
-from llamafund_chain.amounts import parse_amount
-from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
-from llamafund_chain.chain.tokens import NATIVE
-from llamafund_chain.errors import UsageError
-from llamafund_chain.evidence.manifests import Address, ProposalManifest
+from llamafund_chain.amounts import check_amount, parse_amount
+from llamafund_chain.campaign.terms import (
+    MAX_SCORE,
+    NO_HASH,
+    NO_MINIMUM,
+    Milestone,
+    MilestoneKind,
+    Payee,
+    Terms,
+    TermsError,
+)
+from llamafund_chain.chain.tokens import NATIVE, Asset
+from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.evidence.manifests import ADDRESS_RULE, MAX_SAFE_INTEGER, RULES, Party, ProposalManifest
 from llamafund_chain.files import read_spans
-from llamafund_chain.strict_yaml import load_yaml
-from llamafund_chain.text import printable
+from llamafund_chain.mistakes import (
+    DocumentError,
+    Lines,
+    Mistake,
+    Place,
+    UnfitError,
+    find_mistakes,
+    line_of,
+    named,
+    refusal,
+    unfit,
+    unknown_keys,
+)
+from llamafund_chain.strict_yaml import load_yaml_with_lines
+from llamafund_chain.text import from_millionths
 from llamafund_chain.times import parse_duration, parse_time
 
 SCHEMA = "llamafund/campaign-file/1"
 MAX_FILE_BYTES = 256 * 1024
 
 T = TypeVar("T")
-S = TypeVar("S", bound=BaseModel)
 
-_NATIVE_DECIMALS = 18
 _METRIC_DECIMALS = 6
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,2})?) ?%")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_TARGET = ("proposal", "outcome", "target")
+_KINDS = Literal["DATASET", "CHECKPOINT", "WEIGHTS"]
 
-# A number may be written with or without quotes; without them YAML gives an integer.
-_Number = Annotated[str, Field(strict=False, coerce_numbers_to_str=True), StringConstraints(max_length=100)]
+
+def _percent(text: str) -> int:
+    """Basis points of a share such as `50%` or `12.5%`."""
+    match = _PERCENT.fullmatch(text.strip())
+    if match is None:
+        raise UnfitError("A share is a percentage with at most two decimal places", "Write it like 50% or 12.5%")
+    return parse_amount(match[1], 2)
+
+
+def _millionths(text: str, least: int, most: int) -> int:
+    """Millionths of a metric's value such as `-7.5`."""
+    cleaned = text.strip()
+    try:
+        value = parse_amount(cleaned.removeprefix("-"), _METRIC_DECIMALS)
+    except UsageError as error:
+        raise UnfitError(
+            "A metric's value is a decimal number with at most six decimal places", "Write it like 7.5 or -7.5"
+        ) from error
+    signed = -value if cleaned.startswith("-") else value
+    if not least <= signed <= most:
+        raise UnfitError(f"It must be between {from_millionths(least)} and {from_millionths(most)}", "Check the number")
+    return signed
+
+
+def _score(text: str) -> int:
+    return _millionths(text, NO_MINIMUM, MAX_SCORE)
+
+
+def _address(text: str) -> str:
+    """An address with its checksum; a wrong one is refused, a missing one is not."""
+    from eth_utils import to_checksum_address
+
+    if not _ADDRESS.fullmatch(text):
+        raise UnfitError(ADDRESS_RULE.why, ADDRESS_RULE.remedy(text))
+    checksummed = str(to_checksum_address(text))
+    if text[2:] not in (text[2:].lower(), text[2:].upper(), checksummed[2:]):
+        raise UnfitError(
+            "Its upper and lower case letters do not fit together: an address with a typing error",
+            "Copy the address again",
+        )
+    return checksummed
+
+
+def _asset(text: str) -> str:
+    if text == "native":
+        return NATIVE
+    if not _ADDRESS.fullmatch(text):
+        raise UnfitError(
+            "It must be native, for the chain's own coin, or the address of a token", "Write native or the address"
+        )
+    return _address(text)
+
+
+def _amount(text: str) -> str:
+    check_amount(text)
+    return text
+
+
+def _written(parse: Callable[[str], T]) -> BeforeValidator:
+    """A value that people write as text or, where YAML takes it for one, as a number."""
+
+    def read(value: object) -> T:
+        return _parsed(parse, value)
+
+    return BeforeValidator(read)
+
+
+def _moment(value: object, info: ValidationInfo) -> int:
+    assert info.context is not None
+    now: int = info.context["now"]
+    return _parsed(lambda text: parse_time(text, now), value)
+
+
+def _parsed(parse: Callable[[str], T], value: object) -> T:
+    # What is neither is read as no text at all: that fails with the words that say what belongs there.
+    written = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    try:
+        return parse(written)
+    except UsageError as error:
+        raise UnfitError(error.why, error.remedy) from error
+
+
+_Share = Annotated[int, _written(_percent)]
+_Duration = Annotated[int, _written(parse_duration)]
+_Moment = Annotated[int, BeforeValidator(_moment)]
+_Amount = Annotated[str, _written(_amount)]
+"""Checked, but not read: the asset decides how many decimal places there are."""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class _PayeeSection(_Section):
-    account: Address
-    share: str
+    account: Annotated[str, _written(_address)]
+    share: _Share
 
 
 class _MilestoneSection(_Section):
-    share: str
-    deadline: str
-    min_score: _Number | None = None
-    kind: Literal["DATASET", "CHECKPOINT", "WEIGHTS"] | None = None
+    share: _Share
+    deadline: _Moment
+    min_score: Annotated[int, _written(_score)] | None = None
+    kind: _KINDS | None = None
 
 
 class _TermsSection(_Section):
-    asset: Address | Literal["native"] | None = None
-    goal: _Number
-    cap: _Number
-    funding_deadline: str
-    stop: str
-    challenge_window: str
-    answer_window: str
-    min_bond: _Number = "0"
-    slack: str = "0s"
+    asset: Annotated[str, _written(_asset)] | None = None
+    goal: _Amount
+    cap: _Amount
+    funding_deadline: _Moment
+    stop: _Share
+    challenge_window: _Duration
+    answer_window: _Duration
+    min_bond: _Amount = "0"
+    slack: _Duration = 0
     quorum: int
     payees: tuple[_PayeeSection, ...]
     milestones: tuple[_MilestoneSection, ...]
@@ -74,185 +179,219 @@ class _TermsSection(_Section):
 
 class _File(_Section):
     schema_: Literal["llamafund/campaign-file/1"] = Field(alias="schema")
-    proposal: dict[str, Any]
+    proposal: ProposalManifest
     terms: _TermsSection
 
 
-def load(path: Path, *, now: int, decimals_of: Callable[[str], int]) -> tuple[ProposalManifest, Terms]:
+def load(path: Path, *, now: int, asset_of: Callable[[str], Asset]) -> tuple[ProposalManifest, Terms]:
     """Read a campaign file.
 
     Args:
         path: The file.
         now: Unix seconds that relative times count from: the chain's clock.
-        decimals_of: Decimal places of the token at an address.
+        asset_of: The asset at an address; the chain's own coin at `NATIVE`.
+
+    Returns:
+        The proposal, and terms that the factory would take.
 
     Raises:
-        UsageError: There is no such file, it is no campaign file, or it contradicts itself.
+        UsageError: There is no such file, it is no campaign file, or the factory would refuse its terms.
+        VerificationError: There is no token at the asset's address.
+        LlamafundError: Whatever else `asset_of` raises.
     """
+    name = repr(str(path))
     data = bytearray()
     for span in read_spans(path):
         data += span
         if len(data) > MAX_FILE_BYTES:
-            raise UsageError(f"{str(path)!r} is not a campaign file", f"It is longer than {MAX_FILE_BYTES} bytes")
+            raise UsageError(f"{name} is not a campaign file", f"It is longer than {MAX_FILE_BYTES} bytes")
+    return parse(bytes(data), name=name, now=now, asset_of=asset_of)
+
+
+def parse(
+    data: bytes, *, now: int, asset_of: Callable[[str], Asset], name: str = "The campaign file"
+) -> tuple[ProposalManifest, Terms]:
+    """As `load`, from the file's bytes.
+
+    Args:
+        data: The bytes.
+        now: As in `load`.
+        asset_of: As in `load`.
+        name: What messages call it.
+    """
     try:
-        return parse(bytes(data).decode("utf-8"), now=now, decimals_of=decimals_of)
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{str(path)!r} is not a campaign file", "It is not UTF-8 text") from error
-    except UsageError as error:
-        raise UsageError(f"{str(path)!r}: {error.what}", error.why, error.remedy) from error
+        document, lines = load_yaml_with_lines(data)
+    except DocumentError as error:
+        where = name if error.line is None else f"{name}, line {error.line}"
+        raise UsageError(f"{where}: {error.problem}", remedy=error.remedy) from error
+    return _Reader(name, lines, now, asset_of).read(document)
 
 
-def parse(text: str, *, now: int, decimals_of: Callable[[str], int]) -> tuple[ProposalManifest, Terms]:
-    """As `load`, from the file's text."""
-    try:
-        document = load_yaml(text)
-    except ValueError as error:
-        raise UsageError("This is not a campaign file", printable(str(error), 300)) from error
-    if not isinstance(document, dict):
-        raise UsageError("This is not a campaign file", "It has no sections", f"Begin with: schema: {SCHEMA}")
-    _check_keys(document, _File, "")
-    if isinstance(document.get("proposal"), dict):
-        _scale_target(document["proposal"])
-        _check_keys(document["proposal"], ProposalManifest, "proposal.")
-    file = _validate(_File, document, "")
-    proposal = _validate(ProposalManifest, file.proposal, "proposal.")
-    return proposal, _terms(file.terms, proposal, now, decimals_of)
+class _Reader:
+    """One campaign file, with what its messages need to know."""
 
+    def __init__(self, name: str, lines: Lines, now: int, asset_of: Callable[[str], Asset]) -> None:
+        self._name = name
+        self._lines = lines
+        self._now = now
+        self._asset_of = asset_of
 
-def _terms(section: _TermsSection, proposal: ProposalManifest, now: int, decimals_of: Callable[[str], int]) -> Terms:
-    asset = NATIVE if section.asset in (None, "native") else _address(str(section.asset), "terms.asset")
-    decimals = _NATIVE_DECIMALS if asset == NATIVE else decimals_of(asset)
-    if len(section.milestones) != len(proposal.milestones):
-        raise UsageError(
-            f"terms.milestones has {len(section.milestones)} entries, proposal.milestones {len(proposal.milestones)}",
-            "Each promised milestone has its share and deadline",
-        )
-    return Terms(
-        researcher=_address(proposal.researcher.address, "proposal.researcher.address"),
-        asset=asset,
-        goal=_named("terms.goal", lambda: parse_amount(section.goal, decimals)),
-        cap=_named("terms.cap", lambda: parse_amount(section.cap, decimals)),
-        funding_deadline=_named("terms.funding_deadline", lambda: parse_time(section.funding_deadline, now)),
-        stop_bps=_named("terms.stop", lambda: _percent(section.stop)),
-        challenge_window=_named("terms.challenge_window", lambda: parse_duration(section.challenge_window)),
-        answer_window=_named("terms.answer_window", lambda: parse_duration(section.answer_window)),
-        min_bond=_named("terms.min_bond", lambda: parse_amount(section.min_bond, _NATIVE_DECIMALS)),
-        slack=_named("terms.slack", lambda: parse_duration(section.slack)),
-        proposal=proposal.sha256,
-        dataset=proposal.dataset.manifest or NO_HASH,
-        attestors=tuple(
-            _address(party.address, f"proposal.attestors.{index}.address")
-            for index, party in enumerate(proposal.attestors)
-        ),
-        quorum=section.quorum,
-        payees=tuple(
-            Payee(
-                _address(payee.account, f"terms.payees.{index}.account"),
-                _named(f"terms.payees.{index}.share", lambda payee=payee: _percent(payee.share)),  # type: ignore[misc]
+    def read(self, document: Any) -> tuple[ProposalManifest, Terms]:
+        self._check_form(document)
+        wrong = _scale_target(document)
+        try:
+            file = _File.model_validate_json(json.dumps(document), context={"now": self._now})
+        except ValidationError as error:
+            wrong += find_mistakes(error, _File, document, language="YAML", rules=RULES)
+            raise self._refuse(wrong) from error
+        if wrong:
+            raise self._refuse(wrong)
+        self._check_milestones(file)
+        researcher, *attestors = self._addresses(file.proposal)
+        terms = self._terms(file, researcher, tuple(attestors))
+        return file.proposal, terms
+
+    def _check_form(self, document: Any) -> None:
+        begin = f"Begin with the line: schema: {SCHEMA}"
+        if not isinstance(document, dict):
+            said = "It is empty" if document is None else "It has no sections"
+            raise UsageError(f"{self._name} is not a campaign file", said, begin)
+        schema = document.get("schema")
+        if "schema" not in document:
+            raise UsageError(f"{self._name} is not a campaign file", "It does not say that it is one", begin)
+        if schema != SCHEMA:
+            raise self._refuse(
+                [
+                    unfit(
+                        ("schema",), schema, f"A campaign file says {SCHEMA}", "Check that it is the right file", "YAML"
+                    )
+                ]
             )
-            for index, payee in enumerate(section.payees)
-        ),
-        milestones=tuple(
-            _milestone(index, step, proposal.milestones[index].kind, now)
-            for index, step in enumerate(section.milestones)
-        ),
-    )
+        unknown = list(unknown_keys(document, _File))
+        if unknown:
+            raise self._refuse(unknown)
 
+    def _check_milestones(self, file: _File) -> None:
+        place: Place = ("terms", "milestones")
+        promised, steps = file.proposal.milestones, file.terms.milestones
+        if len(steps) != len(promised):
+            raise self._refuse(
+                [
+                    Mistake(
+                        place,
+                        f"{named(place)} has {len(steps)} entries, proposal.milestones has {len(promised)}",
+                        "Each promised milestone has its share and its deadline, in the same order",
+                        "Write as many in both",
+                    )
+                ]
+            )
+        for index, (promise, step) in enumerate(zip(promised, steps, strict=True)):
+            if step.kind not in (None, promise.kind):
+                inner: Place = (*place, index, "kind")
+                raise self._refuse(
+                    [
+                        Mistake(
+                            inner,
+                            f"{named(inner)} is {step.kind}, but {promise.kind} in proposal.milestones",
+                            "Terms and proposal describe the same milestones in the same order",
+                            "Correct one of them",
+                        )
+                    ]
+                )
 
-def _milestone(index: int, step: _MilestoneSection, promised: str, now: int) -> Milestone:
-    place = f"terms.milestones.{index}"
-    if step.kind is not None and step.kind != promised:
-        raise UsageError(
-            f"{place}.kind is {step.kind}, but proposal.milestones.{index}.kind is {promised}",
-            "Terms and proposal describe the same milestones in the same order",
+    def _addresses(self, proposal: ProposalManifest) -> list[str]:
+        """The researcher's address and the attestors', with their checksums."""
+        parties: list[tuple[Place, Party]] = [(("proposal", "researcher", "address"), proposal.researcher)]
+        parties += [(("proposal", "attestors", index, "address"), one) for index, one in enumerate(proposal.attestors)]
+        found: list[str] = []
+        wrong: list[Mistake] = []
+        for place, party in parties:
+            try:
+                found.append(_address(party.address))
+            except UnfitError as error:
+                wrong.append(unfit(place, party.address, error.why, error.remedy, "YAML"))
+        if wrong:
+            raise self._refuse(wrong)
+        return found
+
+    def _terms(self, file: _File, researcher: str, attestors: tuple[str, ...]) -> Terms:
+        section, proposal = file.terms, file.proposal
+        coin = self._asset_of(NATIVE)
+        asset = self._asset(section.asset or NATIVE)
+        terms = Terms(
+            researcher=researcher,
+            asset=asset.address,
+            goal=self._money("goal", section.goal, asset),
+            cap=self._money("cap", section.cap, asset),
+            funding_deadline=section.funding_deadline,
+            stop_bps=section.stop,
+            challenge_window=section.challenge_window,
+            answer_window=section.answer_window,
+            min_bond=self._money("min_bond", section.min_bond, coin),
+            slack=section.slack,
+            proposal=proposal.sha256,
+            dataset=proposal.dataset.manifest or NO_HASH,
+            attestors=attestors,
+            quorum=section.quorum,
+            payees=tuple(Payee(payee.account, payee.share) for payee in section.payees),
+            milestones=tuple(
+                Milestone(
+                    kind=MilestoneKind[promise.kind],
+                    bps=step.share,
+                    deadline=step.deadline,
+                    min_score=NO_MINIMUM if step.min_score is None else step.min_score,
+                )
+                for promise, step in zip(proposal.milestones, section.milestones, strict=True)
+            ),
         )
-    minimum = step.min_score
-    return Milestone(
-        kind=MilestoneKind[promised],
-        bps=_named(f"{place}.share", lambda: _percent(step.share)),
-        deadline=_named(f"{place}.deadline", lambda: parse_time(step.deadline, now)),
-        min_score=NO_MINIMUM if minimum is None else _named(f"{place}.min_score", lambda: _millionths(str(minimum))),
-    )
+        try:
+            terms.validate(self._now, money=asset.format, coin=coin.format)
+        except TermsError as error:
+            place = _place_of(error)
+            raise self._refuse([Mistake(place, f"{named(place)} {error.said}", error.why, error.remedy)]) from error
+        return terms
+
+    def _asset(self, address: str) -> Asset:
+        try:
+            return self._asset_of(address)
+        except VerificationError as error:
+            line = line_of(("terms", "asset"), self._lines)
+            raise VerificationError(
+                f"{self._name}, line {line}: terms.asset: {error.what}", error.why, error.remedy
+            ) from error
+
+    def _money(self, key: str, text: str, asset: Asset) -> int:
+        try:
+            return asset.parse(text)
+        except UsageError as error:
+            raise self._refuse([unfit(("terms", key), text, error.why, error.remedy, "YAML")]) from error
+
+    def _refuse(self, mistakes: Sequence[Mistake]) -> UsageError:
+        by_line = sorted(mistakes, key=lambda mistake: line_of(mistake.place, self._lines) or 0)
+        return refusal(UsageError, self._name, by_line, self._lines)
 
 
-def _scale_target(proposal: dict[str, Any]) -> None:
+def _scale_target(document: dict[str, Any]) -> list[Mistake]:
     """Turn the promised value from the metric's unit into the millionths that the manifest holds."""
-    outcome = proposal.get("outcome")
-    if isinstance(outcome, dict) and "target" in outcome:
-        outcome["target"] = _named("proposal.outcome.target", lambda: _millionths(str(outcome["target"])))
-
-
-def _millionths(text: str) -> int:
-    sign = -1 if text.strip().startswith("-") else 1
-    return sign * parse_amount(text.strip().removeprefix("-"), _METRIC_DECIMALS)
-
-
-def _percent(text: str) -> int:
-    """Basis points of a share such as `50%` or `12.5%`."""
-    match = _PERCENT.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(
-            f"{printable(text, 40)!r} is not a share",
-            "It is a percentage with at most two decimal places",
-            "Write it like 50% or 12.5%",
-        )
-    return parse_amount(match[1], 2)
-
-
-def _named(place: str, read: Callable[[], T]) -> T:
-    """What `read` gives; a mistake in it is reported with its place in the file."""
+    outcome = document
+    for key in _TARGET[:-1]:
+        outcome = outcome.get(key) if isinstance(outcome, dict) else None  # type: ignore[assignment]
+    if not isinstance(outcome, dict) or "target" not in outcome:
+        return []
+    value, outcome["target"] = outcome["target"], 0
     try:
-        return read()
-    except UsageError as error:
-        raise UsageError(f"{place}: {error.what}", error.why, error.remedy) from error
+        outcome["target"] = _parsed(lambda text: _millionths(text, -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER), value)
+    except UnfitError as error:
+        return [unfit(_TARGET, value, error.why, error.remedy, "YAML")]
+    return []
 
 
-def _address(text: str, place: str) -> str:
-    from eth_utils import to_checksum_address
-
-    checksummed = str(to_checksum_address(text))
-    if text[2:] not in (text[2:].lower(), text[2:].upper(), checksummed[2:]):
-        raise UsageError(
-            f"{place} is {text}",
-            "Its upper and lower case letters do not fit together: an address with a typing error",
-            "Copy the address again",
-        )
-    return checksummed
-
-
-def _validate(kind: type[S], document: dict[str, Any], place: str) -> S:
-    try:
-        return kind.model_validate_json(json.dumps(document))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = place + ".".join(str(part) for part in first["loc"])
-        missing = first["type"] == "missing"
-        what = f"{where} is missing" if missing else f"{where} cannot be used: {first['msg']}"
-        raise UsageError(what, f"{error.error_count() - 1} more like it" if error.error_count() > 1 else "") from error
-
-
-def _check_keys(section: Mapping[str, Any], kind: type[BaseModel], place: str) -> None:
-    """Refuse keys that the model does not have, however deep, naming the nearest one that it has."""
-    known = {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
-    for key, value in section.items():
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            raise UsageError(
-                f"{place}{printable(str(key), 60)} is not known here",
-                f"Known are {', '.join(known)}",
-                f"Did you mean {near[0]}?" if near else "",
-            )
-        for model in _models(known[key]):
-            for index, item in enumerate(value if isinstance(value, list) else [value]):
-                if isinstance(item, dict):
-                    inner = f"{place}{key}.{index}." if isinstance(value, list) else f"{place}{key}."
-                    _check_keys(item, model, inner)
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        if issubclass(annotation, BaseModel):
-            yield annotation
-        return
-    for part in typing.get_args(annotation):
-        yield from _models(part)
+def _place_of(error: TermsError) -> Place:
+    """Where the file has what the terms call by other names."""
+    first, *rest = error.field
+    inner = ["share" if part == "bps" else part for part in rest]
+    if first == "attestors":
+        return ("proposal", "attestors", *inner, *(("address",) if inner else ()))
+    if first == "milestones" and inner[1:] == ["kind"]:
+        return ("proposal", "milestones", *inner)
+    return ("terms", "stop" if first == "stop_bps" else first, *inner)

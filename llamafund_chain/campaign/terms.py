@@ -7,12 +7,16 @@ that a mistake is found before a transaction is paid for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Self
 
+from llamafund_chain.amounts import format_share
+from llamafund_chain.chain.reverted import smallest_units
 from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.text import from_millionths
+from llamafund_chain.times import duration, when
 
 BPS = 10_000
 DAY = 86_400
@@ -39,10 +43,33 @@ MAX_SLACK = 365 * DAY
 MAX_FUNDING_PERIOD = 2 * 365 * DAY
 MAX_CAMPAIGN_PERIOD = 10 * 365 * DAY
 
+MAX_SCORE = 2**63 - 1
+_MAX_UINT128 = 2**128 - 1
+_MAX_UINT96 = 2**96 - 1
+
 _FIXED_BYTES = 171
 _ATTESTOR_BYTES = 20
 _PAYEE_BYTES = 22
 _MILESTONE_BYTES = 16
+
+
+Field = tuple[str | int, ...]
+"""Where terms break a rule: a field's name; then an index, and the name of a part, where it has several."""
+
+
+class TermsError(UsageError):
+    """Terms that the factory would refuse.
+
+    Attributes:
+        field: Where.
+        said: What is there, as a sentence about the field goes on: `is 10 %`.
+    """
+
+    def __init__(self, field: Field, said: str, why: str, remedy: str = "") -> None:
+        spelled = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in field).removeprefix(".")
+        super().__init__(f"{spelled} {said}", why, remedy)
+        self.field = field
+        self.said = said
 
 
 class MilestoneKind(IntEnum):
@@ -278,18 +305,21 @@ class Terms:
             milestones=_unpack_milestones(data[first_milestone:]),
         )
 
-    def validate(self, now: int) -> None:
+    def validate(
+        self, now: int, *, money: Callable[[int], str] = smallest_units, coin: Callable[[int], str] = smallest_units
+    ) -> None:
         """Refuse what the factory would refuse, except an asset without code.
 
         Args:
             now: Unix seconds of the block in which the campaign would be opened.
+            money: Writes an amount of the asset, given in its smallest unit, for messages.
+            coin: Writes an amount of the chain's own coin, given in wei, for messages.
 
         Raises:
-            UsageError: Naming the field, its value and the bound.
+            TermsError: Naming the field, its value and the bound.
         """
-        self._validate_ranges()
-        self._validate_money(now)
-        self._validate_windows()
+        self._validate_money(money, coin)
+        self._validate_times(now)
         self._validate_attestors()
         self._validate_payees()
         self._validate_milestones(now)
@@ -306,97 +336,101 @@ class Terms:
         """Units that somebody must add to a pool to hold the share of the sum that stops the campaign."""
         return -(-pledged * self.stop_bps // (BPS - self.stop_bps))
 
-    def _validate_ranges(self) -> None:
-        for name, bits in _UNSIGNED_BITS.items():
-            value = getattr(self, name)
-            if not 0 <= value < 2**bits:
-                raise UsageError(f"{name} is {value}", f"It must be between 0 and 2^{bits} - 1")
-        for index, step in enumerate(self.milestones):
-            if not 0 <= step.deadline < 2**40 or not -(2**63) <= step.min_score < 2**63 or not 0 <= step.bps < 2**16:
-                raise UsageError(f"Milestone {index} has a number out of range", f"{step}")
-        for index, payee in enumerate(self.payees):
-            if not 0 <= payee.bps < 2**16:
-                raise UsageError(f"payees[{index}].bps is {payee.bps}", f"It must be between 1 and {BPS}")
-
-    def _validate_money(self, now: int) -> None:
+    def _validate_money(self, money: Callable[[int], str], coin: Callable[[int], str]) -> None:
         if self.proposal == NO_HASH:
-            raise UsageError("proposal is empty", "Backers must be able to see what they pay for")
-        if self.goal == 0 or self.goal > self.cap:
-            raise UsageError(
-                f"goal is {self.goal} and cap is {self.cap} (smallest units)",
-                "The goal must be above zero and not above the cap",
+            raise TermsError(("proposal",), "is empty", "Backers must be able to see what they pay for")
+        for name, write, largest in (
+            ("goal", money, _MAX_UINT128),
+            ("cap", money, _MAX_UINT128),
+            ("min_bond", coin, _MAX_UINT96),
+        ):
+            value = getattr(self, name)
+            if not 0 <= value <= largest:
+                raise TermsError((name,), f"is {write(value)}", f"It must be from 0 to {write(largest)}")
+        if self.goal == 0:
+            raise TermsError(("goal",), f"is {money(0)}", "A campaign needs money to do something", "Ask for more")
+        if self.goal > self.cap:
+            raise TermsError(
+                ("goal",),
+                f"is {money(self.goal)}, more than the cap of {money(self.cap)}",
+                "Pledges stop at the cap, so the goal could never be met",
+                "Lower the goal or raise the cap",
             )
-        _within("stop_bps", self.stop_bps, MIN_STOP_BPS, MAX_STOP_BPS, "basis points")
-        _within(
-            "funding_deadline",
-            self.funding_deadline,
-            now + 1,
-            now + MAX_FUNDING_PERIOD,
-            "unix seconds, by the chain's clock",
-        )
+        _within("stop_bps", self.stop_bps, MIN_STOP_BPS, MAX_STOP_BPS, format_share)
 
-    def _validate_windows(self) -> None:
-        _within("challenge_window", self.challenge_window, MIN_CHALLENGE_WINDOW, MAX_CHALLENGE_WINDOW, "seconds")
-        _within("answer_window", self.answer_window, MIN_ANSWER_WINDOW, MAX_ANSWER_WINDOW, "seconds")
-        _within("slack", self.slack, 0, MAX_SLACK, "seconds")
+    def _validate_times(self, now: int) -> None:
+        _within("funding_deadline", self.funding_deadline, now + 1, now + MAX_FUNDING_PERIOD, when)
+        _within("challenge_window", self.challenge_window, MIN_CHALLENGE_WINDOW, MAX_CHALLENGE_WINDOW, duration)
+        _within("answer_window", self.answer_window, MIN_ANSWER_WINDOW, MAX_ANSWER_WINDOW, duration)
+        _within("slack", self.slack, 0, MAX_SLACK, duration)
 
     def _validate_attestors(self) -> None:
-        _within("The number of attestors", len(self.attestors), 1, MAX_ATTESTORS, "")
+        _counted("attestors", len(self.attestors), MAX_ATTESTORS)
         seen: set[str] = set()
         for index, attestor in enumerate(self.attestors):
+            place = ("attestors", index)
             if int(attestor, 16) == 0:
-                raise UsageError(f"attestors[{index}] is the zero address", "Nobody can sign for it")
+                raise TermsError(place, "is the zero address", "Nobody can sign for it", "Name an address")
             if attestor.lower() in seen:
-                raise UsageError(f"The attestor {attestor} is named twice", "Each counts once towards the quorum")
+                raise TermsError(
+                    place, f"is {attestor} again", "Each attestor counts once towards the quorum", "Name it once"
+                )
             seen.add(attestor.lower())
-        _within("quorum", self.quorum, 1, len(self.attestors), "attestors")
+        if not 1 <= self.quorum <= len(self.attestors):
+            raise TermsError(
+                ("quorum",), f"is {self.quorum}", f"It must be from 1 to {len(self.attestors)}, the number of attestors"
+            )
 
     def _validate_payees(self) -> None:
-        _within("The number of payees", len(self.payees), 1, MAX_PAYEES, "")
+        _counted("payees", len(self.payees), MAX_PAYEES)
         for index, payee in enumerate(self.payees):
             if int(payee.account, 16) == 0:
-                raise UsageError(f"payees[{index}].account is the zero address", "Nobody can claim for it")
-            if payee.bps == 0:
-                raise UsageError(f"payees[{index}].bps is 0", "A payee without a share is a mistake", "Leave it out")
+                raise TermsError(
+                    ("payees", index, "account"), "is the zero address", "Nobody can claim for it", "Name an address"
+                )
+            _shared("payees", index, payee.bps, "A payee without a share is a mistake")
         _whole("payees", sum(payee.bps for payee in self.payees))
 
     def _validate_milestones(self, now: int) -> None:
-        _within("The number of milestones", len(self.milestones), 1, MAX_MILESTONES, "")
+        _counted("milestones", len(self.milestones), MAX_MILESTONES)
+        last = len(self.milestones) - 1
         gap = self.challenge_window + self.answer_window
         earliest = self.funding_deadline + gap
         previous = MilestoneKind.DATASET
         for index, step in enumerate(self.milestones):
-            if step.bps == 0:
-                raise UsageError(f"milestones[{index}].bps is 0", "Each milestone releases a share of the pool")
-            if step.kind < previous or (step.kind is MilestoneKind.WEIGHTS and index + 1 != len(self.milestones)):
-                raise UsageError(
-                    f"milestones[{index}].kind is {step.kind.name}",
-                    "Kinds come in the order DATASET…, CHECKPOINT…, one WEIGHTS at the end",
+            _shared("milestones", index, step.bps, "Each milestone releases a share of the pledges")
+            if step.kind < previous or (step.kind is MilestoneKind.WEIGHTS) != (index == last):
+                raise TermsError(
+                    ("milestones", index, "kind"),
+                    f"is {step.kind.name}",
+                    "Milestones come in the order DATASET, CHECKPOINT, WEIGHTS, and the last one alone is WEIGHTS",
+                    "Put them in this order",
                 )
             if step.deadline < earliest:
-                raise UsageError(
-                    f"milestones[{index}].deadline is {step.deadline}",
-                    f"It must be at least {earliest}: challenge window and answer window ({gap} seconds) after "
-                    + ("the funding deadline" if index == 0 else "the milestone before"),
-                    f"Move it by {earliest - step.deadline} seconds",
+                before = "the funding deadline" if index == 0 else "the deadline of the milestone before"
+                raise TermsError(
+                    ("milestones", index, "deadline"),
+                    f"is {when(step.deadline)}",
+                    f"Challenge window and answer window, {duration(gap)} together, must fit between {before} and it",
+                    f"Move it to {when(earliest)} or later, for example to +{-(-(earliest - now) // DAY)}d",
                 )
+            _within(("milestones", index, "min_score"), step.min_score, NO_MINIMUM, MAX_SCORE, from_millionths)
             previous = step.kind
             earliest = step.deadline + gap
         _whole("milestones", sum(step.bps for step in self.milestones))
-        last = self.milestones[-1]
-        if last.kind is not MilestoneKind.WEIGHTS:
-            raise UsageError(
-                f"The last milestone's kind is {last.kind.name}", "The last one is always the open WEIGHTS"
+        if self.milestones[last].bps < MIN_WEIGHTS_BPS:
+            raise TermsError(
+                ("milestones", last, "bps"),
+                f"is {format_share(self.milestones[last].bps)}",
+                f"At least {format_share(MIN_WEIGHTS_BPS)} of the pledges must depend on the open weights",
+                "Give them more",
             )
-        if last.bps < MIN_WEIGHTS_BPS:
-            raise UsageError(
-                f"The WEIGHTS milestone's bps is {last.bps}",
-                f"At least {MIN_WEIGHTS_BPS} of the pool hang on the open weights",
-            )
-        if last.deadline > now + MAX_CAMPAIGN_PERIOD:
-            raise UsageError(
-                f"The last deadline is {last.deadline}",
-                f"It must be at most {now + MAX_CAMPAIGN_PERIOD}: ten years from now",
+        if self.milestones[last].deadline > now + MAX_CAMPAIGN_PERIOD:
+            raise TermsError(
+                ("milestones", last, "deadline"),
+                f"is {when(self.milestones[last].deadline)}",
+                f"A campaign lasts at most ten years: until {when(now + MAX_CAMPAIGN_PERIOD)}",
+                "Move it earlier",
             )
 
 
@@ -418,18 +452,6 @@ _ABI_NAMES = (
     "payees",
     "milestones",
 )
-
-_UNSIGNED_BITS = {
-    "goal": 128,
-    "cap": 128,
-    "funding_deadline": 40,
-    "stop_bps": 16,
-    "challenge_window": 32,
-    "answer_window": 32,
-    "min_bond": 96,
-    "slack": 32,
-    "quorum": 8,
-}
 
 
 def _values(item: Any) -> tuple[Any, ...]:
@@ -476,12 +498,28 @@ def _unpack_milestones(data: bytes) -> tuple[Milestone, ...]:
     return tuple(found)
 
 
-def _within(name: str, value: int, low: int, high: int, unit: str) -> None:
+def _within(field: str | Field, value: int, low: int, high: int, write: Callable[[int], str]) -> None:
     if not low <= value <= high:
-        shown = f" {unit}" if unit else ""
-        raise UsageError(f"{name} is {value}", f"It must be between {low} and {high}{shown}")
+        place = (field,) if isinstance(field, str) else field
+        raise TermsError(place, f"is {write(value)}", f"It must be between {write(low)} and {write(high)}")
 
 
-def _whole(name: str, total: int) -> None:
+def _counted(field: str, count: int, most: int) -> None:
+    if not count:
+        raise TermsError((field,), "has no entries", "At least one is needed", "Name one")
+    if count > most:
+        raise TermsError((field,), f"has {count} entries", f"At most {most} are allowed", "Name fewer")
+
+
+def _shared(field: str, index: int, bps: int, why: str) -> None:
+    if bps == 0:
+        raise TermsError((field, index, "bps"), f"is {format_share(bps)}", why, "Leave it out, or give it a share")
+    if not 0 < bps <= BPS:
+        whole = format_share(BPS)
+        raise TermsError((field, index, "bps"), f"is {format_share(bps)}", f"All shares together make up {whole}")
+
+
+def _whole(field: str, total: int) -> None:
     if total != BPS:
-        raise UsageError(f"The bps of all {name} add up to {total}", f"They must add up to {BPS}")
+        said = f"has shares that add up to {format_share(total)}"
+        raise TermsError((field,), said, f"They must add up to {format_share(BPS)}", "Correct them")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from llamafund_chain.amounts import format_share
 from llamafund_chain.campaign.attestation import Attestation
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.campaign.state import CampaignState
@@ -74,7 +75,7 @@ def terms_facts(terms: Terms, asset: Asset) -> dict[str, JsonValue]:
 
 def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
     """Terms, as text: what a backer agrees to."""
-    share = f"backers of {_percent(terms.stop_bps)} of the pledges"
+    share = f"backers of {format_share(terms.stop_bps)} of the pledges"
     stop = f"{share}, from {duration(VOTE_DELAY)} after activation until the weights are attested"
     pairs = [
         ("researcher", terms.researcher),
@@ -93,12 +94,12 @@ def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
     ]
     pairs += [(f"  attestor {index}", attestor) for index, attestor in enumerate(terms.attestors)]
     pairs += [
-        (f"payee {index}", f"{_percent(payee.bps)} to {payee.account}") for index, payee in enumerate(terms.payees)
+        (f"payee {index}", f"{format_share(payee.bps)} to {payee.account}") for index, payee in enumerate(terms.payees)
     ]
     for index, step in enumerate(terms.milestones):
         promise = "" if step.min_score == NO_MINIMUM else f", score at least {from_millionths(step.min_score)}"
         pairs.append(
-            (f"milestone {index}", f"{step.kind.name}, {_percent(step.bps)}, before {when(step.deadline)}{promise}")
+            (f"milestone {index}", f"{step.kind.name}, {format_share(step.bps)}, before {when(step.deadline)}{promise}")
         )
     return rows(pairs)
 
@@ -233,10 +234,6 @@ def receipt_facts(receipt: Receipt) -> dict[str, JsonValue]:
 def network_of(connection: Connection) -> str:
     """The chain, as text."""
     return f"chain {connection.chain_id} through {connection.shown_url}"
-
-
-def _percent(bps: int) -> str:
-    return f"{bps / 100:g} %"
 
 
 def _bond(terms: Terms, chain_id: int) -> str:

@@ -6,8 +6,17 @@ not fit, `places` about how a value in a document is called.
 
 from __future__ import annotations
 
-from llamafund_chain.mistakes.model import Language, Mistake, Rule, UnfitError, find_mistakes, refusal, unknown_keys
-from llamafund_chain.mistakes.places import Lines, Place, named, ordinal
+from llamafund_chain.mistakes.model import (
+    Language,
+    Mistake,
+    Rule,
+    UnfitError,
+    find_mistakes,
+    refusal,
+    unfit,
+    unknown_keys,
+)
+from llamafund_chain.mistakes.places import Lines, Place, line_of, named, ordinal
 from llamafund_chain.mistakes.syntax import DocumentError
 
 __all__ = [
@@ -19,8 +28,10 @@ __all__ = [
     "Rule",
     "UnfitError",
     "find_mistakes",
+    "line_of",
     "named",
     "ordinal",
     "refusal",
+    "unfit",
     "unknown_keys",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,6 +96,9 @@ def find_mistakes(
         place = _place(detail, document)
         if detail["type"] == "missing" and any(_is_typo(other, place) for other in unknown):
             continue
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            # Pydantic does not count entries that are wrong themselves.
+            continue
         # Of a choice between types each says its own; one of them is enough.
         found.setdefault(place, _mistake(detail, place, kind, language, rules))
     return list(found.values())
@@ -116,10 +118,25 @@ def unknown_keys(document: object, kind: type[BaseModel], place: Place = ()) -> 
     for key, value in document.items():
         if key not in known:
             yield _unknown((*place, key), list(known))
-        for model in _models(known.get(key)):
-            for index, item in enumerate(value if isinstance(value, list) else [value]):
-                inner = (*place, key, index) if isinstance(value, list) else (*place, key)
-                yield from unknown_keys(item, model, inner)
+            continue
+        for model in _models(known[key], listed=False):
+            yield from unknown_keys(value, model, (*place, key))
+        for model in _models(known[key], listed=True):
+            for index, item in enumerate(value if isinstance(value, list) else ()):
+                yield from unknown_keys(item, model, (*place, key, index))
+
+
+def unfit(place: Place, value: object, why: str, remedy: str, language: Language) -> Mistake:
+    """A mistake that no model finds.
+
+    Args:
+        place: Where.
+        value: What stands there.
+        why: What belongs there, a sentence.
+        remedy: What to do, a sentence.
+        language: What the document is written in.
+    """
+    return Mistake(place, f"{named(place)} {_is(value, '', language)}", why, remedy)
 
 
 def refusal(kind: type[E], name: str, mistakes: Sequence[Mistake], lines: Lines | None = None) -> E:
@@ -173,7 +190,7 @@ def _mistake(
         case "value_error" | "assertion_error":
             said = context["error"]
             if isinstance(said, UnfitError):
-                return Mistake(place, f"{name} {_is(value, 'value_error', language)}", said.why, said.remedy)
+                return unfit(place, value, said.why, said.remedy, language)
             return Mistake(place, f"{name}: {said}" if place else str(said))
         case "json_invalid":
             return Mistake(place, "it holds half of a character", "Two \\u escapes make up a whole one", "Complete it")
@@ -301,9 +318,10 @@ def _also(mistakes: Sequence[Mistake], lines: Lines) -> str:
 def _known(kind: type[BaseModel], place: Place) -> list[str]:
     """The keys that a section may have."""
     models = [kind]
-    for part in place:
+    for index, part in enumerate(place):
         if isinstance(part, str):
-            models = [inner for model in models for inner in _models(_fields(model).get(part))]
+            listed = index + 1 < len(place) and isinstance(place[index + 1], int)
+            models = [inner for model in models for inner in _models(_fields(model).get(part), listed=listed)]
     return list(dict.fromkeys(name for model in models for name in _fields(model)))
 
 
@@ -312,12 +330,17 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models(annotation: Any, *, listed: bool) -> Iterator[type[BaseModel]]:
+    """The models that a value may be, or that the entries of a list may be."""
     from pydantic import BaseModel
 
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        if issubclass(annotation, BaseModel):
+    if typing.get_origin(annotation) in (tuple, list):
+        if listed:
+            for part in typing.get_args(annotation):
+                yield from _models(part, listed=False)
+    elif isinstance(annotation, type):
+        if not listed and issubclass(annotation, BaseModel):
             yield annotation
-        return
-    for part in typing.get_args(annotation):
-        yield from _models(part)
+    else:
+        for part in typing.get_args(annotation):
+            yield from _models(part, listed=listed)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llamafund_chain.amounts import MAX_DECIMALS, MAX_UINT256, format_amount, parse_amount
+from llamafund_chain.amounts import MAX_DECIMALS, MAX_UINT256, check_amount, format_amount, format_share, parse_amount
 from llamafund_chain.errors import ExitCode, UsageError
 
 amounts = st.integers(min_value=0, max_value=MAX_UINT256)
@@ -59,6 +59,26 @@ def test_what_is_not_a_plain_number_is_refused(text: str) -> None:
         parse_amount(text, 18)
     assert caught.value.exit_code is ExitCode.USAGE
     assert len(str(caught.value)) < 400
+
+
+def test_the_largest_amount_is_told_in_whole_coins() -> None:
+    with pytest.raises(
+        UsageError, match=r"An amount must be below 115792089237316195423570985008687907853269984665640564039457\."
+    ):
+        parse_amount("1e99", 18)
+
+
+def test_an_amount_is_checked_before_its_asset_is_known() -> None:
+    check_amount("1e-30")
+    with pytest.raises(UsageError, match="'1,5' is not an amount"):
+        check_amount("1,5")
+
+
+@pytest.mark.parametrize(
+    ("bps", "text"), [(0, "0 %"), (1, "0.01 %"), (1_250, "12.5 %"), (10_000, "100 %"), (-1, "-0.01 %")]
+)
+def test_a_share_is_written_in_percent(bps: int, text: str) -> None:
+    assert format_share(bps) == text
 
 
 @pytest.mark.parametrize("text", [str(MAX_UINT256 + 1), "1e78", "1e9999", "9" * 200])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
@@ -41,9 +42,22 @@ def test_points_in_time_that_are_not_exact_are_refused(value: object) -> None:
         parse_time(value, 0)
 
 
+@pytest.mark.parametrize("value", ["2027-01-15", "2027-01-15 00:00", date(2027, 1, 15)])
+def test_a_day_without_a_time_zone_is_written_out_as_it_could_be(value: object) -> None:
+    with pytest.raises(UsageError, match="Write it like 2027-01-15T00:00:00Z for UTC"):
+        parse_time(value, 0)
+
+
+@pytest.mark.parametrize("value", ["+30", "+30d12", "+1.5d", "+-1d"])
+def test_a_wrong_distance_from_now_is_shown_as_it_was_written(value: str) -> None:
+    with pytest.raises(UsageError, match=f"'{re.escape(value)}' is not a point in time"):
+        parse_time(value, 0)
+
+
 def test_times_are_written_for_people() -> None:
     assert when(1_800_000_000) == "2027-01-15 08:00:00 UTC"
-    assert "after 1970" in when(2**63)
+    assert when(2**48) == "the year 8921556"
+    assert when(-(2**63)) == "the year -292277022657"
     assert duration(0) == "0 seconds"
     assert duration(1) == "1 second"
     assert duration(2 * 86_400 + 3 * 3_600 + 59) == "2 days 3 hours"

@@ -65,8 +65,7 @@ def create(
     connection = connect(rpc)
     connection.deployment()
     now = connection.timestamp()
-    proposal, terms = load(file, now=now, decimals_of=lambda address: asset_at(connection, address).decimals)
-    terms.validate(now)
+    proposal, terms = load(file, now=now, asset_of=lambda address: asset_at(connection, address))
     asset = asset_at(connection, terms.asset)
     account = unlock(wallet, keystore, passphrase_file)
     if account.address != terms.researcher:

@@ -8,6 +8,8 @@ no floats. Unknown fields are kept and hashed, unknown schemas are refused. File
 from __future__ import annotations
 
 from llamafund_chain.evidence.manifests.base import (
+    ADDRESS_RULE,
+    RULES,
     Address,
     ChainAccount,
     Cid,
@@ -54,11 +56,13 @@ from llamafund_chain.evidence.manifests.reading import Read, all_files, complete
 from llamafund_chain.evidence.manifests.saved import beside, load_manifest, read_saved, save_manifest
 
 __all__ = [
+    "ADDRESS_RULE",
     "KINDS",
     "MAX_FILES",
     "MAX_LISTING_DEPTH",
     "MAX_MANIFEST_BYTES",
     "MAX_SAFE_INTEGER",
+    "RULES",
     "Address",
     "ChainAccount",
     "CheckpointManifest",

@@ -44,13 +44,16 @@ def _address_remedy(text: str) -> str:
     return "Copy it again; `llamafund wallet list` shows your own"
 
 
+ADDRESS_RULE = Rule("It must be an address: 0x and 40 hexadecimal digits", _address_remedy)
+"""What an address looks like."""
+
 RULES: Mapping[str, Rule] = {
     _HASH_PATTERN: Rule("It must be a SHA-256 hash: 64 lower-case hexadecimal digits", _hash_remedy),
     _CID_PATTERN: Rule(
         "It must be an IPFS address: the letter b and 58 letters and digits",
         lambda _: "Copy it from what `ipfs add --cid-version=1` printed",
     ),
-    _ADDRESS_PATTERN: Rule("It must be an address: 0x and 40 hexadecimal digits", _address_remedy),
+    _ADDRESS_PATTERN: ADDRESS_RULE,
     _ACCOUNT_PATTERN: Rule(
         "It must be an address with its chain, as CAIP-10 writes it", lambda _: "Write it like eip155:1:0x…"
     ),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.factory import predict_address
-from llamafund_chain.campaign.terms import DAY, NO_HASH, NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
+from llamafund_chain.campaign.terms import DAY, NO_HASH, NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms, TermsError
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import NATIVE
@@ -120,6 +120,22 @@ def test_the_same_mistakes_are_refused_by_the_factory_with_the_error_of_that_nam
 def test_every_refusal_of_the_factory_has_its_mirror() -> None:
     theirs = {name for name in abi.contract("CampaignFactory").errors if name.startswith("CampaignFactory_")}
     assert theirs == set(BROKEN) | ONLY_ON_CHAIN
+
+
+def test_a_refusal_names_the_field_and_speaks_in_units_of_people() -> None:
+    for changes, said in (
+        ({"stop_bps": 3_299}, "stop_bps is 32.99 %. It must be between 33 % and 80 %."),
+        ({"slack": 366 * DAY}, "slack is 366 days. It must be between 0 seconds and 365 days."),
+        ({"payees": (Payee(A, 10_000), Payee(B, 0))}, "payees[1].bps is 0 %. A payee without a share is a mistake."),
+        ({"attestors": (B, B)}, f"attestors[1] is {B} again. Each attestor counts once towards the quorum."),
+        ({"goal": 21}, "goal is 21 coins, more than the cap of 20 coins. Pledges stop at the cap"),
+        ({"min_bond": 2**96}, f"min_bond is {2**96} wei. It must be from 0 to {2**96 - 1} wei."),
+    ):
+        with pytest.raises(TermsError) as refusal:
+            replace(GOOD, **changes).validate(
+                NOW, money=lambda amount: f"{amount} coins", coin=lambda wei: f"{wei} wei"
+            )
+        assert str(refusal.value).startswith(said)
 
 
 @pytest.mark.parametrize("field", ["goal", "cap", "min_bond", "slack", "quorum", "funding_deadline"])

@@ -65,7 +65,7 @@ def test_a_campaign_is_not_opened_in_anothers_name(llamafund, stage, campaign_fi
 def test_a_campaign_that_breaks_a_rule_is_not_opened(llamafund, stage, campaign_file, untouched) -> None:
     for changes, words in (
         ({"goal": "1e-19"}, "1e-19"),
-        ({"stop": "90%"}, "stop_bps is 9000"),
+        ({"stop": "90%"}, "terms.stop is 90 %. It must be between 33 % and 80 %"),
         ({"challenge_window": "1d"}, "challenge_window"),
         ({"quorum": 4}, "quorum is 4"),
         ({"asset": NOBODY}, "no token at"),

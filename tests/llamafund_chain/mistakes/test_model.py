@@ -181,3 +181,14 @@ def test_unknown_keys_are_found_where_a_model_would_keep_them() -> None:
         "proposal.prats is not known here",
     ]
     assert [mistake.remedy for mistake in found] == ["Did you mean code?", "Did you mean parts?"]
+
+
+def test_a_section_where_a_list_belongs_is_no_unknown_key() -> None:
+    class Open(BaseModel):
+        parts: tuple[Inner, ...] = ()
+
+    assert not list(unknown_keys({"parts": {"q": 1}}, Open))
+
+
+def test_a_wrong_entry_does_not_make_its_list_too_short() -> None:
+    assert [mistake.place for mistake in mistakes({"pair": [5]})] == [("pair", 0)]
