@@ -5,18 +5,18 @@ Attestors need no gas and no node to sign; they pass a small file around until t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import DAY, MilestoneKind, Terms
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.manifests import (
+    RULES,
     Address,
     CheckpointManifest,
     DatasetManifest,
@@ -25,6 +25,9 @@ from llamafund_chain.evidence.manifests import (
     WeightsManifest,
 )
 from llamafund_chain.files import read_spans, write_file
+from llamafund_chain.mistakes import Rule, UnfitError, find_mistakes, refusal
+from llamafund_chain.strict_yaml import load_json
+from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
     from eth_account.signers.base import BaseAccount
@@ -68,9 +71,38 @@ _KIND_NAMES: Mapping[MilestoneKind, Literal["DATASET", "CHECKPOINT", "WEIGHTS"]]
 }
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
+_WRITER = "It is the file that `llamafund attest --out` writes"
+
+_INTEGER_PATTERN = r"^(0|-?[1-9][0-9]{0,19})$"
+_SIGNATURE_PATTERN = r"^0x([0-9a-f]{2}){1,8192}$"
+_CHAIN_PATTERN = r"^eip155:(0|[1-9][0-9]{0,19})$"
+
+
+def _between(low: int, high: int) -> AfterValidator:
+    def check(digits: str) -> str:
+        if not low <= int(digits) <= high:
+            raise UnfitError(f"It must be from {low} to {high}", "Check the number")
+        return digits
+
+    return AfterValidator(check)
+
+
 # JSON numbers are exact up to 2^53 only, and a size or score may be larger.
-Integer = Annotated[str, StringConstraints(pattern=r"^(0|-?[1-9][0-9]{0,19})$")]
-SignatureHex = Annotated[str, StringConstraints(pattern=r"^0x([0-9a-f]{2}){1,8192}$")]
+_Integer = Annotated[str, StringConstraints(pattern=_INTEGER_PATTERN)]
+_Unsigned = Annotated[_Integer, _between(0, 2**64 - 1)]
+_Signed = Annotated[_Integer, _between(-(2**63), 2**63 - 1)]
+SignatureHex = Annotated[str, StringConstraints(pattern=_SIGNATURE_PATTERN)]
+
+_RULES: Mapping[str, Rule] = {
+    **RULES,
+    _INTEGER_PATTERN: Rule(
+        "It must be a whole number in quotes, without leading zeros", lambda _: 'Write it like "42"'
+    ),
+    _SIGNATURE_PATTERN: Rule(
+        "It must be a signature: 0x and an even number of lower-case hexadecimal digits", lambda _: "Ask for it again"
+    ),
+    _CHAIN_PATTERN: Rule("It must name a chain as CAIP-2 does", lambda _: "Write it like eip155:1"),
+}
 
 
 @dataclass(frozen=True)
@@ -201,9 +233,9 @@ class AttestationRecord(BaseModel):
     evidence: HexHash
     parent: HexHash
     content_root: HexHash
-    content_size: Integer
-    score: Integer
-    expiry: Integer
+    content_size: _Unsigned
+    score: _Signed
+    expiry: _Unsigned
 
 
 class AttestationFile(BaseModel):
@@ -217,7 +249,7 @@ class AttestationFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True)
 
     schema_: Literal["llamafund/attestation/1"] = Field(default="llamafund/attestation/1", alias="schema")
-    chain: Annotated[str, StringConstraints(pattern=r"^eip155:(0|[1-9][0-9]{0,19})$")]
+    chain: Annotated[str, StringConstraints(pattern=_CHAIN_PATTERN)]
     campaign: Address
     attestation: AttestationRecord
     signatures: Annotated[tuple[SignatureEntry, ...], Field(max_length=64)]
@@ -283,20 +315,20 @@ class AttestationFile(BaseModel):
             data += span
             if len(data) > MAX_FILE_BYTES:
                 raise UsageError(
-                    f"{str(path)!r} is not an attestation file", f"It is longer than {MAX_FILE_BYTES} bytes"
+                    f"{str(path)!r} is not an attestation file", f"It is longer than {MAX_FILE_BYTES} bytes", _WRITER
                 )
+        name = f"{str(path)!r} is not an attestation file"
         try:
-            file = cls.model_validate_json(bytes(data))
+            document = load_json(bytes(data))
+        except ValueError as error:
+            raise UsageError(f"{name}: {printable(str(error), 300)}", remedy=_WRITER) from error
+        try:
+            return cls.model_validate_json(bytes(data))
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "document"
-            raise UsageError(
-                f"{str(path)!r} is not an attestation file",
-                f"{place}: {first['msg']}",
-                "It is the file that `llamafund attest --out` writes",
-            ) from error
-        _check_ranges(file.statement, path)
-        return file
+            mistakes = find_mistakes(error, cls, document, language="JSON", rules=_RULES)
+            refused = refusal(UsageError, name, mistakes)
+            refused.remedy = refused.remedy or _WRITER
+            raise refused from error
 
 
 def recover_digest(digest: bytes, signature: bytes) -> str | None:
@@ -466,16 +498,13 @@ def _choose(
     )
 
 
-def _check_ranges(statement: Attestation, path: Path) -> None:
-    fits = 0 <= statement.content_size < 2**64 and -(2**63) <= statement.score < 2**63 and 0 <= statement.expiry < 2**64
-    if not fits:
-        raise UsageError(f"{str(path)!r} is not an attestation file", "A number in it is out of range")
-
-
 def _difference(one: AttestationFile, other: AttestationFile) -> str:
     if one.chain != other.chain:
         return f"One is for chain {one.chain}, another for {other.chain}"
     if one.campaign.lower() != other.campaign.lower():
         return f"One is for campaign {one.campaign}, another for {other.campaign}"
     first, second = one.attestation.model_dump(), other.attestation.model_dump()
-    return json.dumps({name: [first[name], second[name]] for name in first if first[name] != second[name]})
+    parts = [
+        f"{name} is {first[name]} in one and {second[name]} in another" for name in first if first[name] != second[name]
+    ]
+    return "; ".join(parts)

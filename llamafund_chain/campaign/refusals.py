@@ -6,10 +6,12 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
+from llamafund_chain.amounts import format_share
 from llamafund_chain.campaign.terms import MilestoneKind, Status
 from llamafund_chain.chain import abi, reverted
 from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.reverted import ContractRefusedError, Reading
+from llamafund_chain.mistakes import ordinal
 from llamafund_chain.text import from_millionths, printable
 from llamafund_chain.times import duration, when
 
@@ -70,7 +72,9 @@ class _Value:
         if style == "kind":
             return MilestoneKind(value).name if value < len(MilestoneKind) else str(value)
         if style == "percent":
-            return f"{value / 100:g} %"
+            return format_share(value)
+        if style == "ordinal":
+            return ordinal(value)
         if isinstance(value, bytes):
             return value.hex()
         if isinstance(value, str) and value.startswith("0x"):
@@ -95,7 +99,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Use the researcher's wallet",
     ),
     "Campaign_NotPayee": (
-        "{caller} is not payee number {payee}",
+        "{caller} is not payee {payee}",
         "Only the payee itself may claim its share",
         "Use the payee's wallet, or name another number with --payee",
     ),
@@ -200,7 +204,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Collect more attestors' signatures",
     ),
     "Campaign_UnknownSigner": (
-        "The set of signers {signers} names somebody who is not an attestor",
+        "One of the signatures is not an attestor's",
         "Only attestors of the terms count",
         "Leave the others out",
     ),
@@ -320,7 +324,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Name fewer",
     ),
     "CampaignFactory_ZeroAttestor": (
-        "Attestor number {index} is the zero address",
+        "The {index:ordinal} attestor is the zero address",
         "Nobody can sign for it",
         "Name an address",
     ),
@@ -341,18 +345,18 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Name fewer",
     ),
     "CampaignFactory_ZeroPayee": (
-        "Payee number {index} is the zero address",
+        "The {index:ordinal} payee is the zero address",
         "Nobody can claim for it",
         "Name an address",
     ),
     "CampaignFactory_ZeroPayeeBps": (
-        "Payee number {index} has no share",
+        "The {index:ordinal} payee has no share",
         "A payee without a share is a mistake",
         "Leave it out",
     ),
     "CampaignFactory_PayeeBpsNotWhole": (
-        "The payees' shares add up to {sumBps} basis points",
-        "They must add up to 10000",
+        "The payees' shares add up to {sumBps:percent}",
+        "They must add up to 100 %",
         "Correct them",
     ),
     "CampaignFactory_NoMilestone": (
@@ -366,17 +370,17 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Name fewer",
     ),
     "CampaignFactory_ZeroMilestoneBps": (
-        "Milestone number {index} has no share",
+        "The {index:ordinal} milestone has no share",
         "Each releases a part of the pool",
         "Give it one",
     ),
     "CampaignFactory_MilestoneBpsNotWhole": (
-        "The milestones' shares add up to {sumBps} basis points",
-        "They must add up to 10000",
+        "The milestones' shares add up to {sumBps:percent}",
+        "They must add up to 100 %",
         "Correct them",
     ),
     "CampaignFactory_KindOrder": (
-        "Milestone number {index} is of kind {kind:kind}",
+        "The {index:ordinal} milestone is of kind {kind:kind}",
         "Kinds come in the order DATASET…, CHECKPOINT…, one WEIGHTS",
         "Put them in order",
     ),
@@ -391,7 +395,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Give them more",
     ),
     "CampaignFactory_DeadlineTooEarly": (
-        "Milestone number {index} is due at {deadline:time}",
+        "The {index:ordinal} milestone is due at {deadline:time}",
         "It can be due at {min:time} at the earliest, so that the windows before it fit",
         "Move it later",
     ),

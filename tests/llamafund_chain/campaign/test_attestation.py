@@ -96,42 +96,126 @@ def test_a_file_is_read_back_exactly(tmp_path: Path) -> None:
     assert again.chain_id == 31337
 
 
+WRITER = "It is the file that `llamafund attest --out` writes."
+SIGNATURE = "signature in the first entry of signatures"
+
+
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("place", "value", "said"),
     [
-        (("schema",), "llamafund/attestation/2"),
-        (("surprise",), 1),
-        (("chain",), "31337"),
-        (("campaign",), "0x12"),
-        (("attestation", "score"), -5),
-        (("attestation", "score"), "1e6"),
-        (("attestation", "score"), "9223372036854775808"),
-        (("attestation", "content_size"), "-1"),
-        (("attestation", "kind"), "OTHER"),
-        (("attestation", "evidence"), "AA" * 32),
-        (("signatures",), {}),
-        (("signatures",), [{"signer": CAMPAIGN, "signature": "0xzz"}]),
-        (("signatures",), [{"signer": CAMPAIGN, "signature": "0x00", "note": "hi"}]),
+        (
+            ("schema",),
+            "llamafund/attestation/2",
+            (
+                "schema is 'llamafund/attestation/2'. It must be 'llamafund/attestation/1'. "
+                "Did you mean llamafund/attestation/1?"
+            ),
+        ),
+        (
+            ("surprise",),
+            1,
+            "surprise is not known here. Known are schema, chain, campaign, attestation, signatures. Leave it out.",
+        ),
+        (("chain",), "31337", "chain is '31337'. It must name a chain as CAIP-2 does. Write it like eip155:1."),
+        (
+            ("campaign",),
+            "0x12",
+            (
+                "campaign is '0x12'. It must be an address: 0x and 40 hexadecimal digits. "
+                "Copy it again; `llamafund wallet list` shows your own."
+            ),
+        ),
+        (("attestation", "score"), -5, 'attestation.score is -5. It must be text. Put it in quotes: "-5".'),
+        (
+            ("attestation", "score"),
+            "1e6",
+            (
+                "attestation.score is '1e6'. It must be a whole number in quotes, without leading zeros. "
+                'Write it like "42".'
+            ),
+        ),
+        (
+            ("attestation", "score"),
+            "9223372036854775808",
+            (
+                "attestation.score is '9223372036854775808'. "
+                "It must be from -9223372036854775808 to 9223372036854775807. Check the number."
+            ),
+        ),
+        (
+            ("attestation", "content_size"),
+            "-1",
+            "attestation.content_size is '-1'. It must be from 0 to 18446744073709551615. Check the number.",
+        ),
+        (
+            ("attestation", "milestone"),
+            256,
+            "attestation.milestone is 256. It must be at most 255. Choose a smaller number.",
+        ),
+        (
+            ("attestation", "kind"),
+            "OTHER",
+            f"attestation.kind is 'OTHER'. It must be 'DATASET', 'CHECKPOINT' or 'WEIGHTS'. {WRITER}",
+        ),
+        (
+            ("attestation", "evidence"),
+            "AA" * 32,
+            (
+                f"attestation.evidence is '{'AA' * 30}… (4 more characters)'. "
+                f"It must be a SHA-256 hash: 64 lower-case hexadecimal digits. Write it as {'aa' * 32}."
+            ),
+        ),
+        (("attestation",), ..., "attestation is missing. Add it."),
+        (("signatures",), {}, "signatures is an object. It must be a list. Put the entries in brackets: [ ]."),
+        (
+            ("signatures",),
+            [{"signer": CAMPAIGN, "signature": "0xzz"}],
+            (
+                f"{SIGNATURE} is '0xzz'. "
+                "It must be a signature: 0x and an even number of lower-case hexadecimal digits. Ask for it again."
+            ),
+        ),
+        (
+            ("signatures",),
+            [{"signer": CAMPAIGN, "signature": "0x00", "note": "hi"}],
+            "note in the first entry of signatures is not known here. Known are signer, signature. Leave it out.",
+        ),
     ],
 )
-def test_a_file_that_is_not_one_is_refused(tmp_path: Path, place: tuple[str, ...], value: object) -> None:
+def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, place: tuple[str, ...], value: object, said: str) -> None:
     document = json.loads(signed(*accounts(7)).model_dump_json())
     target = document
     for key in place[:-1]:
         target = target[key]
-    target[place[-1]] = value
+    if value is ...:
+        del target[place[-1]]
+    else:
+        target[place[-1]] = value
     path = tmp_path / "bad.json"
     path.write_text(json.dumps(document))
-    with pytest.raises(UsageError, match="not an attestation file"):
+    with pytest.raises(UsageError) as refused:
         AttestationFile.load(path)
+    assert str(refused.value) == f"{str(path)!r} is not an attestation file: {said}"
 
 
-@pytest.mark.parametrize("data", [b"", b"not json", b"[" * 100_000, b"\xff\xfe", b" " * 300_000])
-def test_bytes_that_are_no_file_are_refused(tmp_path: Path, data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", f": it is empty. {WRITER}"),
+        (b"not json", f": line 1, column 1: a value is missing here. {WRITER}"),
+        (b"[" * 100_000, f": it is nested more than 32 deep. {WRITER}"),
+        (b"\xff\xfe", f": line 1: the byte 0xff is not UTF-8 text. {WRITER}"),
+        (b'{"chain": 1, "chain": 2}', f": the key 'chain' occurs twice in one object. {WRITER}"),
+        (b"[]", ": it is a list. It must be an object. Write its keys and values there."),
+        (b" " * 300_000, f". It is longer than 262144 bytes. {WRITER}"),
+    ],
+)
+def test_bytes_that_are_no_file_are_refused(tmp_path: Path, data: bytes, said: str) -> None:
     path = tmp_path / "bad.json"
     path.write_bytes(data)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as refused:
         AttestationFile.load(path)
+    assert str(refused.value) == f"{str(path)!r} is not an attestation file{said}"
 
 
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:

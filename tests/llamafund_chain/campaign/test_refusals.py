@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,53 @@ def test_every_custom_error_becomes_a_sentence_with_its_name(name: str, types: l
     assert refusal.name == name
     assert name in str(refusal)
     assert "{" not in str(refusal)
+    assert not re.search(r"bps|basis point|\bwei\b|smallest unit", str(refusal).replace(name, ""), re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("name", "types", "values", "said"),
+    [
+        (
+            "CampaignFactory_PayeeBpsNotWhole",
+            ["uint256"],
+            [9_000],
+            (
+                "The payees' shares add up to 90 % (CampaignFactory_PayeeBpsNotWhole). They must add up to 100 %. "
+                "Correct them."
+            ),
+        ),
+        (
+            "CampaignFactory_MilestoneBpsNotWhole",
+            ["uint256"],
+            [10_001],
+            (
+                "The milestones' shares add up to 100.01 % (CampaignFactory_MilestoneBpsNotWhole). "
+                "They must add up to 100 %. Correct them."
+            ),
+        ),
+        (
+            "CampaignFactory_ZeroPayeeBps",
+            ["uint256"],
+            [1],
+            (
+                "The second payee has no share (CampaignFactory_ZeroPayeeBps). A payee without a share is a mistake. "
+                "Leave it out."
+            ),
+        ),
+        (
+            "CampaignFactory_BadStopBps",
+            ["uint256", "uint256", "uint256"],
+            [1_250, 3_300, 8_000],
+            (
+                "A stop would take 12.5 % of the pledges (CampaignFactory_BadStopBps). "
+                "It must be between 33 % and 80 %. Choose another share."
+            ),
+        ),
+    ],
+)
+def test_a_refusal_speaks_in_units_of_people(name: str, types: list[str], values: list[int], said: str) -> None:
+    assert (name, types) in ERRORS
+    assert str(explain(selector(name, types) + encode(types, values), READING)) == said
 
 
 def test_values_are_written_with_their_units() -> None:
