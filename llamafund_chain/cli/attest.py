@@ -29,7 +29,7 @@ from llamafund_chain.cli.options import (
     finality_option,
     json_option,
     rpc_option,
-    store_option,
+    stores_option,
     unlock,
     wallet_options,
     yes_option,
@@ -37,7 +37,7 @@ from llamafund_chain.cli.options import (
 from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.cli.shared import open_campaign
 from llamafund_chain.errors import UsageError
-from llamafund_chain.store import open_store
+from llamafund_chain.store.several import open_stores
 from llamafund_chain.text import from_millionths
 from llamafund_chain.times import duration, when
 
@@ -63,7 +63,8 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
     help="Where to write the attestation file.",
 )
 @click.option(
-    "--replay-segments",
+    "--segments",
+    "replay_segments",
     type=click.IntRange(0, 1000),
     default=1,
     show_default=True,
@@ -83,7 +84,7 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 @click.option("--skip-check", "skipped", multiple=True, metavar="NAME", help="Skip a check; repeatable.")
 @rpc_option
 @finality_option
-@store_option
+@stores_option
 @wallet_options
 @yes_option
 @json_option
@@ -99,7 +100,7 @@ def attest(
     skipped: tuple[str, ...],
     rpc: str,
     finality: Finality,
-    store: str,
+    stores: tuple[str, ...],
     wallet: str | None,
     keystore: Path,
     passphrase_file: Path | None,
@@ -129,7 +130,7 @@ def attest(
         Request(
             client=client,
             state=state,
-            store=open_store(store),
+            store=open_stores(stores),
             attestor=account.address,
             what=what,
             withhold_content=withhold_content,

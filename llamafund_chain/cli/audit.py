@@ -13,11 +13,11 @@ from llamafund_chain.audit import audit as run_audit
 from llamafund_chain.audit.report import render_html
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.chain.connection import Finality
-from llamafund_chain.cli.options import ADDRESS, finality_option, json_option, rpc_option, store_option
+from llamafund_chain.cli.options import ADDRESS, finality_option, json_option, rpc_option, stores_option
 from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.files import write_file
-from llamafund_chain.store import open_store
+from llamafund_chain.store.several import open_stores
 
 _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 
@@ -25,10 +25,11 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 @click.command()
 @click.argument("address", type=ADDRESS)
 @rpc_option
-@store_option
+@stores_option
 @finality_option
 @click.option(
-    "--replay-segments",
+    "--segments",
+    "replay_segments",
     type=click.IntRange(min=0),
     metavar="N",
     default=1,
@@ -46,7 +47,7 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 def audit(
     address: str,
     rpc: str,
-    store: str,
+    stores: tuple[str, ...],
     finality: Finality,
     replay_segments: int,
     html: Path | None,
@@ -66,7 +67,7 @@ def audit(
     with tempfile.TemporaryDirectory(prefix="llamafund-audit-") as workdir:
         report = run_audit(
             client,
-            open_store(store),
+            open_stores(stores),
             finality=finality,
             replay_segments=replay_segments,
             workdir=Path(workdir),

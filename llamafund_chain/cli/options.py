@@ -113,31 +113,37 @@ def finality_option(command: F) -> F:
 
 
 def store_option(command: F) -> F:
-    """`--store`, parameter `store`: a location that `llamafund_chain.store.open_store` takes."""
-    return click.option(
-        "--store",
-        envvar="LLAMAFUND_STORE",
-        metavar="LOCATION",
-        default=lambda: str(default_store()),
-        show_default="the program's data folder",
-        show_envvar=True,
-        help="Where to publish and fetch evidence: a directory, kubo:http://127.0.0.1:5001 or gateway:https://….",
-    )(command)
+    """`--store` for commands that work on one, parameter `store`: a location that `open_store` takes."""
+    return _store_option("store", "Where to keep and fetch evidence: {}; only one.", callback=_only_one)(command)
 
 
 def stores_option(command: F) -> F:
-    """`--store`, repeatable, parameter `stores`: locations that `llamafund_chain.store.open_store` takes."""
+    """`--store` for what is only read from, parameter `stores`: locations that `open_store` takes, at least one."""
+    return _store_option("stores", "Where to look for evidence: {}; repeatable, tried in turn.")(command)
+
+
+def _store_option(parameter: str, help_text: str, *, callback: Callable[..., Any] | None = None) -> Callable[[F], F]:
     return click.option(
         "--store",
-        "stores",
+        parameter,
         metavar="LOCATION",
         multiple=True,
         # Not `envvar`: click would cut the variable at spaces.
         default=lambda: (os.environ.get("LLAMAFUND_STORE") or str(default_store()),),
         show_default="LLAMAFUND_STORE, or the program's data folder",
-        help="Where to look for the content: a directory, kubo:http://127.0.0.1:5001 or gateway:https://…; "
-        "repeatable, tried in turn.",
-    )(command)
+        callback=callback,
+        help=help_text.format("a directory, kubo:http://127.0.0.1:5001 or gateway:https://…"),
+    )
+
+
+def _only_one(_: click.Context, __: click.Parameter, locations: tuple[str, ...]) -> str:
+    if len(locations) > 1:
+        raise UsageError(
+            f"--store was given {len(locations)} times",
+            "This command works on one store",
+            "Name one of them; `llamafund publish` sends to several",
+        )
+    return locations[0]
 
 
 def keystore_option(command: F) -> F:

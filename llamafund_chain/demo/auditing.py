@@ -93,7 +93,7 @@ def run_audit(
     outcome = stage.run(
         "audit",
         campaign,
-        "--replay-segments",
+        "--segments",
         str(replay),
         *page,
         own_process=True,

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
+from llamafund_chain.cli.options import json_option
+from llamafund_chain.cli.output import emit
 from llamafund_chain.demo.story import PROMISED_BITS_PER_BYTE, tell
 from llamafund_chain.errors import LlamafundError, UsageError
-from llamafund_chain.files import write_file
 
 
 @click.command()
@@ -24,13 +25,6 @@ from llamafund_chain.files import write_file
     help="Folder for the results. The folder of an earlier demo is replaced; any other is refused.",
 )
 @click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Also write all facts of the run to FILE (schema llamafund/demo/1).",
-)
-@click.option(
     "--recipe",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -41,30 +35,28 @@ from llamafund_chain.files import write_file
     metavar="NUMBER",
     help="Bits per byte on held-out text that the proposal promises; goes with --recipe.",
 )
-def demo(out: Path, json_file: Path | None, recipe: Path | None, promise: str | None) -> None:
+@json_option
+def demo(out: Path, recipe: Path | None, promise: str | None, as_json: bool) -> None:
     """Watch a model being crowdfunded, trained, attested, paid and audited, and three rug pulls fail.
 
     The demo starts a local chain and stops it at the end; nothing leaves this machine. It takes a few minutes,
     because the training is real. The exit code is 1 if anything in the story does not hold.
 
+    All facts are in FOLDER/facts.json (schema llamafund/demo/1). With --json they are printed at the end as facts, and
+    the story is told on standard error.
+
     \b
     Example:
-      llamafund demo --out demo-out --json facts.json
+      llamafund demo --out demo-out
     """
-    if json_file is not None and not json_file.absolute().parent.is_dir():
-        raise UsageError(
-            f"The facts cannot be written to {json_file}",
-            f"The folder {json_file.absolute().parent} does not exist",
-            "Create it, or name another file with --json",
-        )
     facts = tell(
         out,
         recipe or _own_recipe(),
         PROMISED_BITS_PER_BYTE if promise is None else _bits(promise),
-        sys.stdout,
+        sys.stderr if as_json else sys.stdout,
     )
-    if json_file is not None:
-        write_file(json_file, facts.to_json().encode())
+    if as_json:
+        emit("demo", {"facts": facts.model_dump(mode="json")}, (), as_json=True)
     if not facts.held:
         raise LlamafundError("The story did not hold", facts.broken)
 

@@ -23,8 +23,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Completed
     place = tmp_path_factory.mktemp("demo")
     home = place / "home"
     home.mkdir()
-    facts = place / "facts.json"
-    arguments = ["demo", "--out", "demo-out", "--json", str(facts), "--recipe", str(_RECIPE), "--promise", "7.5"]
+    arguments = ["demo", "--out", "demo-out", "--recipe", str(_RECIPE), "--promise", "7.5"]
     finished = subprocess.run(
         [sys.executable, "-m", "llamafund_chain", *arguments],
         cwd=place,
@@ -34,7 +33,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Completed
         timeout=600,
         check=False,
     )
-    return finished, place / "demo-out", facts
+    return finished, place / "demo-out", place / "demo-out" / "facts.json"
 
 
 @pytest.fixture(scope="module")

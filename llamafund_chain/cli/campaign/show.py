@@ -15,7 +15,7 @@ from llamafund_chain.cli.options import (
     ADDRESS,
     json_option,
     rpc_option,
-    store_option,
+    stores_option,
 )
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.cli.shared import (
@@ -30,8 +30,8 @@ from llamafund_chain.cli.shared import (
 )
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.manifests import ProposalManifest
-from llamafund_chain.store import open_store
 from llamafund_chain.store.content import fetch_manifest
+from llamafund_chain.store.several import open_stores
 
 _UPDATES_SHOWN = 10
 
@@ -39,9 +39,9 @@ _UPDATES_SHOWN = 10
 @click.command(short_help="Show what a campaign promises and where it stands.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @rpc_option
-@store_option
+@stores_option
 @json_option
-def show(address: str, rpc: str, store: str, as_json: bool) -> None:
+def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None:
     """Show what the campaign at ADDRESS promises and where it stands.
 
     First proves that the address is a campaign of the factory. The proposal's text comes from the store, if the store
@@ -52,14 +52,15 @@ def show(address: str, rpc: str, store: str, as_json: bool) -> None:
       llamafund campaign show 0x5FbDB2315678afecb367f032d93F642f64180aa3
     """
     client = open_campaign(rpc, address)
+    store = open_stores(stores)
     terms, asset, state = client.terms, client.asset, client.state()
     title: str | None
     try:
-        title = fetch_manifest(open_store(store), terms.proposal, ProposalManifest).title
+        title = fetch_manifest(store, terms.proposal, ProposalManifest).title
         heading = f"“{title}”"
     except LlamafundError as error:
         title, heading = None, f"The proposal could not be read: {error}"
-    count, updates = latest_updates(client, open_store(store), _UPDATES_SHOWN, state.block)
+    count, updates = latest_updates(client, store, _UPDATES_SHOWN, state.block)
     attestation = client.latest_attestation(state.block) if state.attested else None
     final = _is_final(client, state)
     chain_id = client.connection.chain_id

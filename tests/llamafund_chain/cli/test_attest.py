@@ -61,7 +61,7 @@ def test_an_attestor_proposes_another_co_signs_and_anyone_submits(attest, llamaf
 def test_a_whole_run_is_checked_before_its_checkpoint_is_signed(attest, stage) -> None:
     stage.honest_until(1)
     last = stage.run.train(stage.seed)
-    ran = attest(*proposing(1, last.sha256), "--replay-segments", "0", *skip_training(attest, last))
+    ran = attest(*proposing(1, last.sha256), "--segments", "0", *skip_training(attest, last))
     assert ran.code == 0, ran.stderr
     found = statuses(ran)
     for name in ("content-published", "parent-links", "seed-fresh", "checkpoint-chain", "score-matches-manifest"):

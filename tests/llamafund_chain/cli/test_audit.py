@@ -65,13 +65,23 @@ def test_fraud_ends_with_code_3_and_says_until_when_something_can_be_done(stage,
     stage.honest_until(1)
     stage.attest(1, stage.run.train("01d0" * 16))
 
-    assert run(arguments(stage, "--replay-segments", "0")) == 3
+    assert run(arguments(stage, "--segments", "0")) == 3
 
     captured = capsys.readouterr()
     assert "FAIL  seed-fresh" in captured.out
     assert "vote-stop" in captured.out
     assert captured.err.startswith("Error: Fraud or negligence")
     assert len(captured.err.splitlines()) == 1
+
+
+def test_a_store_that_has_nothing_is_made_up_for_by_another(stage, tmp_path: Path) -> None:
+    stage.honest_until(0)
+    stage.attest(0, stage.run.dataset)
+    (tmp_path / "empty").mkdir()
+    where = ["audit", stage.client.address, "--rpc", stage.devnet.rpc_url, "--store", str(tmp_path / "empty")]
+
+    assert run(where) == 3
+    assert run([*where, "--store", stage.run.store.location]) == 0
 
 
 def test_a_look_alike_ends_with_code_3(stage, capsys) -> None:

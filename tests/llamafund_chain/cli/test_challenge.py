@@ -263,7 +263,7 @@ def test_an_audit_understands_challenges(llamafund, attested) -> None:
             "--store",
             attested.run.store.location,
             "--json",
-            "--replay-segments",
+            "--segments",
             "0",
         )
         return {check["name"]: check["status"] for check in ran.json["report"]["checks"]}

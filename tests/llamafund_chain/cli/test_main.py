@@ -70,6 +70,43 @@ def test_every_environment_variable_is_called_after_its_option() -> None:
                 assert parameter.envvar == f"LLAMAFUND_{str(parameter.name).upper()}", path
 
 
+ONE_STORE = {
+    *("campaign create", "campaign update", "dataset build", "export", "train"),
+    *(f"store {name}" for name in ("export", "gc", "import", "pin", "pins", "unpin")),
+}
+"""Commands that write to a store or look after it; all others only read, and from any number."""
+
+
+def test_a_store_option_is_repeatable_where_a_command_only_reads_and_refused_twice_elsewhere(llamafund) -> None:
+    stores = {path.removeprefix("llamafund "): command for path, command in every_command() if has_store(command)}
+    assert set(stores) > ONE_STORE
+    assert len(set(stores) - ONE_STORE) >= 11
+    for path, command in stores.items():
+        shown = " ".join(llamafund(*path.split(), "--help").stdout.split())
+        assert ("; only one." in shown) == (path in ONE_STORE), path
+        assert ("repeatable, tried in turn" in shown) == (path not in ONE_STORE), path
+        needed = [word for parameter in command.params for word in needed_words(parameter)]
+        ran = llamafund(*path.split(), *needed, "--store", "one", "--store", "two")
+        assert ("--store was given 2 times" in ran.stderr) == (path in ONE_STORE), ran.stderr
+        if path in ONE_STORE:
+            ran.refused(2, "works on one store")
+
+
+def has_store(command: click.Command) -> bool:
+    return any("--store" in parameter.opts for parameter in command.params)
+
+
+def needed_words(parameter: click.Parameter) -> list[str]:
+    """Something that a required parameter takes."""
+    kinds = {"address": "0x" + "11" * 20, "hash": "ab" * 32, "directory": "/", "file": os.devnull}
+    if not parameter.required:
+        return []
+    value = kinds.get(parameter.type.name, "word")
+    if isinstance(parameter.type, click.Choice):
+        value = str(next(iter(parameter.type.choices)))
+    return [value] if isinstance(parameter, click.Argument) else [parameter.opts[0], value]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 from llamafund_chain.cli.main import run
+from llamafund_chain.demo import command
+from llamafund_chain.demo.facts import DemoFacts
 from llamafund_chain.errors import ExitCode
 
 
@@ -38,14 +43,22 @@ def test_a_missing_recipe_is_refused_before_an_older_demo_is_removed(
     assert older.facts.is_file()
 
 
-def test_a_place_where_the_facts_cannot_be_written_is_refused_before_the_story_begins(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_json_is_the_facts_and_the_story_goes_to_standard_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = run(["demo", "--out", str(tmp_path / "out"), "--json", str(tmp_path / "nowhere" / "facts.json")])
+    def tell(out: Path, recipe: Path, promise: Decimal, stream: TextIO) -> DemoFacts:
+        stream.write("Once upon a time.\n")
+        return DemoFacts(started_at=1, folder=str(out), held=True)
 
-    assert code == ExitCode.USAGE
-    assert "facts cannot be written" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(command, "tell", tell)
+    assert run(["demo", "--out", str(tmp_path / "out"), "--json"]) == ExitCode.OK
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert (document["schema"], document["command"]) == ("llamafund/cli/1", "demo")
+    assert DemoFacts.model_validate(document["facts"]).held
+    assert printed.err == "Once upon a time.\n"
+    assert run(["demo", "--out", str(tmp_path / "out")]) == ExitCode.OK
+    assert capsys.readouterr().out == "Once upon a time.\n"
 
 
 @pytest.mark.parametrize("promise", ["0", "-1", "NaN", "inf", "1e3", "2.1234567", "two", ""])

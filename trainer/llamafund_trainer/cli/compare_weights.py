@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.cli.options import json_option, store_option
+from llamafund_chain.cli.options import json_option, stores_option
 from llamafund_chain.cli.output import emit, progress
 from llamafund_chain.errors import VerificationError
 
@@ -23,9 +23,9 @@ _SHOWN = 20
 @click.command("compare-weights")
 @click.argument("one", metavar="A")
 @click.argument("other", metavar="B")
-@store_option
+@stores_option
 @json_option
-def compare_weights(one: str, other: str, store: str, as_json: bool) -> None:
+def compare_weights(one: str, other: str, stores: tuple[str, ...], as_json: bool) -> None:
     """Compare the weights A and B tensor by tensor.
 
     Each is a safetensors file, a directory with such files, or the hash of a checkpoint's or weights' manifest. Where
@@ -36,11 +36,11 @@ def compare_weights(one: str, other: str, store: str, as_json: bool) -> None:
     Example:
       llamafund compare-weights 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae ./downloaded
     """
-    from llamafund_chain.store import open_store
+    from llamafund_chain.store.several import open_stores
     from llamafund_trainer.runs.open_weights import open_weights
     from llamafund_trainer.tensors.compare import compare_tensors, read_entries
 
-    source = open_store(store)
+    source = open_stores(stores)
     with tempfile.TemporaryDirectory(prefix="llamafund-compare-") as workdir:
         sides = []
         for name in (one, other):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.cli.options import HASH, json_option, store_option
+from llamafund_chain.cli.options import HASH, json_option, stores_option
 from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.errors import UsageError, VerificationError
 
@@ -124,9 +124,9 @@ def measure_again(proposal: ProposalManifest, weights: OpenWeights, store: Store
 @click.command()
 @click.argument("weights", metavar="WEIGHTS")
 @click.option("--proposal", type=HASH, required=True, metavar="SHA256", help="Hash of the proposal manifest.")
-@store_option
+@stores_option
 @json_option
-def evaluate(weights: str, proposal: str, store: str, as_json: bool) -> None:
+def evaluate(weights: str, proposal: str, stores: tuple[str, ...], as_json: bool) -> None:
     """Measure the promised metric of open WEIGHTS again.
 
     WEIGHTS is a safetensors file, a directory with one, or the hash of a checkpoint's or weights' manifest. The
@@ -139,13 +139,13 @@ def evaluate(weights: str, proposal: str, store: str, as_json: bool) -> None:
       llamafund evaluate ./downloaded --proposal 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
     """
     from llamafund_chain.evidence.manifests import ProposalManifest
-    from llamafund_chain.store import open_store
     from llamafund_chain.store.content import fetch_manifest
+    from llamafund_chain.store.several import open_stores
     from llamafund_chain.text import from_millionths
     from llamafund_trainer.metric import HELDOUT_BYTES, UNIGRAM_BYTES, UNIGRAM_TOKENS
     from llamafund_trainer.runs.open_weights import open_weights
 
-    source = open_store(store)
+    source = open_stores(stores)
     promised = fetch_manifest(source, proposal, ProposalManifest)
     with tempfile.TemporaryDirectory(prefix="llamafund-evaluate-") as workdir:
         opened = open_weights(weights, source, Path(workdir))

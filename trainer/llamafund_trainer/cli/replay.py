@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from llamafund_chain.cli.options import (
     HASH,
     json_option,
-    store_option,
+    stores_option,
 )
 from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.errors import UsageError, VerificationError
@@ -56,7 +56,7 @@ _NOT_SHOWN = (
     is_flag=True,
     help="End with exit code 0, too, when another environment explains all differences.",
 )
-@store_option
+@stores_option
 @json_option
 def replay(
     checkpoint: str,
@@ -66,7 +66,7 @@ def replay(
     finer: Path | None,
     dry_run: bool,
     accept_close: bool,
-    store: str,
+    stores: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Repeat parts of the training that led to CHECKPOINT and compare the bytes.
@@ -82,8 +82,8 @@ def replay(
       llamafund replay 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae --segments 3
     """
     from llamafund_chain.evidence.manifests import CheckpointManifest
-    from llamafund_chain.store import open_store
     from llamafund_chain.store.content import fetch_manifest
+    from llamafund_chain.store.several import open_stores
     from llamafund_trainer.replay.bisection import bisect, finer_checkpoints
     from llamafund_trainer.replay.estimate import planned_effort, timed_effort
     from llamafund_trainer.replay.replay import Pick, choose, segments_of, weight_jumps
@@ -91,7 +91,7 @@ def replay(
     from llamafund_trainer.runs.inputs import fetch_inputs, walk_run
 
     seed = _entropy(entropy)
-    source = open_store(store)
+    source = open_stores(stores)
     found = segments_of(walk_run(source, fetch_manifest(source, checkpoint, CheckpointManifest)))
     if segment is not None and segment >= len(found):
         raise UsageError(f"There is no segment {segment}", f"The run has {len(found)}, counted from 0")
