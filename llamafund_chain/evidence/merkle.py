@@ -1,8 +1,8 @@
 """The content root: an RFC 9162 Merkle tree with SHA-256 over 16 KiB chunks.
 
-Leaves are `SHA-256(0x00 ‖ chunk)`, inner nodes `SHA-256(0x01 ‖ left ‖ right)`. A tree of n leaves is split
-at the largest power of two below n, so a node is complete as soon as its last leaf is known and one pass
-needs no more than one pending node for each level.
+Leaves are `SHA-256(0x00 ‖ chunk)`, inner nodes `SHA-256(0x01 ‖ left ‖ right)`. A tree of n leaves is split at the
+largest power of two below n. So a node is complete as soon as its last leaf is known, and one pass needs only one
+pending node per level.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 CHUNK_SIZE = 16 * 1024
-"""Bytes in each chunk but the last, which may be shorter."""
+"""Bytes of each chunk; the last may be shorter."""
 
 BLOCK_CHUNKS = 1024
-"""Chunks of a block, whose root an `Outline` keeps; a power of two, so that a block is a subtree."""
+"""Chunks per block. A power of two, so that a block is a subtree, whose root an `Outline` keeps."""
 
 BLOCK_SIZE = BLOCK_CHUNKS * CHUNK_SIZE
-"""Bytes of each block but the last, which may be shorter."""
+"""Bytes of each block; the last may be shorter."""
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
-"""Root of no bytes at all, as RFC 9162 defines it."""
+"""Root of empty content, as RFC 9162 defines it."""
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
@@ -45,7 +45,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 class RootBuilder:
     """Computes the root of a list of leaves that come one after another.
 
-    Memory is one node for each level of the tree.
+    It keeps one node per level of the tree in memory.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class RootBuilder:
         """The root (32 bytes) of all leaves so far.
 
         Args:
-            last: Hash of one more leaf that counts for this root only.
+            last: Hash of one more leaf, which counts only for this root.
         """
         nodes = [node for _, node in self._subtrees]
         if last is not None:
@@ -78,9 +78,9 @@ class RootBuilder:
 
 
 class MerkleHasher:
-    """Computes the content root of a stream of bytes, however it is cut into updates.
+    """Computes the content root of a stream of bytes, however it is split into updates.
 
-    Memory does not grow with the number of bytes, but for one node for each level of the tree.
+    It keeps one node per level of the tree in memory, however many bytes there are.
     """
 
     def __init__(self) -> None:
@@ -133,8 +133,8 @@ def chunk_length(size: int, index: int) -> int:
     """Bytes of one chunk of a content.
 
     Args:
-        size: Of the content, bytes.
-        index: Of the chunk, from 0.
+        size: Bytes of the content.
+        index: Number of the chunk, from 0.
 
     Raises:
         IndexError: There is no such chunk.
@@ -145,7 +145,7 @@ def chunk_length(size: int, index: int) -> int:
 
 @dataclass(frozen=True)
 class ChunkProof:
-    """A chunk with what shows its place in the content.
+    """A chunk and the proof of its place in the content.
 
     Attributes:
         index: From 0.
@@ -162,7 +162,7 @@ class ChunkProof:
 
         Args:
             root: Content root, 32 bytes.
-            size: Of the content, bytes.
+            size: Bytes of the content.
         """
         count = chunk_count(size)
         if not 0 <= self.index < count or len(self.data) != chunk_length(size, self.index):
@@ -184,13 +184,13 @@ class ChunkProof:
 
 @dataclass(frozen=True)
 class Outline:
-    """The upper levels of a content's tree, which all proofs share: 32 bytes for each 16 MiB.
+    """The upper levels of a content's tree, which all proofs share: 32 bytes per 16 MiB.
 
-    With it a later proof needs only the block of the content that holds the chunk, not the whole content.
+    With an outline, a later proof needs only the chunk's block, not the whole content.
 
     Attributes:
-        size: Of the content, bytes.
-        blocks: Roots (32 bytes each) of the subtrees over `BLOCK_CHUNKS` chunks, the last of which may be smaller.
+        size: Bytes of the content.
+        blocks: Roots (32 bytes each) of the subtrees over `BLOCK_CHUNKS` chunks; the last may be smaller.
     """
 
     size: int
@@ -201,10 +201,10 @@ class Outline:
         return _levels(self.blocks)[-1][0] if self.blocks else EMPTY_ROOT
 
     def blocks_of(self, indices: Collection[int]) -> frozenset[int]:
-        """Numbers of the blocks that hold chunks; block n is the `BLOCK_SIZE` bytes from n times `BLOCK_SIZE` on.
+        """Numbers of the blocks that contain these chunks. Block n starts at byte n times `BLOCK_SIZE`.
 
         Args:
-            indices: Of the chunks.
+            indices: Numbers of the chunks.
 
         Raises:
             IndexError: There is no such chunk.
@@ -212,16 +212,16 @@ class Outline:
         return frozenset(_by_block(self.size, indices))
 
     def prove(self, pieces: Iterable[tuple[int, Bytes]], indices: Collection[int]) -> dict[int, ChunkProof]:
-        """Make inclusion proofs from the blocks that hold the chunks.
+        """Make inclusion proofs from the blocks that contain the chunks.
 
         Args:
-            pieces: Bytes of the content in rising order, each with the place of its first byte. Those of
-                `blocks_of` must be there; others are passed over.
-            indices: Of the wanted chunks.
+            pieces: Bytes of the content in ascending order, each with the offset of its first byte. The blocks of
+                `blocks_of` must be there; others are skipped.
+            indices: Numbers of the chunks to prove.
 
         Raises:
             IndexError: There is no such chunk.
-            ValueError: A block is not whole, or is not the one that this was made of.
+            ValueError: A block is incomplete, or has changed since this outline was made.
         """
         wanted = _by_block(self.size, indices)
         found = {number: _prove_block(data, wanted[number]) for number, data in _blocks(pieces, self.size, wanted)}
@@ -231,7 +231,7 @@ class Outline:
         return self._complete(found)
 
     def _complete(self, found: Mapping[int, tuple[bytes, dict[int, ChunkProof]]]) -> dict[int, ChunkProof]:
-        """Lead proofs on from their blocks' roots to the content's."""
+        """Extend proofs from their blocks' roots to the content's root."""
         levels = _levels(self.blocks)
         return {
             index: replace(proof, path=(*proof.path, *_path(levels, number)))
@@ -243,13 +243,13 @@ class Outline:
 def prove_chunks(spans: Iterable[Bytes], size: int, indices: Collection[int]) -> tuple[Outline, dict[int, ChunkProof]]:
     """Make inclusion proofs from one pass over a content.
 
-    Each chunk is hashed once, however many are wanted. Memory holds one block, the wanted chunks with their proofs,
-    and the outline, whatever the content's size.
+    Each chunk is hashed once, however many proofs are made. Memory holds one block, the proven chunks with their
+    proofs, and the outline, whatever the content's size.
 
     Args:
-        spans: The content's bytes, however they are cut.
-        size: Of the content, bytes.
-        indices: Of the wanted chunks.
+        spans: The content's bytes, however they are split.
+        size: Bytes of the content.
+        indices: Numbers of the chunks to prove.
 
     Returns:
         The content's outline, and the proofs by index.
@@ -281,7 +281,7 @@ def prove_chunks(spans: Iterable[Bytes], size: int, indices: Collection[int]) ->
 
 
 def _by_block(size: int, indices: Collection[int]) -> dict[int, list[int]]:
-    """Chunks by the block that holds them."""
+    """Chunks by the block that contains them."""
     found: dict[int, list[int]] = {}
     for index in indices:
         _check_index(size, index)
@@ -292,7 +292,7 @@ def _by_block(size: int, indices: Collection[int]) -> dict[int, list[int]]:
 def _blocks(
     pieces: Iterable[tuple[int, Bytes]], size: int, wanted: Container[int] | None = None
 ) -> Iterator[tuple[int, bytearray]]:
-    """Whole blocks with their numbers, all or the wanted ones; each may be used until the next is asked for."""
+    """Whole blocks with their numbers, all or only some. Each is valid until the next one is requested."""
     block = bytearray()
     for offset, span in pieces:
         view, place = memoryview(span).cast("B"), offset
@@ -311,7 +311,7 @@ def _blocks(
 
 
 def _prove_block(data: bytearray, indices: Iterable[int]) -> tuple[bytes, dict[int, ChunkProof]]:
-    """A block's root, and the proofs of chunks up to it."""
+    """A block's root, and the proofs of chunks up to that root."""
     with memoryview(data) as view:
         starts = range(0, len(view), CHUNK_SIZE)
         levels = _levels([leaf_hash(view[start : start + CHUNK_SIZE]) for start in starts])
@@ -324,7 +324,7 @@ def _prove_block(data: bytearray, indices: Iterable[int]) -> tuple[bytes, dict[i
 
 
 def _levels(nodes: Sequence[bytes]) -> list[Sequence[bytes]]:
-    """A tree's nodes from the given ones up to the root; the odd one at a level's end moves up as it is."""
+    """A tree's nodes from the given ones up to the root. An odd node at the end of a level moves up unchanged."""
     levels = [nodes]
     while len(nodes) > 1:
         above = [node_hash(nodes[place], nodes[place + 1]) for place in range(0, len(nodes) - 1, 2)]
@@ -334,7 +334,7 @@ def _levels(nodes: Sequence[bytes]) -> list[Sequence[bytes]]:
 
 
 def _path(levels: Sequence[Sequence[bytes]], place: int) -> Iterator[bytes]:
-    """The hashes beside a node's way to the root, lowest first."""
+    """The hashes beside a node's path to the root, lowest first."""
     for nodes in levels:
         if (sibling := place ^ 1) < len(nodes):
             yield nodes[sibling]

@@ -1,7 +1,7 @@
-"""Evidence in the formats that others read: in-toto, Croissant, CycloneDX, and sha256sum's lists.
+"""Evidence in the formats of other tools: in-toto, Croissant, CycloneDX, and sha256sum's lists.
 
-An export is made from a manifest alone and holds nothing that the manifest does not say, not even a date: the same
-manifest gives the same bytes. It is a copy for other tools; what counts stays the manifest's hash.
+An export is made from a manifest alone and adds nothing, not even a date: the same manifest gives the same bytes. It is
+a copy for other tools. What counts is the manifest's hash.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Format:
     """A format to export to.
 
     Attributes:
-        title: Its name in full.
+        title: Its full name.
         media_type: IANA media type of the export.
-        make: The document for a manifest and a name; `None` where the export is text.
+        make: Makes the document from a manifest and a name; `None` if the export is text.
     """
 
     title: str
@@ -55,21 +55,21 @@ def export(manifest: Manifest, format_name: str, *, name: str | None = None) -> 
     Args:
         manifest: With all its files.
         format_name: One of `FORMATS`.
-        name: What the tree is called; its kind and the first digits of its hash when `None`.
+        name: The tree's name; `None` for its kind and the first digits of its hash.
 
     Raises:
-        UsageError: There is no such format, or it has no words for a manifest of that kind.
+        UsageError: There is no such format, or it does not support manifests of that kind.
     """
     chosen = FORMATS.get(format_name)
     if chosen is None:
         raise UsageError(
-            f"There is no format {format_name[:80]!r}", f"Known are {', '.join(FORMATS)}", "Choose one of these"
+            f"There is no format {format_name[:80]!r}", f"The formats are {', '.join(FORMATS)}", "Choose one of these"
         )
     if not isinstance(manifest, EvidenceManifest):
         raise UsageError(
             f"A {manifest.schema_} cannot be exported",
             "Only datasets, checkpoints and weights name the files of a tree",
-            "Export one of the manifests that it leads to",
+            "Export one of the manifests that it names",
         )
     if chosen.make is None:
         return "".join(sha256sum_lines(manifest.files)).encode("utf-8")

@@ -51,7 +51,7 @@ _CONTEXT: dict[str, JsonValue] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""The context that the specification's appendix demands word for word."""
+"""The context that the specification's appendix requires word for word."""
 
 _MEDIA_TYPES = {".txt": "text/plain", ".jsonl": "application/jsonlines"}
 
@@ -61,10 +61,10 @@ def croissant_dataset(manifest: EvidenceManifest, name: str) -> dict[str, JsonVa
 
     Args:
         manifest: A dataset, with all its files.
-        name: Stands beside the manifest's own title; the dataset's identifier for tools.
+        name: The dataset's identifier for tools, in addition to the manifest's title.
 
     Raises:
-        UsageError: The manifest is no dataset.
+        UsageError: The manifest is not a dataset.
     """
     if not isinstance(manifest, DatasetManifest):
         raise UsageError(

@@ -24,10 +24,10 @@ def cyclonedx_bom(manifest: EvidenceManifest, name: str) -> dict[str, JsonValue]
 
     Args:
         manifest: Weights, with all their files.
-        name: The model's.
+        name: The model's name.
 
     Raises:
-        UsageError: The manifest is not that of weights.
+        UsageError: The manifest is not of weights.
     """
     if not isinstance(manifest, WeightsManifest):
         raise UsageError(

@@ -1,8 +1,8 @@
-"""in-toto Statement v1, as OpenSSF Model Signing makes it when it signs a model.
+"""in-toto Statement v1, as OpenSSF Model Signing makes it to sign a model.
 
 Sources: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md and the predicate
-`https://model_signing/signature/v1.0` of https://github.com/sigstore/model-transparency, whose `model_signing` hashes
-the same directory to the same resources and the same subject. The statement is unsigned: it is what a signer signs.
+`https://model_signing/signature/v1.0` of https://github.com/sigstore/model-transparency. Its `model_signing` hashes the
+same directory to the same resources and the same subject. The statement is not signed yet.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def in_toto_statement(manifest: EvidenceManifest, name: str) -> dict[str, JsonVa
 
     Args:
         manifest: With all its files.
-        name: The subject's: what the tree is called.
+        name: The subject's name: what the tree is called.
     """
-    # The order of Model Signing, which compares names of directories one by one: `a/b` before `a-b`.
+    # The order of Model Signing, which compares paths name by name: `a/b` before `a-b`.
     entries = sorted(manifest.files, key=lambda entry: PurePosixPath(entry.path))
     subject = hashlib.sha256(b"".join(bytes.fromhex(entry.sha256) for entry in entries)).hexdigest()
     return {
@@ -35,7 +35,7 @@ def in_toto_statement(manifest: EvidenceManifest, name: str) -> dict[str, JsonVa
         "predicate": {
             "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
             "resources": [{"name": entry.path, "algorithm": "sha256", "digest": entry.sha256} for entry in entries],
-            # Fields that verifiers of this predicate do not know are to be ignored by them.
+            # Verifiers of this predicate must ignore fields that they do not know.
             "llamafund": {
                 "schema": manifest.schema_,
                 "manifest": manifest.sha256,

@@ -1,12 +1,12 @@
 """Digests of files that were read before: a hint, never a proof.
 
-A file is taken for unchanged when its path, size, time of modification, time of status change, inode and device are
-what they were. Root can forge all of them, so whoever trusts nobody reads everything.
+A file counts as unchanged if its path, size, modification time, status change time, inode and device are the same. Root
+can forge all of them, so whoever trusts nobody reads everything.
 
-What a program changes through memory that it has mapped (`mmap`, memory-mapped arrays) can keep all of them as they
-are: the times change when the first byte of a page does, and then not again before the page is written back (`msync`,
-or the system when it likes), on some file systems never. Let such programs end, or flush, before their files are
-hashed; otherwise use no cache.
+A program that changes a file through mapped memory (`mmap`, memory-mapped arrays) may leave all of them unchanged. The
+times change with the first byte of a page, and then not again until the page is written back (by `msync`, or whenever
+the system likes); on some file systems they never change. Let such programs exit or flush before you hash their files,
+or use no cache.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from llamafund_chain.evidence.hashing.one_pass import Digests
 from llamafund_chain.files import kind_of
 
 GRANULARITY_NS = 2_000_000_000
-"""Coarsest time stamps of a file system (FAT). A file that changed more recently could change again unseen."""
+"""The coarsest time stamps of a file system (FAT). A file that changed more recently could change again unnoticed."""
 
 PATIENCE = 2.0
-"""Seconds to wait for another process that writes to the same file."""
+"""Seconds to wait while another process writes to the same file."""
 
 _APPLICATION = 0x4C464843
 _VERSION = 1
 _INTERVAL = 5.0
-"""Seconds between writings: what an interruption costs."""
+"""Seconds between two writes: how much work an interruption can lose."""
 
 _TABLES = f"""
 PRAGMA application_id = {_APPLICATION};
@@ -52,23 +52,23 @@ _FIND_SPANS = "SELECT number, pieces, root, seal FROM spans WHERE tree = ? AND n
 class HashCache:
     """A SQLite file with digests of files.
 
-    A file that is damaged, of another program, or that others may write to is not used, and never replaced; `problem`
-    says why. Several processes may use one at the same time.
+    A cache that is damaged, belongs to another program, or can be written by others is not used and never replaced;
+    `problem` says why. Several processes may use one cache at the same time.
 
     Args:
-        path: The file; created, readable by its owner alone, when something is first kept.
+        path: The file. It is created when something is first kept, and only its owner can read it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problem: str | None = None
-        """Why it cannot be used; `None` when nothing is wrong."""
+        """Why it cannot be used; `None` if nothing is wrong."""
         self._found: list[tuple[int, bytes]] = []
         self._written = time.monotonic()
         self._recalled: set[int] = set()
 
     def recall(self, digests: Digests) -> None:
-        """Note the digests of all files that have not changed, and of the spans that consist of them."""
+        """Fill in the digests of all unchanged files, and of the spans that consist of them."""
         self._recalled.clear()
         listing = digests.listing
         tree = os.fsencode(listing.root)
@@ -89,7 +89,7 @@ class HashCache:
             self._give_up(error)
 
     def keeper(self, digests: Digests) -> Callable[[int, os.stat_result], None]:
-        """What to call with each file's number, and its status before it was read, when its digests are known."""
+        """The function to call when a file's digests are known, with its number and its status before it was read."""
 
         def keep(number: int, status: os.stat_result) -> None:
             if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < GRANULARITY_NS:
@@ -101,7 +101,7 @@ class HashCache:
         return keep
 
     def flush(self, digests: Digests) -> None:
-        """Write what was found out since the last time, and the spans that consist of known files."""
+        """Write what is new since the last flush, and the spans that consist of known files."""
         self._write(digests, spans=True)
 
     def _write(self, digests: Digests, *, spans: bool = False) -> None:
@@ -131,7 +131,7 @@ class HashCache:
                     yield tree, number, pieces, root, _seal(tree, number, pieces, root)
 
     def _create(self) -> None:
-        """Make an empty file that nobody else can read, unless there is one."""
+        """Create an empty file that nobody else can read, unless it exists."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
@@ -161,7 +161,7 @@ class HashCache:
 
 
 class _UnusableError(Exception):
-    """The file must not be relied on."""
+    """The file must not be used."""
 
 
 def _identity(status: os.stat_result) -> bytes:
@@ -176,7 +176,7 @@ def _unchanged(path: bytes, identity: bytes) -> bool:
 
 
 def _seal(*fields: bytes | int | str | None) -> bytes:
-    """Tells a row that was damaged on disk; not one that was made up."""
+    """A checksum that exposes a row damaged on disk, but not a forged one."""
     return hashlib.blake2b(repr(fields).encode(), digest_size=8).digest()
 
 
@@ -188,7 +188,7 @@ def _file_row(digests: Digests, number: int, identity: bytes) -> tuple[bytes, by
 
 
 def _composition(digests: Digests, span: int) -> bytes | None:
-    """Hash of what a span's bytes follow from; `None` when a file's digest is not known."""
+    """Hash of everything that determines a span's bytes; `None` if a file's digest is not known."""
     hasher = hashlib.sha256()
     for number, offset, length in digests.pieces(span):
         if not digests.knows(number):

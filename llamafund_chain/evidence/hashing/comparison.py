@@ -1,4 +1,4 @@
-"""A directory against a manifest: what is missing, there in addition, changed, or has another name."""
+"""Compares a directory with a manifest: which files are missing, extra, changed or renamed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ChangedFile:
 
     Attributes:
         path: Relative to the directory.
-        expected_size: Bytes that the manifest says.
-        actual_size: Bytes that it has.
-        expected_sha256: What the manifest says, 64 hexadecimal digits.
-        actual_sha256: What it is; `None` when the sizes differ, and the file was therefore not read.
+        expected_size: Its size in the manifest, bytes.
+        actual_size: Its real size, bytes.
+        expected_sha256: Its hash in the manifest, 64 hexadecimal digits.
+        actual_sha256: Its real hash; `None` if the sizes differ, because then the file was not read.
     """
 
     path: str
@@ -38,15 +38,15 @@ class TreeComparison:
     """How a directory differs from a manifest.
 
     Attributes:
-        missing: Paths of files that are in the manifest only.
-        extra: Paths of files that are in the directory only.
+        missing: Paths of files that are only in the manifest.
+        extra: Paths of files that are only in the directory.
         changed: Files whose bytes differ.
-        renamed: Pairs of a missing path and another one that has its bytes; neither is among the other differences.
-        contradictions: In what the manifest contradicts itself: addresses or a content root that are not those of
-            bytes with the SHA-256 that it gives.
-        files: Number of files that are as the manifest says.
-        size: Bytes of these.
-        cached: Bytes that were not read, because a cache knew what they are.
+        renamed: Pairs of a missing path and another one with its bytes; neither is among the other differences.
+        contradictions: How the manifest contradicts itself: addresses or a content root that do not belong to the
+            bytes with its SHA-256.
+        files: Number of files that match the manifest.
+        size: Total bytes of these.
+        cached: Bytes that were not read, because a cache knew their digests.
     """
 
     missing: tuple[str, ...]
@@ -65,7 +65,7 @@ class TreeComparison:
 
     @property
     def differences(self) -> int:
-        """How many differences there are."""
+        """Number of differences."""
         lists = (self.missing, self.extra, self.changed, self.renamed, self.contradictions)
         return sum(map(len, lists))
 
@@ -82,20 +82,20 @@ def compare_tree(
 ) -> TreeComparison:
     """Compare all files below a directory with those of a manifest.
 
-    Files that cannot be what the manifest says, by their sizes, are not read.
+    Files whose sizes cannot match the manifest are not read.
 
     Args:
         root: The directory.
-        files: All that a manifest names.
-        content: What it says of their bytes together; `None` where it says nothing, as a listing.
-        progress: Called with the number of bytes hashed since the call before, from any thread, one call at a time.
-        total: Called once, before the first byte is read, with the number of bytes that will be.
-        jobs: Cores to use; all that this process may use when `None`.
-        cache: Digests known from earlier times; `None` to read everything.
+        files: All files that a manifest names.
+        content: The manifest's content root and size; `None` if it has none, like a listing.
+        progress: Called with the number of bytes hashed since the previous call, from any thread, one call at a time.
+        total: Called once, before the first byte is read, with the total number of bytes.
+        jobs: Cores to use; `None` for all that this process may use.
+        cache: Digests from earlier runs; `None` to read everything.
 
     Raises:
         UsageError: The root is not a directory, or something in it is neither a file nor a directory, or is a link to
-            a directory or out of the tree, or has a name that no manifest can hold.
+            a directory or out of the tree, or has a name that no manifest can contain.
         LlamafundError: A file cannot be read, or changed while it was read.
     """
     expected = {entry.path: entry for entry in files}
@@ -128,15 +128,15 @@ class _Seen:
     """The files that were read.
 
     Attributes:
-        digests: What they are.
-        places: Their numbers there, by path.
+        digests: Their digests.
+        places: Their numbers in `digests`, by path.
     """
 
     digests: Digests
     places: Mapping[str, int]
 
     def sha256(self, path: str) -> str | None:
-        """64 hexadecimal digits; `None` when the file was not read."""
+        """64 hexadecimal digits; `None` if the file was not read."""
         place = self.places.get(path)
         return None if place is None else self.digests.sha256(place).hex()
 
@@ -147,7 +147,7 @@ class _Seen:
 def _worth_reading(
     sizes: Mapping[str, int], expected: Mapping[str, FileEntry], missing: Sequence[str]
 ) -> Iterator[int]:
-    """Numbers of the files that may be what the manifest says, or a missing one under another name."""
+    """Numbers of the files that may match the manifest, or may be a missing one under another name."""
     lost = {expected[path].size for path in missing}
     for number, (path, size) in enumerate(sizes.items()):
         if size == expected[path].size if path in expected else size in lost:
@@ -157,7 +157,7 @@ def _worth_reading(
 def _judge(
     expected: Mapping[str, FileEntry], sizes: Mapping[str, int], seen: _Seen
 ) -> tuple[list[FileEntry], list[ChangedFile]]:
-    """Of the files that are there, those that are as the manifest says, and the others."""
+    """Of the files that exist, those that match the manifest, and the others."""
     same: list[FileEntry] = []
     changed: list[ChangedFile] = []
     for path, entry in expected.items():
@@ -174,7 +174,7 @@ def _judge(
 def _pair(
     missing: Sequence[str], extra: Sequence[str], expected: Mapping[str, FileEntry], seen: _Seen
 ) -> list[tuple[str, str]]:
-    """Missing files with those that have their bytes under another name, both in their order."""
+    """Pairs of a missing file and one that has its bytes under another name, both in order."""
     homeless: defaultdict[str | None, list[str]] = defaultdict(list)
     for path in reversed(extra):
         homeless[seen.sha256(path)].append(path)
@@ -182,12 +182,12 @@ def _pair(
 
 
 def _contradictions(same: Iterable[FileEntry], content: Content | None, seen: _Seen) -> Iterator[str]:
-    """In what a manifest contradicts itself, as far as the files show that are as it says.
+    """How a manifest contradicts itself, as far as the matching files show.
 
     Args:
-        same: These files.
-        content: What it says of all; `None` when it says nothing, or some file is not there.
-        seen: What was read.
+        same: The matching files.
+        content: Its content root and size; `None` if it has none, or some file is missing.
+        seen: The files that were read.
     """
     for entry in same:
         cid = seen.cid(entry.path)

@@ -15,7 +15,7 @@ from llamafund_chain.errors import UsageError
 from llamafund_chain.files import read_spans
 
 BLOCK_SIZE = 256 * 1024
-"""Bytes of a UnixFS block. A file of one block has its SHA-256 as its address."""
+"""Bytes of a UnixFS block. The address of a file of one block contains its SHA-256."""
 
 _RAW_CID_PREFIX = b"\x01\x55\x12\x20"
 """CID version 1, codec raw, multihash SHA-2-256, 32 bytes."""
@@ -39,7 +39,7 @@ class FileDigest:
 
 
 class FileHasher:
-    """Computes a `FileDigest` from a stream of bytes, however it is cut into updates."""
+    """Computes a `FileDigest` from a stream of bytes, however it is split into updates."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -53,7 +53,7 @@ class FileHasher:
         self._cid.update(data)
 
     def finish(self) -> FileDigest:
-        """The digest of everything absorbed. The hasher can absorb nothing afterwards."""
+        """The digest of everything absorbed. The hasher cannot absorb anything afterwards."""
         return FileDigest(size=self._size, sha256=self._sha256.hexdigest(), cid=self._cid.finalize())
 
 
@@ -104,6 +104,6 @@ def sha256_of_raw_cid(cid: str) -> str:
     if len(sha256) != 64 or raw_cid(sha256) != cid:
         raise UsageError(
             f"{cid[:80]!r} is not the address of a single block",
-            "Expected is a CIDv1 of codec raw with SHA-2-256, which starts with bafkrei",
+            "It must be a CIDv1 of codec raw with SHA-2-256, which starts with bafkrei",
         )
     return sha256

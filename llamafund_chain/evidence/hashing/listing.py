@@ -1,4 +1,4 @@
-"""What a directory holds: its files' names and sizes in manifest order, and where their bytes are."""
+"""The contents of a directory: its files' names and sizes in manifest order, and where their bytes are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TreeListing:
         root: The directory, with symbolic links followed.
         names: Paths relative to it, in UTF-8.
         sizes: Bytes of each file.
-        links: Where the files are that are symbolic links, by their number.
+        links: For files that are symbolic links, where they lead, by their number.
     """
 
     root: Path
@@ -35,7 +35,7 @@ class TreeListing:
 
     @property
     def size(self) -> int:
-        """Bytes of all files together."""
+        """Total bytes of all files."""
         return sum(self.sizes)
 
     def name(self, number: int) -> str:
@@ -63,22 +63,22 @@ class TreeListing:
 def list_tree(root: Path, paths: Sequence[str] | None = None, *, allow_empty: bool = False) -> TreeListing:
     """List files below a directory.
 
-    A symbolic link to a file inside the tree counts as a file of its own with the same bytes.
+    A symbolic link to a file inside the tree counts as another file with the same bytes.
 
     Args:
         root: The directory.
-        paths: Files relative to it, in any order; all files below it when `None`.
+        paths: Files relative to it, in any order; `None` for all files below it.
         allow_empty: Whether there may be no file at all.
 
     Raises:
-        UsageError: The root is not a directory, there is no file, a path is unsafe, given twice or missing,
-            or something is neither a file nor a directory or is a link to a directory or out of the tree.
+        UsageError: The root is not a directory, or there is no file. A path is unsafe, given twice or missing. Or
+            something is neither a file nor a directory, or is a link to a directory or out of the tree.
         LlamafundError: A directory cannot be listed.
     """
     real_root = _real_root(root)
     if not real_root.is_dir():
-        raise UsageError(f"{str(root)!r} is not a directory", remedy="Give the directory that holds the files")
-    # Pairs of bytes sort as the paths do in UTF-8, and take less space than text.
+        raise UsageError(f"{str(root)!r} is not a directory", remedy="Name the directory that contains the files")
+    # Pairs of bytes sort like the paths in UTF-8, and take less space than text.
     found: list[tuple[bytes, int, str | None]] = []
     for name, size, link in _walk(real_root) if paths is None else _chosen(real_root, paths):
         try:
@@ -88,13 +88,13 @@ def list_tree(root: Path, paths: Sequence[str] | None = None, *, allow_empty: bo
         found.append((name.encode("utf-8"), size, link))
     if not found and not allow_empty:
         raise UsageError(
-            f"{str(root)!r} holds no files",
+            f"{str(root)!r} contains no files",
             "An empty tree proves nothing",
             "Check that this is the right directory",
         )
     found.sort()
     if paths is not None:
-        # What a file system lists is distinct anyway.
+        # Names that a file system lists are distinct anyway.
         try:
             check_sorted_unique([name.decode("utf-8") for name, _, _ in found])
         except ValueError as error:
@@ -108,14 +108,14 @@ def list_tree(root: Path, paths: Sequence[str] | None = None, *, allow_empty: bo
 
 
 def resolve_inside(root: Path, name: str) -> Path:
-    """The place of a file of a tree, with symbolic links followed.
+    """The path of a tree's file, with symbolic links followed.
 
     Args:
         root: The directory.
-        name: A path as manifests have them.
+        name: A path as in manifests.
 
     Raises:
-        UsageError: The path is unsafe, or the file is missing or lies outside of the directory.
+        UsageError: The path is unsafe, or the file is missing or outside the directory.
     """
     try:
         check_relative_path(name)
@@ -132,9 +132,7 @@ def _real_root(root: Path) -> Path:
 
 
 def _unlistable(root: Path, error: ValueError) -> UsageError:
-    return UsageError(
-        f"The files of {str(root)!r} cannot be listed in a manifest", str(error), "Rename it, or leave it out"
-    )
+    return UsageError(f"The files of {str(root)!r} cannot be listed in a manifest", str(error), "Rename or remove it")
 
 
 def _resolve(real_root: Path, name: str) -> Path:
@@ -147,14 +145,14 @@ def _resolve(real_root: Path, name: str) -> Path:
     if not real.is_relative_to(real_root):
         raise UsageError(
             f"{name!r} leads out of {str(real_root)!r}, to {str(real)!r}",
-            "A link could publish a file that was never meant to be",
-            "Replace the link by a copy of the file",
+            "A link could publish a file that was never meant to be published",
+            "Replace the link with a copy of the file",
         )
     return real
 
 
 def _chosen(real_root: Path, paths: Sequence[str]) -> Iterator[tuple[str, int, str | None]]:
-    # All paths are checked before the first is looked at.
+    # All paths are checked before any file is.
     for name in paths:
         try:
             check_relative_path(name)
@@ -170,7 +168,7 @@ def _chosen(real_root: Path, paths: Sequence[str]) -> Iterator[tuple[str, int, s
 
 
 def _walk(real_root: Path) -> Iterator[tuple[str, int, str | None]]:
-    # A stack of its own: directories may be nested deeper than calls.
+    # Not recursive: directories may be nested deeper than calls.
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
@@ -194,7 +192,7 @@ def _linked(real_root: Path, name: str, path: str) -> tuple[int, str]:
         raise UsageError(
             f"{path!r} is a link to a directory",
             "It could lead out of the tree or around in circles",
-            "Replace it by a copy of the directory",
+            "Replace it with a copy of the directory",
         )
     real = str(_resolve(real_root, name))
     return _regular_size(real, os.lstat(real)), real
@@ -203,6 +201,8 @@ def _linked(real_root: Path, name: str, path: str) -> tuple[int, str]:
 def _regular_size(path: str, status: os.stat_result) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(
-            f"{path!r} is {kind_of(status.st_mode)}", "Only regular files have content to hash", "Replace it by a file"
+            f"{path!r} is {kind_of(status.st_mode)}",
+            "Only regular files have content to hash",
+            "Replace it with a file",
         )
     return status.st_size

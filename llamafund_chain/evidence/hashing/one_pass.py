@@ -1,11 +1,11 @@
 """One pass over a tree: each byte is read once and goes into three digests, on all cores.
 
-The content (all files' bytes one after another) is cut into spans of 4 MiB at fixed places. A span is a complete
-subtree of the content's Merkle tree, whatever files its bytes come from, so spans can be hashed in any order. SHA-256
-and IPFS address of one file need its bytes in order: a file that lies in several spans has a strand for each of the
-two, which takes the file's pieces one after another while other cores are at other strands and spans.
+The content (the bytes of all files in order) is split into spans of 4 MiB at fixed offsets. A span is a complete
+subtree of the content's Merkle tree, whichever files its bytes come from, so spans can be hashed in any order. A file's
+SHA-256 and IPFS address need its bytes in order. So a file in several spans has a strand for each of the two. A strand
+takes the file's pieces in order, while other cores work on other strands and spans.
 
-hashlib and aleph_cid release the interpreter while they hash, so threads are enough.
+hashlib and aleph_cid release the interpreter lock while they hash, so threads are enough.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from llamafund_chain.evidence.merkle import CHUNK_SIZE, MerkleHasher, RootBuilde
 from llamafund_chain.files import SPAN, changed_error, open_descriptor, read_error
 
 _MAX_WAITING = 40
-"""Spans in memory at most: 160 MiB, whatever the number of cores."""
+"""Most spans in memory: 160 MiB, whatever the number of cores."""
 
 _STRANDS_PER_FILE = 3
-"""Cores that one file can keep busy: two strands and its spans' subtrees."""
+"""Cores that one file can keep busy: for two strands and its spans' subtrees."""
 
 
 class Inspector(Protocol):
-    """Looks at one file's bytes while they pass by. Files are inspected in several threads, each file in order."""
+    """Sees one file's bytes as they pass by. Files are inspected in several threads, each file in order."""
 
     def update(self, data: bytes, /) -> None:
         """Take the next bytes."""
@@ -48,11 +48,11 @@ class Inspector(Protocol):
 
 
 Inspect = Callable[[str], Inspector]
-"""Makes the inspector of the file of this path."""
+"""Makes the inspector for the file with this path."""
 
 
 class Digests:
-    """What a pass finds out; parts of it may be known before from a cache.
+    """The results of a pass. Some may be known in advance from a cache.
 
     Args:
         listing: The files.
@@ -61,7 +61,7 @@ class Digests:
     def __init__(self, listing: TreeListing) -> None:
         self.listing = listing
         self.starts = array("Q", accumulate(listing.sizes, initial=0))
-        """Where each file starts in the content; one more at the end: the content's size."""
+        """Where each file starts in the content, and at the end the content's size."""
         self.roots: list[bytes | None] = [None] * max(1, -(-self.starts[-1] // SPAN))
         """Merkle roots of the content's spans."""
         self.cached = 0
@@ -71,7 +71,7 @@ class Digests:
         self._cids: dict[int, str] = {}
 
     def put(self, number: int, sha256: bytes, cid: str | None) -> None:
-        """Note a file's digests; the address may be left out where it follows from the SHA-256."""
+        """Record a file's digests. The address may be omitted if it follows from the SHA-256."""
         self._sha256[32 * number : 32 * number + 32] = sha256
         if self.listing.sizes[number] > BLOCK_SIZE:
             assert cid is not None
@@ -91,12 +91,12 @@ class Digests:
         return self._cids.get(number) or raw_cid(self.sha256(number).hex())
 
     def pieces(self, span: int) -> Iterator[tuple[int, int, int]]:
-        """What a span consists of: the file's number, the offset in it, and bytes. Empty files have a piece, too."""
+        """The pieces of a span: file number, offset in the file, and bytes. Empty files have a piece too."""
         sizes, starts = self.listing.sizes, self.starts
         begin, end = span * SPAN, (span + 1) * SPAN
         last = span == len(self.roots) - 1
         number = max(0, bisect_right(starts, begin, hi=len(sizes)) - 1)
-        # Empty files that start at the same place come before it.
+        # Empty files that start at the same offset come before it.
         while number > 0 and starts[number - 1] == begin:
             number -= 1
         while number < len(sizes) and (starts[number] < end or last):
@@ -107,7 +107,7 @@ class Digests:
             number += 1
 
     def root(self) -> bytes:
-        """The content root (32 bytes), when all spans' roots are known."""
+        """The content root (32 bytes), once all spans' roots are known."""
         tree = RootBuilder()
         if not self.starts[-1]:
             return tree.root()
@@ -119,7 +119,7 @@ class Digests:
 
 
 def subtree_root(data: bytes) -> bytes:
-    """Merkle root (32 bytes) of bytes that are there at once; faster than a `MerkleHasher`. Not for no bytes."""
+    """Merkle root (32 bytes) of at least one byte in memory; faster than a `MerkleHasher`."""
     sha256 = hashlib.sha256
     with memoryview(data) as view:
         nodes = [leaf_hash(view[start : start + CHUNK_SIZE]) for start in range(0, len(view), CHUNK_SIZE)]
@@ -132,7 +132,7 @@ def subtree_root(data: bytes) -> bytes:
 
 
 class _Load:
-    """A span in memory: whose lane it counts for, and by how many it is still needed."""
+    """A span in memory: the lane that it counts for, and how many still need it."""
 
     __slots__ = ("lane", "size", "users")
 
@@ -143,7 +143,7 @@ class _Load:
 
 
 class _Lane:
-    """Reads spans in order; several lanes read different files, so that one file's strands do not hold up the rest."""
+    """Reads spans in order. Several lanes read different files, so that one file's strands do not hold up the rest."""
 
     def __init__(self, spans: Iterator[int]) -> None:
         self.spans = spans
@@ -151,7 +151,7 @@ class _Lane:
 
 
 class _Strand:
-    """Takes a file's pieces in order, one at a time, whatever the order in which they come."""
+    """Takes a file's pieces in order, one at a time, in whatever order they arrive."""
 
     def __init__(self, absorb: Callable[[bytes], None]) -> None:
         self.absorb = absorb
@@ -161,14 +161,14 @@ class _Strand:
 
 
 class _LongFile:
-    """A file that lies in several spans, open while it is read.
+    """A file in several spans, open while it is read.
 
     Args:
         path: Where it is.
         size: Bytes when it was listed.
         pieces: How many of its pieces will be read.
-        hashed: Whether its digests are wanted.
-        inspector: Takes its bytes; `None` when nobody looks at them.
+        hashed: Whether to compute its digests.
+        inspector: Takes its bytes, or `None`.
     """
 
     def __init__(self, path: str, size: int, pieces: int, *, hashed: bool, inspector: Inspector | None) -> None:
@@ -180,7 +180,7 @@ class _LongFile:
             if taker is not None:
                 self.strands.append(_Strand(taker.update))
         self.left = pieces * (1 + len(self.strands))
-        """Readings and updates to come."""
+        """Reads and updates still to come."""
         self._path = path
         self._size = size
         self._lock = threading.Lock()
@@ -196,7 +196,7 @@ class _LongFile:
         return _read(self._descriptor, self._path, offset, length, self._size)
 
     def end(self) -> os.stat_result:
-        """Close it after its last piece; its status before the first."""
+        """Close it after its last piece. Returns its status before the first."""
         assert self._descriptor is not None
         assert self._before is not None
         after = os.fstat(self._descriptor)
@@ -211,14 +211,14 @@ class _LongFile:
 
 
 class OnePass:
-    """Reads what is needed for the digests that are not known yet, and finds them out.
+    """Reads the files whose digests are not known yet, and computes the digests.
 
     Args:
-        digests: Where they are noted; what is known there already is not computed again.
-        jobs: Threads that work, the calling one among them.
-        inspect: Makes inspectors; with it every file is read, even when its digests are known.
-        progress: Called with the number of bytes done since the call before, from any thread, one call at a time.
-        found: Called with a file's number and its status before it was read when its digests are found out, from any
+        digests: Where results go; known ones are not computed again.
+        jobs: Number of threads, including the calling one.
+        inspect: Makes inspectors. With it every file is read, even if its digests are known.
+        progress: Called with the number of bytes done since the previous call, from any thread, one call at a time.
+        found: Called when a file's digests are computed, with its number and its status before it was read; from any
             thread, one call at a time.
     """
 
@@ -236,7 +236,7 @@ class OnePass:
         self._progress = progress
         self._found = found
         self._reporting = threading.Lock()
-        # Everything below is touched with the lock held only.
+        # Everything below is used only with the lock held.
         self._wake = threading.Condition()
         self._ready: deque[Callable[[], None]] = deque()
         self._subtrees: deque[Callable[[], None]] = deque()
@@ -258,7 +258,7 @@ class OnePass:
         )
 
     def run(self) -> None:
-        """Do it all.
+        """Run the pass.
 
         Raises:
             LlamafundError: A file cannot be read, or changed since it was listed or while it was read.
@@ -284,7 +284,7 @@ class OnePass:
         return self._inspect is not None or self._digests.roots[span] is None or not self._digests.knows(number)
 
     def _cut_into_runs(self) -> Iterator[range]:
-        """The spans, cut where a file begins that lies in many of them."""
+        """Runs of spans, split where a file begins that is in many of them."""
         starts, sizes = self._digests.starts, self._digests.listing.sizes
         first = 0
         if self._jobs > _STRANDS_PER_FILE:
@@ -316,10 +316,10 @@ class OnePass:
             self._wake.notify_all()
 
     def _take(self) -> Callable[[], None] | None:
-        """The next thing to do; `None` when all is done or something failed."""
+        """The next task; `None` if everything is done or something failed."""
         with self._wake:
             while self._error is None:
-                # Strands first: a file's strand is the one thing that other cores cannot help with.
+                # Strands first: other cores cannot help with a file's strand.
                 for queue in (self._ready, self._subtrees):
                     if queue:
                         return queue.popleft()
@@ -373,7 +373,7 @@ class OnePass:
             if tree is not None:
                 digests.roots[span] = tree.root()
         elif tree is not None:
-            # Nothing but a piece of one file: some other core may be free for it.
+            # A piece of one file only: another core may be free for it.
             with self._wake:
                 load.users += 1
                 self._post(self._subtrees, partial(self._hash_subtree, span, whole, load))
@@ -465,7 +465,7 @@ class OnePass:
         self._count(number, file)
 
     def _count(self, number: int, file: _LongFile) -> None:
-        """Another reading or update of a file is done; after the last one it is closed and its digests are known."""
+        """Another read or update of a file is done. After the last one it is closed and its digests are known."""
         with self._wake:
             file.left -= 1
             if file.left:
@@ -490,7 +490,7 @@ def _open(path: str, size: int) -> tuple[int, os.stat_result]:
 
 
 def _read(descriptor: int, path: str, offset: int, length: int, size: int) -> bytes:
-    """Bytes of an open file, which are all there."""
+    """Bytes of an open file; a file that is too short is an error."""
     try:
         data = os.pread(descriptor, length, offset)
         while len(data) < length:

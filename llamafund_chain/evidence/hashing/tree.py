@@ -14,7 +14,7 @@ from llamafund_chain.evidence.manifests import Content, FileEntry
 from llamafund_chain.files import SPAN
 
 _WORTH_KEEPING = 4 * SPAN
-"""Bytes of a tree from which on a cache saves anything; fewer are read before it is open."""
+"""Least bytes of a tree for which a cache saves time; fewer are read faster than the cache opens."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TreeDigest:
     Attributes:
         files: Sorted by the bytes of their paths.
         content: Merkle root and size of the files' bytes in that order.
-        cached: Bytes that were not read, because a cache knew what they are.
+        cached: Bytes that were not read, because a cache knew their digests.
     """
 
     files: tuple[FileEntry, ...]
@@ -49,20 +49,20 @@ def hash_tree(
 ) -> TreeDigest:
     """Hash files below a directory, each in one read.
 
-    A symbolic link to a file inside the tree counts as a file of its own with the same bytes.
+    A symbolic link to a file inside the tree counts as another file with the same bytes.
 
     Args:
         root: The directory.
-        paths: Files relative to it, in any order; all files below it when `None`.
-        progress: Called with the number of bytes hashed since the call before, from any thread, one call at a time.
-        total: Called once, before the first byte is read, with the number of bytes that will be.
-        jobs: Cores to use; all that this process may use when `None`.
-        cache: What is known from earlier times, and where what is found out is kept.
+        paths: Files relative to it, in any order; `None` for all files below it.
+        progress: Called with the number of bytes hashed since the previous call, from any thread, one call at a time.
+        total: Called once, before the first byte is read, with the total number of bytes.
+        jobs: Cores to use; `None` for all that this process may use.
+        cache: Digests from earlier runs; new ones are added.
         inspect: Makes inspectors of the files' bytes.
 
     Raises:
-        UsageError: The root is not a directory, there is no file, a path is unsafe, given twice or missing,
-            or something is neither a file nor a directory or is a link to a directory or out of the tree.
+        UsageError: The root is not a directory, or there is no file. A path is unsafe, given twice or missing. Or
+            something is neither a file nor a directory, or is a link to a directory or out of the tree.
         LlamafundError: A file cannot be read, or changed while it was read.
     """
     listing = list_tree(root, paths)
@@ -78,7 +78,7 @@ def hash_listing(
     cache: HashCache | None = None,
     inspect: Inspect | None = None,
 ) -> TreeDigest:
-    """Hash files that were listed; otherwise as `hash_tree`.
+    """Hash listed files; otherwise like `hash_tree`.
 
     Raises:
         LlamafundError: A file cannot be read, or changed since it was listed or while it was read.
@@ -97,7 +97,7 @@ def find_digests(
     cache: HashCache | None = None,
     inspect: Inspect | None = None,
 ) -> Digests:
-    """Hash files that were listed into a form of about 200 bytes a file; otherwise as `hash_tree`.
+    """Hash listed files into a form of about 200 bytes per file; otherwise like `hash_tree`.
 
     Raises:
         LlamafundError: A file cannot be read, or changed since it was listed or while it was read.
@@ -121,7 +121,7 @@ def find_digests(
     try:
         work.run()
     finally:
-        # Also after an interruption or an error: what was found out so far need not be again.
+        # Also after an interruption or an error, so that results so far are not lost.
         if cache is not None:
             cache.flush(digests)
     return digests

@@ -1,4 +1,4 @@
-"""Canonical JSON (RFC 8785), read from strangers: bounded in length, depth and numbers, and with no second reading."""
+"""Canonical JSON (RFC 8785) from strangers: bounded in length, depth and numbers, and unambiguous."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def canonical(value: Any) -> bytes:
     """The RFC 8785 encoding of a value.
 
     Raises:
-        rfc8785.CanonicalizationError: It holds what JSON cannot: a number beyond ±(2^53 - 1), half of a surrogate pair.
+        rfc8785.CanonicalizationError: It contains a number beyond ±(2^53 - 1), or half of a surrogate pair.
     """
     return rfc8785.dumps(value)
 
 
 def load_object(data: bytes) -> dict[str, Any]:
-    """Read a JSON object, trusting nothing.
+    """Read an untrusted JSON object.
 
     Args:
         data: UTF-8 text.
 
     Raises:
-        ValueError: It is no JSON object, or nested too deep, or has a key twice in one object, a number that is
-            no integer, or one beyond ±(2^53 - 1).
+        ValueError: It is not a JSON object, is nested too deep, has a key twice in one object, or has a number that
+            is not an integer or is beyond ±(2^53 - 1).
     """
     value = load_json(data, parse_float=_refuse_float, parse_int=_parse_integer)
     if not isinstance(value, dict):

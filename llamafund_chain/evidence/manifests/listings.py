@@ -1,8 +1,8 @@
-"""Listings: the files of a tree that do not fit into its manifest, in further manifests named by hash.
+"""Listings: further manifests, named by hash, with the files that do not fit into a tree's manifest.
 
-Files stand in the manifest itself as long as it then has at most `MAX_MANIFEST_BYTES`. Otherwise they are cut, in
-order, into listings that each hold as many as fit, and the manifest names the listings; when even those are too many,
-listings name listings. Nothing about the cut is free, so that one tree has one hash.
+The manifest itself holds the files if it then has at most `MAX_MANIFEST_BYTES`. Otherwise they are split, in order,
+into listings that each hold as many as fit, and the manifest names the listings. If even those are too many, listings
+name listings. The split leaves no choice, so one tree has one hash.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, MAX_
 from llamafund_chain.evidence.manifests.paths import PATH_PATTERN, check_relative_path, check_sorted_unique
 
 MAX_FILES = 2**21
-"""Most files of one manifest. Somebody else's manifest shall not fill the memory."""
+"""Most files of one manifest, so that a stranger's manifest cannot fill the memory."""
 
 MAX_LISTING_DEPTH = 2
-"""How many listings may lie between a manifest and a file. Two suffice for `MAX_FILES` files with the longest paths."""
+"""Most listings between a manifest and a file. Two are enough for `MAX_FILES` files with the longest paths."""
 
 R = TypeVar("R", bound=Record)
 
@@ -47,12 +47,12 @@ class FileEntry(Record):
 
 
 class ListingReference(Record):
-    """A listing, named by hash. Further fields are refused: they could make a second hash for the same tree.
+    """A listing, named by hash. Further fields are refused: they could give the same tree a second hash.
 
     Attributes:
-        sha256: Of the listing's bytes.
-        files: Number of files in it, those of its own listings included.
-        size: Bytes of these files together.
+        sha256: SHA-256 of the listing's bytes.
+        files: Number of files in it and in its listings.
+        size: Total bytes of these files.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -66,8 +66,8 @@ class Listing(Manifest):
     """Some of a tree's files, or the listings that hold them. Further fields are refused, as in `ListingReference`.
 
     Attributes:
-        files: Sorted by the bytes of their paths; left out when there are listings.
-        listings: In the order of their files; left out when there are files.
+        files: Sorted by the bytes of their paths; left out if there are listings.
+        listings: In the order of their files; left out if there are files.
     """
 
     SCHEMA: ClassVar[str] = "llamafund/listing/1"
@@ -93,21 +93,21 @@ class Listing(Manifest):
 
     @property
     def count(self) -> int:
-        """Number of files in it, those of its own listings included."""
+        """Number of files in it and in its listings."""
         return sum(inner.files for inner in self.listings) if self.listings else len(self.files)
 
     @property
     def size(self) -> int:
-        """Bytes of these files together."""
+        """Total bytes of these files."""
         return sum(part.size for part in (self.listings or self.files))
 
     def reference(self) -> ListingReference:
-        """What a manifest names this listing by."""
+        """The reference by which a manifest names this listing."""
         return ListingReference(sha256=self.sha256, files=self.count, size=self.size)
 
 
 def list_files(files: Sequence[FileEntry]) -> Iterator[Listing]:
-    """Cut a tree's files into listings, each as long as may be.
+    """Split a tree's files into listings, each as long as allowed.
 
     Args:
         files: Sorted by the bytes of their paths.
@@ -118,7 +118,7 @@ def list_files(files: Sequence[FileEntry]) -> Iterator[Listing]:
 
 
 def list_listings(references: Sequence[ListingReference]) -> Iterator[Listing]:
-    """Cut listings into listings of listings, each as long as may be."""
+    """Split listings into listings of listings, each as long as allowed."""
     empty = len(canonical({"listings": [], "schema": Listing.SCHEMA}))
     for group in _groups(references, empty):
         yield Listing(listings=group)
@@ -128,7 +128,7 @@ def _groups(records: Iterable[R], empty: int) -> Iterator[tuple[R, ...]]:
     group: list[R] = []
     length = empty
     for record in records:
-        # One byte for the comma before it, which the first one of a group does not have.
+        # One byte for the comma before it; the first one of a group has none.
         added = len(canonical(record.model_dump(mode="json"))) + bool(group)
         if group and length + added > MAX_MANIFEST_BYTES:
             yield tuple(group)

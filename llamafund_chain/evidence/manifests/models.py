@@ -34,7 +34,7 @@ from llamafund_chain.evidence.manifests.paths import check_relative_path, check_
 
 
 class Content(Record):
-    """What the possession challenge needs: one Merkle root (RFC 9162, 16 KiB chunks) over all bytes.
+    """The data for possession challenges: one Merkle root (RFC 9162, 16 KiB chunks) over all bytes.
 
     Attributes:
         root: Merkle root over the files' bytes in manifest order.
@@ -52,7 +52,7 @@ class ExpectedOutcome(Record):
         metric: Name of the metric, for example `heldout_bits_per_byte`.
         direction: Whether a better model has a lower or a higher value.
         target: Promised value in millionths of the metric's unit.
-        evaluation: How it is measured, in words.
+        evaluation: How it is measured, as text.
     """
 
     metric: Name
@@ -66,7 +66,7 @@ class ExpectedOutcome(Record):
 
 
 class DatasetPromise(Record):
-    """The dataset as the proposal names it; `manifest` is `None` when it is only promised."""
+    """The dataset as the proposal names it; `manifest` is `None` if it is only promised."""
 
     manifest: HexHash | None
     description: Text
@@ -81,7 +81,7 @@ class MilestonePromise(Record):
 
 
 class Party(Record):
-    """A named key. `promise` says what an attestor undertakes to check before signing."""
+    """A named key. `promise` says what an attestor promises to check before signing."""
 
     name: Name
     address: Address
@@ -89,11 +89,11 @@ class Party(Record):
 
 
 class DatasetPart(Record):
-    """A disjoint share of the dataset's files.
+    """A part of the dataset's files, disjoint from the others.
 
     Attributes:
         name: `train` or `heldout`.
-        paths: Of the files that belong to it. One that ends with a slash is a directory: all files below it belong.
+        paths: Paths of its files. A path that ends with a slash is a directory and stands for all files below it.
         samples: Number of documents.
     """
 
@@ -112,10 +112,10 @@ class StepRange(Record):
 
 
 class ProposalManifest(Manifest):
-    """What a researcher asks money for.
+    """What a researcher asks funding for.
 
     Attributes:
-        recipe: SHA-256 of the training recipe file, or `None` when it is not fixed yet.
+        recipe: SHA-256 of the training recipe file, or `None` if it is not fixed yet.
         license: SPDX identifier of the weights' license.
     """
 
@@ -138,14 +138,14 @@ class ProposalManifest(Manifest):
 
 
 class UpdateLink(Record):
-    """Something that an update speaks of, published under its hash: a manifest or a file."""
+    """A manifest or a file that an update refers to, published under its hash."""
 
     title: Name
     sha256: HexHash
 
 
 class UpdateManifest(Manifest):
-    """What a researcher tells the backers while the campaign runs. It changes nothing else.
+    """What a researcher tells the backers while the campaign runs. It has no other effect.
 
     Attributes:
         campaign: The campaign with its chain (CAIP-10), so that it cannot pass for an update of another one.
@@ -164,12 +164,12 @@ class UpdateManifest(Manifest):
 class EvidenceManifest(Manifest):
     """Base of the manifests that milestone attestations name.
 
-    One with more files than fit names them in listings. In memory it has them all the same: `files` is complete in
-    every manifest that was made here or read with `parse` and `parse_as`; only `parse_head` may leave them out.
+    A manifest with more files than fit names them in listings. In memory it has all files anyway: `files` is complete
+    in every manifest made here or read with `parse` and `parse_as`. Only `parse_head` may leave them out.
 
     Attributes:
         files: Sorted by the bytes of their paths; content is their concatenation in this order.
-        listings: What holds the files when there are too many of them; found out by itself.
+        listings: The listings that hold the files if there are too many; computed automatically.
     """
 
     KIND: ClassVar[str] = ""
@@ -193,12 +193,12 @@ class EvidenceManifest(Manifest):
         check_sorted_unique(entry.path for entry in self.files)
         listings = self._cut()
         if self.listings and self.listings != listings:
-            raise ValueError("the listings are not those of these files, or do not hold as many as fit into each")
+            raise ValueError("the listings are not those of these files, or are not as full as they must be")
         self._list(listings)
         return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's, with the listings of other files."""
+        """Like pydantic's, but new files get new listings."""
         copy = super().model_copy(update=update, deep=deep)
         if update and "listings" not in update and copy.is_complete:
             copy._list(copy._cut())
@@ -211,27 +211,27 @@ class EvidenceManifest(Manifest):
 
     @property
     def is_complete(self) -> bool:
-        """Whether `files` has all files; not so only after `parse_head` of a manifest with listings."""
+        """Whether `files` has all files. It does, except after `parse_head` of a manifest with listings."""
         return bool(self.files)
 
     @property
     def file_count(self) -> int:
-        """Number of files, also when they are not all at hand."""
+        """Number of files, even if they are not loaded."""
         return len(self.files) or sum(listing.files for listing in self.listings)
 
     def further_manifests(self) -> Iterator[Listing]:
-        """The listings that are to be published with this manifest; none when its files stand in itself.
+        """The listings to publish with this manifest; none if the manifest itself holds its files.
 
         Raises:
-            VerificationError: The files are not at hand (`is_complete`).
+            VerificationError: The files are not loaded (`is_complete`).
         """
         if not self.listings:
             return
         if not self.files:
             raise VerificationError(
-                f"The files of manifest {self.sha256} are not at hand",
-                f"They stand in {len(self.listings)} further manifests",
-                "Read it from a store that holds them",
+                f"The files of manifest {self.sha256} are not loaded",
+                f"They are in {len(self.listings)} further manifests",
+                "Read it from a store that has them",
             )
         references: tuple[ListingReference, ...] = ()
         while references != self.listings:
@@ -243,7 +243,7 @@ class EvidenceManifest(Manifest):
 
     @property
     def score(self) -> int | None:
-        """The attestation's score in millionths, higher is better; `None` where the kind carries none."""
+        """The attestation's score in millionths, higher is better; `None` for kinds without one."""
         return None
 
     def entry(self, path: str) -> FileEntry:
@@ -262,7 +262,7 @@ class EvidenceManifest(Manifest):
         )
 
     def _cut(self) -> tuple[ListingReference, ...]:
-        """The listings for the files; none when they fit into the manifest itself."""
+        """The listings for the files; none if they fit into the manifest itself."""
         if len(self.files) * _SHORTEST_ENTRY <= MAX_MANIFEST_BYTES and self._fits(()):
             return ()
         references = tuple(listing.reference() for listing in list_files(self.files))
@@ -281,7 +281,7 @@ class EvidenceManifest(Manifest):
         return len(canonical(document)) <= MAX_MANIFEST_BYTES
 
     def _list(self, listings: tuple[ListingReference, ...]) -> None:
-        # A manifest is frozen for its users; here it is still being made.
+        # A manifest is frozen for its users, but here it is still being built.
         self.__dict__["listings"] = listings
 
 
@@ -317,28 +317,28 @@ class DatasetManifest(EvidenceManifest):
         return self
 
     def part(self, name: Literal["train", "heldout"]) -> tuple[FileEntry, ...]:
-        """The files of the part called `name`, in manifest order; empty when there is none."""
+        """The files of the part called `name`, in manifest order; empty if there is none."""
         claims = {path for part in self.parts if part.name == name for path in part.paths}
         return tuple(entry for entry in self.files if self._claim_on(entry.path, claims) is not None)
 
     @staticmethod
     def _claim_on(path: str, claims: Collection[str]) -> str | None:
-        """What a part names a file by: its path, or that of a directory that it lies in."""
+        """The path by which a part names a file: its own, or that of a directory above it."""
         return next((claim for claim in (path, *_directories(path)) if claim in claims), None)
 
 
 class CheckpointManifest(EvidenceManifest):
-    """State of the training after some steps; the manifests form a hash chain.
+    """State of the training after some steps. The manifests form a hash chain.
 
     Attributes:
-        parent: The checkpoint before this one; for step 0 the evidence of the milestone before.
+        parent: The previous checkpoint; for step 0 the evidence of the previous milestone.
         steps: Steps done since the parent.
-        seed: The campaign's training seed that fixes initial weights and data order.
+        seed: The campaign's training seed, which fixes initial weights and data order.
         data_order_seed: Integer seed of the data order, derived from `seed`.
         metrics: Integers in millionths, or the counts that their names say.
-        environment: Everything recorded that decides bit equality.
-        chain: Hashes of all checkpoints before this one since the milestone before, oldest first.
-        outcome_score: Score in millionths, higher is better; `None` where it was not measured.
+        environment: Everything recorded that affects bit equality.
+        chain: Hashes of all checkpoints since the previous milestone and before this one, oldest first.
+        outcome_score: Score in millionths, higher is better; `None` if it was not measured.
     """
 
     SCHEMA: ClassVar[str] = "llamafund/checkpoint/1"
@@ -409,7 +409,7 @@ _SHORTEST_ENTRY = len('{"cid":"","path":"","sha256":"","size":0}') + 59 + 64 + 1
 
 
 def _directories(path: str) -> Iterator[str]:
-    """The directories that a path lies in, each with the slash at its end; not the path itself."""
+    """The directories above a path, each with a slash at its end."""
     slash = path.find("/")
     while slash != -1 and slash + 1 < len(path):
         yield path[: slash + 1]
@@ -417,5 +417,5 @@ def _directories(path: str) -> Iterator[str]:
 
 
 def _utf8(path: str) -> bytes:
-    # Callers may ask for anything; half of a surrogate pair is simply no path of a manifest.
+    # Callers may ask for anything. Half of a surrogate pair is simply not a path of a manifest.
     return path.encode("utf-8", "surrogatepass")

@@ -1,8 +1,8 @@
-r"""Paths of files in a manifest: which ones there may be, in what order, and how a person sees them.
+r"""Paths of files in a manifest: which ones are allowed, in what order, and how a person sees them.
 
-A path is the bytes of its UTF-8, nothing else. It is never normalised: a tree may hold `é` as one character and as
-two, because file systems may, and two names that differ only in that are two files. Where a person could take one
-for the other, `shown_path` writes the characters as `\u{…}` and `look_alikes` names the pair.
+A path is its bytes in UTF-8. It is never normalised: file systems can hold `é` as one character and as two, and these
+are two files. Where a person could take one for the other, `shown_path` writes the characters as `\u{…}` and
+`look_alikes` names the pair.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 MAX_PATH_BYTES = 1024
-"""Longest path, UTF-8."""
+"""Bytes of the longest path, in UTF-8."""
 
 MAX_COMPONENT_BYTES = 255
-"""Longest name of a file or directory, UTF-8: what common file systems hold."""
+"""Bytes of the longest file or directory name, in UTF-8, as in common file systems."""
 
 PATH_PATTERN = r"^(?!\.{1,2}(?:/|(?![\s\S])))[^/\\\u0000]+(?:/(?!\.{1,2}(?:/|(?![\s\S])))[^/\\\u0000]+)*(?![\s\S])"
-"""What `check_relative_path` demands, as a regular expression of ECMA-262 for JSON Schema; lengths excepted."""
+"""The rules of `check_relative_path` without lengths, as an ECMA-262 regular expression for JSON Schema."""
 
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
-# Characters of other categories that are drawn as nothing: grapheme joiner, Hangul and Khmer fillers, Mongolian and
+# Characters of other categories that are invisible: grapheme joiner, Hangul and Khmer fillers, Mongolian and
 # other variation selectors, the empty Braille pattern (Unicode's Default_Ignorable_Code_Point, and U+2800).
 _INVISIBLE = frozenset(
     map(
@@ -41,7 +41,7 @@ _INVISIBLE = frozenset(
         ),
     )
 )
-# Scripts with letters that look like Latin ones; beside a Latin letter such a letter is more likely a trick.
+# Scripts with letters that look like Latin ones. Beside a Latin letter, such a letter is probably a trick.
 _LATIN_LIKE_SCRIPTS = frozenset({"CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE", "LISU", "TIFINAGH", "DESERET"})
 # A name whose letters are all among these could be taken for a Latin one (UTS 39, whole-script confusable).
 _LATIN_TWINS = {
@@ -54,14 +54,14 @@ _LATIN_TWINS = {
 
 
 class PathOrder:
-    """Takes a tree's paths one after another and refuses the first that is out of place.
+    """Takes a tree's paths one after another, and refuses the first that is out of order.
 
-    Needs no memory beyond the path before and its prefixes, however many paths there are.
+    It only remembers the previous path and its prefixes, however many paths there are.
     """
 
     def __init__(self) -> None:
         self._before: bytes | None = None
-        # Files whose paths begin the path before, shortest first: only these can turn out to be its directories.
+        # Files whose paths are prefixes of the previous one, shortest first. Only these can turn out to be directories.
         self._open: list[bytes] = []
         self._open_set: set[bytes] = set()
 
@@ -69,7 +69,7 @@ class PathOrder:
         """Take the next path.
 
         Raises:
-            ValueError: It does not follow the path before in the order of UTF-8 bytes, or lies inside a file.
+            ValueError: It does not follow the previous path in the order of UTF-8 bytes, or is inside a file.
         """
         encoded = path.encode("utf-8")
         if self._before is not None and self._before >= encoded:
@@ -90,7 +90,7 @@ class PathOrder:
 def check_relative_path(path: str) -> None:
     """Refuse a path that could leave the tree or that two systems would read differently.
 
-    Line breaks and other control characters are allowed, as file systems have them; `shown_path` makes them visible.
+    Line breaks and other control characters are allowed, as in file systems; `shown_path` makes them visible.
 
     Raises:
         ValueError: It is empty, absolute, not normalised, longer than 1024 bytes, or has a component that is
@@ -110,7 +110,7 @@ def check_relative_path(path: str) -> None:
 
 
 def check_sorted_unique(paths: Iterable[str]) -> None:
-    """Refuse paths that are not strictly ascending by their UTF-8 bytes, or of which one is inside another.
+    """Refuse paths that are not in strictly ascending order of UTF-8 bytes, or of which one is inside another.
 
     Raises:
         ValueError: Two neighbours are equal or in the wrong order, or a file is also a directory.
@@ -121,18 +121,18 @@ def check_sorted_unique(paths: Iterable[str]) -> None:
 
 
 def shown_path(path: str, limit: int = 1200) -> str:
-    r"""A path as a person may read it: every character visible, and none that passes for another.
+    r"""A path for a person to read: every character is visible, and none passes for another.
 
     Args:
-        path: From anybody; need not be a valid one.
-        limit: Characters kept; the rest is replaced by its count.
+        path: From anybody; need not be a valid path.
+        limit: Number of characters to keep; the rest is replaced by its count.
 
     Returns:
-        Printable ASCII as it is; letters of other scripts as they are unless they could be taken for other ones.
-        Written as `\u{…}` are: control, format, private and unassigned characters, blanks other than a space inside a
-        name, characters drawn as nothing, compatibility forms (full-width letters and the like), every character beyond
-        ASCII in a name that is not in normal form C, letters of look-alike scripts beside Latin letters, and the
-        backslash itself, so that no name can imitate an escape.
+        Printable ASCII is unchanged, and so are letters of other scripts that cannot be taken for others. Written as
+        `\u{…}` are: control, format, private and unassigned characters, white space other than a space inside a name,
+        invisible characters, compatibility forms (such as full-width letters), every character beyond ASCII in a name
+        that is not in normal form C, and letters of look-alike scripts beside Latin letters. So is the backslash, so
+        that no name can imitate an escape.
     """
     shown = "/".join(map(_shown_component, path[:limit].split("/")))
     if len(path) > limit:
@@ -143,13 +143,13 @@ def shown_path(path: str, limit: int = 1200) -> str:
 def look_alikes(paths: Iterable[str]) -> list[tuple[str, ...]]:
     """Groups of paths that differ only in normal form, letter case, or in characters that look the same.
 
-    Some file systems cannot hold two such files side by side, and a person may take one for the other.
+    Some file systems cannot hold two such files side by side, and people may confuse them.
 
     Args:
         paths: Any, distinct.
 
     Returns:
-        Groups of two and more, each in the order given.
+        Groups of two or more, each in the given order.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for path in paths:
@@ -188,7 +188,7 @@ def _mixes_scripts(name: str) -> bool:
 
 
 def _script(character: str) -> str:
-    # Python has no script property; a letter's name begins with that of its script.
+    # Python has no script property, but a letter's name begins with its script.
     return unicodedata.name(character, "").partition(" ")[0] if character.isalpha() else ""
 
 

@@ -1,4 +1,4 @@
-"""Reading manifests from strangers: what is accepted is exactly what its hash stands for."""
+"""Reading manifests from strangers: accepts exactly the bytes that a hash stands for."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from llamafund_chain.text import printable
 M = TypeVar("M", bound=Manifest)
 
 Read = Callable[[str], bytes]
-"""Gets the bytes of a manifest by its SHA-256 (64 hexadecimal digits), at most `MAX_MANIFEST_BYTES` of them."""
+"""Returns the bytes of a manifest by its SHA-256 (64 hexadecimal digits), at most `MAX_MANIFEST_BYTES` of them."""
 
 
 def parse(data: bytes, *, sha256: str | None = None, file: Path | None = None, read: Read | None = None) -> Manifest:
-    """Read a manifest, trusting nothing.
+    """Read an untrusted manifest.
 
     Args:
         data: The file's bytes.
-        sha256: What they must hash to, 64 hexadecimal digits; not compared when `None`.
-        file: The file that a person named: messages call the manifest by it, and what is no manifest at all is the
-            person's mistake.
-        read: Gets the listings of a manifest whose files do not fit into it; what it gives is verified. When `None`,
-            such a manifest is refused.
+        sha256: The hash that they must have, 64 hexadecimal digits; `None` accepts any.
+        file: The file that a person named. Messages call the manifest by it, and a file that is not a manifest at all
+            is a usage error.
+        read: Returns the listings of a manifest whose files do not fit into it; they are verified. With `None`, such
+            a manifest is refused.
 
     Returns:
         An instance of the class that the file's `schema` names, with all its files.
 
     Raises:
-        VerificationError: The bytes are too long, hash to something else, are not canonical JSON (duplicate keys,
-            floats, numbers out of range, other order or spacing), name an unknown schema, or break the schema; or
-            a listing does, or is not what the manifest says about it.
-        UsageError: The bytes of `file` are too long or no JSON.
+        VerificationError: The bytes are too long, have another hash, are not canonical JSON (duplicate keys, floats,
+            numbers out of range, other order or spacing), name an unknown schema, or break the schema. Or a listing
+            does, or differs from what the manifest says about it.
+        UsageError: The bytes of `file` are too long or not JSON.
         LlamafundError: Whatever `read` raises.
     """
     manifest = parse_head(data, sha256=sha256, file=file)
@@ -54,7 +54,7 @@ def parse(data: bytes, *, sha256: str | None = None, file: Path | None = None, r
             f"{_label(manifest.sha256, file)} names its {manifest.file_count} files in "
             f"{len(manifest.listings)} further manifests",
             "It cannot be judged without them",
-            "Give the store that holds them",
+            "Name the store that has them",
         )
     return complete(manifest, read, file=file)
 
@@ -62,7 +62,7 @@ def parse(data: bytes, *, sha256: str | None = None, file: Path | None = None, r
 def parse_as(
     kind: type[M], data: bytes, *, sha256: str | None = None, file: Path | None = None, read: Read | None = None
 ) -> M:
-    """Read a manifest that must be of one kind; otherwise as `parse`.
+    """Read a manifest that must be of one kind; otherwise like `parse`.
 
     Raises:
         VerificationError: As `parse`, or it is of another kind.
@@ -70,21 +70,24 @@ def parse_as(
     """
     manifest = parse(data, sha256=sha256, file=file, read=read)
     if not isinstance(manifest, kind):
-        raise VerificationError(f"{_label(manifest.sha256, file)} is a {manifest.schema_}", f"Expected {kind.SCHEMA}")
+        raise VerificationError(
+            f"{_label(manifest.sha256, file)} is a {manifest.schema_}",
+            f"It must be a {kind.SCHEMA or 'manifest of evidence'}",
+        )
     return manifest
 
 
 def parse_head(data: bytes, *, sha256: str | None = None, file: Path | None = None) -> Manifest:
-    """Read a manifest as `parse` does, but without the files that stand in listings.
+    """Read a manifest like `parse`, but without the files in listings.
 
-    Check `is_complete` before `files` is relied on.
+    Check `is_complete` before you rely on `files`.
 
     Raises:
-        VerificationError: As `parse`, save what the listings could be refused for.
+        VerificationError: As `parse`, except for faults in listings.
         UsageError: As `parse`.
     """
     label = _label(sha256, file)
-    # A stranger's bytes under a hash are a lie; a file that somebody took for a manifest is a mistake.
+    # Wrong bytes under a hash are a lie. A file that somebody took for a manifest is a mistake.
     kind_of_error: type[LlamafundError] = VerificationError if file is None else UsageError
     if len(data) > MAX_MANIFEST_BYTES:
         raise kind_of_error(f"{label} is {len(data)} bytes long", f"Manifests are at most {MAX_MANIFEST_BYTES} bytes")
@@ -93,7 +96,7 @@ def parse_head(data: bytes, *, sha256: str | None = None, file: Path | None = No
         raise VerificationError(
             f"{label} hashes to {actual}" + ("" if file is None else f", not to {sha256}"),
             "Its bytes were changed after the hash was published",
-            "Fetch it again from another store; do not sign or pay for it",
+            "Fetch it again from another store. Do not sign or pay for it",
         )
     try:
         document = load_object(data)
@@ -106,8 +109,8 @@ def parse_head(data: bytes, *, sha256: str | None = None, file: Path | None = No
         said = "no field 'schema'" if schema is None else f"the schema {printable(json.dumps(schema), 80)}"
         raise VerificationError(
             f"{label} has {said}",
-            f"Known are {', '.join(sorted(KINDS))}",
-            "Check that it is a manifest; a newer version of llamafund may know more kinds",
+            f"The known schemas are {', '.join(sorted(KINDS))}",
+            "Check that it is a manifest. A newer version of llamafund may know more kinds",
         )
     try:
         manifest = kind.model_validate_json(data)
@@ -126,12 +129,13 @@ def complete(manifest: EvidenceManifest, read: Read, *, file: Path | None = None
     """A manifest with all its files.
 
     Args:
-        manifest: As `parse_head` gives it.
-        read: Gets the listings; what it gives is verified.
-        file: The file that a person named, see `parse`.
+        manifest: From `parse_head`.
+        read: Returns the listings; they are verified.
+        file: The file that a person named; see `parse`.
 
     Raises:
-        VerificationError: A listing is not what the manifest says about it, or the files together break its schema.
+        VerificationError: A listing differs from what the manifest says about it, or the files together break its
+            schema.
         LlamafundError: Whatever `read` raises.
     """
     if manifest.is_complete:
@@ -151,12 +155,12 @@ def all_files(manifest: EvidenceManifest | Listing, read: Read, *, file: Path | 
 
     Args:
         manifest: With or without its files.
-        read: Gets the listings; what it gives is verified.
-        file: The file that a person named, see `parse`.
+        read: Returns the listings; they are verified.
+        file: The file that a person named; see `parse`.
 
     Raises:
-        VerificationError: A listing is not what is said about it, nested deeper than `MAX_LISTING_DEPTH`, or its files
-            are out of order.
+        VerificationError: A listing differs from what its manifest says about it, is nested deeper than
+            `MAX_LISTING_DEPTH`, or its files are out of order.
         LlamafundError: Whatever `read` raises.
     """
     if manifest.files:
@@ -180,7 +184,7 @@ def _walk(references: Sequence[ListingReference], read: Read, levels: int) -> It
         if not levels:
             raise VerificationError(
                 f"Listing {reference.sha256} is nested too deep",
-                f"At most {MAX_LISTING_DEPTH} listings may lie between a manifest and a file",
+                f"There may be at most {MAX_LISTING_DEPTH} listings between a manifest and a file",
             )
         listing = parse_as(Listing, read(reference.sha256), sha256=reference.sha256)
         if (listing.count, listing.size) != (reference.files, reference.size):
@@ -196,7 +200,7 @@ def _walk(references: Sequence[ListingReference], read: Read, levels: int) -> It
 
 
 def _label(sha256: str | None, file: Path | None) -> str:
-    """What a person calls a manifest: by its file, or by the hash that it was asked for."""
+    """The name of a manifest in messages: its file, or the requested hash."""
     if file is not None:
         return repr(str(file))
     return "The manifest" if sha256 is None else f"Manifest {sha256}"

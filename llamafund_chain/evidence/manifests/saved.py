@@ -1,4 +1,4 @@
-"""Manifests as files. The listings of one that names too many files lie beside it, in `listings/<sha256>.json`."""
+"""Manifests as files. The listings of a manifest are beside it, in `listings/<sha256>.json`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ M = TypeVar("M", bound=Manifest)
 
 
 def save_manifest(path: Path, manifest: Manifest, listings: Iterable[Listing] | None = None) -> None:
-    """Write a manifest to a file, after the listings of the files that do not fit into it.
+    """Write a manifest's listings and then the manifest to files.
 
     Args:
-        path: The file; `sha256sum` of it prints the manifest's hash.
+        path: The manifest's file; its `sha256sum` is the manifest's hash.
         manifest: With all its files.
-        listings: That hold its files; those of an evidence manifest are found out when `None`.
+        listings: The listings that hold its files; `None` for those of an evidence manifest.
 
     Raises:
         LlamafundError: Something cannot be written.
@@ -37,17 +37,17 @@ def save_manifest(path: Path, manifest: Manifest, listings: Iterable[Listing] | 
 
 
 def load_manifest(kind: type[M], path: Path, otherwise: Read | None = None) -> M:
-    """Read a manifest that must be of one kind from a file, trusting nothing; see `parse_as`.
+    """Read an untrusted manifest that must be of one kind from a file; see `parse_as`.
 
     Args:
-        kind: What it must be.
+        kind: The kind that it must have.
         path: The file.
-        otherwise: Gets listings that are not beside the file.
+        otherwise: Returns listings that are not beside the file.
 
     Raises:
-        UsageError: There is no such regular file, or it is no manifest at all.
+        UsageError: There is no such regular file, or it is not a manifest at all.
         VerificationError: As `parse_as`.
-        LlamafundError: Something cannot be read, or a listing is nowhere.
+        LlamafundError: Something cannot be read, or a listing cannot be found.
     """
     return parse_as(kind, read_saved(path), file=path, read=beside(path, otherwise))
 
@@ -63,11 +63,11 @@ def read_saved(path: Path) -> bytes:
 
 
 def beside(path: Path, otherwise: Read | None = None) -> Read:
-    """What gets the listings of a manifest that is in a file.
+    """A function that reads the listings of a manifest in a file.
 
     Args:
         path: The manifest's file.
-        otherwise: Gets those that are not beside it.
+        otherwise: Returns listings that are not beside it.
     """
 
     def read(sha256: str) -> bytes:
@@ -78,7 +78,7 @@ def beside(path: Path, otherwise: Read | None = None) -> Read:
             raise LlamafundError(
                 f"There is no listing {str(place)!r}",
                 f"The manifest {str(path)!r} names some of its files in it",
-                "Put it there, or give the manifest's hash and a store that holds it",
+                "Put it there, or name the manifest's hash and a store that has it",
             )
         return otherwise(sha256)
 
@@ -93,7 +93,7 @@ def _read(path: Path, too_long: type[LlamafundError]) -> bytes:
             raise too_long(
                 f"{str(path)!r} is longer than {MAX_MANIFEST_BYTES} bytes",
                 "A manifest never is, so this is something else",
-                "Give the manifest, not a file that it names",
+                "Name the manifest, not a file that it lists",
             )
     return bytes(data)
 

@@ -1,7 +1,7 @@
-"""JSON Schemas (draft 2020-12) of the manifests, made from the models and published with the package.
+"""JSON Schemas (draft 2020-12) of the manifests, generated from the models and published with the package.
 
-A schema says less than `parse`: that the encoding is canonical, paths are in order, sizes add up and parts divide the
-files cannot be said in it. Whatever `parse` accepts, the schema accepts.
+A schema says less than `parse`. It cannot say that the encoding is canonical, paths are in order, sizes add up and
+parts divide the files. The schema accepts everything that `parse` accepts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COMMENT = (
     f"The file is the RFC 8785 encoding of the object, at most {MAX_MANIFEST_BYTES} bytes, nested at most {MAX_DEPTH} "
     "deep, without a float such as 1.0. Fields not named here are kept and hashed where they are allowed. Paths are "
     "sorted by their UTF-8 bytes and distinct, at most 1024 bytes long with names of at most 255, and no file lies "
-    "inside another. Files that do not fit stand in listings, each as long as may be."
+    "inside another. Files that do not fit are in listings, each as long as allowed."
 )
 _VALUE: dict[str, JsonValue] = {
     "description": "Anything but a float.",
@@ -36,12 +36,12 @@ _VALUE: dict[str, JsonValue] = {
     ],
 }
 _EITHER = ("files", "listings")
-# In a docstring of Google style: the name, and its text up to the next one.
+# In a Google-style docstring: a name, and its text up to the next name.
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n     .*)*)", re.MULTILINE)
 
 
 def schema_names() -> list[str]:
-    """The values of the field `schema` that manifests of this version have, sorted."""
+    """The values of the field `schema` in manifests of this version, sorted."""
     return sorted(KINDS)
 
 
@@ -63,10 +63,10 @@ def make_schema(name: str) -> dict[str, Any]:
 
 
 def schema_text(name: str) -> str:
-    """The published JSON Schema of a kind of manifest, as the package carries it.
+    """The JSON Schema of a kind of manifest, as published with the package.
 
     Args:
-        name: Value of the field `schema`, for example `llamafund/dataset/1`, or the kind alone, `dataset`.
+        name: Value of the field `schema`, for example `llamafund/dataset/1`, or just the kind, `dataset`.
 
     Raises:
         UsageError: There is no such kind.
@@ -75,25 +75,25 @@ def schema_text(name: str) -> str:
     if full not in KINDS:
         raise UsageError(
             f"There is no schema {name[:80]!r}",
-            f"Known are {', '.join(schema_names())}",
-            "Name one of these; a newer version of llamafund may know more",
+            f"The schemas are {', '.join(schema_names())}",
+            "Name one of these. A newer version of llamafund may know more",
         )
     return (resources.files("llamafund_chain.evidence") / "schemas" / file_name(full)).read_text(encoding="utf-8")
 
 
 def file_name(name: str) -> str:
-    """Name of the file that a schema is published in: `dataset-1.json` for `llamafund/dataset/1`."""
+    """Name of a schema's file: `dataset-1.json` for `llamafund/dataset/1`."""
     _, kind, version = name.split("/")
     return f"{kind}-{version}.json"
 
 
 def render(schema: dict[str, Any]) -> str:
-    """A schema as the text of its file."""
+    """The text of a schema's file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def _tighten(part: dict[str, Any]) -> None:
-    """Say of an object what the canonical form adds: no field may be left out, and none may hold a float."""
+    """Add to an object what the canonical form requires: no field may be left out, and none may be a float."""
     if "properties" not in part:
         return
     part["required"] = sorted(part["properties"])
@@ -116,7 +116,7 @@ def _demand_one_of(schema: dict[str, Any]) -> None:
 
 
 def _split_docstring(text: str) -> tuple[str, dict[str, str]]:
-    """A model's docstring as what it is, and what its attributes are by name."""
+    """A model's docstring as its summary, and its attributes' meanings by name."""
     summary, _, attributes = text.partition("\n\nAttributes:\n")
     meanings = dict(_ATTRIBUTE.findall(attributes))
     return " ".join(summary.split()), {name: " ".join(meaning.split()) for name, meaning in meanings.items()}

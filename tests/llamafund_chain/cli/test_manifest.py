@@ -142,7 +142,7 @@ def test_a_check_compares_with_the_hash_on_chain(llamafund, trapped: DatasetMani
     path = saved(trapped, tmp_path)
     ran = llamafund("manifest", "check", path, "--hash", trapped.sha256, "--json")
     assert (ran.code, ran.json["valid"]) == (0, True)
-    llamafund("manifest", "check", path, "--hash", "a" * 64).refused(3, "hashes to", "do not sign")
+    llamafund("manifest", "check", path, "--hash", "a" * 64).refused(3, "hashes to", "Do not sign")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_check_compares_with_the_hash_on_chain(llamafund, trapped: DatasetMani
         (
             b'{"schema":"llamafund/dataset/2"}',
             3,
-            'has the schema "llamafund/dataset/2". Known are llamafund/checkpoint/1',
+            'has the schema "llamafund/dataset/2". The known schemas are llamafund/checkpoint/1',
         ),
         (b'{"schema":["a"]}', 3, 'has the schema ["a"].'),
         (b'{"schema":"\x1b[2J"}', 2, "cannot be read as JSON: line 1, column 12: text in quotes has a line break"),
@@ -223,4 +223,4 @@ def test_the_schema_that_is_printed_accepts_the_manifest(llamafund, trapped: Dat
     names = llamafund("manifest", "schema").stdout.split()
     assert names == llamafund("manifest", "schema", "--json").json["names"]
     assert "llamafund/dataset/1" in names
-    llamafund("manifest", "schema", "absent").refused(2, "Known are")
+    llamafund("manifest", "schema", "absent").refused(2, "The schemas are")

@@ -197,9 +197,9 @@ def test_files_of_any_size_and_order_fill_the_spans_exactly(tmp_path: Path) -> N
 
 def test_an_empty_tree_is_refused(tmp_path: Path) -> None:
     (tmp_path / "only" / "directories").mkdir(parents=True)
-    with pytest.raises(UsageError, match="holds no files"):
+    with pytest.raises(UsageError, match="contains no files"):
         hash_tree(tmp_path)
-    with pytest.raises(UsageError, match="holds no files"):
+    with pytest.raises(UsageError, match="contains no files"):
         hash_tree(tmp_path, [])
 
 

@@ -186,14 +186,14 @@ def test_a_listed_manifest_is_never_read_without_its_files_by_accident() -> None
     data = checkpoint(entries(3000)).to_bytes()
     with pytest.raises(VerificationError, match="names its 3000 files in 3 further manifests") as caught:
         parse(data)
-    assert "Give the store" in str(caught.value)
+    assert "Name the store" in str(caught.value)
     head = parse_head(data)
     assert isinstance(head, CheckpointManifest)
     assert not head.is_complete
     assert head.file_count == 3000
     with pytest.raises(VerificationError, match="names no file"):
         head.entry("data/00000000.txt")
-    with pytest.raises(VerificationError, match="not at hand"):
+    with pytest.raises(VerificationError, match="not loaded"):
         list(head.further_manifests())
 
 
@@ -247,9 +247,12 @@ def test_the_forger_of_these_tests_can_also_be_honest() -> None:
     [
         (lambda groups: groups[::-1], "sorted and distinct"),
         (lambda groups: [groups[0], groups[0], *groups[1:]], "sorted and distinct"),
-        (lambda groups: [*groups[:-1], groups[-1][:10], groups[-1][10:]], "as many as fit"),
-        (lambda groups: [groups[0][:-1], groups[0][-1:] + groups[1], *groups[2:]], "bytes long|as many as fit"),
-        (lambda groups: [[entry] for group in groups for entry in group][:50], "as many as fit|not those of"),
+        (lambda groups: [*groups[:-1], groups[-1][:10], groups[-1][10:]], "as full as they must be"),
+        (
+            lambda groups: [groups[0][:-1], groups[0][-1:] + groups[1], *groups[2:]],
+            "bytes long|as full as they must be",
+        ),
+        (lambda groups: [[entry] for group in groups for entry in group][:50], "as full as they must be|not those of"),
     ],
     ids=["reversed", "twice", "cut once more", "shifted", "one each"],
 )
@@ -274,7 +277,7 @@ def test_listings_for_files_that_would_have_fitted_are_refused() -> None:
     data = dumps({"files": [entry.model_dump(mode="json") for entry in small.files], "schema": Listing.SCHEMA})
     reference = {"sha256": sha256(data), "files": 10, "size": small.content.size}
     document = {name: value for name, value in small.document().items() if name != "files"}
-    with pytest.raises(VerificationError, match="as many as fit"):
+    with pytest.raises(VerificationError, match="as full as they must be"):
         parse(dumps({**document, "listings": [reference]}), read=lambda _: data)
 
 
@@ -379,7 +382,7 @@ def test_files_and_listings_side_by_side_are_refused(both: dict[str, Any]) -> No
 
 def test_a_listing_is_no_evidence() -> None:
     listing = Listing(files=entries(3))
-    with pytest.raises(VerificationError, match="Expected"):
+    with pytest.raises(VerificationError, match="It must be a manifest of evidence"):
         parse_as(EvidenceManifest, listing.to_bytes())
 
 

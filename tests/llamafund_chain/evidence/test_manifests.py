@@ -97,7 +97,7 @@ def test_bytes_that_hash_to_something_else_are_refused() -> None:
 
 
 def test_another_kind_than_expected_is_refused() -> None:
-    with pytest.raises(VerificationError, match="Expected llamafund/weights/1"):
+    with pytest.raises(VerificationError, match="It must be a llamafund/weights/1"):
         parse_as(WeightsManifest, encode(dataset()))
 
 

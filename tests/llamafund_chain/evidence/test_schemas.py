@@ -90,7 +90,7 @@ def test_a_schema_is_found_by_its_kind_alone() -> None:
     assert schema_text("dataset") == schema_text("llamafund/dataset/1")
     assert schema_names() == sorted(EXAMPLES)
     for name in ("", "dataset/1", "llamafund/dataset/2", "../dataset", "llamafund/../dataset/1"):
-        with pytest.raises(UsageError, match="Known are llamafund/checkpoint/1"):
+        with pytest.raises(UsageError, match="The schemas are llamafund/checkpoint/1"):
             schema_text(name)
 
 

@@ -81,7 +81,7 @@ def test_a_manifest_comes_back_by_its_hash(store: LocalStore, root: Path) -> Non
 
 def test_a_manifest_of_another_kind_is_refused(store: LocalStore, root: Path) -> None:
     sha256 = publish_manifest(store, weights(root))
-    with pytest.raises(VerificationError, match="Expected llamafund/checkpoint/1"):
+    with pytest.raises(VerificationError, match="It must be a llamafund/checkpoint/1"):
         fetch_manifest(store, sha256, CheckpointManifest)
 
 
