@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llamafund_chain.demo import cast
@@ -11,7 +13,7 @@ from llamafund_chain.demo.cast import Plan
 from llamafund_chain.demo.facts import FraudFact
 from llamafund_chain.demo.milestones import attest, claim_share, pass_window, submit
 from llamafund_chain.demo.opening import open_campaign
-from llamafund_chain.demo.training import load_checkpoints, refuse
+from llamafund_chain.demo.training import Fraud, load_checkpoints, refuse
 from llamafund_chain.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -120,44 +122,21 @@ def _replace_a_file(stage: Stage, plot: Plot) -> None:
 
 def _forge_a_run(stage: Stage, plot: Plot) -> None:
     stage.narrator.scene("Rug pull 2: weights other than the trained ones, and a bribed quorum")
-    client = stage.client(plot.forged_campaign)
-    stage.narrator.say(
-        "Mallory trains nothing. The cheapest trick is to hand in Rosa's finished run: it is public, the model is "
-        "good, and every hash is right."
-    )
-    refuse(
-        stage,
-        plot.forged_campaign,
-        1,
-        plot.checkpoint,
-        "CHECKPOINT",
-        name="Another campaign's run passed off as the funded one",
-        must_name="seed-fresh",
-        skipped=("metric-re-evaluated",),
-        outcome="Not signed, so nothing was paid for it",
-    )
-    stage.narrator.say(
-        "So Mallory forges the papers, rewriting every manifest of the run with the right seed and linking them into a "
-        "new chain that fits the campaign. Each hash is right again. But these are not the weights that follow from "
-        "this seed."
-    )
-    forged = _forge_papers(stage, plot)
-    refuse(
-        stage,
-        plot.forged_campaign,
-        1,
-        forged,
-        "FORGED",
-        name="Weights other than the trained ones, with a forged chain of checkpoints",
-        must_name="initial-weights-from-seed",
-        skipped=("metric-re-evaluated",),
-        outcome="Not signed by the honest attestor",
-    )
+    evidence = ""
+    for forgery in _FORGERIES:
+        stage.narrator.say(forgery.told)
+        evidence = forgery.evidence(stage, plot)
+        refuse(stage, plot.forged_campaign, 1, evidence, forgery.fraud)
     stage.narrator.say(
         "Vera is one of three. Igor and Ivan run their own program, which checks nothing, and two signatures are a "
         "quorum. The contract cannot know better: the forged run is attested."
     )
-    submit(stage, plot.forged_campaign, _collude(stage, plot, forged))
+    submit(stage, plot.forged_campaign, _collude(stage, plot, evidence))
+    _audit_in_time(stage, plot)
+    _stop_in_time(stage, plot)
+
+
+def _audit_in_time(stage: Stage, plot: Plot) -> None:
     stage.narrator.say("But nothing is paid for three days, and everything is public. Audrey looks the same day:")
     report = run_audit(
         stage,
@@ -194,6 +173,10 @@ def _forge_a_run(stage: Stage, plot: Plot) -> None:
             outcome="Stopped by the backers inside the window; everything not yet released went back to them",
         )
     )
+
+
+def _stop_in_time(stage: Stage, plot: Plot) -> None:
+    client = stage.client(plot.forged_campaign)
     stage.narrator.say(
         "Alice reads the audit and votes to stop. She pledged more than half of the money, so the campaign ends at "
         "once, inside the window, and that tranche is withheld for good."
@@ -239,6 +222,51 @@ def _forge_papers(stage: Stage, plot: Plot) -> str:
         chain.append(publish_manifest(store, forged))
         stage.keep(stage.folder.frauds / f"forged-checkpoint-{link.steps.last:06d}.json", forged.to_bytes())
     return chain[-1]
+
+
+@dataclass(frozen=True)
+class _Forgery:
+    """Something that Mallory hands in.
+
+    Attributes:
+        told: What the story says first.
+        evidence: Makes it; its SHA-256.
+        fraud: What is wrong with it.
+    """
+
+    told: str
+    evidence: Callable[[Stage, Plot], str]
+    fraud: Fraud
+
+
+_FORGERIES = (
+    _Forgery(
+        told="Mallory trains nothing. The cheapest trick is to hand in Rosa's finished run: it is public, the model is "
+        "good, and every hash is right.",
+        evidence=lambda _, plot: plot.checkpoint,
+        fraud=Fraud(
+            variable="CHECKPOINT",
+            name="Another campaign's run passed off as the funded one",
+            must_name="seed-fresh",
+            skipped=("metric-re-evaluated",),
+            outcome="Not signed, so nothing was paid for it",
+        ),
+    ),
+    _Forgery(
+        told="So Mallory forges the papers, rewriting every manifest of the run with the right seed and linking them "
+        "into a new chain that fits the campaign. Each hash is right again. But these are not the weights that follow "
+        "from this seed.",
+        evidence=_forge_papers,
+        fraud=Fraud(
+            variable="FORGED",
+            name="Weights other than the trained ones, with a forged chain of checkpoints",
+            must_name="initial-weights-from-seed",
+            skipped=("metric-re-evaluated",),
+            outcome="Not signed by the honest attestor",
+        ),
+    ),
+)
+"""Each is handed in after the one before it was refused."""
 
 
 def _collude(stage: Stage, plot: Plot, evidence: str) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,34 @@ length = {"min_new_tokens": 24, "max_new_tokens": 40}
 words = model.generate(**begin, **length, do_sample=True, top_k=20)
 print(tokenizer.decode(words[0], skip_special_tokens=True))
 """
+
+
+@dataclass(frozen=True)
+class Fraud:
+    """Evidence that an honest attestor must not sign.
+
+    Attributes:
+        variable: What the reader sees instead of its hash.
+        name: The fraud, in words.
+        must_name: The check that must catch it.
+        skipped: Costly checks that Vera runs only if the others pass; one failure is enough to refuse.
+        outcome: What that means for the money.
+    """
+
+    variable: str
+    name: str
+    must_name: str
+    skipped: tuple[str, ...]
+    outcome: str
+
+
+_CHANGED_WEIGHTS = Fraud(
+    variable="CHANGED",
+    name="Changed weights with a matching manifest, handed to an honest attestor",
+    must_name="weights-equal-checkpoint",
+    skipped=("metric-re-evaluated", "loads-in-transformers"),
+    outcome="Not signed, so nothing was paid for it",
+)
 
 
 def train(stage: Stage, plot: Plot) -> None:
@@ -255,31 +283,10 @@ def _drill(stage: Stage, plot: Plot) -> None:
     digest = hash_tree(changed, [entry.path for entry in honest.files])
     forged = honest.model_copy(update={"files": digest.files, "content": digest.content})
     sha256 = publish_tree(open_store(stage.folder.store), changed, forged)
-    refuse(
-        stage,
-        plot.campaign,
-        2,
-        sha256,
-        "CHANGED",
-        name="Changed weights with a matching manifest, handed to an honest attestor",
-        must_name="weights-equal-checkpoint",
-        skipped=("metric-re-evaluated", "loads-in-transformers"),
-        outcome="Not signed, so nothing was paid for it",
-    )
+    refuse(stage, plot.campaign, 2, sha256, _CHANGED_WEIGHTS)
 
 
-def refuse(
-    stage: Stage,
-    campaign: str,
-    milestone: int,
-    evidence: str,
-    variable: str,
-    *,
-    name: str,
-    must_name: str,
-    skipped: Sequence[str],
-    outcome: str,
-) -> None:
+def refuse(stage: Stage, campaign: str, milestone: int, evidence: str, fraud: Fraud) -> None:
     """Show Vera evidence that she must not sign, and expect her to say why.
 
     Args:
@@ -287,16 +294,12 @@ def refuse(
         campaign: Address.
         milestone: Index in the terms.
         evidence: SHA-256 of the manifest that the cheat wrote.
-        variable: What the reader sees instead of it.
-        name: The fraud, in words.
-        must_name: The check that must have caught it.
-        skipped: Costly checks that she runs only if the others pass; one failure is enough to refuse.
-        outcome: What that means for the money.
+        fraud: What is wrong with it.
     """
     from llamafund_chain.demo.facts import FraudFact
 
-    stage.names[evidence] = f"${variable}"
-    out = stage.folder.frauds / f"never-signed-{variable.lower()}.json"
+    stage.names[evidence] = f"${fraud.variable}"
+    out = stage.folder.frauds / f"never-signed-{fraud.variable.lower()}.json"
     refused = stage.run(
         "attest",
         campaign,
@@ -306,7 +309,7 @@ def refuse(
         evidence,
         "--segments",
         "0",
-        *(word for check in skipped for word in ("--skip-check", check)),
+        *(word for check in fraud.skipped for word in ("--skip-check", check)),
         "--out",
         out,
         wallet=cast.VERIFIER,
@@ -315,11 +318,12 @@ def refuse(
         waiting="Vera fetches and checks",
     )
     failed = {check["name"]: check["detail"] for check in refused.result["checks"] if check["status"] == "fail"}
-    said = failed.get(must_name, "")
-    stage.facts.frauds.append(FraudFact(name=name, caught_by=sorted(failed), said=said, outcome=outcome))
-    stage.narrator.caught(f"Vera does not sign. {must_name}:")
+    said = failed.get(fraud.must_name, "")
+    stage.facts.frauds.append(FraudFact(name=fraud.name, caught_by=sorted(failed), said=said, outcome=fraud.outcome))
+    stage.narrator.caught(f"Vera does not sign. {fraud.must_name}:")
     stage.narrator.quote(said)
-    stage.expect(f"{must_name} caught it", bool(said) and not out.exists(), ", ".join(sorted(failed)), silent=True)
+    caught = bool(said) and not out.exists()
+    stage.expect(f"{fraud.must_name} caught it", caught, ", ".join(sorted(failed)), silent=True)
 
 
 def _six_digits(millionths: int) -> str:
