@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import base58
+from aleph_cid import CidHasher
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.factory import predict_address
 from llamafund_chain.campaign.terms import Terms
+from llamafund_chain.chain import abi
 from llamafund_chain.checks.check import CheckResult
 from llamafund_chain.deployment import addresses, artifacts
 from llamafund_chain.deployment.artifacts import Artifact
@@ -194,7 +196,6 @@ def check_sources(artifact: Artifact) -> CheckResult:
     Args:
         artifact: Whose code, metadata and sources are compared.
     """
-    from aleph_cid import CidHasher
     from eth_utils import keccak
 
     name = "sources"
@@ -400,8 +401,6 @@ class _Inspector:
 
     def _creation(self) -> _Creation | None:
         """The factory's event that announced the campaign."""
-        from llamafund_chain.chain import abi
-
         interface = abi.contract("CampaignFactory")
         topics = [interface.topic("CampaignCreated"), f"0x{bytes(12).hex()}{self.address[2:].lower()}"]
         for first, last in self._spans():

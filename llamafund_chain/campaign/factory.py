@@ -11,6 +11,7 @@ from llamafund_chain.chain.abi import checksum
 from llamafund_chain.chain.connection import BlockId, Connection
 from llamafund_chain.chain.tokens import asset_at, coin_of
 from llamafund_chain.chain.transactions import Call, Receipt
+from llamafund_chain.deployment import addresses
 from llamafund_chain.deployment.clones import creation_code
 
 if TYPE_CHECKING:
@@ -72,8 +73,6 @@ def predict_address(factory: str, implementation: str, terms: Terms, salt: str) 
 def creations(
     connection: Connection, factory: str, topics: list[str | None], last: BlockId = "latest"
 ) -> list[CampaignCreated]:
-    from llamafund_chain.deployment import addresses
-
     interface = abi.contract("CampaignFactory")
     recorded = addresses.load(connection.chain_id)
     first = recorded.block if recorded is not None and recorded.block is not None else 0

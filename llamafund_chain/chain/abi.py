@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from llamafund_chain.deployment import artifacts
 from llamafund_chain.errors import VerificationError
 
 
@@ -129,8 +130,6 @@ class Interface:
 @cache
 def contract(name: str) -> Interface:
     """The interface of one of the contracts that ship with this package."""
-    from llamafund_chain.deployment import artifacts
-
     return Interface(artifacts.load(name).abi)
 
 

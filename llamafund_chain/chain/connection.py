@@ -5,6 +5,7 @@ Nothing that a node says is believed to be well formed; nothing is ever sent twi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,7 @@ from llamafund_chain.chain.transactions import (
     not_included,
     refusal_of,
 )
+from llamafund_chain.deployment import addresses
 from llamafund_chain.errors import (
     LlamafundError,
     NodeUnreachableError,
@@ -276,8 +278,6 @@ class Connection:
         if self._deployment is None:
             from web3.exceptions import Web3Exception
 
-            from llamafund_chain.deployment import addresses
-
             try:
                 self._deployment = addresses.verify(self.w3)
             except Web3Exception as error:
@@ -459,8 +459,6 @@ class Connection:
             )
 
     def _await_receipt(self, tx_hash: str) -> Mapping[str, Any]:
-        import time
-
         until = time.monotonic() + RECEIPT_TIMEOUT
         pause = 0.02
         while True:

@@ -15,8 +15,11 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from llamafund_chain.chain import abi
+from llamafund_chain.chain.connection import connect
 from llamafund_chain.chain.foundry import find_program
 from llamafund_chain.chain.reverted import Explain, explain
+from llamafund_chain.deployment import addresses, artifacts
 from llamafund_chain.errors import LlamafundError
 
 if TYPE_CHECKING:
@@ -172,8 +175,6 @@ class Devnet:
         """
         from eth_abi.abi import encode
 
-        from llamafund_chain.deployment import artifacts
-
         artifact = artifacts.load("DevToken")
         return self.deploy(artifact.bytecode + encode(["string", "string", "uint8"], [name, symbol, decimals]))
 
@@ -185,8 +186,6 @@ class Devnet:
             holder: Who gets them.
             amount: Smallest unit.
         """
-        from llamafund_chain.chain import abi
-
         data = abi.contract("DevToken").encode("mint", holder, amount)
         self._send({"to": token, "data": f"0x{data.hex()}"})
 
@@ -218,9 +217,6 @@ class Devnet:
     # ---------------------------------------------------------------- helpers
 
     def _start(self) -> None:
-        from llamafund_chain.chain.connection import connect
-        from llamafund_chain.deployment import addresses
-
         binary = find_program("anvil")
         # Anvil keeps caches in the home directory; they go away with the chain.
         self._home = tempfile.TemporaryDirectory(prefix="llamafund-devnet-")

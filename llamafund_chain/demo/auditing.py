@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llamafund_chain.audit import AuditReport
 from llamafund_chain.demo.books import close_books
 from llamafund_chain.demo.cast import AUDITOR
 from llamafund_chain.demo.facts import AuditFact
 from llamafund_chain.errors import ExitCode
 
 if TYPE_CHECKING:
-    from llamafund_chain.audit import AuditReport
     from llamafund_chain.demo.plot import Plot
     from llamafund_chain.demo.stage import Stage
 
@@ -85,10 +86,6 @@ def run_audit(
     waiting: str,
 ) -> AuditReport:
     """Run `llamafund audit`, keep its report and record its verdict."""
-    import json
-
-    from llamafund_chain.audit import AuditReport
-
     page: list[str | Path] = ["--html", html] if html is not None else []
     outcome = stage.run(
         "audit",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llamafund_chain.campaign.events import Claimed, Pledged, Refunded, Unpledged
 from llamafund_chain.demo.facts import CampaignFact, Share
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ def close_books(stage: Stage, client: CampaignClient, name: str, title: str, end
         title: The proposal's title.
         ending: What became of it, as a sentence.
     """
-    from llamafund_chain.campaign.events import Claimed, Pledged, Refunded, Unpledged
-
     state, asset, events = client.state(), client.asset, client.events()
     called = {address: who for who, address in stage.addresses.items()}
     backers: dict[str, list[int]] = {}

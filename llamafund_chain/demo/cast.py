@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE
 
 RESEARCHER = "rosa"
@@ -148,7 +150,5 @@ def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
 
 def write_campaign_file(path: Path, plan: Plan, addresses: dict[str, str]) -> None:
     """Write a plan as a campaign file."""
-    import yaml
-
     text = yaml.safe_dump(campaign_document(plan, addresses), sort_keys=False, allow_unicode=True, width=100)
     path.write_text(text, "utf-8")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llamafund_chain.audit import audit
+from llamafund_chain.campaign.attestation import AttestationFile, propose
+from llamafund_chain.chain.wallet import KeyStore
 from llamafund_chain.demo import cast
 from llamafund_chain.demo.auditing import expect_books_agree, run_audit
 from llamafund_chain.demo.books import close_books
@@ -15,6 +19,9 @@ from llamafund_chain.demo.milestones import attest, claim_share, pass_window, su
 from llamafund_chain.demo.opening import open_campaign
 from llamafund_chain.demo.training import Fraud, load_checkpoints, refuse
 from llamafund_chain.errors import ExitCode
+from llamafund_chain.evidence.manifests import CheckpointManifest, DatasetManifest
+from llamafund_chain.store import LocalStore, open_store
+from llamafund_chain.store.content import fetch_manifest, publish_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,10 +69,6 @@ def _open_forged_campaign(stage: Stage, plot: Plot) -> None:
 
 
 def _replace_a_file(stage: Stage, plot: Plot) -> None:
-    from llamafund_chain.evidence.manifests import DatasetManifest
-    from llamafund_chain.store import LocalStore
-    from llamafund_chain.store.content import fetch_manifest
-
     stage.narrator.scene("Rug pull 1: a file is replaced under its address")
     stage.narrator.say(
         "Somebody with access to the store replaces one training text with another of the same length. The address "
@@ -204,11 +207,6 @@ def _forge_papers(stage: Stage, plot: Plot) -> str:
     Returns:
         SHA-256 of the forged last checkpoint.
     """
-    import hashlib
-
-    from llamafund_chain.store import open_store
-    from llamafund_chain.store.content import publish_manifest
-
     store = open_store(stage.folder.store)
     seed = stage.client(plot.forged_campaign).state().training_seed
     # The forger knows that the order of the data follows from the seed, so that number is forged too.
@@ -271,12 +269,6 @@ _FORGERIES = (
 
 def _collude(stage: Stage, plot: Plot, evidence: str) -> list[Path]:
     """Let the accomplices sign without looking. They run their own program: no command of ours does this."""
-    from llamafund_chain.campaign.attestation import AttestationFile, propose
-    from llamafund_chain.chain.wallet import KeyStore
-    from llamafund_chain.evidence.manifests import CheckpointManifest
-    from llamafund_chain.store import open_store
-    from llamafund_chain.store.content import fetch_manifest
-
     client = stage.client(plot.forged_campaign)
     manifest = fetch_manifest(open_store(stage.folder.store), evidence, CheckpointManifest)
     statement: Attestation = propose(client, 1, manifest)
@@ -334,9 +326,6 @@ def _disappear(stage: Stage, plot: Plot) -> None:
 
 
 def _audit_the_ends(stage: Stage, plot: Plot) -> None:
-    from llamafund_chain.audit import audit
-    from llamafund_chain.store import open_store
-
     stage.narrator.scene("The books of both failed campaigns")
     stage.narrator.say(
         "Now that everything is paid back, Audrey adds up both campaigns once more: from the events, and from the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from llamafund_chain.demo.cast import Plan, write_campaign_file
 from llamafund_chain.demo.corpus import DATASET_SHA256, LICENSE, SOURCE, TITLE, write_corpus
 from llamafund_chain.demo.milestones import attest, claim_share, pass_window, submit
 from llamafund_chain.errors import ExitCode
+from llamafund_chain.evidence.manifests import ProposalManifest
+from llamafund_chain.store import open_store
+from llamafund_chain.store.content import fetch_manifest
 
 if TYPE_CHECKING:
     from llamafund_chain.demo.plot import Plot
@@ -119,10 +123,6 @@ def open_campaign(stage: Stage, plan: Plan, name: str, variable: str, *, show: b
     Returns:
         The campaign's address.
     """
-    from llamafund_chain.evidence.manifests import ProposalManifest
-    from llamafund_chain.store import open_store
-    from llamafund_chain.store.content import fetch_manifest
-
     file = stage.folder.campaigns / f"{name}.yaml"
     write_campaign_file(file, plan, stage.addresses)
     opened = stage.run("campaign", "create", file, wallet=plan.researcher, show=show).result
@@ -236,7 +236,5 @@ def attest_data(stage: Stage, plot: Plot) -> None:
 
 
 def _expect_sha256sum(stage: Stage, file: Path, sha256: str) -> None:
-    import hashlib
-
     actual = hashlib.sha256(file.read_bytes()).hexdigest()
     stage.expect(f"sha256sum {stage.shown(file)} prints the same hash", actual == sha256)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llamafund_chain.cli.main import run
 from llamafund_chain.demo.facts import ActFact, DemoFacts, Expectation
 from llamafund_chain.demo.folder import Folder
 from llamafund_chain.demo.narrator import Narrator
@@ -231,8 +232,6 @@ class Stage:
 
 def _run_here(argv: list[str]) -> tuple[int, str, str]:
     """Run a command in this process. Returns exit code, standard output and standard error."""
-    from llamafund_chain.cli.main import run
-
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         code = run(argv)

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.demo import cast
-from llamafund_chain.demo.facts import TrainingFact
+from llamafund_chain.demo.facts import FraudFact, TrainingFact
 from llamafund_chain.demo.milestones import claim_share, expect_checks_passed, pass_window, submit
 from llamafund_chain.demo.processes import run_python
 from llamafund_chain.demo.stage import StoryError
 from llamafund_chain.errors import ExitCode
+from llamafund_chain.evidence.hashing import hash_tree
+from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
+from llamafund_chain.store import open_store
+from llamafund_chain.store.content import fetch_manifest, fetch_tree, publish_tree
 from llamafund_chain.text import from_millionths
 
 if TYPE_CHECKING:
     from llamafund_chain.demo.plot import Plot
     from llamafund_chain.demo.stage import Stage
-    from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
 
 _PROMPT = "A class definition is"
 
@@ -188,19 +191,11 @@ def publish_weights(stage: Stage, plot: Plot) -> None:
 
 def load_weights(stage: Stage, sha256: str) -> WeightsManifest:
     """A weights manifest from the story's store."""
-    from llamafund_chain.evidence.manifests import WeightsManifest
-    from llamafund_chain.store import open_store
-    from llamafund_chain.store.content import fetch_manifest
-
     return fetch_manifest(open_store(stage.folder.store), sha256, WeightsManifest)
 
 
 def load_checkpoints(stage: Stage, sha256: str) -> list[CheckpointManifest]:
     """A checkpoint and those before it, back to the previous milestone, from the story's store; oldest first."""
-    from llamafund_chain.evidence.manifests import CheckpointManifest
-    from llamafund_chain.store import open_store
-    from llamafund_chain.store.content import fetch_manifest
-
     store = open_store(stage.folder.store)
     head = fetch_manifest(store, sha256, CheckpointManifest)
     return [*(fetch_manifest(store, link, CheckpointManifest) for link in head.chain), head]
@@ -266,10 +261,6 @@ def _show_result(stage: Stage, plot: Plot) -> None:
 
 
 def _drill(stage: Stage, plot: Plot) -> None:
-    from llamafund_chain.evidence.hashing import hash_tree
-    from llamafund_chain.store import open_store
-    from llamafund_chain.store.content import publish_tree
-
     honest = load_weights(stage, plot.weights)
     changed = stage.folder.frauds / "changed-weights"
     for entry in honest.files:
@@ -296,8 +287,6 @@ def refuse(stage: Stage, campaign: str, milestone: int, evidence: str, fraud: Fr
         evidence: SHA-256 of the manifest that the cheat wrote.
         fraud: What is wrong with it.
     """
-    from llamafund_chain.demo.facts import FraudFact
-
     stage.names[evidence] = f"${fraud.variable}"
     out = stage.folder.frauds / f"never-signed-{fraud.variable.lower()}.json"
     refused = stage.run(
@@ -344,9 +333,6 @@ def _expect_replay(stage: Stage, result: dict[str, Any]) -> None:
 
 
 def _use_model(stage: Stage, plot: Plot) -> None:
-    from llamafund_chain.store import open_store
-    from llamafund_chain.store.content import fetch_tree
-
     fetch_tree(open_store(stage.folder.store), load_weights(stage, plot.weights), stage.folder.downloaded)
     given = f"folder = {stage.shown(stage.folder.downloaded)!r}\nprompt = {_PROMPT!r}\n"
     stage.narrator.code(given + _GENERATE)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError
 from llamafund_chain.store.base import MissingContentError, Store
+from llamafund_chain.store.http.client import Credential, Place, credential_for, place_of, without_secrets
+from llamafund_chain.store.kinds.gateway import GatewayStore
+from llamafund_chain.store.kinds.kubo import KuboStore
 from llamafund_chain.store.kinds.local import LocalStore
-
-if TYPE_CHECKING:
-    from llamafund_chain.store.http.client import Credential, Place
+from llamafund_chain.store.kinds.pinning import PinningStore
 
 __all__ = ["LOCATIONS", "LocalStore", "MissingContentError", "Store", "open_store"]
 
@@ -44,8 +44,6 @@ def open_store(location: str | Path, *, link: bool = False, report: Callable[[st
     Raises:
         UsageError: It is empty, a file, malformed, or of an unknown kind.
     """
-    from llamafund_chain.store.http.client import without_secrets
-
     if isinstance(location, str):
         network = _NETWORK.fullmatch(location)
         if network is not None:
@@ -74,8 +72,6 @@ def open_store(location: str | Path, *, link: bool = False, report: Callable[[st
 
 
 def _open_network(kind: str, rest: str, *, insecure: bool, report: Callable[[str], None] | None) -> Store:
-    from llamafund_chain.store.http.client import credential_for, place_of
-
     places = [place_of(url.strip(), insecure=insecure) for url in (rest.split(",") if kind == "gateway" else [rest])]
     credentials: dict[str, Credential] = {}
     for place in places:
@@ -88,16 +84,9 @@ def _open_network(kind: str, rest: str, *, insecure: bool, report: Callable[[str
 def _make(
     kind: str, places: list[Place], credentials: dict[str, Credential], report: Callable[[str], None] | None
 ) -> Store:
-    # Each loads an HTTP library, which a local store does not need.
     place = places[0]
     if kind == "kubo":
-        from llamafund_chain.store.kinds.kubo import KuboStore
-
         return KuboStore(place, credentials.get(place.url))
     if kind == "pin":
-        from llamafund_chain.store.kinds.pinning import PinningStore
-
         return PinningStore(place, credentials.get(place.url))
-    from llamafund_chain.store.kinds.gateway import GatewayStore
-
     return GatewayStore(places, credentials, report=report)

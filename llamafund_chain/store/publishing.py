@@ -21,6 +21,8 @@ from llamafund_chain.store.archive import CarWriter
 from llamafund_chain.store.content import ChangedFileError, Progress, digest_of, require_unchanged
 from llamafund_chain.store.http.client import without_secrets
 from llamafund_chain.store.ipfs.unixfs import FileDag, ReadAt, reading_at
+from llamafund_chain.store.kinds.kubo import KuboStore
+from llamafund_chain.store.kinds.pinning import PinningStore
 from llamafund_chain.store.sources import Report
 
 CAR_PREFIX = "car:"
@@ -249,8 +251,6 @@ class _Directory(_Sender):
 
 class _Node(_Sender):
     def __init__(self, location: str) -> None:
-        from llamafund_chain.store.kinds.kubo import KuboStore
-
         super().__init__(location)
         store = open_store(location)
         assert isinstance(store, KuboStore)
@@ -307,8 +307,6 @@ class _Service(_Target):
         raise LlamafundError("It was not asked", "No other location has the content, so it could not fetch it")
 
     def pin_all(self, cids: Sequence[str], origins: Sequence[str]) -> None:
-        from llamafund_chain.store.kinds.pinning import PinningStore
-
         store = open_store(self._location)
         assert isinstance(store, PinningStore)
         store.origins = tuple(origins)
