@@ -78,14 +78,10 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
     activated: Activated | None = None
     for event in events:
         match event:
-            case Pledged():
-                books.deposit(event.backer, event.amount)
-            case Unpledged():
-                books.withdraw(event.backer, event.amount)
-            case Claimed():
-                books.claim(event.payee, event.amount)
-            case Refunded():
-                books.refund(event.backer, event.amount)
+            case Pledged() | Unpledged() | Claimed() | Refunded():
+                _enter_money(books, event)
+            case Challenged() | ChallengeAnswered() | BondReturned():
+                _enter_challenge(books, event, time_of)
             case Activated():
                 activated = event
                 books.activated = True
@@ -93,30 +89,50 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
                 books.vote(event.backer, support=event.support)
             case Stopped():
                 books.stopped_at = time_of(event.block)
-            case Challenged():
-                books.challenge(event.chunk, time_of(event.block), event.bond)
-            case ChallengeAnswered():
-                books.answer(event.chunk)
-            case BondReturned():
-                books.return_bond(event.chunk)
             case DeadlinesExtended():
                 books.slack_used += event.by_seconds
             case MilestoneAttested():
                 at = time_of(event.block)
                 books.attested_at.append(at)
-                attested.append(
-                    AttestedMilestone(
-                        attestation=event.attestation,
-                        signers=event.signers,
-                        at=at,
-                        slack_used=books.slack_used,
-                        block=event.block,
-                        tx_hash=event.tx_hash,
-                    )
-                )
+                attested.append(_attested(event, at, books.slack_used))
             case _:
                 continue
     return Story(books, Rules.of(terms), tuple(attested), activated)
+
+
+def _enter_money(books: Books, event: Pledged | Unpledged | Claimed | Refunded) -> None:
+    match event:
+        case Pledged():
+            books.deposit(event.backer, event.amount)
+        case Unpledged():
+            books.withdraw(event.backer, event.amount)
+        case Claimed():
+            books.claim(event.payee, event.amount)
+        case Refunded():
+            books.refund(event.backer, event.amount)
+
+
+def _enter_challenge(
+    books: Books, event: Challenged | ChallengeAnswered | BondReturned, time_of: Callable[[int], int]
+) -> None:
+    match event:
+        case Challenged():
+            books.challenge(event.chunk, time_of(event.block), event.bond)
+        case ChallengeAnswered():
+            books.answer(event.chunk)
+        case BondReturned():
+            books.return_bond(event.chunk)
+
+
+def _attested(event: MilestoneAttested, at: int, slack_used: int) -> AttestedMilestone:
+    return AttestedMilestone(
+        attestation=event.attestation,
+        signers=event.signers,
+        at=at,
+        slack_used=slack_used,
+        block=event.block,
+        tx_hash=event.tx_hash,
+    )
 
 
 def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Finding:

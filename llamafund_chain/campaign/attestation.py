@@ -476,25 +476,31 @@ def _choose(
     for signature, actual in recovered.items():
         if actual is not None and actual.lower() == signer.lower():
             return signature
-    if has_code and judge is not None:
-        for signature in given:
-            if judge(signer, digest, signature):
-                return signature
-    elif has_code and len(given) == 1:
-        return next(iter(given))
-    elif has_code:
-        raise VerificationError(
-            f"The files hold {len(given)} different signatures for {signer}",
-            f"They are in files {', '.join(str(number) for number in given.values())} in the order given, and only "
-            "that attestor's contract can tell which one is good",
-            "Leave out the files with the others",
-        )
+    accepted = _accepted(signer, digest, given, judge) if has_code else None
+    if accepted is not None:
+        return accepted
     by = ", ".join(dict.fromkeys(actual or "no key at all" for actual in recovered.values()))
     refused = "; that attestor's wallet contract does not accept it either" if has_code else ""
     raise VerificationError(
         f"The signature given for {signer} is not valid",
         f"It was made by {by}, or for another attestation{refused}",
         "Ask that attestor to sign again",
+    )
+
+
+def _accepted(
+    signer: str, digest: bytes, given: Mapping[bytes, int], judge: Callable[[str, bytes, bytes], bool] | None
+) -> bytes | None:
+    """The one of the signatures given for a contract that it accepts; taken as it is when nobody can ask."""
+    if judge is not None:
+        return next((signature for signature in given if judge(signer, digest, signature)), None)
+    if len(given) == 1:
+        return next(iter(given))
+    raise VerificationError(
+        f"The files hold {len(given)} different signatures for {signer}",
+        f"They are in files {', '.join(str(number) for number in given.values())} in the order given, and only "
+        "that attestor's contract can tell which one is good",
+        "Leave out the files with the others",
     )
 
 

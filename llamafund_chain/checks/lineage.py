@@ -187,23 +187,29 @@ def _chain_problem(
     parent = before.sha256 if before is not None else proposal.sha256
     previous = before if isinstance(before, CheckpointManifest) else None
     for index, (link, sha256) in enumerate(zip(links, hashes, strict=True)):
-        place = f"Checkpoint {index} of {len(links)} ({sha256})"
-        if link.parent != parent:
-            return f"{place} grows out of {link.parent}, but before it stands {parent}"
-        if link.chain != tuple(hashes[:index]):
-            return f"{place} lists other checkpoints before it than the {index} that the chain has there"
-        start = previous.steps.last if previous is not None else 0
-        if link.steps.first != start:
-            return f"{place} starts at step {link.steps.first}, but the one before it ends at step {start}"
-        if previous is None and link.steps.last != 0:
-            return f"{place} is the first, at step {link.steps.last}: the initial weights are missing"
-        if previous is not None and link.steps.last <= start:
-            return f"{place} ends at step {link.steps.last}, where the one before it ended already"
-        differing = _difference(link, previous)
-        if differing is not None:
-            return f"{place} {differing}"
+        problem = _link_problem(link, previous, parent, hashes[:index])
+        if problem is not None:
+            return f"Checkpoint {index} of {len(links)} ({sha256}) {problem}"
         parent, previous = sha256, link
     return None
+
+
+def _link_problem(
+    link: CheckpointManifest, previous: CheckpointManifest | None, parent: str, earlier: Sequence[str]
+) -> str | None:
+    """Why a checkpoint does not continue the one before it, as the rest of a sentence."""
+    if link.parent != parent:
+        return f"grows out of {link.parent}, but before it stands {parent}"
+    if link.chain != tuple(earlier):
+        return f"lists other checkpoints before it than the {len(earlier)} that the chain has there"
+    start = previous.steps.last if previous is not None else 0
+    if link.steps.first != start:
+        return f"starts at step {link.steps.first}, but the one before it ends at step {start}"
+    if previous is None and link.steps.last != 0:
+        return f"is the first, at step {link.steps.last}: the initial weights are missing"
+    if previous is not None and link.steps.last <= start:
+        return f"ends at step {link.steps.last}, where the one before it ended already"
+    return _difference(link, previous)
 
 
 def _difference(link: CheckpointManifest, previous: CheckpointManifest | None) -> str | None:

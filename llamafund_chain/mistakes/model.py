@@ -207,11 +207,6 @@ def _demand(
         case "string_type" | "string_unicode" | "string_sub_type":
             quoted = isinstance(value, int) and not isinstance(value, bool)
             return "It must be text", f'Put it in quotes: "{value}"' if quoted else "Write text there"
-        case "string_too_short" | "bytes_too_short":
-            least = int(context["min_length"])
-            return "Text belongs there" if least == 1 else f"It must have at least {least} characters", "Fill it in"
-        case "string_too_long" | "bytes_too_long":
-            return f"It may have at most {context['max_length']} characters", "Shorten it"
         case "string_pattern_mismatch":
             rule = rules.get(context["pattern"])
             return ("It is not written as it must be", "") if rule is None else (rule.why, rule.remedy(str(value)))
@@ -228,6 +223,24 @@ def _demand(
             return "It must be a finite number", "Write it like 0.1 or 1e-4"
         case "bool_type" | "bool_parsing":
             return "It must be true or false", "Write one of the two, without quotes"
+        case "literal_error" | "enum":
+            return f"It must be {context['expected']}", _nearest(str(value), str(context["expected"]))
+        case "tuple_type" | "list_type":
+            return "It must be a list", _LIST[language]
+        case "dict_type" | "model_type" | "model_attributes_type" | "union_tag_not_found":
+            return f"It must be {_SECTION[language]}", "Write its keys and values there"
+        case _:
+            return _bound(kind, context)
+
+
+def _bound(kind: str, context: Mapping[str, Any]) -> tuple[str, str]:
+    """The same for a value that is too long, too short, too large or too small."""
+    match kind:
+        case "string_too_short" | "bytes_too_short":
+            least = int(context["min_length"])
+            return "Text belongs there" if least == 1 else f"It must have at least {least} characters", "Fill it in"
+        case "string_too_long" | "bytes_too_long":
+            return f"It may have at most {context['max_length']} characters", "Shorten it"
         case "greater_than":
             return f"It must be above {_number(context['gt'])}", "Choose a larger number"
         case "greater_than_equal":
@@ -236,17 +249,11 @@ def _demand(
             return f"It must be below {_number(context['lt'])}", "Choose a smaller number"
         case "less_than_equal":
             return f"It must be at most {_number(context['le'])}", "Choose a smaller number"
-        case "literal_error" | "enum":
-            return f"It must be {context['expected']}", _nearest(str(value), str(context["expected"]))
-        case "tuple_type" | "list_type":
-            return "It must be a list", _LIST[language]
         case "too_short":
             least = int(context["min_length"])
             return f"It must have at least {_entries(least)}", "Add what is missing"
         case "too_long":
             return f"It may have at most {_entries(int(context['max_length']))}", "Leave out some"
-        case "dict_type" | "model_type" | "model_attributes_type" | "union_tag_not_found":
-            return f"It must be {_SECTION[language]}", "Write its keys and values there"
         case _:
             return "It does not fit there", "See the documentation of this kind of file"
 
