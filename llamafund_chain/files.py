@@ -105,13 +105,18 @@ def open_regular(path: Path) -> FileIO:
 
 def read_error(path: str | Path, error: OSError) -> LlamafundError:
     """A message for a person about a file that cannot be opened or read."""
+    shown = repr(str(path))
     if isinstance(error, FileNotFoundError):
-        return UsageError(f"There is no file {str(path)!r}", remedy="Check the path")
+        return UsageError(f"There is no file {shown}", remedy="Check the path")
+    if isinstance(error, NotADirectoryError):
+        return UsageError(f"There is no file {shown}", "A part of the path is not a directory", "Check the path")
+    if error.errno == errno.ENAMETOOLONG:
+        return UsageError(f"There is no file {shown[:80]}…", "The name is too long for one", "Check the path")
+    if isinstance(error, IsADirectoryError):
+        error = IrregularFileError(kind_of(stat.S_IFDIR))
     if isinstance(error, IrregularFileError):
-        return UsageError(
-            f"{str(path)!r} is {error}", "Only regular files have content to hash", "Replace it by a file"
-        )
-    return storage_error(error, f"Reading {str(path)!r}")
+        return UsageError(f"{shown} is {error}", "Only a regular file can be read there", "Name a regular file")
+    return storage_error(error, f"Reading {shown}")
 
 
 def changed_error(path: str | Path, before: int, read: int, after: int) -> LlamafundError:

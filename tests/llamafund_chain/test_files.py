@@ -45,6 +45,29 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         list(read_spans(tmp_path / "absent"))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("absent", "There is no file 'absent'. Check the path."),
+        ("file/x", "There is no file 'file/x'. A part of the path is not a directory. Check the path."),
+        ("x" * 300, f"There is no file '{'x' * 79}…. The name is too long for one. Check the path."),
+        (".", "'.' is a directory. Only a regular file can be read there. Name a regular file."),
+        ("link", "'link' is a symbolic link. Only a regular file can be read there. Name a regular file."),
+        ("loop", "'loop' is a symbolic link. Only a regular file can be read there. Name a regular file."),
+    ],
+)
+def test_what_is_no_file_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError) as refused:
+        list(read_spans(Path(name)))
+    assert str(refused.value) == said
+
+
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="a device or pipe"):
