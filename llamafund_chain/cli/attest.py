@@ -25,6 +25,7 @@ from llamafund_chain.checks.signing import (
 from llamafund_chain.cli.options import (
     ADDRESS,
     HASH,
+    WholeNumber,
     ask,
     finality_option,
     json_option,
@@ -46,7 +47,7 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 
 @click.command(short_help="Check a milestone's evidence and sign it.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.option("--milestone", type=click.IntRange(0, 255), help="Propose: the milestone's number, from 0.")
+@click.option("--milestone", type=WholeNumber(0, 255), help="Propose: the milestone's number, from 0.")
 @click.option("--evidence", type=HASH, metavar="SHA256", help="Propose: the hash of the evidence manifest.")
 @click.option(
     "--attestation",
@@ -65,7 +66,7 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 @click.option(
     "--segments",
     "replay_segments",
-    type=click.IntRange(0, 1000),
+    type=WholeNumber(0, 1000),
     default=1,
     show_default=True,
     help="Number of random training segments to replay bit for bit.",
@@ -77,7 +78,7 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 )
 @click.option(
     "--expiry-days",
-    type=click.IntRange(1, 3650),
+    type=WholeNumber(1, 3650),
     metavar="DAYS",
     help=f"Propose: how long the signatures are valid [7]. Co-sign: the most you accept [{MOST_DAYS}].",
 )

@@ -13,7 +13,7 @@ from llamafund_chain.audit import audit as run_audit
 from llamafund_chain.audit.report import render_html
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.chain.connection import Finality
-from llamafund_chain.cli.options import ADDRESS, finality_option, json_option, rpc_option, stores_option
+from llamafund_chain.cli.options import ADDRESS, WholeNumber, finality_option, json_option, rpc_option, stores_option
 from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.files import write_file
@@ -30,7 +30,7 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 @click.option(
     "--segments",
     "replay_segments",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     metavar="N",
     default=1,
     show_default=True,

@@ -15,6 +15,7 @@ from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.cli.numbers import COIN_AMOUNT
 from llamafund_chain.cli.options import (
     ADDRESS,
+    WholeNumber,
     agreement,
     json_option,
     rpc_option,
@@ -31,9 +32,9 @@ from llamafund_chain.times import duration, when
 
 @click.command(short_help="Challenge a chunk of attested content.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.option("--chunk", type=click.IntRange(0), help="The 16 KiB chunk's number, from 0.")
+@click.option("--chunk", type=WholeNumber(0), help="The 16 KiB chunk's number, from 0.")
 @click.option(
-    "--offset", type=click.IntRange(0), metavar="BYTE", help="The chunk that contains this byte of the content, from 0."
+    "--offset", type=WholeNumber(0), metavar="BYTE", help="The chunk that contains this byte of the content, from 0."
 )
 @click.option("--file", "path", metavar="PATH", help="The first chunk of this file in the manifest.")
 @click.option("--bond", type=COIN_AMOUNT, metavar="AMOUNT", help="Bond in whole coins; by default 1.5 times the least.")

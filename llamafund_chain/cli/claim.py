@@ -10,15 +10,22 @@ from pydantic import JsonValue
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.events import Claimed
 from llamafund_chain.chain.reverted import ContractRefusedError
-from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
+from llamafund_chain.cli.options import (
+    ADDRESS,
+    WholeNumber,
+    agreement,
+    json_option,
+    rpc_option,
+    unlock,
+    wallet_options,
+    yes_option,
+)
 from llamafund_chain.cli.shared import open_campaign, report
 
 
 @click.command(short_help="Collect a payee's released money.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.option(
-    "--payee", type=click.IntRange(0, 255), help="The payee's number, from 0; by default found by the wallet."
-)
+@click.option("--payee", type=WholeNumber(0, 255), help="The payee's number, from 0; by default found by the wallet.")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another account.")
 @rpc_option
 @wallet_options

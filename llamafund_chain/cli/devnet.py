@@ -10,7 +10,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.chain.devnet import DEVELOPMENT_KEYS, Devnet
-from llamafund_chain.cli.options import ADDRESS, json_option
+from llamafund_chain.cli.options import ADDRESS, WholeNumber, json_option
 from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.errors import LlamafundError
 
@@ -20,7 +20,7 @@ _GIFT = 100 * 10**18
 
 @click.command(short_help="Run a local test chain until Ctrl-C.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=_DEFAULT_PORT, show_default=True, help="Port; 0 picks a free one."
+    "--port", type=WholeNumber(0, 65535), default=_DEFAULT_PORT, show_default=True, help="Port; 0 picks a free one."
 )
 @click.option("--fund", "funded", type=ADDRESS, multiple=True, help="Give 100 ETH to this account; repeatable.")
 @json_option

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from llamafund_chain.cli.options import WholeNumber
 from llamafund_chain.cli.output import note
 from llamafund_chain.evidence.hashing import HashCache
 from llamafund_chain.store import LocalStore, open_store
@@ -31,7 +32,7 @@ def jobs_option(command: F) -> F:
     """`--jobs`, parameter `jobs`: a number of cores or `None`."""
     return click.option(
         "--jobs",
-        type=click.IntRange(min=1),
+        type=WholeNumber(min=1),
         metavar="N",
         default=None,
         show_default="all",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +29,7 @@ DEFAULT_RPC = "http://127.0.0.1:8545"
 FINALITIES = ("finalized", "safe", "latest")
 
 _MAX_PASSPHRASE_FILE = 4096
+_WHOLE = re.compile(r"-?[0-9]{1,40}")
 _QUESTION_LIMIT = 2000
 
 
@@ -80,6 +83,49 @@ class HashType(_TextType):
                 ctx,
             )
         return text
+
+
+class WholeNumber(click.IntRange):
+    """A whole number within bounds."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip()
+        if not _WHOLE.fullmatch(text):
+            self.fail(f"{str(value)!r} is not a whole number", param, ctx)
+        number = int(text)
+        if _outside(self, number):
+            self.fail(f"{text} is out of range: {_bounds(self)}", param, ctx)
+        return number
+
+
+class Number(click.FloatRange):
+    """A number within bounds."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            self.fail(f"{str(value)!r} is not a number", param, ctx)
+        if _outside(self, number):
+            self.fail(f"{text} is out of range: {_bounds(self)}", param, ctx)
+        return number
+
+
+def _outside(kind: click.IntRange | click.FloatRange, number: float) -> bool:
+    return (kind.min is not None and number < kind.min) or (kind.max is not None and number > kind.max)
+
+
+def _bounds(kind: click.IntRange | click.FloatRange) -> str:
+    if kind.max is None:
+        return f"it must be at least {kind.min:g}"
+    return f"it must be at most {kind.max:g}" if kind.min is None else f"it must be from {kind.min:g} to {kind.max:g}"
 
 
 ADDRESS = AddressType()

@@ -55,7 +55,7 @@ def read_source(source: str, locations: Sequence[str]) -> Source:
         sha256 = source.lower().removeprefix("0x")
         return Source(read(sha256), read, sha256=sha256)
     path = Path(source)
-    if not os.path.lexists(path):
+    if not os.path.lexists(source):
         raise UsageError(
             f"There is no file {source!r}",
             "It is no hash either: a hash has 64 hexadecimal digits, as sha256sum prints them",

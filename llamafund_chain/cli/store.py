@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.cli.options import json_option, store_option
+from llamafund_chain.cli.options import Number, json_option, store_option
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.hashing import raw_cid
@@ -89,7 +89,7 @@ def unpin(names: tuple[str, ...], store: str, as_json: bool) -> None:
 @click.command()
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="SECONDS",
     default=3600.0,
     show_default=True,

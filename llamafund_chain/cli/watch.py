@@ -17,6 +17,7 @@ from llamafund_chain.campaign.guard import Answer, Guard, Opened, Outcome
 from llamafund_chain.campaign.terms import Status
 from llamafund_chain.cli.options import (
     ADDRESS,
+    Number,
     json_option,
     max_fee_option,
     rpc_option,
@@ -42,7 +43,7 @@ _LONGEST_WAIT = 600.0
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.option(
     "--interval",
-    type=click.FloatRange(0.05, 3_600),
+    type=Number(0.05, 3_600),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -50,7 +51,7 @@ _LONGEST_WAIT = 600.0
 )
 @click.option(
     "--heartbeat",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=3_600.0,
     show_default=True,
     metavar="SECONDS",

@@ -17,7 +17,7 @@ from llamafund_chain.mistakes.model import (
     unknown_keys,
 )
 from llamafund_chain.mistakes.places import Lines, Place, line_of, named, ordinal
-from llamafund_chain.mistakes.syntax import DocumentError
+from llamafund_chain.mistakes.syntax import DocumentError, decode, explain_json
 
 __all__ = [
     "DocumentError",
@@ -27,6 +27,8 @@ __all__ = [
     "Place",
     "Rule",
     "UnfitError",
+    "decode",
+    "explain_json",
     "find_mistakes",
     "line_of",
     "named",

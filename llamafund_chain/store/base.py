@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -118,6 +119,21 @@ class Store(Source, Protocol):
         ...
 
 
+@contextmanager
+def called(cid: str, name: str) -> Iterator[None]:
+    """Let errors call content what a person calls it, not by the address that stores use.
+
+    Args:
+        cid: The address.
+        name: A file's path in quotes, or a manifest's SHA-256.
+    """
+    try:
+        yield
+    except LlamafundError as error:
+        error.what, error.why = error.what.replace(cid, name), error.why.replace(cid, name)
+        raise
+
+
 def is_cid(text: str) -> bool:
     """Whether this has the form of an address that stores use."""
     return _CID.fullmatch(text) is not None
@@ -162,8 +178,8 @@ def verified(
     digest = hasher.finish()
     if digest.cid != cid:
         raise VerificationError(
-            f"The store {location} has other bytes under {cid}: their address is {digest.cid}",
-            "The file was replaced or damaged after it was published",
+            f"The store {location} has other bytes under {cid}",
+            f"Their SHA-256 is {digest.sha256}: the file was replaced or damaged after it was published",
             "Do not use it. Get it from another store or from whoever published it",
         )
     if size is not None and total != size:
@@ -175,7 +191,7 @@ def verified(
 def wrong_pair(cid: str, actual: str, expected: str) -> VerificationError:
     """The error for a manifest that pairs one file's address with another file's SHA-256."""
     return VerificationError(
-        f"The file under {cid} has the SHA-256 {actual}, but the manifest says {expected}",
+        f"{cid} has the SHA-256 {actual}, but the manifest says {expected}",
         "The manifest's address and hash name different bytes",
         "Do not sign or pay for it",
     )

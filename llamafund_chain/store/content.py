@@ -15,7 +15,7 @@ from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, EvidenceManif
 from llamafund_chain.evidence.merkle import BLOCK_SIZE, ChunkProof, MerkleHasher, Outline, prove_chunks
 from llamafund_chain.files import read_spans
 from llamafund_chain.store import LocalStore, Store
-from llamafund_chain.store.base import Source
+from llamafund_chain.store.base import Source, called
 from llamafund_chain.store.disk_space import require_room
 from llamafund_chain.store.http.resume import is_partial
 from llamafund_chain.store.sources import PASSED_OVER, Sources
@@ -63,7 +63,13 @@ def fetch_manifest(source: Source, sha256: str, kind: type[M]) -> M:
 
 def reading(source: Source) -> Read:
     """A function that reads manifests by their hashes from a source, for `parse_as` and `load_manifest`."""
-    return lambda sha256: source.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)
+
+    def read(sha256: str) -> bytes:
+        cid = raw_cid(sha256)
+        with called(cid, sha256):
+            return source.read(cid, limit=MAX_MANIFEST_BYTES)
+
+    return read
 
 
 def publish_tree(store: Store, root: Path, manifest: EvidenceManifest, *, progress: Progress | None = None) -> str:
@@ -342,7 +348,11 @@ def _is_right(path: Path, entry: FileEntry) -> bool:
 
 @contextmanager
 def _naming(entry: FileEntry) -> Iterator[None]:
+    name = repr(entry.path)
     try:
-        yield
+        with called(entry.cid, name):
+            yield
     except PASSED_OVER as error:
-        raise type(error)(f"{entry.path!r}: {error.what}", error.why, error.remedy) from error
+        if name not in error.what:
+            error.what = f"{name}: {error.what}"
+        raise

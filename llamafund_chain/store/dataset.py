@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.hashing import HashCache, hash_listing, list_tree, resolve_inside
-from llamafund_chain.evidence.manifests import DatasetManifest, DatasetPart, FileEntry
+from llamafund_chain.evidence.manifests import RULES, DatasetManifest, DatasetPart, FileEntry
 from llamafund_chain.files import read_spans
+from llamafund_chain.mistakes import DocumentError, decode, explain_json, find_mistakes, refusal
 from llamafund_chain.store import Store
 from llamafund_chain.store.content import publish_tree
 
@@ -88,12 +89,9 @@ def build_dataset(
             ),
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"The dataset's {first['loc'][-1] if first['loc'] else 'manifest'} cannot be used",
-            first["msg"],
-            "Give another one",
-        ) from error
+        given = {"title": title, "source": source, "license": license, "preparation": preparation}
+        mistakes = find_mistakes(error, DatasetManifest, given, language="JSON", rules=RULES)
+        raise refusal(UsageError, "The dataset", mistakes) from error
     # Its length is checked before anything goes to the store.
     manifest.to_bytes()
     publish_tree(store, root, manifest)
@@ -215,11 +213,11 @@ class _Whole:
 
     def finish(self) -> Iterator[str]:
         try:
-            text = self._data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise _unreadable(self._name, f"It is not UTF-8: {error}") from error
+            text = decode(bytes(self._data))
+        except DocumentError as error:
+            raise _unreadable(repr(self._name), f"It is not UTF-8: {error}") from error
         if not text.strip():
-            raise _unreadable(self._name, "It contains no text")
+            raise _unreadable(repr(self._name), "It contains no text")
         yield text
 
 
@@ -244,7 +242,7 @@ class _Lines:
     def finish(self) -> Iterator[str]:
         yield from self._line()
         if not self._found:
-            raise _unreadable(self._name, "It contains no documents")
+            raise _unreadable(repr(self._name), "It contains no documents")
 
     def _line(self) -> Iterator[str]:
         self._number += 1
@@ -252,14 +250,18 @@ class _Lines:
             raise _too_long(self._name)
         if self._rest.strip():
             self._found = True
-            yield _parse_line(bytes(self._rest), f"{self._name}, line {self._number}")
+            yield _parse_line(bytes(self._rest), f"{self._name!r}, line {self._number}")
 
 
 def _parse_line(line: bytes, place: str) -> str:
     try:
-        value = json.loads(line.decode("utf-8"))
+        value = json.loads(decode(line))
+    except json.JSONDecodeError as error:
+        raise _unreadable(place, f"It is not JSON: {explain_json(error).problem}") from error
+    except DocumentError as error:
+        raise _unreadable(place, f"It is not JSON: {error.problem}") from error
     except (ValueError, RecursionError) as error:
-        raise _unreadable(place, f"It is not JSON: {error}") from error
+        raise _unreadable(place, "It is not JSON that can be read: nested too deep, or a number is too long") from error
     text = value.get("text") if isinstance(value, dict) else None
     if not isinstance(text, str) or not text.strip():
         raise _unreadable(place, 'It is not an object with some text under the key "text"')
@@ -271,7 +273,7 @@ def _parse_line(line: bytes, place: str) -> str:
 
 
 def _unreadable(place: str, reason: str) -> UsageError:
-    return UsageError(f"{place!r} cannot be read as documents", reason, "Correct or remove it")
+    return UsageError(f"{place} cannot be read as documents", reason, "Correct or remove it")
 
 
 def _too_long(name: str) -> UsageError:

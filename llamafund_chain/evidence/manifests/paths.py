@@ -103,10 +103,15 @@ def check_relative_path(path: str) -> None:
     if len(encoded) > MAX_PATH_BYTES:
         raise ValueError(f"path {path[:80]!r}… is {len(encoded)} bytes long; at most {MAX_PATH_BYTES} are portable")
     if b"\x00" in encoded or b"\\" in encoded:
-        raise ValueError(f"path {path!r} is not a normalised relative POSIX path")
+        raise ValueError(f"path {path!r} has a NUL or a backslash")
     for component in encoded.split(b"/"):
-        if component in (b"", b".", b"..") or len(component) > MAX_COMPONENT_BYTES:
-            raise ValueError(f"path {path!r} is not a normalised relative POSIX path")
+        if not component:
+            said = f"path {path!r} begins or ends with a slash, or has two in a row" if path else "the path is empty"
+            raise ValueError(said)
+        if component in (b".", b".."):
+            raise ValueError(f"path {path!r} has . or .. for a name, and could lead out of the tree")
+        if len(component) > MAX_COMPONENT_BYTES:
+            raise ValueError(f"path {path[:80]!r}… has a name of more than {MAX_COMPONENT_BYTES} bytes")
 
 
 def check_sorted_unique(paths: Iterable[str]) -> None:

@@ -231,7 +231,7 @@ def test_a_cache_is_used_only_when_it_is_named_and_says_so(
         (("data", "--manifest", "absent.json"), 2, "There is no file 'absent.json'"),
         (("data", "--manifest", "data/train/a.txt"), 2, "'data/train/a.txt' cannot be read as JSON"),
         (("data", "--manifest", "data/train/long.txt"), 2, "longer than 262144 bytes"),
-        (("data", "--manifest", "manifest.json", "--jobs", "0"), 2, "0 is not in the range"),
+        (("data", "--manifest", "manifest.json", "--jobs", "0"), 2, "0 is out of range: it must be at least 1"),
         (("data", "--manifest", "ab" * 32, "--store", "store"), 1, "has nothing under"),
         (("data",), 2, "Missing option '--manifest'"),
     ],

@@ -95,7 +95,7 @@ def test_a_manifest_replaced_in_the_store_is_refused(store: LocalStore, root: Pa
     manifest = weights(root)
     sha256 = publish_manifest(store, manifest)
     overwrite(store.path_of(raw_cid(sha256)), changed(manifest, outcome_score=0).to_bytes())
-    with pytest.raises(VerificationError, match=raw_cid(sha256)):
+    with pytest.raises(VerificationError, match=f"has other bytes under {sha256}"):
         fetch_manifest(store, sha256, WeightsManifest)
 
 
@@ -115,7 +115,7 @@ def test_an_oversized_manifest_is_refused_before_it_is_parsed(store: LocalStore)
 
 
 def test_a_manifest_that_nobody_published_is_missing(store: LocalStore) -> None:
-    with pytest.raises(MissingContentError, match=raw_cid("ab" * 32)):
+    with pytest.raises(MissingContentError, match=f"has nothing under {'ab' * 32}"):
         fetch_manifest(store, "ab" * 32, DatasetManifest)
 
 
@@ -200,7 +200,7 @@ def test_a_hash_that_is_not_that_of_the_addressed_bytes_is_refused(
     forged = with_entry(honest, 1, sha256="a" * 64)
     with pytest.raises(VerificationError, match=r"'model\.safetensors': Its SHA-256 is"):
         verify_content(store, forged)
-    with pytest.raises(VerificationError, match=r"'model\.safetensors': The file under b\w+ has the SHA-256"):
+    with pytest.raises(VerificationError, match=r"^'model\.safetensors' has the SHA-256"):
         fetch_tree(store, forged, tmp_path / "out")
     assert "model.safetensors" not in files_below(tmp_path / "out")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -114,6 +115,7 @@ def test_files_that_hold_no_documents_are_refused(tmp_path: Path, name: str, dat
     with pytest.raises(UsageError, match=reason) as caught:
         build(tmp_path, {**GOOD, name: data})
     assert name in str(caught.value)
+    assert not re.search(r"codec|Expecting|char \d", str(caught.value))
     assert not (tmp_path / "store").exists()
 
 
@@ -132,10 +134,22 @@ def test_an_endless_document_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
             build(tmp_path / name, {**GOOD, name: b"x" * 1001})
 
 
-@pytest.mark.parametrize("field", ["title", "source", "license", "preparation"])
-def test_a_text_that_fits_into_no_manifest_is_refused(tmp_path: Path, field: str) -> None:
-    with pytest.raises(UsageError, match=f"The dataset's {field} cannot be used"):
+@pytest.mark.parametrize(
+    ("field", "most"), [("title", 300), ("source", 20_000), ("license", 300), ("preparation", 20_000)]
+)
+def test_a_text_that_fits_into_no_manifest_is_refused(tmp_path: Path, field: str, most: int) -> None:
+    with pytest.raises(UsageError) as refused:
         build(tmp_path, GOOD, **{field: "x" * 30_000})
+    assert str(refused.value) == (
+        f"The dataset: {field} has 30000 characters. It may have at most {most} characters. Shorten it."
+    )
+
+
+@pytest.mark.parametrize("field", ["title", "license"])
+def test_a_dataset_has_a_title_and_a_license(tmp_path: Path, field: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        build(tmp_path, GOOD, **{field: ""})
+    assert str(refused.value) == f"The dataset: {field} is empty. Text belongs there. Fill it in."
 
 
 def test_more_files_than_fit_into_a_manifest_are_listed_in_further_ones(tmp_path: Path) -> None:

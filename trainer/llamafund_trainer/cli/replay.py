@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from llamafund_chain.cli.options import (
     HASH,
+    WholeNumber,
     json_option,
     stores_option,
 )
@@ -37,12 +38,12 @@ _NOT_SHOWN = (
 @click.argument("checkpoint", type=HASH, metavar="CHECKPOINT")
 @click.option(
     "--segments",
-    type=click.IntRange(1, 100_000),
+    type=WholeNumber(1, 100_000),
     default=1,
     show_default=True,
     help="How many to repeat: one is random; then first, last, the largest change; then more random ones.",
 )
-@click.option("--segment", type=click.IntRange(0, 100_000), metavar="K", help="Repeat this one only, counted from 0.")
+@click.option("--segment", type=WholeNumber(0, 100_000), metavar="K", help="Repeat this one only, counted from 0.")
 @click.option("--entropy", metavar="HEX", help="Decides the random ones, for example a block's hash.")
 @click.option(
     "--finer",

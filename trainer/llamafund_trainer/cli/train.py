@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from llamafund_chain.cli.options import (
     HASH,
+    Number,
     finality_option,
     json_option,
     rpc_option,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     type=click.Choice(["laptop", "rtx-4090", "a100", "h100", "h200", "b200"]),
     help="What --dry-run estimates with; for recipes that train on the CPU a laptop, else an H100.",
 )
-@click.option("--price", type=click.FloatRange(min=0), metavar="USD", help="Of one device for an hour, for --dry-run.")
+@click.option("--price", type=Number(min=0), metavar="USD", help="Of one device for an hour, for --dry-run.")
 @campaign_option
 @click.option("--seed", type=HASH, metavar="HEX", help="Without a campaign: the training seed, 64 digits.")
 @rpc_option
