@@ -86,12 +86,14 @@ class Connection:
     Attributes:
         chain_id: EIP-155 number.
         rpc_url: As given; may hold a secret, see `shown_url`.
+        sent: Transactions that left, by hash (64 hexadecimal digits): whether each is known to be included.
     """
 
     def __init__(self, rpc_url: str, explain: Explain = explain) -> None:
         from llamafund_chain.chain.node import NodeProvider, shown_url
 
         self.rpc_url = rpc_url
+        self.sent: dict[str, bool] = {}
         self._explain = explain
         try:
             self.shown_url = shown_url(rpc_url)
@@ -366,6 +368,8 @@ class Connection:
             RpcError: The node refused it for another reason.
             NodeUnreachableError: The node went away; the transaction may have arrived.
         """
+        # Noted first: whatever interrupts the request, the node may have it.
+        self.sent[signed.tx_hash] = False
         try:
             self.request("eth_sendRawTransaction", f"0x{signed.raw.hex()}")
         except NodeUnreachableError as error:
@@ -377,6 +381,7 @@ class Connection:
         except RpcError as error:
             refusal = refusal_of(error)
             if refusal is not None:
+                del self.sent[signed.tx_hash]
                 raise refusal from error
 
     def outcome(self, signed: SignedTransaction, *, money: Callable[[int], str] = smallest_units) -> Receipt | None:
@@ -479,6 +484,7 @@ class Connection:
 
     def _checked(self, raw: Mapping[str, Any], signed: SignedTransaction, money: Callable[[int], str]) -> Receipt:
         block = self._quantity(raw.get("blockNumber"), "a receipt's block")
+        self.sent[signed.tx_hash] = True
         gas_used = self._quantity(raw.get("gasUsed"), "gas used")
         price = self._quantity(raw.get("effectiveGasPrice", "0x0"), "the gas price")
         if self._quantity(raw.get("status"), "a receipt's status") != 1:

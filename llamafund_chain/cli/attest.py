@@ -22,6 +22,7 @@ from llamafund_chain.checks.signing import (
     settled_state,
     sign,
 )
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     ADDRESS,
     HASH,
@@ -125,6 +126,7 @@ def attest(
     require_checks(skipped)
     client = open_campaign(rpc, address)
     what = co_sign(client, given, expiry_days) if isinstance(given, AttestationFile) else given
+    if_interrupted("nothing was signed")
     state = settled_state(client, finality)
     account = unlock(wallet, keystore, passphrase_file)
     examination = examine(

@@ -13,6 +13,7 @@ from llamafund_chain.audit import audit as run_audit
 from llamafund_chain.audit.report import render_html
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.chain.connection import Finality
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import ADDRESS, WholeNumber, finality_option, json_option, rpc_option, stores_option
 from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.errors import VerificationError
@@ -63,6 +64,7 @@ def audit(
       llamafund audit 0x5FbDB2315678afecb367f032d93F642f64180aa3 \\
           --rpc https://node.example --store ./store --html audit.html
     """
+    if_interrupted("the audit reached no verdict")
     client = CampaignClient(connect(rpc), address)
     with tempfile.TemporaryDirectory(prefix="llamafund-audit-") as workdir:
         report = run_audit(

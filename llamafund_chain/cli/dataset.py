@@ -15,6 +15,7 @@ from llamafund_chain.cli.hashing import (
     store_cache,
     tell_problem,
 )
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import json_option, store_option
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.errors import UsageError
@@ -76,6 +77,7 @@ def build(
         raise UsageError("--cache and --no-cache contradict each other", remedy="Drop one of them")
     place = None if no_cache else cache or store_cache(store)
     known = None if place is None else HashCache(place)
+    if_interrupted("the documents put into the store stay there. Run the same command again to go on")
     with HashingProgress(f"Hashing {directory.name}") as shown:
         manifest = build_dataset(
             directory,

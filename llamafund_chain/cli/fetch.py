@@ -10,6 +10,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.cli.hashing import HashingProgress
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import json_option
 from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.errors import UsageError
@@ -101,6 +102,7 @@ def _fetch_tree(
     sources: Sources, sha256: str, out: Path, *, mirrors: Sequence[str], hints: bool, as_json: bool
 ) -> None:
     manifest = fetch_manifest(sources, sha256, Manifest)
+    if_interrupted(f"files that are complete are in {out}. Run the same command again to go on")
     with HashingProgress(f"Fetching {out.name}") as shown:
         done = fetch_all(
             sources, manifest, out, mirrors=mirrors, hints=hints, total=shown.total, progress=shown.advance

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import click
 
 from llamafund_chain.cli.groups import PlugInGroup, show_help
+from llamafund_chain.cli.interruption import left_behind
 from llamafund_chain.cli.table import COMMANDS
 from llamafund_chain.errors import ExitCode, LlamafundError
 from llamafund_chain.text import printable
@@ -49,15 +50,17 @@ def run(argv: Sequence[str]) -> int:
     Returns:
         The exit code. Results went to standard output, everything else to standard error.
     """
-    verbose = any(argument in ("-v", "--verbose") for argument in _leading_options(argv))
+    verbose, context = False, None
     try:
-        with cli.make_context("llamafund", list(argv)) as context:
+        verbose = any(argument in ("-v", "--verbose") for argument in _leading_options(argv))
+        context = cli.make_context("llamafund", list(argv))
+        with context:
             cli.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as exit_request:
         return exit_request.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):
-        _complain("Interrupted. Transactions already sent stay sent", verbose)
+        _complain(f"Interrupted; {left_behind(context)}.", verbose)
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
         _complain(_usage_message(error), verbose)
@@ -78,11 +81,6 @@ def run(argv: Sequence[str]) -> int:
         _complain(f"Unexpected {type(error).__name__}: {error}.{hint}", verbose)
         return ExitCode.ERROR
     return ExitCode.OK
-
-
-def main() -> None:
-    """Entry point of the `llamafund` script."""
-    sys.exit(run(sys.argv[1:]))
 
 
 def _leading_options(argv: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from llamafund_chain.cli.hashing import (
     store_cache,
     tell_cached,
 )
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import json_option
 from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
@@ -115,6 +116,7 @@ def publish(
     else:
         manifest, files = _read(manifest_file, locations)
     size = sum(entry.size for entry in files)
+    if_interrupted("what a place has got stays there. Run the same command again to go on")
     with HashingProgress(f"Publishing {directory.name}") as shown:
         shown.total(size)
         published = publishing.publish(
@@ -141,6 +143,7 @@ def _list(
     directory: Path, cache: Path | None, jobs: int | None
 ) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
     known: HashCache | None = None if cache is None else HashCache(cache)
+    if_interrupted("nothing was published yet")
     with HashingProgress(f"Hashing {directory.name}") as shown:
         tree = hash_tree(directory, progress=shown.advance, total=shown.total, jobs=jobs, cache=known)
     tell_cached(known, tree.cached, tree.content.size)

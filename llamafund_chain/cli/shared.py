@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import JsonValue
 
@@ -16,10 +16,13 @@ from llamafund_chain.chain.connection import Connection
 from llamafund_chain.chain.tokens import Asset
 from llamafund_chain.chain.transactions import Receipt
 from llamafund_chain.checks.risks import term_risks
+from llamafund_chain.cli.interruption import NOTHING_SENT, if_interrupted
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.evidence.merkle import chunk_count
 from llamafund_chain.text import from_millionths
 from llamafund_chain.times import duration, when
+
+_MOST_NAMED = 3
 
 
 def open_campaign(rpc: str, address: str) -> CampaignClient:
@@ -30,8 +33,37 @@ def open_campaign(rpc: str, address: str) -> CampaignClient:
         VerificationError: It is a look-alike, or there is nothing.
     """
     client = CampaignClient(connect(rpc), address)
+    if_interrupted(sent_through(client.connection))
     client.verify_code()
     return client
+
+
+def sent_through(connection: Connection, otherwise: str = NOTHING_SENT) -> Callable[[], str]:
+    """What an interruption leaves of the transactions of a connection, for `if_interrupted`.
+
+    Args:
+        connection: Through which they are sent.
+        otherwise: What is left behind when there is none.
+    """
+
+    def say() -> str:
+        waiting = [tx_hash for tx_hash, included in connection.sent.items() if not included]
+        done = [tx_hash for tx_hash, included in connection.sent.items() if included]
+        told = [_transactions(done, "is included in a block", "are included in blocks")] if done else []
+        if waiting:
+            told.append(_transactions(waiting, "was sent and stays sent", "were sent and stay sent"))
+        return f"{', and '.join(told)}. Look before you repeat the command" if told else otherwise
+
+    return say
+
+
+def _transactions(hashes: Sequence[str], of_one: str, of_many: str) -> str:
+    """What is said of one transaction, or of many: named by their hashes where these are few enough to read."""
+    if len(hashes) == 1:
+        return f"transaction 0x{hashes[0]} {of_one}"
+    if len(hashes) > _MOST_NAMED:
+        return f"{len(hashes)} transactions {of_many}"
+    return f"transactions {', '.join(f'0x{tx_hash}' for tx_hash in hashes)} {of_many}"
 
 
 def asset_facts(asset: Asset) -> dict[str, JsonValue]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import Number, json_option, store_option
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.errors import UsageError, VerificationError
@@ -111,6 +112,7 @@ def gc(grace: float, store: str, as_json: bool) -> None:
     if not math.isfinite(grace):
         raise UsageError(f"--grace {grace} is not a number of seconds", remedy="Write one, for example 3600")
     opened = _local(store)
+    if_interrupted("what was removed stays removed; pinned contents are all there")
     done = opened.gc(grace=grace)
     removed: list[JsonValue] = list(done.removed)
     facts: dict[str, JsonValue] = {
@@ -153,6 +155,7 @@ def export_(names: tuple[str, ...], out: Path, store: str, as_json: bool) -> Non
     for name in names:
         cids += _all_of(opened, name) if _HASH.fullmatch(name) else [_address(name)]
     cids = list(dict.fromkeys(cids))
+    if_interrupted(f"{out} was not written")
     export_car(opened, cids, out)
     listed: list[JsonValue] = list(cids)
     emit(
@@ -180,6 +183,7 @@ def import_(file: Path, no_pin: bool, store: str, as_json: bool) -> None:
       llamafund store import weights.car --store ./store
     """
     opened = _local(store)
+    if_interrupted("what was put into the store stays there. Run the same command again to go on")
     done = import_car(file, opened)
     if not no_pin:
         for cid in done.files:

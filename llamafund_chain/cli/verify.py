@@ -9,6 +9,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.cli.hashing import HashingProgress, cache_option, jobs_option, tell_cached
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import json_option, stores_option
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.cli.sources import read_source
@@ -60,6 +61,7 @@ def verify(
     files = tuple(all_files(manifest, given.read, file=given.file))
     content = manifest.content if isinstance(manifest, EvidenceManifest) else None
     known = None if cache is None else HashCache(cache)
+    if_interrupted("not every file was compared")
     with HashingProgress(f"Verifying {directory.name}") as shown:
         found = compare_tree(
             directory, files, content, progress=shown.advance, total=shown.total, jobs=jobs, cache=known

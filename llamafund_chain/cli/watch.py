@@ -15,6 +15,7 @@ from llamafund_chain.campaign.challenges import Challenges
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.guard import Answer, Guard, Opened, Outcome
 from llamafund_chain.campaign.terms import Status
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     ADDRESS,
     Number,
@@ -26,7 +27,7 @@ from llamafund_chain.cli.options import (
     wallet_options,
 )
 from llamafund_chain.cli.output import event, note
-from llamafund_chain.cli.shared import open_campaign
+from llamafund_chain.cli.shared import open_campaign, sent_through
 from llamafund_chain.errors import LlamafundError, NotFinalError
 from llamafund_chain.store import open_store
 from llamafund_chain.times import duration, when
@@ -97,6 +98,7 @@ def watch(
     def say(kind: str, facts: dict[str, JsonValue], sentence: str) -> None:
         event("watch", {"event": kind, "campaign": client.address, **facts}, sentence, as_json=as_json)
 
+    if_interrupted(sent_through(client.connection, "the watch has ended, and new challenges wait for an answer"))
     say("watching", {}, f"Watching {client.address}")
     _Watch(client, guard, say, interval, heartbeat).run(once=once)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import json_option
 from llamafund_chain.cli.output import emit
 from llamafund_chain.demo.story import PROMISED_BITS_PER_BYTE, tell
@@ -49,6 +50,7 @@ def demo(out: Path, recipe: Path | None, promise: str | None, as_json: bool) -> 
     Example:
       llamafund demo --out demo-out
     """
+    if_interrupted(f"the demo's chain has ended, and what it wrote is in {out}")
     facts = tell(
         out,
         recipe or _own_recipe(),

@@ -13,6 +13,7 @@ from llamafund_chain.campaign.factory import create_campaign
 from llamafund_chain.campaign.file import load
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import asset_at
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     HASH,
     ask,
@@ -26,6 +27,7 @@ from llamafund_chain.cli.options import (
 from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.cli.shared import (
     receipt_facts,
+    sent_through,
     terms_facts,
     terms_lines,
     warnings,
@@ -63,6 +65,7 @@ def create(
       llamafund campaign create llama.yaml --wallet rosa
     """
     connection = connect(rpc)
+    if_interrupted(sent_through(connection))
     connection.deployment()
     now = connection.timestamp()
     proposal, terms = load(file, now=now, asset_of=lambda address: asset_at(connection, address))
@@ -79,7 +82,9 @@ def create(
         note(f"Note: {warning}.")
     ask("Open this campaign? Its terms can never change", yes=yes)
     progress("Publishing the proposal")
-    publish_manifest(open_store(store), proposal)
+    place = open_store(store)
+    publish_manifest(place, proposal)
+    if_interrupted(sent_through(connection, f"the proposal is published in {place.location}, but nothing was sent"))
     progress("Opening the campaign")
     chosen = secrets.token_hex(32) if salt is None else salt
     address, receipt = create_campaign(connection, account, terms, chosen)

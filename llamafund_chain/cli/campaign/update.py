@@ -8,6 +8,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.updates import write_update
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     ADDRESS,
     HASH,
@@ -20,7 +21,7 @@ from llamafund_chain.cli.options import (
     yes_option,
 )
 from llamafund_chain.cli.output import progress
-from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.shared import open_campaign, report, sent_through
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.store import open_store
@@ -84,6 +85,8 @@ def update(
         # Before its hash is on chain, so that nobody looks for it in vain.
         progress("Publishing the update")
         publish_manifest(place, manifest)
+        left = f"the update is published in {place.location}, but its hash was not sent"
+        if_interrupted(sent_through(client.connection, left))
 
     receipt = client.post_update(account, manifest.sha256, agree=agree)
     facts: dict[str, JsonValue] = {

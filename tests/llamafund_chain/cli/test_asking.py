@@ -105,7 +105,7 @@ REFUSALS = (
     ("too small", "backer0", attested_dataset, ("challenge", "CAMPAIGN", "--chunk", "0", "--bond", "1e-18")),
     # The wrong payee.
     ("not a payee", "stranger", opened, ("claim", "CAMPAIGN")),
-    ("not payee number 0", "stranger", opened, ("claim", "CAMPAIGN", "--payee", "0")),
+    ("not payee 0", "stranger", opened, ("claim", "CAMPAIGN", "--payee", "0")),
     ("no payee 9", "compute", opened, ("claim", "CAMPAIGN", "--payee", "9")),
     # Who is no attestor, and milestones out of order.
     ("not an attestor", "stranger", active_for_a_day, ("attest", "CAMPAIGN", *PROPOSAL)),

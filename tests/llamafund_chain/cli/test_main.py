@@ -263,18 +263,6 @@ def test_a_reader_that_goes_away_is_no_crash() -> None:
     assert done.returncode in (0, 1, 120)
 
 
-def test_ctrl_c_ends_with_130() -> None:
-    program = (
-        "import os, signal, sys; import click; from llamafund_chain.cli import main\n"
-        "def wait():\n os.kill(os.getpid(), signal.SIGINT)\n signal.pause()\n"
-        "main.cli.get_command = lambda *_: click.Command('wait', callback=wait)\n"
-        "sys.exit(main.run(['wait']))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 130
-    assert done.stderr.startswith("Error: Interrupted")
-
-
 def test_commands_that_need_no_result_document_are_only_groups() -> None:
     groups = {path.rpartition(" ")[2] for path, command in every_command() if isinstance(command, click.Group)}
     assert groups == WITHOUT_JSON

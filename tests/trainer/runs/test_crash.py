@@ -92,6 +92,19 @@ def program(lab: object, dataset_store: LocalStore, long_recipe: RecipeFile, tmp
     return Program(dataset_store, lab.dataset, tmp_path, long_recipe)
 
 
+def test_ctrl_c_ends_it_in_one_line_and_the_same_command_goes_on(program: Program, uninterrupted: list[str]) -> None:
+    process = program.start()
+    program.wait_for(process, "manifests/step-00000100.json")
+    # A terminal interrupts the training process, too.
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == ExitCode.INTERRUPTED, stderr
+    assert stdout == ""
+    line = "Error: Interrupted; published checkpoints stay. The same command goes on from the last one."
+    assert stderr.splitlines() == [line]
+    assert program.finish() == uninterrupted
+
+
 def test_told_to_stop_it_saves_its_state_and_goes_on_from_that_step(
     dataset_store: LocalStore,
     long_recipe: RecipeFile,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import json_option, stores_option
 from llamafund_chain.cli.output import emit, progress
 from llamafund_chain.errors import VerificationError
@@ -40,6 +41,7 @@ def compare_weights(one: str, other: str, stores: tuple[str, ...], as_json: bool
     from llamafund_trainer.runs.open_weights import open_weights
     from llamafund_trainer.tensors.compare import compare_tensors, read_entries
 
+    if_interrupted("not every tensor was compared")
     source = open_stores(stores)
     with tempfile.TemporaryDirectory(prefix="llamafund-compare-") as workdir:
         sides = []

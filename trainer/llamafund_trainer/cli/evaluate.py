@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import HASH, json_option, stores_option
 from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.errors import UsageError, VerificationError
@@ -149,6 +150,7 @@ def evaluate(weights: str, proposal: str, stores: tuple[str, ...], as_json: bool
     promised = fetch_manifest(source, proposal, ProposalManifest)
     with tempfile.TemporaryDirectory(prefix="llamafund-evaluate-") as workdir:
         opened = open_weights(weights, source, Path(workdir))
+        if_interrupted("the measurement was not finished")
         progress("Measuring the model on the held-out text")
         found = measure_again(promised, opened, source, Path(workdir))
     metrics, value = found.measurement.metrics, found.measurement.value

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     HASH,
     finality_option,
@@ -86,6 +87,7 @@ def export(
             f"The campaign's is {funded.seed}",
             "Export a checkpoint of the funded run",
         )
+    if_interrupted(f"the weights in {out} are not complete. Remove them before you run it again")
     progress("Fetching the checkpoint and measuring it on the held-out text")
     with tempfile.TemporaryDirectory(prefix="llamafund-export-") as workdir:
         weights = export_weights(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     HASH,
     WholeNumber,
@@ -111,6 +112,7 @@ def replay(
         planned = planned_effort(inputs, found, [pick.segment for pick in picks])
         effort = timed_effort(source, inputs, picks[0].segment, planned, place)
         note(f"To repeat: {effort.describe()}.")
+        if_interrupted("no segment counts as compared")
         results: tuple[SegmentResult, ...] = ()
         first: Bisection | None = None
         if not dry_run:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     HASH,
     Number,
@@ -120,6 +121,7 @@ def train(
         run_seed, parent, milestones = funded.seed, funded.parent, len(funded.checkpoint_milestones)
     steps = recipe_file.recipe.milestone_steps(milestones)
     record = RunRecord(recipe=recipe_file.sha256, dataset=dataset, seed=run_seed, parent=parent, milestone_steps=steps)
+    if_interrupted("published checkpoints stay. The same command goes on from the last one")
     progress("Fetching the data and starting the training process")
     with _training_bar(recipe_file.recipe.training.steps) as advance:
         checkpoints = train_run(source, recipe_file, record, out, progress=advance)
