@@ -43,7 +43,7 @@ def test_only_payees_are_paid(llamafund, stage, untouched) -> None:
     stage.honest_until(1)
     with untouched():
         claim(llamafund, stage, wallet="backer0").refused(5, "not a payee", stage.compute.address)
-        claim(llamafund, stage, "--payee", "1").refused(5, "is not payee number 1")
+        claim(llamafund, stage, "--payee", "1").refused(5, "is not payee 1")
         claim(llamafund, stage, "--payee", "2").refused(5, "no payee 2")
         claim(llamafund, stage, "--to", stage.client.address).refused(5, "cannot receive")
 
