@@ -196,7 +196,7 @@ def test_other_data_than_the_promised_are_refused(new_recorder: NewRecorder, tmp
     (tmp_path / "corpus" / "train" / "a.txt").write_text("words of trial")
     with pytest.raises(VerificationError, match=r"'train/a.txt'.*The dataset manifest says"):
         new_recorder(data=tmp_path / "corpus", store=store)
-    with pytest.raises(UsageError, match="Only its hash is given"):
+    with pytest.raises(UsageError, match="Only the manifest's hash is given"):
         new_recorder(data=tmp_path / "corpus")
 
 
@@ -240,7 +240,7 @@ def test_weights_that_changed_since_the_checkpoint_are_not_exported(new_recorder
     record(recorder, range(0, 10, 10))
     recorder.wait()
     save_weights(4)(tmp_path / "run" / "checkpoints" / "checkpoint-0")
-    with pytest.raises(VerificationError, match="no longer what the manifest"):
+    with pytest.raises(VerificationError, match="no longer matches its manifest"):
         recorder.export(tmp_path / "model", license="Apache-2.0", score=0)
     assert not (tmp_path / "model").exists()
     recorder.end()

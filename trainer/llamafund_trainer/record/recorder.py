@@ -1,7 +1,7 @@
-"""Recording a training run of any kind: four calls that chain its checkpoints into manifests.
+"""Recording any training run: four calls that chain its checkpoints into manifests.
 
-`Recorder` is the one core. The Hugging Face and Lightning callbacks and the reference trainer call it, and so
-does a plain loop: `begin`, `checkpoint`, `end`, `export`. It imports no machine-learning library.
+The Hugging Face and Lightning callbacks, the reference trainer and plain loops all call `Recorder`: `begin`,
+`checkpoint`, `end`, `export`. It imports no machine-learning library.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.hashing import hash_tree
@@ -30,45 +30,40 @@ from llamafund_chain.evidence.manifests import (
     parse_as,
     save_manifest,
 )
-from llamafund_chain.files import storage_error, write_file
+from llamafund_chain.files import storage_error
 from llamafund_chain.store import open_store
 from llamafund_chain.store.content import fetch_manifest, publish_tree, reading
 from llamafund_trainer.record.environment import observed_environment
+from llamafund_trainer.record.weights import WeightsClaim, write_weights
 from llamafund_trainer.seeds import data_order_seed, library_seed
-from llamafund_trainer.tensors.shards import WEIGHTS, join_shards, weight_files
 
 if TYPE_CHECKING:
     from llamafund_chain.evidence.manifests import EvidenceManifest
     from llamafund_chain.store import Store
 
-LEFT_OUT = frozenset({"training_args.bin"})
-"""Names the directory that a run was in, so it differs from run to run; and it is a pickle."""
-
-MODEL_CARD = "README.md"
-
 Files = Path | Callable[[Path], object]
-"""A directory that is complete, or what writes its files into an empty one."""
+"""A complete directory, or a function that writes the files into an empty one."""
 
 Written = Callable[[CheckpointManifest, Path, Path], None]
-"""Called with a checkpoint's manifest, its directory and the manifest's file."""
+"""Called with a checkpoint's manifest, its directory and the path of the manifest."""
+
+_LEFT_OUT = frozenset({"training_args.bin"})
+"""It names the run's directory, so it differs from run to run. It is also a pickle."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_STATE = re.compile(r"optimizer|scheduler|scaler|rng_state|trainer_state|training_args")
-_OPEN = frozenset({".safetensors", ".json", ".txt", ".model", ".jinja", ".md"})
-"""Endings of files that hold data only; whatever else a checkpoint has can run code or is training state."""
 
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What all checkpoints of one run have in common.
+    """What all checkpoints of one run share.
 
     Attributes:
         recipe: SHA-256 of the recipe file.
         dataset: SHA-256 of the dataset manifest.
         seed: The training seed, 64 hexadecimal digits.
-        parent: Evidence that checkpoint 0 grows out of, 64 hexadecimal digits.
-        milestone_steps: Steps after which a milestone's evidence is due; the list of earlier checkpoints in a
-            manifest starts anew after each.
+        parent: SHA-256 of the evidence that checkpoint 0 names as its parent.
+        milestone_steps: Steps after which a milestone's evidence is due. A manifest lists the checkpoints since the
+            last of them.
     """
 
     recipe: str
@@ -80,11 +75,11 @@ class RunIdentity:
 
 @dataclass(frozen=True)
 class Complete:
-    """A checkpoint whose files are what its manifest says.
+    """A checkpoint whose files match its manifest.
 
     Attributes:
         step: Optimizer steps done.
-        directory: Its files.
+        directory: Where the files are.
     """
 
     step: int
@@ -94,27 +89,27 @@ class Complete:
 class Recorder:
     """Keeps the evidence of one training run in a directory.
 
-    The directory holds `manifests/step-<step>.json` and, for checkpoints that the recorder itself has written,
-    `checkpoints/checkpoint-<step>/`. Hashing and publishing run beside the training, on one core.
+    The directory holds `manifests/step-<step>.json`. It also holds `checkpoints/checkpoint-<step>/` for checkpoints
+    that the recorder itself wrote. Hashing and publishing run in a thread beside the training.
 
     Args:
-        directory: For the evidence; created when missing. One run, one directory.
-        recipe: A file that says how the training goes, for example the training script. Its SHA-256 stands in
-            every manifest.
+        directory: For the evidence; created when missing. Use one directory per run.
+        recipe: A file that says how the model is trained, for example the training script. Every manifest names
+            its SHA-256.
         dataset: The dataset manifest: its SHA-256, or its file.
-        seed: The campaign's training seed, 64 hexadecimal digits; without a campaign any others. Initial weights
-            and data order have to follow from it: see `library_seed`.
-        data: The directory that the training reads; its files must be the manifest's, which is then needed as a
-            file or in the store.
-        parent: Evidence that the run grows out of; the dataset when `None`.
+        seed: The campaign's training seed, or any other 64 hexadecimal digits without a campaign. Initial weights
+            and data order must follow from it; see `library_seed`.
+        data: The directory that the training reads. Its files are compared with the manifest, which must then be
+            given as a file or be in the store.
+        parent: SHA-256 of the evidence before the run; the dataset's when `None`.
         milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
         store: Where everything is published, as `open_store` takes it; nowhere when `None`.
-        written: Called after each checkpoint's manifest is written, in another thread.
+        written: Called in another thread after each manifest is written.
 
     Raises:
-        UsageError: A hash is none, or a file is missing.
-        VerificationError: The files in `data` are not those of the dataset manifest.
-        LlamafundError: Something cannot be read or written.
+        UsageError: A hash is malformed, or a file is missing.
+        VerificationError: The files in `data` do not match the dataset manifest.
+        LlamafundError: A file cannot be read or written.
     """
 
     def __init__(
@@ -137,7 +132,7 @@ class Recorder:
         dataset_hash = manifest.sha256 if manifest is not None else str(dataset)
         for name, value in (("seed", seed), ("dataset", dataset_hash), ("parent", parent or dataset_hash)):
             if _HASH.fullmatch(value) is None:
-                raise UsageError(f"The {name} is {value[:80]!r}", "It is 64 hexadecimal digits in lower case")
+                raise UsageError(f"The {name} is {value[:80]!r}", "It must be 64 lower-case hexadecimal digits")
         if data is not None:
             _require_files(manifest, Path(data))
         self.identity = RunIdentity(
@@ -159,36 +154,36 @@ class Recorder:
 
     @property
     def library_seed(self) -> int:
-        """Seed for the random generators of Python, numpy and torch that follows from the training seed."""
+        """Seed for the random generators of Python, numpy and torch, derived from the training seed."""
         return library_seed(self.identity.seed)
 
     @property
     def data_order_seed(self) -> int:
-        """Seed of the data order that follows from the training seed; below 2**53."""
+        """Seed of the data order, derived from the training seed; below 2**53."""
         return data_order_seed(self.identity.seed)
 
     @property
     def step(self) -> int:
-        """Step of the last checkpoint that was handed in, or that the run goes on from."""
+        """Step of the last checkpoint that was handed in, or from which the run continues."""
         return self._step
 
     @property
     def manifests(self) -> tuple[CheckpointManifest, ...]:
-        """What is recorded so far, oldest first."""
+        """The manifests recorded so far, oldest first."""
         return tuple(self._history)
 
     @property
     def head(self) -> str:
-        """Hash of the last recorded manifest, or of what the run grows out of."""
+        """SHA-256 of the last recorded manifest, or of the run's parent."""
         return self._history[-1].sha256 if self._history else self.identity.parent
 
     def head_of(self, step: int) -> str:
-        """Hash of the manifest of the checkpoint after a step; of what the run grows out of where there is none."""
+        """SHA-256 of the manifest of the checkpoint after a step, or of the run's parent when there is none."""
         found = [manifest.sha256 for manifest in self._chain() if manifest.steps.last == step]
         return found[0] if found else self.identity.parent
 
     def latest(self, checkpoints: Path | str | None = None) -> Complete | None:
-        """The last checkpoint that is complete: one whose files hash to what its manifest says.
+        """The last complete checkpoint: one whose files match its manifest.
 
         Args:
             checkpoints: Where `checkpoint-<step>` directories are; the recorder's own when `None`.
@@ -201,18 +196,18 @@ class Recorder:
         return None
 
     def begin(self, step: int = 0, environment: Mapping[str, str] | None = None) -> None:
-        """Start, or go on, with recording.
+        """Start or continue recording.
 
         Args:
             step: Optimizer steps done so far. Manifests of later checkpoints, which an interrupted run may have
-                left, are removed: those checkpoints will be made again.
-            environment: What is recorded about this process; what can be observed when `None`.
+                left, are removed: the run will write those checkpoints again.
+            environment: What is recorded about this process; whatever can be observed when `None`.
 
         Raises:
-            UsageError: The run is to go on from a step that has no manifest.
+            UsageError: There is no manifest for the step.
             LlamafundError: The store cannot keep the recipe, or the directory cannot be written.
         """
-        # Found out in this thread: torch counts threads for each one by itself.
+        # Observed in this thread, because torch has a thread count for each thread.
         self._environment = dict(observed_environment() if environment is None else environment)
         known = [manifest for manifest in self._chain() if manifest.steps.last <= step] if step else []
         if step and (not known or known[-1].steps.last != step):
@@ -220,7 +215,7 @@ class Recorder:
             raise UsageError(
                 f"There is no manifest of a checkpoint after step {step} in {str(self._manifests)!r}",
                 f"There are manifests after steps: {steps}",
-                "Go on from the checkpoint that latest() names",
+                "Continue from the checkpoint that latest() returns",
             )
         self._history = known
         self._step = step
@@ -231,26 +226,25 @@ class Recorder:
                 if path.name not in kept:
                     path.unlink()
         except OSError as error:
-            raise storage_error(error, f"Writing into {str(self._manifests)!r}") from error
+            raise storage_error(error, f"Writing to {str(self._manifests)!r}") from error
         if self._store is not None:
             self._store.pin(self._store.put_bytes(self._recipe_bytes).cid)
 
     def checkpoint(
         self, step: int, files: Files, metrics: Mapping[str, int] | None = None, *, outcome_score: int | None = None
     ) -> None:
-        """Record the state after some steps. Returns before it is hashed.
+        """Record the state after some steps. Returns before the files are hashed.
 
         Args:
             step: Optimizer steps done.
-            files: The checkpoint's directory, which must stay as it is until `wait`; or a function that writes
-                the files into the empty directory that it is given. What it writes appears under its final name
-                only when it is complete.
-            metrics: Integers in millionths, or the counts that their names say.
-            outcome_score: The promised metric's score in millionths, higher is better.
+            files: The checkpoint's directory, which must not change until `wait` returns. Or a function that writes
+                the files into the empty directory it is given; that directory gets its final name once complete.
+            metrics: Integers in millionths, or counts where the name says so.
+            outcome_score: Score of the promised metric in millionths; higher is better.
 
         Raises:
             LlamafundError: The files cannot be written, or an earlier checkpoint could not be recorded.
-            UsageError: The step is not after the one before.
+            UsageError: The step is not after the last recorded one.
         """
         self.wait()
         before = self._history[-1].steps.last if self._history else 0
@@ -261,16 +255,16 @@ class Recorder:
         self._pending.append(self._worker.submit(self._record, step, directory, dict(metrics or {}), outcome_score))
 
     def wait(self) -> None:
-        """Wait until all checkpoints so far are recorded: their files may then be removed.
+        """Wait until all checkpoints so far are recorded. Their files may be removed after that.
 
         Raises:
-            LlamafundError: One of them could not be read, or its manifest not be written or published.
+            LlamafundError: A checkpoint could not be read, or its manifest could not be written or published.
         """
         while self._pending:
             self._pending.pop(0).result()
 
     def check(self) -> None:
-        """As `wait`, for those that are finished already; never waits."""
+        """Raise what `wait` would raise for the checkpoints that are already done, without waiting."""
         while self._pending and self._pending[0].done():
             self._pending.pop(0).result()
 
@@ -299,77 +293,43 @@ class Recorder:
         measurement: str = "Not described.",
         model_card: str | None = None,
     ) -> WeightsManifest:
-        """Write the open weights: the last checkpoint's files, without training state and whatever can run code.
+        """Write the open weights: the last checkpoint without its training state and without files that can run code.
 
         Args:
-            directory: Empty or missing. Gets what `transformers` loads, if the checkpoint has it, and a model
-                card; beside it, `<directory>.json` gets the manifest. Shards of weights that
-                `torch.distributed.checkpoint` wrote as safetensors into `model/` become one file.
+            directory: Empty or missing. Gets a model card and whatever the checkpoint has that `transformers` loads.
+                The manifest goes to `<directory>.json`. Shards that `torch.distributed.checkpoint` wrote as
+                safetensors into `model/` become one file.
             license: SPDX identifier.
-            score: Of the promised metric, in millionths, higher is better.
-            metrics: Integers in millionths, or the counts that their names say.
+            score: Of the promised metric, in millionths; higher is better.
+            metrics: Integers in millionths, or counts where the name says so.
             measurement: How they were measured.
-            model_card: Text of the model card (Markdown); a short one is written when `None`.
+            model_card: Text of the model card in Markdown; a short one is written when `None`.
 
         Raises:
-            UsageError: There is no checkpoint yet, the directory holds something, or the checkpoint has no
+            UsageError: There is no checkpoint yet, the directory is not empty, or the checkpoint has no
                 `.safetensors` file.
-            VerificationError: The checkpoint's files are no longer what its manifest says.
-            LlamafundError: Something cannot be read or written.
+            VerificationError: The checkpoint's files no longer match its manifest.
+            LlamafundError: A file cannot be read or written.
         """
         self.wait()
         if self._last is None or not self._history:
-            raise UsageError("There is no checkpoint to export", "The weights are those of the last one")
+            raise UsageError("There is no checkpoint to export", "The weights come from the last one")
         target, source, checkpoint = Path(directory), self._last.directory, self._history[-1]
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UsageError(f"{str(target)!r} holds something already", remedy="Name an empty or new directory")
         if not _is_complete(checkpoint, source):
             raise VerificationError(
-                f"{str(source)!r} is no longer what the manifest {checkpoint.sha256} says",
-                "Weights that nobody can trace to the training are of no use",
-                "Export from an unchanged checkpoint",
+                f"{str(source)!r} no longer matches its manifest {checkpoint.sha256}",
+                "Nobody could trace these weights to the training",
+                "Export an unchanged checkpoint",
             )
-        names = [entry.path for entry in checkpoint.files if _is_open(entry.path)]
-        if not any(name.endswith(".safetensors") for name in names):
-            raise UsageError(
-                f"The checkpoint after step {checkpoint.steps.last} has no .safetensors file",
-                "Other formats can run code when they are loaded",
-                "Save the weights with safetensors",
-            )
-        shards = [name for name in weight_files(names) if name != WEIGHTS]
-        copied = [name for name in names if name not in shards]
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            if shards:
-                join_shards([source / name for name in shards], target / WEIGHTS)
-            for name in copied:
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / name, target / name)
-        except OSError as error:
-            raise storage_error(error, f"Writing into {str(target)!r}") from error
-        names = [*copied, WEIGHTS] if shards else copied
-        write_file(target / MODEL_CARD, (model_card or _card(checkpoint, license)).encode("utf-8"))
-        tree = hash_tree(target, sorted({*names, MODEL_CARD}))
-        manifest = WeightsManifest(
-            files=tree.files,
-            content=tree.content,
-            parent=checkpoint.sha256,
-            recipe=self.identity.recipe,
-            dataset=self.identity.dataset,
-            license=license,
-            model_card=MODEL_CARD,
-            metrics=dict(metrics or {}),
-            measurement=measurement,
-            parameters=_count_parameters(target, names),
-            outcome_score=score,
-        )
+        claim = WeightsClaim(license, score, metrics or {}, measurement, model_card)
+        manifest = write_weights(checkpoint, source, target, claim)
         save_manifest(target.parent / f"{target.name}.json", manifest)
         if self._store is not None:
             publish_tree(self._store, target, manifest)
         return manifest
 
     def _record(self, step: int, directory: Path, metrics: dict[str, int], outcome_score: int | None) -> None:
-        """In the other thread: hash, write the manifest, publish."""
+        """Hash the files, publish them and write the manifest, in the other thread."""
         present = _names(directory)
         _make_durable(directory, present)
         tree = hash_tree(directory, sorted(present), jobs=1)
@@ -391,7 +351,7 @@ class Recorder:
         )
         if self._store is not None:
             publish_tree(self._store, directory, manifest)
-        # Last, so that a run goes on only from what was published.
+        # Last, so that a run only continues from what was published.
         path = self._manifests / manifest_name(step)
         save_manifest(path, manifest)
         self._history.append(manifest)
@@ -407,7 +367,7 @@ class Recorder:
         return tuple(reversed(links))
 
     def _chain(self) -> list[CheckpointManifest]:
-        """The manifests of this run that are there, from the first one on, as far as each fits the one before."""
+        """The manifests on disk, oldest first, up to the first that does not name the one before as its parent."""
         chain: list[CheckpointManifest] = []
         parent, run = self.identity.parent, self.identity
         for path in sorted(self._manifests.glob("step-*.json")):
@@ -416,7 +376,7 @@ class Recorder:
             if theirs != (run.recipe, run.dataset, run.seed):
                 raise UsageError(
                     f"{str(self.directory)!r} holds the evidence of another run",
-                    "Recipe, dataset or seed of its manifests is another one",
+                    "Its manifests name another recipe, dataset or seed",
                     "Name a new directory",
                 )
             if manifest.parent != parent:
@@ -430,7 +390,7 @@ class Recorder:
         final = checkpoints / f"checkpoint-{step}"
         unfinished = checkpoints / f".checkpoint-{step}.part"
         try:
-            # What an interrupted run left half-written must not mix with what is written now.
+            # An interrupted run may have left part of this checkpoint.
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
             files(unfinished)
@@ -445,12 +405,12 @@ class Recorder:
 
 
 def manifest_name(step: int) -> str:
-    """File name of the manifest of the checkpoint after `step`."""
+    """File name of the manifest of the checkpoint after a step."""
     return f"step-{step:08}.json"
 
 
 def millionths(metrics: Mapping[str, float]) -> dict[str, int]:
-    """Metrics as manifests carry them: rounded to millionths. One that is not finite becomes `<name>_diverged: 1`."""
+    """Metrics as manifests hold them: rounded to millionths. One that is not finite becomes `<name>_diverged: 1`."""
     converted: dict[str, int] = {}
     for name, value in metrics.items():
         scaled = value * 1_000_000
@@ -469,7 +429,7 @@ def _read(path: Path, name: str) -> bytes:
 
 
 def _dataset_manifest(dataset: Path | str, store: Store | None, *, needed: bool) -> DatasetManifest | None:
-    """The manifest itself, where it is at hand."""
+    """The dataset's manifest, if it was given as a file or is needed and in the store."""
     if isinstance(dataset, str) and _HASH.fullmatch(dataset):
         return fetch_manifest(store, dataset, DatasetManifest) if needed and store is not None else None
     path = Path(dataset)
@@ -481,7 +441,7 @@ def _require_files(manifest: DatasetManifest | None, data: Path) -> None:
     if manifest is None:
         raise UsageError(
             "The files of the dataset cannot be compared with its manifest",
-            "Only its hash is given, and no store",
+            "Only the manifest's hash is given, and no store",
             "Give the manifest's file as dataset, or a store that holds it",
         )
     tree = hash_tree(data, [entry.path for entry in manifest.files])
@@ -490,7 +450,7 @@ def _require_files(manifest: DatasetManifest | None, data: Path) -> None:
             raise VerificationError(
                 f"{entry.path!r} in {str(data)!r} has the SHA-256 {found.sha256}",
                 f"The dataset manifest says {entry.sha256}",
-                "Train on the dataset that backers were promised",
+                "Train on the dataset that was promised to backers",
             )
 
 
@@ -502,11 +462,11 @@ def _is_complete(manifest: EvidenceManifest, directory: Path) -> bool:
 
 
 def _names(directory: Path) -> set[str]:
-    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()} - LEFT_OUT
+    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()} - _LEFT_OUT
 
 
 def _make_durable(directory: Path, names: set[str]) -> None:
-    """After a power failure no manifest may be there whose files are not."""
+    """Flush files to disk, so that no manifest survives a power failure without its files."""
     files = [directory / name for name in sorted(names)]
     folders = {folder for file in files for folder in file.parents if folder.is_relative_to(directory)}
     for path in (*sorted(folders), *files):
@@ -518,38 +478,3 @@ def _make_durable(directory: Path, names: set[str]) -> None:
                 os.close(descriptor)
         except OSError as error:
             raise storage_error(error, f"Writing {str(path)!r}") from error
-
-
-def _is_open(name: str) -> bool:
-    path = Path(name)
-    return path.suffix in _OPEN and path.name != MODEL_CARD and _STATE.search(name) is None
-
-
-def _count_parameters(directory: Path, names: list[str]) -> int:
-    files = (directory / name for name in names if name.endswith(".safetensors"))
-    return sum(math.prod(shape) for file in files for shape in _shapes(file))
-
-
-def _shapes(path: Path) -> Iterator[list[int]]:
-    from safetensors import SafetensorError, safe_open
-
-    opened: Any = safe_open
-    try:
-        with opened(path, framework="np") as file:
-            for name in file.keys():  # noqa: SIM118 - not a mapping
-                yield file.get_slice(name).get_shape()
-    except SafetensorError as error:
-        raise VerificationError(f"{path.name} cannot be read as safetensors", str(error)) from error
-
-
-def _card(checkpoint: CheckpointManifest, license: str) -> str:
-    return (
-        f"---\nlicense: {license.lower()}\n---\n\n# Model weights\n\n"
-        "Exported from the last checkpoint of a recorded training run. Each line is the SHA-256 of a file that names "
-        "everything before it.\n\n| | |\n|---|---|\n"
-        f"| last checkpoint | `{checkpoint.sha256}` |\n"
-        f"| recipe | `{checkpoint.recipe}` |\n"
-        f"| dataset | `{checkpoint.dataset}` |\n"
-        f"| training seed | `{checkpoint.seed}` |\n\n"
-        f"{checkpoint.steps.last} steps. License: {license}\n"
-    )
