@@ -20,13 +20,13 @@ from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE, write_corpus
 from llamafund_chain.store import LocalStore
 from llamafund_chain.store.dataset import build_dataset
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
-from llamafund_trainer.replay.replay import segments_of
 from llamafund_trainer.replay.segments import (
     Segment,
     fetch_start,
     fetch_trained_weights,
     repeat_everywhere,
     repeat_once,
+    segments_of,
     trained_weights,
     with_recipe,
 )

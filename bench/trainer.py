@@ -33,8 +33,7 @@ from llamafund_chain.store.dataset import build_dataset
 from llamafund_trainer.process.messages import SegmentJob, StepEvent
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
 from llamafund_trainer.record.environment import pinned_variables, quiet_variables
-from llamafund_trainer.replay.replay import segments_of
-from llamafund_trainer.replay.segments import Segment, fetch_start, run_segments
+from llamafund_trainer.replay.segments import Segment, fetch_start, run_segments, segments_of
 from llamafund_trainer.runs.inputs import Inputs, fetch_inputs, prepare_inputs
 from llamafund_trainer.runs.run import RunProgress, RunRecord, train_run
 

@@ -21,25 +21,16 @@ from llamafund_chain.evidence.hashing import hash_file
 from llamafund_chain.evidence.manifests import CheckpointManifest, StepRange
 from llamafund_trainer.recipe import parse_recipe
 from llamafund_trainer.record.environment import differing_settings
+from llamafund_trainer.replay.choice import Pick, catch_chance, choose, detection_chance, random_order, weight_jumps
 from llamafund_trainer.replay.estimate import planned_effort, timed_effort
-from llamafund_trainer.replay.replay import (
-    FileComparison,
-    Pick,
-    SegmentResult,
-    catch_chance,
-    choose,
-    detection_chance,
-    random_order,
-    replay,
-    segments_of,
-    weight_jumps,
-)
+from llamafund_trainer.replay.replay import FileComparison, SegmentResult, replay_segments
 from llamafund_trainer.replay.segments import (
     STATE_FILES,
     Segment,
     fetch_start,
     repeat_everywhere,
     repeat_once,
+    segments_of,
     with_recipe,
 )
 from llamafund_trainer.replay.tolerance import Gap, optimizer_changes, optimizer_gap, optimizer_spread
@@ -241,7 +232,9 @@ def test_every_segment_of_an_honest_run_repeats_bit_for_bit(lab: object, tmp_pat
     segments = segments_of(lab.run)
     steps: list[int] = []
     picks = [Pick(segment, "asked for") for segment in segments]
-    results = replay(lab.store, fetch_inputs(lab.store, lab.run[-1], tmp_path), picks, tmp_path, progress=steps.append)
+    results = replay_segments(
+        lab.store, fetch_inputs(lab.store, lab.run[-1], tmp_path), picks, tmp_path, progress=steps.append
+    )
     assert [each.verdict for each in results] == ["same"] * 4
     assert [len(each.compared) for each in results] == [8, 4, 4, 4]
     assert steps[-1] == 40
@@ -320,7 +313,7 @@ def repeated_before(outcomes: dict[str, Path], monkeypatch: pytest.MonkeyPatch) 
 
 
 def replayed(lab: object, chain: tuple[CheckpointManifest, ...], scratch: Path) -> SegmentResult:
-    (found,) = replay(
+    (found,) = replay_segments(
         lab.store, fetch_inputs(lab.store, chain[-1], scratch), [Pick(segments_of(chain)[1], "asked for")], scratch
     )
     return found
@@ -381,7 +374,7 @@ def test_a_forged_optimizer_is_found_by_the_segment_that_begins_with_it(
     """It would repeat bit for bit ever after."""
     chain = excused(lab, tmp_path, {"optimizer.pt": other_optimizer(lab, change)}, **environment)
     picks = [Pick(segments_of(chain)[2], "asked for")]
-    (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
+    (found,) = replay_segments(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
     assert found.verdict == "different"
     assert "the optimizer after step 20" in found.problem
 
@@ -408,7 +401,7 @@ def test_a_random_state_that_somebody_chose_decides_nothing(lab: object, tuned: 
     files = {"rng_state.pth": (tmp_path / "rng_state.pth").read_bytes()}
     chain = lab.relink([run[0], lab.forge(run[1], tmp_path / "forged", files), run[2]], tmp_path)
     picks = [Pick(segments_of(chain)[1], "asked for")]
-    (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
+    (found,) = replay_segments(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
     assert found.verdict == "same", found.describe()
 
 
@@ -472,7 +465,7 @@ def test_the_optimizer_of_step_0_is_no_measure_of_how_far_it_moved(lab: object, 
         links.append(lab.forge(link, tmp_path / f"forged-{link.steps.last}", files, environment=environment))
     chain = lab.relink([*links, *lab.run[2:]], tmp_path)
     picks = [Pick(segments_of(chain)[0], "first")]
-    (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
+    (found,) = replay_segments(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
     assert found.verdict == "different"
     assert "remembers gradients" in found.describe()
 
@@ -490,7 +483,7 @@ def test_settings_at_the_end_are_judged_behind_another_environment_too(lab: obje
 def test_one_changed_bit_is_different_in_the_recorded_environment(lab: object, tmp_path: Path) -> None:
     chain = tampered(lab, tmp_path, dict(lab.run[2].environment))
     picks = [Pick(segments_of(chain)[1], "asked for")]
-    (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
+    (found,) = replay_segments(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
     assert found.verdict == "different"
     assert found.weights.tolerance is None
     assert found.optimizer is None
@@ -518,7 +511,7 @@ def test_a_segment_that_begins_with_other_settings_than_the_recipe_s_is_not_even
     changed = lab.forge(lab.run[1], tmp_path / "rate", {"scheduler.pt": data})
     chain = lab.relink([lab.run[0], changed, *lab.run[2:]], tmp_path)
     picks = [Pick(segments_of(chain)[1], "asked for")]
-    (found,) = replay(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
+    (found,) = replay_segments(lab.store, fetch_inputs(lab.store, chain[-1], tmp_path), picks, tmp_path)
     assert found.verdict == "different"
     assert "base_lrs [0.03, 0.03]" in found.describe()
     assert found.compared == ()

@@ -100,7 +100,7 @@ def test_ctrl_c_ends_it_in_one_line_and_the_same_command_goes_on(program: Progra
     stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == ExitCode.INTERRUPTED, stderr
     assert stdout == ""
-    line = "Error: Interrupted; published checkpoints stay. The same command goes on from the last one."
+    line = "Error: Interrupted; published checkpoints stay. The same command continues from the last one."
     assert stderr.splitlines() == [line]
     assert program.finish() == uninterrupted
 

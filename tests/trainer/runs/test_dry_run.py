@@ -129,7 +129,7 @@ def test_the_examples_of_fine_tuning_are_counted_from_the_base_models_configurat
     # Layers are computed twice; with frozen weights, of which no gradients are taken, that makes as many as usual.
     assert 5.5 < found["flops"] / (PARAMETERS_8B * found["tokens"]) < (7 if name.endswith("lora") else 9)
     llamafund("train", path, "--dry-run", "--store", tmp_path / "elsewhere").refused(
-        ExitCode.ERROR, "shape of the base model", "config.json", "--store"
+        ExitCode.ERROR, "size of the base model", "config.json", "--store"
     )
 
 
@@ -154,5 +154,5 @@ def test_the_command_needs_neither_data_nor_a_directory(llamafund: Command, reci
     llamafund("train", path).refused(ExitCode.USAGE, "--dataset and --out")
     hashes = ("--dataset", "ab" * 32, "--seed", "ab" * 32, "--out", tmp_path / "run")
     llamafund("train", path, *hashes, "--price", "3").refused(ExitCode.USAGE, "are for --dry-run")
-    llamafund("train", path, *hashes, "--resume").refused(ExitCode.USAGE, "no run in", "never begun")
+    llamafund("train", path, *hashes, "--resume").refused(ExitCode.USAGE, "no run to continue", "run.json")
     assert list(tmp_path.iterdir()) == [path]

@@ -20,7 +20,9 @@ from llamafund_trainer.process.launch import run_job
 from llamafund_trainer.process.messages import ReplayJob, TrainJob
 from llamafund_trainer.recipe import Recipe, RecipeFile, parse_recipe
 from llamafund_trainer.record.environment import visible_devices
-from llamafund_trainer.replay.replay import Pick, replay, segments_of
+from llamafund_trainer.replay.choice import Pick
+from llamafund_trainer.replay.replay import replay_segments
+from llamafund_trainer.replay.segments import segments_of
 from llamafund_trainer.runs.inputs import fetch_inputs, prepare_inputs
 from llamafund_trainer.runs.run import RunProgress, RunRecord, train_run
 from llamafund_trainer.seeds import data_order_seed
@@ -204,5 +206,5 @@ def test_half_precision_and_layers_computed_twice_repeat_bit_for_bit(
     assert run[-1].entry("model.safetensors").size == lab.run[1].entry("model.safetensors").size, "float32 weights"
     (tmp_path / "work").mkdir()
     inputs = fetch_inputs(lab.store, run[-1], tmp_path / "work")
-    results = replay(lab.store, inputs, [Pick(segments_of(run)[0], "asked for")], tmp_path / "work")
+    results = replay_segments(lab.store, inputs, [Pick(segments_of(run)[0], "asked for")], tmp_path / "work")
     assert [(result.verdict, result.settings) for result in results] == [("same", {})]

@@ -10,7 +10,9 @@ import yaml
 
 from llamafund_chain.errors import UsageError
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
-from llamafund_trainer.replay.replay import Pick, replay, segments_of
+from llamafund_trainer.replay.choice import Pick
+from llamafund_trainer.replay.replay import replay_segments
+from llamafund_trainer.replay.segments import segments_of
 from llamafund_trainer.runs.inputs import fetch_inputs, walk_run
 from llamafund_trainer.runs.run import RunRecord, train_run
 
@@ -50,6 +52,8 @@ def test_two_processes_leave_one_chain_that_repeats_bit_for_bit(
 
     (tmp_path / "work").mkdir()
     inputs = fetch_inputs(lab.store, run[-1], tmp_path / "work")
-    results = replay(lab.store, inputs, [Pick(each, "asked for") for each in segments_of(run)[:2]], tmp_path / "work")
+    results = replay_segments(
+        lab.store, inputs, [Pick(each, "asked for") for each in segments_of(run)[:2]], tmp_path / "work"
+    )
     assert [result.verdict for result in results] == ["same", "same"]
     assert [result.settings for result in results] == [{}, {}]

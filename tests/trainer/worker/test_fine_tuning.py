@@ -21,8 +21,9 @@ from llamafund_trainer.checks import CHECKS
 from llamafund_trainer.checks.weights import weights_equal_checkpoint
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
 from llamafund_trainer.replay.bisection import bisect, finer_checkpoints
-from llamafund_trainer.replay.replay import Pick, replay, segments_of, weight_jumps
-from llamafund_trainer.replay.segments import repeat_once, with_recipe
+from llamafund_trainer.replay.choice import Pick, weight_jumps
+from llamafund_trainer.replay.replay import replay_segments
+from llamafund_trainer.replay.segments import repeat_once, segments_of, with_recipe
 from llamafund_trainer.runs.inputs import fetch_inputs
 from llamafund_trainer.runs.run import RunProgress, RunRecord, train_run
 
@@ -90,7 +91,7 @@ def test_every_segment_repeats_bit_for_bit_from_evidence_alone(
     run = tuned[kind].run
     weights = "adapter_model.safetensors" if kind == "lora" else "model.safetensors"
     picks = [Pick(segment, "asked for") for segment in segments_of(run)]
-    results = replay(lab.store, fetch_inputs(lab.store, run[-1], tmp_path), picks, tmp_path)
+    results = replay_segments(lab.store, fetch_inputs(lab.store, run[-1], tmp_path), picks, tmp_path)
     assert [(result.verdict, result.settings) for result in results] == [("same", {}), ("same", {})]
     assert all(weights in [file.path for file in result.compared] for result in results)
     assert all(size > 0 for size in weight_jumps(lab.store, segments_of(run), tmp_path))
@@ -282,7 +283,7 @@ def test_two_processes_and_layers_computed_twice_adapt_and_repeat(
     run = train_run(lab.store, recipe, new_record(recipe=recipe.sha256, milestone_steps=(2,)), tmp_path / "run")
     (tmp_path / "work").mkdir()
     inputs = fetch_inputs(lab.store, run[-1], tmp_path / "work")
-    (found,) = replay(lab.store, inputs, [Pick(segments_of(run)[0], "asked for")], tmp_path / "work")
+    (found,) = replay_segments(lab.store, inputs, [Pick(segments_of(run)[0], "asked for")], tmp_path / "work")
     assert (found.verdict, found.settings) == ("same", {})
 
 

@@ -28,8 +28,9 @@ from llamafund_chain.store.content import fetch_tree
 from llamafund_trainer.checks import CHECKS
 from llamafund_trainer.checks.weights import metric_re_evaluated
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
-from llamafund_trainer.replay.replay import Pick, replay, segments_of
-from llamafund_trainer.replay.segments import fetch_start, state_files
+from llamafund_trainer.replay.choice import Pick
+from llamafund_trainer.replay.replay import replay_segments
+from llamafund_trainer.replay.segments import fetch_start, segments_of, state_files
 from llamafund_trainer.replay.tolerance import optimizer_changes, optimizer_entries, optimizer_gap
 from llamafund_trainer.runs.export import export_weights
 from llamafund_trainer.runs.inputs import fetch_inputs, walk_run
@@ -124,7 +125,7 @@ def test_segments_repeat_bit_for_bit_and_a_pickle_planted_among_the_shards_is_no
         (start / name / ".metadata").write_bytes(bomb)
     for name in ("training_args.bin", "optimizer.bin", "optimizer.pt", "pytorch_model.bin"):
         (start / name).write_bytes(bomb)
-    results = replay(lab.store, inputs, [Pick(each, "asked for") for each in segments], tmp_path)
+    results = replay_segments(lab.store, inputs, [Pick(each, "asked for") for each in segments], tmp_path)
     assert not caught.exists()
     assert (start / "trainer_state.json").exists(), "it went on from there"
     assert [(result.verdict, result.settings) for result in results] == [("same", {}), ("same", {})]
@@ -150,11 +151,11 @@ def test_shards_and_settings_are_judged_before_they_are_trained_with(lab: object
 
     doubled = start_with({shard_files("optimizer", 2)[1]: one}, "doubled")
     with pytest.raises(VerificationError, match="do not fit together"):
-        replay(lab.store, inputs, [doubled], tmp_path)
+        replay_segments(lab.store, inputs, [doubled], tmp_path)
     settings = json.loads(lab.file(run[1], "optimizer.json"))
     settings[0]["weight_decay"] = 0.0
     other = start_with({"optimizer.json": json.dumps(settings).encode()}, "other")
-    (result,) = replay(lab.store, inputs, [other], tmp_path)
+    (result,) = replay_segments(lab.store, inputs, [other], tmp_path)
     assert result.verdict == "different"
     assert "weight_decay" in result.problem
 
@@ -165,7 +166,7 @@ def test_shards_and_settings_are_judged_before_they_are_trained_with(lab: object
     del tensors[name]
     save_file(tensors, tmp_path / "shard", metadata={SHARDING_KEY: note[SHARDING_KEY]})
     lacking = start_with({shard_files("optimizer", 2)[1]: (tmp_path / "shard").read_bytes()}, "lacking")
-    (result,) = replay(lab.store, inputs, [lacking], tmp_path)
+    (result,) = replay_segments(lab.store, inputs, [lacking], tmp_path)
     assert result.verdict == "different"
     assert "does not count the steps of every parameter" in result.problem
 
@@ -176,7 +177,7 @@ def test_shards_and_settings_are_judged_before_they_are_trained_with(lab: object
     }
     assert files[shard_files("optimizer", 2)[0]] != one
     with pytest.raises(VerificationError, match=r"shards in optimizer/ are not the state of this model"):
-        replay(lab.store, inputs, [start_with(files, "foreign")], tmp_path)
+        replay_segments(lab.store, inputs, [start_with(files, "foreign")], tmp_path)
 
 
 def test_weights_in_shards_are_compared_exported_and_checked_as_whole_ones(
@@ -341,6 +342,6 @@ def test_rows_of_an_optimizer_that_changed_places_are_found_behind_an_excuse(
     forged = lab.forge(run[2], tmp_path / "forged", files, environment=environment)
     chain = lab.relink([*run[:2], forged, *run[3:]], tmp_path)
     inputs = fetch_inputs(lab.store, chain[-1], tmp_path)
-    (found,) = replay(lab.store, inputs, [Pick(segments_of(chain)[1], "random")], tmp_path)
+    (found,) = replay_segments(lab.store, inputs, [Pick(segments_of(chain)[1], "random")], tmp_path)
     assert {file.path for file in found.differing} == set(names)
     assert found.verdict == "different"

@@ -9,6 +9,6 @@ SHORT_HELPS: Mapping[str, str] = {
     "evaluate": "Measure the promised metric of open WEIGHTS again.",
     "export": "Publish the open weights of a CHECKPOINT, named by the hash of its manifest.",
     "replay": "Repeat parts of the training that led to CHECKPOINT and compare the bytes.",
-    "train": "Train the model of RECIPE and publish evidence of every step of the way.",
+    "train": "Train the model of RECIPE and publish evidence of every step.",
 }
 """What `llamafund --help` says of each, so that it loads none of them."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import click
 from pydantic import JsonValue
@@ -14,11 +15,36 @@ from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import json_option, stores_option
 from llamafund_chain.cli.output import emit, progress
 from llamafund_chain.errors import VerificationError
-
-if TYPE_CHECKING:
-    from llamafund_trainer.tensors.compare import TensorComparison
+from llamafund_chain.store.several import open_stores
+from llamafund_trainer.runs.open_weights import open_weights
+from llamafund_trainer.tensors.compare import TensorComparison, compare_tensors, read_entries
 
 _SHOWN = 20
+"""Tensors that are listed for a person; `--json` lists all."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All tensors of both sides, compared."""
+
+    tensors: Sequence[TensorComparison]
+
+    @property
+    def apart(self) -> list[TensorComparison]:
+        """Tensors that are neither the same nor converted."""
+        return [each for each in self.tensors if each.verdict in ("different", "missing")]
+
+    @property
+    def same(self) -> int:
+        """How many tensors are the same bit for bit."""
+        return sum(each.verdict == "same" for each in self.tensors)
+
+    @property
+    def verdict(self) -> Literal["same", "cast", "different"]:
+        """On all tensors together."""
+        if self.apart or not self.tensors:
+            return "different"
+        return "same" if self.same == len(self.tensors) else "cast"
 
 
 @click.command("compare-weights")
@@ -29,18 +55,14 @@ _SHOWN = 20
 def compare_weights(one: str, other: str, stores: tuple[str, ...], as_json: bool) -> None:
     """Compare the weights A and B tensor by tensor.
 
-    Each is a safetensors file, a directory with such files, or the hash of a checkpoint's or weights' manifest. Where
-    one side is the other after a conversion to another number type, the conversion is named: such weights follow from
-    the others, but are not the same bytes. Ends with exit code 3 when a tensor is neither.
+    Each is a safetensors file, a directory with such files, or the hash of the manifest of weights or of a checkpoint.
+    If one side is the other after a conversion to another number type, the conversion is named. Such weights follow
+    from the others, but are not the same bytes. Exits with code 3 if a tensor is neither the same nor converted.
 
     \b
     Example:
       llamafund compare-weights 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae ./downloaded
     """
-    from llamafund_chain.store.several import open_stores
-    from llamafund_trainer.runs.open_weights import open_weights
-    from llamafund_trainer.tensors.compare import compare_tensors, read_entries
-
     if_interrupted("not every tensor was compared")
     source = open_stores(stores)
     with tempfile.TemporaryDirectory(prefix="llamafund-compare-") as workdir:
@@ -49,51 +71,35 @@ def compare_weights(one: str, other: str, stores: tuple[str, ...], as_json: bool
             progress(f"Opening {name}")
             sides.append(read_entries(open_weights(name, source, Path(workdir)).files))
         progress(f"Comparing {len(sides[0])} tensors")
-        found = list(compare_tensors(*sides))
-    apart = [each for each in found if each.verdict in ("different", "missing")]
-    casts = sorted({str(each.cast) for each in found if each.cast is not None})
-    verdict = "different" if apart or not found else "cast" if casts else "same"
-    listed: list[JsonValue] = [_facts(each) for each in found if each.verdict != "same"]
-    facts: dict[str, JsonValue] = {
-        "one": one,
-        "other": other,
-        "verdict": verdict,
-        "tensors": len(found),
-        "same": sum(each.verdict == "same" for each in found),
-        "casts": [*casts],
-        "not_same": listed,
+        found = Comparison(tuple(compare_tensors(*sides)))
+    emit("compare-weights", {"one": one, "other": other, **_facts(found)}, _lines(found), as_json=as_json)
+    if found.verdict == "different":
+        _refuse(found)
+
+
+def _refuse(found: Comparison) -> None:
+    if not found.tensors:
+        raise VerificationError("There are no tensors to compare")
+    first = found.apart[0]
+    raise VerificationError(
+        f"{len(found.apart)} of {len(found.tensors)} tensors are not the same",
+        f"{first.name}: {first.reason}",
+        "These are different weights; do not use one in place of the other",
+    )
+
+
+def _facts(found: Comparison) -> dict[str, JsonValue]:
+    casts: list[JsonValue] = [*sorted({str(each.cast) for each in found.tensors if each.cast is not None})]
+    return {
+        "verdict": found.verdict,
+        "tensors": len(found.tensors),
+        "same": found.same,
+        "casts": casts,
+        "not_same": [_tensor_facts(each) for each in found.tensors if each.verdict != "same"],
     }
-    emit("compare-weights", facts, _lines(verdict, found, apart), as_json=as_json)
-    if verdict == "different":
-        first = apart[0] if apart else None
-        raise VerificationError(
-            f"{len(apart)} of {len(found)} tensors are not the same" if first else "There are no tensors to compare",
-            f"{first.name}: {first.reason}" if first else "",
-            "These are other weights; do not use one in place of the other",
-        )
 
 
-def _lines(verdict: str, found: Sequence[TensorComparison], apart: Sequence[TensorComparison]) -> list[str]:
-    if verdict == "same":
-        return [f"All {len(found)} tensors are the same: names, types, shapes and every bit."]
-    lines = []
-    by_cast: dict[str, list[TensorComparison]] = {}
-    for each in found:
-        if each.cast is not None:
-            side = "B into A" if each.cast.reversed else "A into B"
-            by_cast.setdefault(f"{each.cast} turns {side}", []).append(each)
-    same = sum(each.verdict == "same" for each in found)
-    if same:
-        lines.append(f"{same} of {len(found)} tensors are the same bit for bit.")
-    for cast, tensors in by_cast.items():
-        lines.append(f"{len(tensors)} of {len(found)} tensors are the same after a cast, not bit for bit: {cast}.")
-    lines += [f"{each.name}: {each.reason}" for each in apart[:_SHOWN]]
-    if len(apart) > _SHOWN:
-        lines.append(f"... and {len(apart) - _SHOWN} more")
-    return lines
-
-
-def _facts(found: TensorComparison) -> dict[str, JsonValue]:
+def _tensor_facts(found: TensorComparison) -> dict[str, JsonValue]:
     return {
         "tensor": found.name,
         "verdict": found.verdict,
@@ -102,3 +108,22 @@ def _facts(found: TensorComparison) -> dict[str, JsonValue]:
         "largest_difference": None if found.amount is None else str(found.amount),
         "reason": found.reason,
     }
+
+
+def _lines(found: Comparison) -> list[str]:
+    count = len(found.tensors)
+    if found.verdict == "same":
+        return [f"All {count} tensors are the same: names, types, shapes and every bit."]
+    by_cast: dict[str, int] = {}
+    for each in found.tensors:
+        if each.cast is not None:
+            cast = f"{each.cast} turns {'B into A' if each.cast.reversed else 'A into B'}"
+            by_cast[cast] = by_cast.get(cast, 0) + 1
+    lines = [f"{found.same} of {count} tensors are the same bit for bit."] if found.same else []
+    lines += [
+        f"{n} of {count} tensors are the same after a cast, not bit for bit: {cast}." for cast, n in by_cast.items()
+    ]
+    lines += [f"{each.name}: {each.reason}" for each in found.apart[:_SHOWN]]
+    if len(found.apart) > _SHOWN:
+        lines.append(f"... and {len(found.apart) - _SHOWN} more")
+    return lines

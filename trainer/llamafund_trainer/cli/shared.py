@@ -2,62 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from llamafund_chain.cli.options import (
-    ADDRESS,
-    unlock,
-)
+from llamafund_chain.chain.connection import Finality
+from llamafund_chain.cli.options import ADDRESS, finality_option, rpc_option, unlock, wallet_options
 from llamafund_chain.cli.output import note
+from llamafund_chain.store import Store
+from llamafund_chain.text import from_millionths
+from llamafund_trainer.runs.funded_run import FundedRun, open_funded_run, require_attestor
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
-    from rich.progress import Progress
 
-    from llamafund_chain.chain.connection import Finality
-    from llamafund_chain.store import Store
-    from llamafund_trainer.runs.funded_run import FundedRun
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-campaign_option = click.option("--campaign", type=ADDRESS, metavar="ADDRESS", help="The campaign that pays for it.")
+@dataclass(frozen=True, kw_only=True)
+class CampaignOptions:
+    """What `campaign_options` adds to a command, by the names that click gives them."""
+
+    campaign: str | None
+    rpc: str
+    finality: Finality
+    wallet: str | None
+    keystore: Path
+    passphrase_file: Path | None
+
+    def open_campaign(self, store: Store) -> tuple[FundedRun | None, LocalAccount | None]:
+        """Open the campaign and the key that signs for it, before any long work; each is `None` if not named.
+
+        Args:
+            store: Holds the campaign's proposal.
+
+        Raises:
+            UsageError: The key is not an attestor's, there is no passphrase, or the proposal promises another metric.
+            LlamafundError: The campaign cannot be read or its training cannot begin, or the key cannot be unlocked.
+        """
+        if self.campaign is None:
+            return None, None
+        funded = open_funded_run(self.rpc, self.campaign, store, self.finality)
+        if not self.wallet:
+            note("No wallet was named, so nothing will be signed.")
+            return funded, None
+        account = unlock(self.wallet, self.keystore, self.passphrase_file)
+        require_attestor(funded, account)
+        return funded, account
 
 
-def open_funded(
-    campaign: str | None,
-    rpc: str,
-    store: Store,
-    finality: Finality,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
-) -> tuple[FundedRun | None, LocalAccount | None]:
-    """The campaign and the key that signs for it, before any long work."""
-    if campaign is None:
-        return None, None
-    from llamafund_trainer.runs.funded_run import open_funded_run, require_attestor
-
-    funded = open_funded_run(rpc, campaign, store, finality)
-    if not wallet:
-        note("No wallet was named, so nothing will be signed.")
-        return funded, None
-    account = unlock(wallet, keystore, passphrase_file)
-    require_attestor(funded, account)
-    return funded, account
+def campaign_options(command: F) -> F:
+    """`--campaign`, and how to reach it and sign for it; parameters as `CampaignOptions` takes them."""
+    decorated = rpc_option(finality_option(wallet_options(command)))
+    return click.option("--campaign", type=ADDRESS, metavar="ADDRESS", help="The campaign that pays for the training.")(
+        decorated
+    )
 
 
-def shown_score(value: int | None) -> str:
-    from llamafund_chain.text import from_millionths
-
+def shown_metric(value: int | None) -> str:
+    """A metric in millionths as a person reads it; `None` if the model has diverged."""
     return "not a finite number: the model has diverged" if value is None else from_millionths(value)
 
 
 def progress_bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    """A bar on standard error with a column for facts; give each of its tasks the field `facts`."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

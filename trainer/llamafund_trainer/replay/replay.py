@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue
 
 from llamafund_chain.errors import LlamafundError, UsageError
-from llamafund_chain.evidence.manifests import CheckpointManifest
 from llamafund_trainer.process.messages import SegmentEvent, SegmentJob, StepEvent
 from llamafund_trainer.record.environment import differing_settings
+from llamafund_trainer.replay.choice import Pick
 from llamafund_trainer.replay.segments import (
-    Segment,
     fetch_start,
     fetch_state,
     fetch_trained_weights,
@@ -36,8 +33,7 @@ from llamafund_trainer.replay.tolerance import (
     weights_gap,
     weights_spread,
 )
-from llamafund_trainer.runs.inputs import Inputs, fetch_recipe
-from llamafund_trainer.tensors.compare import movement
+from llamafund_trainer.runs.inputs import Inputs
 from llamafund_trainer.tensors.lora import ADAPTER
 from llamafund_trainer.tensors.optimizer_bounds import moments_problem
 from llamafund_trainer.tensors.optimizer_settings import (
@@ -54,22 +50,10 @@ if TYPE_CHECKING:
     from llamafund_chain.store import Store
     from llamafund_trainer.recipe import Recipe
 
-DETECTION_FORMULA = "1 - (1 - f)^s"
-"""Chance that s random segments show a cheat who faked a fraction f of all; picks that are not random do not count."""
-
 DRAWING = frozenset({"accelerate", "numpy", "peft", "torch", "transformers"})
 """Libraries whose versions may decide how many random numbers a step takes; peft is recorded for adapters only."""
 
 Verdict = Literal["same"] | Nearness
-Reason = Literal["asked for", "random", "first", "last", "largest change of the weights"]
-
-
-@dataclass(frozen=True)
-class Pick:
-    """A segment to repeat, and why that one."""
-
-    segment: Segment
-    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -192,89 +176,18 @@ class SegmentResult:
         return found
 
 
+def worst_verdict(results: Sequence[SegmentResult]) -> Verdict | None:
+    """The verdict on all segments together; `None` if there are none."""
+    order: tuple[Verdict, ...] = ("different", "unclear", "close", "same")
+    found = {result.verdict for result in results}
+    return next((verdict for verdict in order if verdict in found), None)
+
+
 def _tolerance(gap: Gap | None) -> str | None:
     return None if gap is None or gap.tolerance is None else str(gap.tolerance)
 
 
-def segments_of(run: Sequence[CheckpointManifest]) -> tuple[Segment, ...]:
-    """The segments between a run's checkpoints, given oldest first."""
-    return tuple(Segment(index, start, end) for index, (start, end) in enumerate(pairwise(run)))
-
-
-def detection_chance(faked: float, random_segments: int) -> float:
-    """The chance that so many random segments catch a cheat who faked a fraction of all: 1 − (1 − f)^s."""
-    return 1 - (1 - faked) ** random_segments
-
-
-def catch_chance(faked: float, picks: Sequence[Pick], segments: int) -> float:
-    """`detection_chance` of what was picked; 1 when nothing was left out.
-
-    Args:
-        faked: Fraction of all segments.
-        picks: Those repeated.
-        segments: How many the run has.
-    """
-    if len(picks) == segments:
-        return 1.0
-    return detection_chance(faked, sum(pick.reason == "random" for pick in picks))
-
-
-def random_order(count: int, entropy: bytes) -> list[int]:
-    """All numbers below `count` in an order that the entropy alone decides."""
-    return sorted(range(count), key=lambda index: hashlib.sha256(entropy + index.to_bytes(8, "big")).digest())
-
-
-def choose(
-    segments: Sequence[Segment], count: int, entropy: bytes, jumps: Callable[[], Sequence[float]]
-) -> tuple[Pick, ...]:
-    """Which segments to repeat.
-
-    The first pick is random; with two or more the first segment is among them, with three or more the last,
-    with four or more the one that changed the weights most. All others are random.
-
-    Args:
-        segments: All of them.
-        count: How many to pick, at most all.
-        entropy: Decides the random ones.
-        jumps: Gives the change of the weights over each segment; only called when it matters.
-    """
-    order = random_order(len(segments), entropy)
-    if count >= len(segments):
-        return tuple(Pick(segment, "random") for segment in segments)
-    picked: dict[int, Reason] = {order[0]: "random"} if count else {}
-    if count >= 2:
-        picked.setdefault(0, "first")
-    if count >= 3:
-        picked.setdefault(len(segments) - 1, "last")
-    if count >= 4:
-        sizes = jumps()
-        picked.setdefault(max(range(len(sizes)), key=sizes.__getitem__), "largest change of the weights")
-    for index in order:
-        if len(picked) >= count:
-            break
-        picked.setdefault(index, "random")
-    return tuple(Pick(segments[index], picked[index]) for index in sorted(picked))
-
-
-def weight_jumps(store: Store, segments: Sequence[Segment], workdir: Path) -> list[float]:
-    """How far the weights move over each segment, from the published weights themselves.
-
-    Args:
-        store: Where the checkpoints are published.
-        segments: Consecutive ones.
-        workdir: Existing directory for fetched files.
-    """
-    recipe = fetch_recipe(store, segments[0].end.recipe).recipe
-    before = fetch_trained_weights(store, recipe, segments[0].start, workdir)
-    sizes: list[float] = []
-    for segment in segments:
-        after = fetch_trained_weights(store, recipe, segment.end, workdir)
-        sizes.append(movement(before, after))
-        before = after
-    return sizes
-
-
-def replay(
+def replay_segments(
     store: Store,
     inputs: Inputs,
     picks: Sequence[Pick],

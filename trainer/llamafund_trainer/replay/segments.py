@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,11 @@ class Segment:
     def steps(self) -> int:
         """Optimizer steps."""
         return self.end.steps.last - self.start.steps.last
+
+
+def segments_of(run: Sequence[CheckpointManifest]) -> tuple[Segment, ...]:
+    """The segments between a run's checkpoints, given oldest first."""
+    return tuple(Segment(index, start, end) for index, (start, end) in enumerate(pairwise(run)))
 
 
 def state_files(recipe: Recipe, step: int) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
-"""What a recipe would take: parameters, memory, tokens, operations, and an estimate of time and money.
+"""What a recipe would take: parameters, memory, tokens, operations, and an estimate of time and cost.
 
-The model is built on the meta device, where tensors have shapes and no memory. One batch goes forward and backward
-there, so operations and kept activations are counted, not guessed; only the speed of a device and its price are
-assumptions.
+The model is built on the meta device, where tensors have shapes but no memory. One batch goes forward and backward
+there. Operations and kept activations are therefore counted; only a device's speed and price are assumptions.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Device:
-    """A kind of machine to estimate with; all of it is an assumption.
+    """A kind of device to estimate with. All values are assumptions.
 
     Attributes:
         name: What people call it.
-        flops: Operations a second that training sustains; for accelerators 40 % of the dense bfloat16 peak that the
-            vendor states, which well-tuned training of this size reaches (PaLM, arXiv 2204.02311, section 4.1).
+        flops: Operations per second that training sustains. For accelerators, 40 % of the vendor's dense bfloat16
+            peak, which well-tuned training of this size reaches (PaLM, arXiv 2204.02311, section 4.1).
         memory: Bytes.
-        price: US dollars an hour, of the order that providers asked when this was written.
+        price: US dollars per hour, about what providers charged when this was written.
     """
 
     name: str
@@ -56,41 +55,47 @@ class Estimate:
     """What a run would take.
 
     Attributes:
-        counted: On the meta device.
-        tokens: That the model sees, repeated ones included.
-        devices: How many, one for each process.
-        seconds: Of the whole run.
-        dollars: Of the whole run.
-        fits: Whether one process's share fits into one device's memory.
+        counted: What was counted on the meta device.
+        device: The device that the estimate assumes.
+        price: US dollars per hour and device.
+        tokens: Tokens that the model sees, counting repeated ones.
+        devices: How many devices, one for each process.
+        seconds: For the whole run.
+        dollars: For the whole run.
     """
 
     counted: DryRunEvent
     device: Device
+    price: float
     tokens: int
     devices: int
     seconds: float
     dollars: float
-    fits: bool
 
     @property
     def memory(self) -> int:
         """Bytes in each process."""
         return self.counted.model_bytes + self.counted.activation_bytes
 
+    @property
+    def fits(self) -> bool:
+        """Whether one process's share fits into one device's memory."""
+        return self.memory <= self.device.memory
+
 
 def dry_run(
     recipe_file: RecipeFile, device: Device, price: float | None = None, store: Store | None = None
 ) -> Estimate:
-    """Count in a process of its own, and estimate.
+    """Count in a separate process, and estimate.
 
     Args:
         recipe_file: The recipe.
-        device: What to estimate with.
-        price: US dollars an hour for one device; the device's own when `None`.
-        store: Holds the configuration of the base model, where the recipe names one.
+        device: The device to assume.
+        price: US dollars per hour and device; the device's usual price when `None`.
+        store: Holds the configuration of the base model, if the recipe names one.
 
     Raises:
-        LlamafundError: The process failed, or there is a base model and the store lacks its configuration.
+        LlamafundError: The process failed, or the store lacks the base model's configuration.
         VerificationError: The base model cannot be trained.
     """
     recipe = recipe_file.recipe
@@ -108,26 +113,27 @@ def dry_run(
             raise LlamafundError("The dry run ended without a result")
     devices = recipe.determinism.processes
     seconds = event.flops / (device.flops * devices)
+    price = device.price if price is None else price
     return Estimate(
         counted=event,
         device=device,
+        price=price,
         tokens=recipe.training.steps * recipe.samples_per_step * recipe.data.context_length,
         devices=devices,
         seconds=seconds,
-        dollars=seconds / 3600 * devices * (device.price if price is None else price),
-        fits=event.model_bytes + event.activation_bytes <= device.memory,
+        dollars=seconds / 3600 * devices * price,
     )
 
 
 def _base_shape(store: Store | None, sha256: str, directory: Path) -> Path:
-    """The directory with the base model's configuration; the weights are not needed."""
+    """Fetch the base model's configuration, which is all that counting needs; returns its directory."""
     try:
         if store is None:
             raise MissingContentError("No store was named")
         return fetch_base(store, sha256, directory, weights=False).directory
     except MissingContentError as error:
         raise MissingContentError(
-            f"The shape of the base model {sha256} is not known",
-            f"It stands in its config.json: {error.what}",
-            "Name a store that holds the base model with --store; see llamafund publish",
+            f"The size of the base model {sha256} is not known",
+            f"Its config.json says it, and cannot be fetched: {error.what}",
+            "Name a store that holds the base model with --store; llamafund publish puts one there",
         ) from error

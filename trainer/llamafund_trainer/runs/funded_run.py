@@ -15,7 +15,7 @@ from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.evidence.manifests import CheckpointManifest, EvidenceManifest, ProposalManifest, WeightsManifest
 from llamafund_chain.store.content import fetch_manifest
-from llamafund_trainer.metric import DIRECTION, METRIC
+from llamafund_trainer.runs.measure import require_our_metric
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -68,12 +68,7 @@ def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) ->
             "Wait until it is funded, then: llamafund campaign activate",
         )
     proposal = fetch_manifest(store, client.terms.proposal, ProposalManifest)
-    if (proposal.outcome.metric, proposal.outcome.direction) != (METRIC, DIRECTION):
-        raise UsageError(
-            f"The proposal promises {proposal.outcome.metric!r} ({proposal.outcome.direction} is better)",
-            f"This program measures {METRIC!r} ({DIRECTION} is better)",
-            "Train with the program that the proposal names",
-        )
+    require_our_metric(proposal)
     kinds = [milestone.kind for milestone in client.terms.milestones]
     first = next(index for index, kind in enumerate(kinds) if kind is not MilestoneKind.DATASET)
     parent = client.terms.proposal

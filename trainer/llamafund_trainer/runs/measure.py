@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from llamafund_chain.errors import LlamafundError
+from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.files import read_limited
 from llamafund_chain.strict_yaml import load_json, read_json
 from llamafund_trainer.base_files import TOKENIZER
-from llamafund_trainer.metric import DIVERGED, HELDOUT_BYTES, HELDOUT_TOKENS, METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
+from llamafund_trainer.metric import (
+    DIRECTION,
+    DIVERGED,
+    HELDOUT_BYTES,
+    HELDOUT_TOKENS,
+    METRIC,
+    UNIGRAM_BYTES,
+    UNIGRAM_TOKENS,
+)
 from llamafund_trainer.process.launch import bounds_for, run_job
 from llamafund_trainer.process.messages import EvaluateJob, EvaluationEvent, LoadedEvent, LoadJob
 from llamafund_trainer.recipe import Recipe
 from llamafund_trainer.runs.inputs import Inputs
+
+if TYPE_CHECKING:
+    from llamafund_chain.evidence.manifests import ProposalManifest
 
 MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
 
@@ -34,6 +46,21 @@ class Measurement:
     def value(self) -> int | None:
         """The promised metric, or `None` when the model has diverged."""
         return self.metrics.get(METRIC)
+
+
+def require_our_metric(proposal: ProposalManifest) -> None:
+    """Refuse a proposal that promises a metric which this program does not measure.
+
+    Raises:
+        UsageError: It does.
+    """
+    outcome = proposal.outcome
+    if (outcome.metric, outcome.direction) != (METRIC, DIRECTION):
+        raise UsageError(
+            f"The proposal promises {outcome.metric!r} ({outcome.direction} is better)",
+            f"This program measures {METRIC!r} ({DIRECTION} is better)",
+            "Use the program that the proposal names",
+        )
 
 
 def measure_weights(inputs: Inputs, weights: Path) -> Measurement:
