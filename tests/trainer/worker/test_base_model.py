@@ -24,7 +24,6 @@ from llamafund_chain.store.content import fetch_tree
 from llamafund_chain.store.publishing import list_directory, publish
 from llamafund_trainer import base_files as module
 from llamafund_trainer.base_files import Base, fetch_base
-from llamafund_trainer.metric import Heldout, bits_per_byte
 from llamafund_trainer.process.launch import SPARE_MEMORY, bounds_for
 from llamafund_trainer.process.messages import Bounds
 from llamafund_trainer.recipe import RecipeFile
@@ -34,6 +33,7 @@ from llamafund_trainer.runs.measure import measure_weights, same_tokenizer
 from llamafund_trainer.runs.run import RunRecord, train_run
 from llamafund_trainer.worker.base_model import base_config, load_base
 from llamafund_trainer.worker.corpus import load_corpus
+from llamafund_trainer.worker.heldout import Heldout, bits_per_byte
 from llamafund_trainer.worker.loop import replay_segment
 
 Change = Callable[[Path], object]

@@ -24,6 +24,7 @@ from llamafund_trainer.base_files import (
     fetch_base,
 )
 from llamafund_trainer.checks.shared import MAX_CONFIG_BYTES, checkpoint_of, load_json_object
+from llamafund_trainer.llama import ARCHITECTURE, END_OF_TEXT, END_OF_TEXT_ID, config_values
 from llamafund_trainer.metric import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
 from llamafund_trainer.runs.export import EXPORTED
 from llamafund_trainer.runs.inputs import fetch_inputs, fetch_recipe
@@ -33,8 +34,6 @@ from llamafund_trainer.runs.step_zero import make_start
 from llamafund_trainer.tensors.compare import compare_files, count_elements
 from llamafund_trainer.tensors.initial_weights import parameter_count
 from llamafund_trainer.tensors.shards import WEIGHTS
-from llamafund_trainer.tokenizer import END_OF_TEXT, END_OF_TEXT_ID
-from llamafund_trainer.worker.model import ARCHITECTURE, config_values
 
 if TYPE_CHECKING:
     from llamafund_trainer.recipe import Recipe

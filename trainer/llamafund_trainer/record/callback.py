@@ -15,6 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from torch import distributed
 from transformers import TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 
@@ -258,9 +261,6 @@ def samples_hash(dataset: Any) -> str:
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         return ""
-    import numpy as np
-    import torch
-
     hasher = hashlib.sha256()
     python, array = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
@@ -312,8 +312,6 @@ def _is_sharded(model: Any) -> bool:
 
 def wait_for_all() -> None:
     """Wait for the other processes, where there are any."""
-    from torch import distributed
-
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback
+from safetensors.torch import save_model
 
 from llamafund_chain.errors import UsageError
 from llamafund_trainer.record.callback import DivergedError, samples_hash
@@ -135,8 +136,6 @@ class LightningAttestationCallback(Callback):
         return self.recorder.export(directory, license=license, score=score, **details)
 
     def _save(self, trainer: Any, pl_module: Any, metrics: dict[str, int]) -> None:
-        from safetensors.torch import save_model
-
         directory = self.recorder.directory / "checkpoints" / f"checkpoint-{self._step}"
         # Every process has a part in this; only the first one writes.
         trainer.save_checkpoint(directory / STATE)

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence.hashing import hash_file, hash_tree
 from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
@@ -111,8 +113,6 @@ def _model_card(
     license: str,
     campaign: str,
 ) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
-
     # The card is Markdown, where HTML's escapes would only garble the text.
     environment = Environment(
         loader=PackageLoader("llamafund_trainer"),

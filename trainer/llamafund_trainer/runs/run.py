@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from llamafund_chain.errors import ExitCode, LlamafundError, UsageError
+from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.evidence.manifests import CheckpointManifest, load_manifest
 from llamafund_chain.files import write_file
 from llamafund_chain.store.content import fetch_tree, publish_tree
@@ -154,8 +155,6 @@ def _claim(store: Store, record: RunRecord, directory: Path) -> tuple[Checkpoint
 
 
 def _published(store: Store, record: RunRecord, manifests: Path) -> tuple[CheckpointManifest, ...]:
-    from llamafund_chain.evidence.hashing import raw_cid
-
     history: list[CheckpointManifest] = []
     parent = record.parent
     for path in sorted(manifests.glob("step-*.json")):

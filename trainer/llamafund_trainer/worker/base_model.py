@@ -7,6 +7,10 @@ import re
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
 from llamafund_chain.errors import VerificationError
 from llamafund_trainer.base_files import GENERATION_CONFIG
 from llamafund_trainer.recipe import MAX_LAYERS, MAX_SIZE
@@ -15,7 +19,6 @@ from llamafund_trainer.tensors.compare import read_entries
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import torch
     from transformers import PreTrainedConfig, PreTrainedModel
 
     from llamafund_trainer.base_files import Base
@@ -38,9 +41,6 @@ def base_config(base: Base) -> PreTrainedConfig:
         VerificationError: transformers has no such architecture, or the model cannot be trained.
     """
     _refuse_absurd(base.name, base.config)
-    from transformers import AutoConfig
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
     kind = base.config.get("model_type")
     if not isinstance(kind, str) or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise VerificationError(
@@ -77,9 +77,6 @@ def load_base(base: Base) -> PreTrainedModel:
     Raises:
         VerificationError: transformers cannot load it, or weights are missing, left over or of another shape.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-
     config = base_config(base)
     refuse_oversized(base)
     _refuse_doubled(base)
@@ -117,9 +114,6 @@ def empty_base(base: Base, *, on_meta: bool = False) -> PreTrainedModel:
         base: Its configuration is all that is looked at.
         on_meta: Without memory for the weights.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-
     auto: Any = AutoModelForCausalLM
     config = base_config(base)
     if not on_meta:
@@ -167,8 +161,6 @@ def refuse_renamed(model: PreTrainedModel, base: Base, saved: Path) -> None:
 
 def write_config(base: Base, directory: Path) -> None:
     """Write the `config.json` of a model that the base model was made into."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
     config = base_config(base)
     # As the Trainer writes it, whatever the base model's file says: other programs go by it.
     config.architectures = [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[base.config["model_type"]]]
@@ -181,8 +173,6 @@ def write_generation_config(base: Base, directory: Path) -> None:
     Raises:
         VerificationError: The base model's cannot be read.
     """
-    from transformers import GenerationConfig
-
     try:
         if (base.directory / GENERATION_CONFIG).exists():
             generation = GenerationConfig.from_pretrained(base.directory, local_files_only=True)

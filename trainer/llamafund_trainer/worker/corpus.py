@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.manifests import DatasetManifest
 from llamafund_chain.store.dataset import read_documents
-from llamafund_trainer.metric import Baselines, Heldout, encode_heldout, measure_baselines
-from llamafund_trainer.tokenizer import END_OF_TEXT_ID, encode_document, train_tokenizer
-from llamafund_trainer.worker.samples import token_blocks
+from llamafund_trainer.llama import END_OF_TEXT_ID
+from llamafund_trainer.worker.heldout import Baselines, Heldout, encode_heldout, measure_baselines
+from llamafund_trainer.worker.tokenizer import encode_document, train_tokenizer
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
@@ -82,6 +84,33 @@ def load_corpus(recipe: Recipe, root: Path, manifest: DatasetManifest, base: Bas
         heldout_texts=heldout_texts,
         base=base,
     )
+
+
+def token_blocks(
+    tokenizer: Tokenizer, documents: Iterable[str], context_length: int, first: int = END_OF_TEXT_ID
+) -> NDArray[np.int64]:
+    """All documents as one stream of tokens, cut into blocks; what is left over at the end is dropped.
+
+    Args:
+        tokenizer: Encodes them.
+        documents: The texts.
+        context_length: Tokens of a block.
+        first: The token that each document begins with.
+
+    Raises:
+        LlamafundError: There are fewer tokens than one block takes.
+    """
+    stream: list[int] = []
+    for text in documents:
+        stream.extend(encode_document(tokenizer, text, first))
+    count = len(stream) // context_length
+    if count == 0:
+        raise LlamafundError(
+            f"The training part has {len(stream)} tokens",
+            f"One sample takes {context_length}",
+            "Choose a smaller data.context_length, or more data",
+        )
+    return np.array(stream[: count * context_length], dtype=np.int64).reshape(count, context_length)
 
 
 def _require_all_text(tokenizer: Tokenizer, heldout: Heldout, texts: tuple[str, ...]) -> None:

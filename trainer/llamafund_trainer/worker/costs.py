@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
 from llamafund_trainer.process.messages import DryRunEvent
+from llamafund_trainer.worker.base_model import empty_base
+from llamafund_trainer.worker.model import empty_model
+from llamafund_trainer.worker.peft_adapter import wrap
 
 if TYPE_CHECKING:
     from llamafund_trainer.base_files import Base
@@ -28,23 +35,15 @@ _GATHERED_LAYERS = 2
 
 
 def count_costs(recipe: Recipe, base: Base | None = None) -> DryRunEvent:
-    """Count on the meta device; imports torch, so it belongs into the training process.
+    """Count on the meta device.
 
     Args:
         recipe: What to count.
         base: The base model, where the recipe names one; only its configuration is read.
     """
-    import torch
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    from llamafund_trainer.worker.base_model import empty_base
-    from llamafund_trainer.worker.model import empty_model
-
     low = recipe.precision.dtype == "bfloat16"
     given: Any = None if base is None else empty_base(base, on_meta=True)
     if recipe.lora is not None:
-        from llamafund_trainer.worker.peft_adapter import wrap
-
         given = wrap(given, recipe)
     # Tensors on the meta device that say they are elsewhere: only so does autocast apply to them.
     with FakeTensorMode(allow_non_fake_inputs=given is not None):
@@ -54,9 +53,6 @@ def count_costs(recipe: Recipe, base: Base | None = None) -> DryRunEvent:
 
 
 def _count(model: Any, recipe: Recipe, autocast: Any) -> DryRunEvent:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
     if recipe.training.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()

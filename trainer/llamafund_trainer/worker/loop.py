@@ -23,7 +23,7 @@ from transformers.trainer_pt_utils import nested_gather
 
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.files import storage_error, write_file
-from llamafund_trainer.metric import DIVERGED, HELDOUT_BYTES, HELDOUT_TOKENS, METRIC, bits_per_byte
+from llamafund_trainer.metric import DIVERGED, HELDOUT_BYTES, HELDOUT_TOKENS, METRIC
 from llamafund_trainer.process.memory_limit import within
 from llamafund_trainer.process.pause import Pause, PauseRecord, find_pause, unfinished_pause, write_pause
 from llamafund_trainer.recipe import Recipe
@@ -33,12 +33,13 @@ from llamafund_trainer.record.recorder import Recorder
 from llamafund_trainer.seeds import data_order_seed, library_seed, step_seed
 from llamafund_trainer.tensors.optimizer_settings import RNG_STATE
 from llamafund_trainer.tensors.shards import WEIGHTS, whole_weights
-from llamafund_trainer.tokenizer import save_tokenizer
 from llamafund_trainer.worker.base_model import refuse_renamed
 from llamafund_trainer.worker.corpus import Corpus
 from llamafund_trainer.worker.fsdp import ShardedTrainer, shard_model
+from llamafund_trainer.worker.heldout import bits_per_byte
 from llamafund_trainer.worker.model import finish_fine_tuned, load_model, starting_model, whole_model
 from llamafund_trainer.worker.samples import SampleOrder
+from llamafund_trainer.worker.tokenizer import save_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np

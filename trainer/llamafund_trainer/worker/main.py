@@ -191,9 +191,9 @@ def _replay(job: ReplayJob, emit: Emit) -> None:
 
 
 def _evaluate(job: EvaluateJob, emit: Emit) -> None:
-    from llamafund_trainer.metric import bits_per_byte
     from llamafund_trainer.record.environment import apply_settings
     from llamafund_trainer.worker.corpus import load_corpus
+    from llamafund_trainer.worker.heldout import bits_per_byte
     from llamafund_trainer.worker.model import load_model
 
     recipe_file, dataset = _inputs(job.recipe, job.dataset)

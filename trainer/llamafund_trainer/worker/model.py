@@ -4,63 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
 from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_trainer.llama import config_values
 from llamafund_trainer.tensors.initial_weights import initial_tensors, parameter_shapes
-from llamafund_trainer.tokenizer import END_OF_TEXT_ID
+from llamafund_trainer.worker.base_model import empty_base, load_base, saved_tensors, write_config
+from llamafund_trainer.worker.peft_adapter import add_adapter, merged, tidy_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import torch
     from peft import PeftModel
-    from transformers import LlamaForCausalLM, PreTrainedModel
+    from transformers import PreTrainedModel
 
     from llamafund_trainer.base_files import Base
     from llamafund_trainer.recipe import Recipe
 
-ARCHITECTURE = "LlamaForCausalLM"
-
-
-def config_values(recipe: Recipe) -> dict[str, Any]:
-    """Arguments of `transformers.LlamaConfig`; also what a published `config.json` must agree with."""
-    model = recipe.architecture
-    return {
-        "vocab_size": recipe.vocab_size,
-        "hidden_size": model.hidden_size,
-        "intermediate_size": model.intermediate_size,
-        "num_hidden_layers": model.layers,
-        "num_attention_heads": model.heads,
-        "num_key_value_heads": model.kv_heads,
-        "head_dim": model.hidden_size // model.heads,
-        "hidden_act": "silu",
-        "max_position_embeddings": recipe.data.context_length,
-        "initializer_range": model.initializer_range,
-        "rms_norm_eps": model.norm_epsilon,
-        "rope_parameters": {"rope_type": "default", "rope_theta": model.rope_theta},
-        "tie_word_embeddings": model.tie_embeddings,
-        "attention_bias": False,
-        "attention_dropout": 0.0,
-        "mlp_bias": False,
-        "bos_token_id": END_OF_TEXT_ID,
-        "eos_token_id": END_OF_TEXT_ID,
-        "pad_token_id": END_OF_TEXT_ID,
-        "dtype": "float32",
-    }
-
 
 def empty_model(recipe: Recipe) -> LlamaForCausalLM:
     """A model of the recipe's architecture; its weights are not yet anything in particular."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     build: Any = LlamaConfig
     return LlamaForCausalLM(build(**config_values(recipe), attn_implementation="eager"))
 
 
 def initial_model(recipe: Recipe, seed: str) -> LlamaForCausalLM:
     """The model of checkpoint 0."""
-    import torch
-
     model = empty_model(recipe)
     set_weights(model, recipe, {name: torch.from_numpy(values) for name, values in initial_tensors(recipe, seed)})
     return model
@@ -80,8 +53,6 @@ def starting_model(recipe: Recipe, seed: str, base: Base | None) -> PreTrainedMo
     """
     if base is None:
         return initial_model(recipe, seed)
-    from llamafund_trainer.worker.base_model import load_base
-
     model = load_base(base)
     longest = getattr(model.config, "max_position_embeddings", None)
     if longest is not None and recipe.data.context_length > longest:
@@ -92,8 +63,6 @@ def starting_model(recipe: Recipe, seed: str, base: Base | None) -> PreTrainedMo
         )
     if recipe.lora is None:
         return model
-    from llamafund_trainer.worker.peft_adapter import add_adapter
-
     return add_adapter(model, recipe, seed, base)
 
 
@@ -103,17 +72,11 @@ def load_model(recipe: Recipe, weights: Path, base: Base | None = None) -> PreTr
     Raises:
         VerificationError: The file is not safetensors, or its tensors are not the architecture's.
     """
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise VerificationError(f"{weights.name} cannot be read as safetensors", str(error)) from error
     if base is not None:
-        from llamafund_trainer.worker.base_model import empty_base, saved_tensors
-
         model = empty_base(base)
         copy_tensors(saved_tensors(model), tensors)
         return model
@@ -145,8 +108,6 @@ def copy_tensors(own: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Te
     Raises:
         VerificationError: They are not.
     """
-    import torch
-
     if set(tensors) != set(own):
         odd = sorted(set(tensors) ^ set(own))
         raise VerificationError(
@@ -168,8 +129,6 @@ def whole_model(model: Any) -> Any:
     """A model as it will be published: with its adapter merged into it, where it has one."""
     if not hasattr(model, "peft_config"):
         return model
-    from llamafund_trainer.worker.peft_adapter import merged
-
     return merged(model)
 
 
@@ -178,9 +137,6 @@ def finish_fine_tuned(recipe: Recipe, base: Base, directory: Path) -> None:
     base.copy_tokenizer(directory)
     if recipe.lora is None:
         return
-    from llamafund_trainer.worker.base_model import write_config
-    from llamafund_trainer.worker.peft_adapter import tidy_adapter
-
     tidy_adapter(directory)
     write_config(base, directory)
     base.copy_generation_config(directory)

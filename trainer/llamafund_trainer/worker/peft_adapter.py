@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_trainer.tensors.lora import ADAPTER_CONFIG, LowRank, initial_pair, merge_weight
 from llamafund_trainer.worker.base_model import saved_tensors
@@ -42,8 +44,6 @@ def add_adapter(model: PreTrainedModel, recipe: Recipe, seed: str, base: Base) -
             "Load and save it once with transformers, and publish the result",
         )
     wrapped = wrap(model, recipe)
-    import torch
-
     with torch.no_grad():
         for name, layer in _adapted(wrapped):
             down, up = layer.lora_A[_ADAPTER].weight, layer.lora_B[_ADAPTER].weight
@@ -55,6 +55,7 @@ def add_adapter(model: PreTrainedModel, recipe: Recipe, seed: str, base: Base) -
 
 def wrap(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
     """The model with an adapter whose values are not yet anything in particular; raises as `add_adapter`."""
+    # Only here: a job that trains no adapter runs without peft.
     from peft import LoraConfig, get_peft_model
 
     lora = recipe.lora
@@ -74,8 +75,6 @@ def wrap(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
 
 def merged(model: Any) -> PreTrainedModel:
     """A copy of the model that an adapter makes of its base model, as it will be published."""
-    import torch
-
     whole: Any = copy.deepcopy(model).cpu()
     with torch.no_grad():
         for _, layer in _adapted(whole):
@@ -96,8 +95,6 @@ def tidy_adapter(directory: Path) -> None:
 
 def _targets(model: PreTrainedModel, lora: LoraSection) -> list[str]:
     """The full names of the layers to adapt."""
-    import torch
-
     whole: Any = model
     output = whole.get_output_embeddings()
     linear = {

@@ -8,52 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from llamafund_chain.errors import LlamafundError
+import numpy as np
+
 from llamafund_trainer.seeds import data_order_seed
-from llamafund_trainer.tokenizer import END_OF_TEXT_ID, encode_document
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
-    from tokenizers import Tokenizer
-
-
-def token_blocks(
-    tokenizer: Tokenizer, documents: Iterable[str], context_length: int, first: int = END_OF_TEXT_ID
-) -> NDArray[np.int64]:
-    """All documents as one stream of tokens, cut into blocks; what is left over at the end is dropped.
-
-    Args:
-        tokenizer: Encodes them.
-        documents: The texts.
-        context_length: Tokens of a block.
-        first: The token that each document begins with.
-
-    Raises:
-        LlamafundError: There are fewer tokens than one block takes.
-    """
-    import numpy as np
-
-    stream: list[int] = []
-    for text in documents:
-        stream.extend(encode_document(tokenizer, text, first))
-    count = len(stream) // context_length
-    if count == 0:
-        raise LlamafundError(
-            f"The training part has {len(stream)} tokens",
-            f"One sample takes {context_length}",
-            "Choose a smaller data.context_length, or more data",
-        )
-    return np.array(stream[: count * context_length], dtype=np.int64).reshape(count, context_length)
 
 
 def epoch_order(order_seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """The order in which one epoch visits `count` blocks."""
-    import numpy as np
-
     prefix = order_seed.to_bytes(8, "big") + epoch.to_bytes(8, "big")
     keys = np.frombuffer(
         b"".join(hashlib.sha256(prefix + index.to_bytes(8, "big")).digest()[:8] for index in range(count)), dtype=">u8"

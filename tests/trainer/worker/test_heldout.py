@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from llamafund_chain.errors import LlamafundError, VerificationError
-from llamafund_trainer.metric import Heldout, bits_per_byte, encode_heldout, measure_baselines
 from llamafund_trainer.recipe import Recipe, RecipeFile
-from llamafund_trainer.tokenizer import train_tokenizer
+from llamafund_trainer.worker.heldout import Heldout, bits_per_byte, encode_heldout, measure_baselines
 from llamafund_trainer.worker.model import empty_model, initial_model, load_model
+from llamafund_trainer.worker.tokenizer import train_tokenizer
 
 SEED = "5a" * 32
 DOCUMENTS = ((0, *range(5, 75)), (0, *range(100, 133)), (0, 7, 8, 9), (0, 12))

@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from llamafund_trainer.llama import END_OF_TEXT, END_OF_TEXT_ID
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokenizers import Tokenizer
-
     from llamafund_trainer.recipe import Recipe
-
-END_OF_TEXT = "<|endoftext|>"
-END_OF_TEXT_ID = 0
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def train_tokenizer(recipe: Recipe, documents: Iterable[str]) -> Tokenizer:
@@ -25,8 +24,6 @@ def train_tokenizer(recipe: Recipe, documents: Iterable[str]) -> Tokenizer:
 
     The vocabulary is at most as large as the recipe says; a small corpus fills less of it.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -59,8 +56,6 @@ def encode_document(tokenizer: Tokenizer, text: str, first: int = END_OF_TEXT_ID
 
 def save_tokenizer(tokenizer: Tokenizer, context_length: int, directory: Path) -> None:
     """Write the files that `transformers.AutoTokenizer` reads."""
-    from transformers import PreTrainedTokenizerFast
-
     build: Any = PreTrainedTokenizerFast
     wrapped = build(
         tokenizer_object=tokenizer,

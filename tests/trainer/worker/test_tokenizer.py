@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from llamafund_chain.errors import LlamafundError
+from llamafund_trainer.llama import END_OF_TEXT
 from llamafund_trainer.recipe import RecipeFile
-from llamafund_trainer.tokenizer import END_OF_TEXT, encode_document, train_tokenizer
-from llamafund_trainer.worker.samples import token_blocks
+from llamafund_trainer.worker.corpus import token_blocks
+from llamafund_trainer.worker.tokenizer import encode_document, train_tokenizer
 
 TEXTS = ["the cat sees the dog\n" * 5, "naïve façade 🦙 the end\n" * 5]
 
