@@ -88,7 +88,7 @@ def test_an_export_into_a_full_directory_is_refused(
 ) -> None:
     (tmp_path / "file").touch()
     ran = llamafund("export", lab.run[-1].sha256, "--out", tmp_path, "--license", "MIT", "--store", lab.store.location)
-    ran.refused(ExitCode.USAGE, "holds something already")
+    ran.refused(ExitCode.USAGE, "is not empty")
 
 
 def test_the_export_is_the_checkpoint_with_a_model_card(lab: object) -> None:

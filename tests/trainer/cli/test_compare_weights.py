@@ -249,7 +249,7 @@ def test_a_tensor_that_stands_in_two_places_is_refused(tmp_path: Path) -> None:
 
 def test_what_does_not_exist_is_a_usage_error(lab: object, llamafund: Llamafund, tmp_path: Path) -> None:
     llamafund("compare-weights", tmp_path / "nothing", lab.exported).refused(ExitCode.USAGE, "no weights called")
-    llamafund("compare-weights", tmp_path, lab.exported).refused(ExitCode.USAGE, "holds no weights")
+    llamafund("compare-weights", tmp_path, lab.exported).refused(ExitCode.USAGE, "has no weights")
     ran = llamafund("compare-weights", lab.dataset.sha256, lab.exported, "--store", lab.store.location)
     ran.refused(ExitCode.VERIFICATION_FAILED, "llamafund/dataset/1")
 

@@ -264,7 +264,7 @@ def test_a_segment_spliced_in_from_another_run_is_found_and_named(
 
 def test_a_run_of_two_seeds_is_not_one_run(lab: object, tmp_path: Path) -> None:
     chain = lab.relink([*lab.run[:2], *lab.other[2:]], tmp_path)
-    with pytest.raises(VerificationError, match="step 20 has another seed than its parent"):
+    with pytest.raises(VerificationError, match="step 20 names another seed than its parent"):
         walk_run(lab.store, chain[-1])
 
 

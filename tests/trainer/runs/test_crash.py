@@ -118,7 +118,7 @@ def test_told_to_stop_it_saves_its_state_and_goes_on_from_that_step(
     stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == ExitCode.INTERRUPTED, stderr
     assert stdout == ""
-    assert "told to stop and did so after step" in stderr
+    assert "The training stopped after step" in stderr
     assert "Traceback" not in stderr
     stopped = int(stderr.split("after step ")[1].split(".")[0])
     assert 100 < stopped < 600

@@ -144,7 +144,7 @@ def test_training_waits_for_activation_and_for_the_data(
 ) -> None:
     train(tmp_path / "run").refused(ExitCode.ERROR, "no training seed yet")
     activate(devnet, campaign)
-    train(tmp_path / "run").refused(ExitCode.ERROR, "data is not attested yet")
+    train(tmp_path / "run").refused(ExitCode.ERROR, "dataset is not attested yet")
     assert not (tmp_path / "run").exists()
 
 

@@ -159,7 +159,7 @@ def test_a_directory_of_another_run_is_refused(lab: object, new_record: NewRecor
 
 def test_a_directory_with_other_things_is_refused(lab: object, new_record: NewRecord, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(UsageError, match="not a training run"):
+    with pytest.raises(UsageError, match="holds no training run"):
         train_run(lab.store, lab.recipe, new_record(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

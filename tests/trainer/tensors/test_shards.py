@@ -134,7 +134,7 @@ def test_weights_in_two_ways_are_refused(shards: Sequence[Path], tmp_path: Path)
     save_file(dict(WHOLE), tmp_path / "checkpoint" / WEIGHTS)
     with pytest.raises(VerificationError, match="both"):
         whole_weights(tmp_path / "checkpoint", tmp_path)
-    with pytest.raises(UsageError, match="holds no weights"):
+    with pytest.raises(UsageError, match="has no weights"):
         whole_weights(tmp_path, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""From the last checkpoint to what people use: config, weights, tokenizer and a model card."""
+"""From a checkpoint to the open weights that people use: config, weights, tokenizer and a model card."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManife
 from llamafund_chain.files import write_file
 from llamafund_chain.store.content import fetch_tree, publish_tree
 from llamafund_chain.text import from_millionths
-from llamafund_trainer.base_files import CONFIG, GENERATION_CONFIG, TOKENIZER_FILES
+from llamafund_trainer.base_files import CONFIG, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG, TOKENIZER_FILES
 from llamafund_trainer.metric import HELDOUT_BYTES, HELDOUT_TOKENS, MEASUREMENT, METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
+from llamafund_trainer.record.weights import MODEL_CARD
 from llamafund_trainer.runs.inputs import Inputs, fetch_inputs
 from llamafund_trainer.runs.measure import Measurement, measure_weights
 from llamafund_trainer.runs.open_weights import fetch_weights
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from llamafund_chain.evidence.hashing import FileDigest
     from llamafund_chain.store import Store
 
-COPIED = ("config.json", "generation_config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json")
-"""Files taken over from the checkpoint, byte for byte; weights in shards are joined."""
+COPIED = (CONFIG, GENERATION_CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG)
+"""Files copied from the checkpoint of a new model, byte for byte; shards of the weights are joined."""
 
-MODEL_CARD = "README.md"
 EXPORTED = frozenset({*COPIED, MODEL_CARD})
+"""All files of an exported new model."""
 
 
 def export_weights(
@@ -47,40 +48,21 @@ def export_weights(
         campaign: Address for the model card, if there is one.
 
     Raises:
-        UsageError: The directory holds something.
-        VerificationError: The checkpoint is not what it claims to be, or has no finite probabilities.
+        UsageError: The directory is not empty.
+        VerificationError: Fetched files do not match their hashes, or the model has diverged.
         LlamafundError: The store lacks something, or the measurement failed.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(
-            f"{str(directory)!r} holds something already",
-            "Published weights contain what was exported and nothing else",
+            f"{str(directory)!r} is not empty",
+            "Only what was exported may be published",
             "Name an empty or new directory with --out",
         )
     inputs = fetch_inputs(store, checkpoint, workdir)
-    if inputs.base is None:
-        copied = {path for path in COPIED if path != WEIGHTS}
-    else:
-        named = {entry.path for entry in checkpoint.files}
-        copied = named & {CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES}
-    fetch_tree(store, checkpoint, directory, sorted(copied))
-    weights = fetch_weights(store, checkpoint, inputs.recipe, inputs.base, workdir / "weights")
-    shutil.move(weights, directory / WEIGHTS)
+    _fetch_files(store, checkpoint, inputs, directory, workdir)
     parameters = count_elements(directory / WEIGHTS)
     measured = measure_weights(inputs, directory / WEIGHTS)
-    value = measured.value
-    if value is None:
-        raise VerificationError(
-            f"The checkpoint {checkpoint.sha256} has diverged",
-            "Its probabilities are not finite numbers",
-            "Change the recipe's learning rate; this model is of no use",
-        )
-    if checkpoint.metrics.get(METRIC, value) != value:
-        raise VerificationError(
-            f"The checkpoint says {METRIC} {from_millionths(checkpoint.metrics[METRIC])}",
-            f"Measured is {from_millionths(value)}",
-            "Do not publish these weights under that checkpoint",
-        )
+    value = _require_value(checkpoint, measured)
     card = _model_card(
         inputs, checkpoint, measured, parameters, hash_file(directory / WEIGHTS), license=license, campaign=campaign
     )
@@ -101,6 +83,36 @@ def export_weights(
     )
     publish_tree(store, directory, manifest)
     return manifest
+
+
+def _fetch_files(store: Store, checkpoint: CheckpointManifest, inputs: Inputs, directory: Path, workdir: Path) -> None:
+    """Fetch the files of the open weights, with the whole weights in one of them."""
+    if inputs.base is None:
+        copied = {path for path in COPIED if path != WEIGHTS}
+    else:
+        named = {entry.path for entry in checkpoint.files}
+        copied = named & {CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES}
+    fetch_tree(store, checkpoint, directory, sorted(copied))
+    weights = fetch_weights(store, checkpoint, inputs.recipe, inputs.base, workdir / "weights")
+    shutil.move(weights, directory / WEIGHTS)
+
+
+def _require_value(checkpoint: CheckpointManifest, measured: Measurement) -> int:
+    """The measured metric, which must be finite and what the checkpoint says."""
+    value = measured.value
+    if value is None:
+        raise VerificationError(
+            f"The checkpoint {checkpoint.sha256} has diverged",
+            "Its probabilities are not finite numbers",
+            "Lower the recipe's learning rate and train again; nobody can use this model",
+        )
+    if checkpoint.metrics.get(METRIC, value) != value:
+        raise VerificationError(
+            f"The checkpoint says {METRIC} {from_millionths(checkpoint.metrics[METRIC])}",
+            f"The measured value is {from_millionths(value)}",
+            "Do not publish these weights as that checkpoint's",
+        )
+    return value
 
 
 def _model_card(

@@ -1,4 +1,4 @@
-"""What the trainer reads from a campaign, and the attestations that it signs."""
+"""What a campaign fixes about its training run, and the attestations that an attestor signs for it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ class FundedRun:
     """What a campaign fixes about the run that it pays for.
 
     Attributes:
+        client: The campaign's contract.
+        proposal: What backers were promised.
         seed: The training seed, 64 hexadecimal digits.
-        parent: Evidence that the run grows out of, 64 hexadecimal digits.
+        parent: SHA-256 of the evidence before the run.
         checkpoint_milestones: Indices of the CHECKPOINT milestones.
     """
 
@@ -41,7 +43,7 @@ class FundedRun:
 
 
 def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) -> FundedRun:
-    """Read a campaign whose training can begin.
+    """Read a campaign whose training can start.
 
     Args:
         rpc: JSON-RPC address of the chain's node.
@@ -51,9 +53,9 @@ def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) ->
 
     Raises:
         NodeUnreachableError: No node answers.
-        VerificationError: It is a look-alike, or the proposal is not what was published.
-        NotFinalError: Activation or the evidence before the training is not final yet.
-        LlamafundError: The campaign is not active, or its data is not attested yet.
+        VerificationError: The contract is a look-alike, or the proposal does not match its hash.
+        NotFinalError: The activation, or the attestation of the dataset, is not final yet.
+        LlamafundError: The campaign is not active, or its dataset is not attested yet.
         UsageError: The proposal promises a metric that this program does not measure.
     """
     client = CampaignClient(connect(rpc), address)
@@ -64,8 +66,8 @@ def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) ->
     if not state.training_seed:
         raise LlamafundError(
             f"The campaign {address} has no training seed yet",
-            "Its activation publishes the seed that fixes initial weights and data order",
-            "Wait until it is funded, then: llamafund campaign activate",
+            "Activation publishes the seed, which fixes initial weights and data order",
+            f"Wait until it is funded, then run: llamafund campaign activate {address}",
         )
     proposal = fetch_manifest(store, client.terms.proposal, ProposalManifest)
     require_our_metric(proposal)
@@ -81,8 +83,8 @@ def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) ->
         }
         if first - 1 not in evidence:
             raise LlamafundError(
-                f"The campaign's data is not attested yet: milestone {first - 1}",
-                "The run's first checkpoint names the data's attested evidence",
+                f"The campaign's dataset is not attested yet: milestone {first - 1}",
+                "The run's first checkpoint names the attested dataset as its parent",
                 "Attest the dataset first",
             )
         parent = evidence[first - 1]
@@ -91,10 +93,10 @@ def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) ->
 
 
 def require_agreed(run: FundedRun, *, recipe: str, dataset: str) -> None:
-    """Refuse to train with something else than backers paid for.
+    """Refuse to train with another recipe or dataset than backers were promised.
 
     Raises:
-        UsageError: Recipe or dataset is not what terms and proposal fix.
+        UsageError: The terms or the proposal name another one.
     """
     agreed = {
         "recipe": (recipe, {run.proposal.recipe} - {None}),
@@ -109,17 +111,17 @@ def require_agreed(run: FundedRun, *, recipe: str, dataset: str) -> None:
 
 
 def require_attestor(run: FundedRun, account: LocalAccount) -> None:
-    """Refuse a key whose signature would count for nothing.
+    """Refuse a key whose signature would not count.
 
     Raises:
-        ContractRefusedError: It is not one of the campaign's attestors.
+        ContractRefusedError: It does not belong to one of the campaign's attestors.
     """
     attestors = run.client.terms.attestors
     if account.address not in attestors:
         raise ContractRefusedError(
             f"{account.address} is not an attestor of this campaign",
             f"Its attestors are {', '.join(attestors)}",
-            "Use an attestor's wallet, or none: then nothing is signed",
+            "Use an attestor's wallet, or leave out --wallet to sign nothing",
         )
 
 
@@ -130,17 +132,17 @@ def sign_evidence(
 
     Args:
         run: The campaign.
-        account: An attestor's.
+        account: Key of an attestor.
         milestone: Index in the terms.
         manifest: The evidence.
-        parent: Evidence of the milestone before, which need not be on chain yet.
+        parent: SHA-256 of the evidence of the milestone before, which may not be on chain yet.
         directory: Where to write `attestation-<milestone>.json`.
     """
     client = run.client
     statement = propose(client, milestone, manifest)
     state = client.state()
     if milestone > state.attested:
-        # It waits for the milestones before it, so it has to stay valid for as long as it can be of use.
+        # It must wait for the milestones before it, so it stays valid for as long as it can be submitted.
         due = state.deadline(client.terms, milestone) + client.terms.slack - state.slack_used
         statement = replace(statement, expiry=max(due, statement.expiry))
     statement = replace(statement, parent=parent)
@@ -158,14 +160,17 @@ def sign_checkpoints(
     steps: tuple[int, ...],
     directory: Path,
 ) -> dict[int, Path]:
-    """Sign the evidence of every CHECKPOINT milestone; raises and writes as `sign_evidence`.
+    """Sign the evidence of every CHECKPOINT milestone, each as `sign_evidence` does.
 
     Args:
         run: The campaign.
-        account: An attestor's.
-        checkpoints: All of the run.
-        steps: After which the milestones are due.
+        account: Key of an attestor.
+        checkpoints: All checkpoints of the run.
+        steps: The steps after which the milestones are due.
         directory: Where to write.
+
+    Returns:
+        The file of each attestation, by milestone.
     """
     by_step = {checkpoint.steps.last: checkpoint for checkpoint in checkpoints}
     parent = run.parent
@@ -177,7 +182,7 @@ def sign_checkpoints(
 
 
 def sign_weights(run: FundedRun, account: LocalAccount, weights: WeightsManifest, directory: Path) -> tuple[int, Path]:
-    """Sign the open weights, the last milestone. Returns its index and the file."""
+    """Sign the evidence of the WEIGHTS milestone, the last one. Returns its index and the file."""
     milestone = len(run.client.terms.milestones) - 1
     parent = weights.parent if run.checkpoint_milestones else run.parent
     return milestone, sign_evidence(run, account, milestone, weights, parent, directory)

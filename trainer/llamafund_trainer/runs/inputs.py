@@ -1,4 +1,4 @@
-"""What a run starts from, fetched and verified, with the checkpoints that came out of it."""
+"""What a run starts from, fetched and verified, and the checkpoints that it produced."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ class Inputs:
     """Recipe, data and base model of a run, on disk.
 
     Attributes:
+        recipe_file: The recipe with its bytes.
+        dataset: The dataset manifest.
         recipe_path: The recipe's file.
         dataset_path: The dataset manifest's file.
         data: Directory with the dataset's files.
-        base: The base model, where the recipe names one.
+        base: The base model, if the recipe names one.
     """
 
     recipe_file: RecipeFile
@@ -47,19 +49,19 @@ class Inputs:
 
     @property
     def bounds(self) -> Bounds | None:
-        """What it may take to encode the data and build the model, where a stranger's files decide that."""
+        """Limits for encoding the data and building the model if a stranger's files decide how; else `None`."""
         return None if self.base is None else bounds_for(self.base.directory, self.data)
 
     @property
     def parameters(self) -> int:
-        """Of the model that comes out, shared ones counted once."""
+        """Number of parameters of the trained model; shared ones count once."""
         if self.base is None:
             return parameter_count(self.recipe)
         return sum(math.prod(entry.shape) for entry in self.base.tensors.values())
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe itself."""
+        """The recipe's values."""
         return self.recipe_file.recipe
 
 
@@ -70,11 +72,11 @@ def prepare_inputs(store: Store, recipe_file: RecipeFile, dataset: str, director
         store: Where the dataset was published.
         recipe_file: The recipe.
         dataset: SHA-256 of the dataset manifest.
-        directory: Where to; created when missing.
+        directory: Where to write; created when missing.
 
     Raises:
         LlamafundError: The store lacks something.
-        VerificationError: Something is not what it claims to be.
+        VerificationError: Fetched files do not match their hashes, or the base model cannot be used.
     """
     manifest = fetch_manifest(store, dataset, DatasetManifest)
     data = directory / "data"
@@ -84,17 +86,17 @@ def prepare_inputs(store: Store, recipe_file: RecipeFile, dataset: str, director
     save_manifest(dataset_path, manifest)
     named = recipe_file.recipe.base
     base = None if named is None else fetch_base(store, named, directory / "base")
-    # The training process has a working directory of its own.
+    # Absolute, because the training process runs in another directory.
     return Inputs(recipe_file, manifest, recipe_path.absolute(), dataset_path.absolute(), data.absolute(), base)
 
 
 def fetch_recipe(store: Store, sha256: str) -> RecipeFile:
-    """Get a recipe by its hash.
+    """Fetch a recipe by its hash.
 
     Raises:
         LlamafundError: The store lacks it.
-        VerificationError: What is there is something else.
-        UsageError: It is not a recipe.
+        VerificationError: The file in the store has another hash.
+        UsageError: It is not a valid recipe.
     """
     recipe_file = parse_recipe(store.read(raw_cid(sha256), limit=MAX_RECIPE_BYTES), name=f"The recipe {sha256}")
     if recipe_file.sha256 != sha256:
@@ -105,7 +107,7 @@ def fetch_recipe(store: Store, sha256: str) -> RecipeFile:
 
 
 def fetch_inputs(store: Store, evidence: CheckpointManifest, directory: Path) -> Inputs:
-    """Recipe and data that a checkpoint names, fetched into a directory. Raises as `prepare_inputs`."""
+    """Fetch the recipe and data that a checkpoint names into a directory; raises what `prepare_inputs` raises."""
     return prepare_inputs(store, fetch_recipe(store, evidence.recipe), evidence.dataset, directory)
 
 
@@ -113,8 +115,8 @@ def walk_run(store: Store, head: CheckpointManifest) -> tuple[CheckpointManifest
     """All checkpoints of a run, from the initial weights to `head`.
 
     Raises:
-        LlamafundError: The store lacks one.
-        VerificationError: They are not one unbroken run of one recipe, dataset and seed.
+        LlamafundError: The store lacks one of them.
+        VerificationError: They are not one unbroken run with one recipe, dataset and seed.
     """
     links = [head]
     while links[-1].steps.last > 0:
@@ -122,7 +124,9 @@ def walk_run(store: Store, head: CheckpointManifest) -> tuple[CheckpointManifest
         before = fetch_manifest(store, link.parent, CheckpointManifest)
         problem = _problem(before, link)
         if problem:
-            raise VerificationError(f"The checkpoint after step {link.steps.last} {problem}", "This is not one run")
+            raise VerificationError(
+                f"The checkpoint after step {link.steps.last} {problem}", "The checkpoints are not one run"
+            )
         links.append(before)
     return tuple(reversed(links))
 
@@ -132,5 +136,5 @@ def _problem(before: CheckpointManifest, link: CheckpointManifest) -> str | None
         return f"covers steps {link.steps.first} to {link.steps.last}, but its parent ends at {before.steps.last}"
     for name in ("recipe", "dataset", "seed", "data_order_seed"):
         if getattr(before, name) != getattr(link, name):
-            return f"has another {name.replace('_', ' ')} than its parent"
+            return f"names another {name.replace('_', ' ')} than its parent"
     return None

@@ -1,4 +1,4 @@
-"""Measuring published weights again, in a fresh process."""
+"""Measuring weights, and loading published ones, in a fresh process."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Measurement:
     """What was measured.
 
     Attributes:
-        metrics: Millionths, or counts where the name says so.
-        tokenizer: The `tokenizer.json` that follows from the data, or where the base model's lies.
+        metrics: Integers in millionths, or counts where the name says so.
+        tokenizer: Text of the `tokenizer.json` that follows from the data, or the path of the base model's.
     """
 
     metrics: dict[str, int]
@@ -44,7 +44,7 @@ class Measurement:
 
     @property
     def value(self) -> int | None:
-        """The promised metric, or `None` when the model has diverged."""
+        """The promised metric in millionths, or `None` if the model has diverged."""
         return self.metrics.get(METRIC)
 
 
@@ -64,13 +64,13 @@ def require_our_metric(proposal: ProposalManifest) -> None:
 
 
 def measure_weights(inputs: Inputs, weights: Path) -> Measurement:
-    """Measure the weights of a file on the held-out part.
+    """Measure the weights in a file on the held-out part.
 
-    The architecture comes from the recipe and the tokenizer from the training part, or both from the base model; what
-    else was published with the weights has no influence.
+    The architecture comes from the recipe and the tokenizer from the training part, or both from the base model. No
+    other file that was published with the weights has any influence.
 
     Raises:
-        VerificationError: The file does not hold the recipe's model.
+        VerificationError: The file does not fit the recipe's model.
         LlamafundError: The process failed.
     """
     job = EvaluateJob(
@@ -96,7 +96,7 @@ def measure_weights(inputs: Inputs, weights: Path) -> Measurement:
 
 
 def load_published(directory: Path, recipe: Recipe, prompt: str, new_tokens: int = 24) -> LoadedEvent:
-    """Load a directory with `AutoModelForCausalLM` and `AutoTokenizer` and let it continue a text.
+    """Load a directory with `AutoModelForCausalLM` and `AutoTokenizer`, and let the model continue a text.
 
     Raises:
         VerificationError: transformers cannot load it.
@@ -112,10 +112,10 @@ def load_published(directory: Path, recipe: Recipe, prompt: str, new_tokens: int
 def same_tokenizer(path: Path, expected: str | Path) -> bool:
     """Whether a published `tokenizer.json` is the one that weights were measured with.
 
-    A base model's is published as it is, byte for byte: written anew, many a file would say the same in another way.
+    A base model's file is compared byte for byte, because many libraries write the same tokenizer in other bytes.
 
     Args:
-        path: The published one.
+        path: The published file.
         expected: As in `Measurement`.
 
     Raises:

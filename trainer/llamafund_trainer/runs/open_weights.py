@@ -1,4 +1,4 @@
-"""Open weights by whatever name somebody has for them: a file, a directory, or the hash of a manifest."""
+"""Open weights, named by a file, a directory, or the hash of a manifest."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class OpenWeights:
     """A model's weights on disk.
 
     Attributes:
-        name: As they were asked for.
-        files: The safetensors files, in the order of their names; more than one where a model is stored in parts.
-        manifest: What they were fetched by; `None` for a file or directory.
-        beside: Directory of what belongs to them, where they had to be joined from shards in another place.
+        name: What the user called them.
+        files: The safetensors files, sorted by name; more than one if the model is stored in several.
+        manifest: The manifest they were fetched by; `None` for a file or directory.
+        beside: Directory with the model's other files, if the weights were joined from shards somewhere else.
     """
 
     name: str
@@ -54,24 +54,24 @@ class OpenWeights:
 
     @property
     def directory(self) -> Path:
-        """Where they lie."""
+        """The directory with the model's other files."""
         return self.beside or self.files[0].parent
 
 
 def open_weights(name: str, store: Store, workdir: Path) -> OpenWeights:
-    """Find weights, and fetch them where they are named by hash.
+    """Find weights, and fetch them if they are named by a hash.
 
     Args:
-        name: A safetensors file, a directory that holds such files, or the SHA-256 of a checkpoint's or weights'
-            manifest; a checkpoint's adapter is merged into its base model. 64 hexadecimal digits are always a hash;
-            write `./` before a file that is called so.
-        store: Where manifests and files are.
+        name: A safetensors file, a directory with such files, or the SHA-256 of a manifest of weights or of a
+            checkpoint. A checkpoint's adapter is merged into its base model. 64 hexadecimal digits always mean a
+            hash; write `./` before the name of a file that looks like one.
+        store: Holds the manifests and files.
         workdir: Existing directory for fetched files.
 
     Raises:
-        UsageError: There is nothing of that name, or no weights in it.
+        UsageError: There is nothing of that name, or it holds no weights.
         LlamafundError: The store lacks something.
-        VerificationError: What was fetched is not what it claims to be, or no checkpoint or weights.
+        VerificationError: Fetched files do not match their hashes, or are not a checkpoint or weights.
     """
     match = _HASH.fullmatch(name)
     if match:
@@ -82,13 +82,17 @@ def open_weights(name: str, store: Store, workdir: Path) -> OpenWeights:
         if in_shards(path):
             return OpenWeights(name, (whole_weights(path, workdir),), beside=path)
         if not files:
-            raise UsageError(f"The directory {name!r} holds no weights", f"No file in it ends in {SUFFIX}")
+            raise UsageError(
+                f"The directory {name!r} has no weights",
+                f"No file in it ends in {SUFFIX}",
+                "Name a directory that transformers or llamafund export wrote",
+            )
         return OpenWeights(name, files)
     if not path.is_file():
         raise UsageError(
             f"There are no weights called {name!r}",
-            "It is no file, no directory and no hash of 64 hexadecimal digits",
-            "Name a .safetensors file, a directory with such files, or the hash of a manifest",
+            "It is neither a file nor a directory, nor a hash of 64 hexadecimal digits",
+            f"Name a {SUFFIX} file, a directory with such files, or the hash of a manifest",
         )
     return OpenWeights(name, (path,))
 
@@ -100,21 +104,21 @@ def fetch_weights(
     base: Base | None,
     directory: Path,
 ) -> Path:
-    """The whole weights of open weights or a checkpoint in one file; an adapter is merged, shards are joined.
+    """Fetch weights or a checkpoint as one file with the whole weights: adapters are merged, shards joined.
 
     Args:
         store: Where they were published.
-        evidence: Names them.
-        recipe: The run's.
-        base: The base model, where the recipe names one.
-        directory: Where to; created when missing.
+        evidence: The manifest of the weights or the checkpoint.
+        recipe: The run's recipe.
+        base: The base model, if the recipe names one.
+        directory: Where to write; created when missing.
 
     Returns:
         `model.safetensors` in the directory.
 
     Raises:
         LlamafundError: The store lacks something, or the file cannot be written.
-        VerificationError: What was fetched is not what it claims to be, or no adapter of that recipe and base model.
+        VerificationError: Fetched files do not match their hashes, or the adapter does not fit recipe and base model.
     """
     if recipe.lora is None or base is None or isinstance(evidence, WeightsManifest):
         return fetch_joined(store, evidence, directory)
@@ -134,7 +138,7 @@ def _fetched(name: str, sha256: str, store: Store, workdir: Path) -> OpenWeights
         return OpenWeights(name, (fetch_joined(store, manifest, directory),), manifest)
     paths = [entry.path for entry in manifest.files if entry.path.endswith(SUFFIX) and "/" not in entry.path]
     if not paths:
-        raise VerificationError(f"Manifest {sha256} names no weights", f"None of its files ends in {SUFFIX}")
+        raise VerificationError(f"The manifest {sha256} names no weights", f"None of its files ends in {SUFFIX}")
     recipe = _adapter_recipe(store, manifest, paths)
     if recipe is not None and recipe.base is not None:
         base = fetch_base(store, recipe.base, workdir / f"base-{recipe.base[:16]}")
@@ -147,25 +151,27 @@ def _refuse_two_kinds(manifest: CheckpointManifest | WeightsManifest) -> None:
     names = [entry.path for entry in manifest.files]
     if ADAPTER in names and any(map(holds_weights, names)):
         raise VerificationError(
-            f"Manifest {manifest.sha256} names both {ADAPTER} and whole weights", "Nobody can tell which of them count"
+            f"The manifest {manifest.sha256} names both {ADAPTER} and whole weights",
+            "It is not clear which of them count",
+            "Do not use it",
         )
 
 
 def _adapter_recipe(
     store: Store, manifest: CheckpointManifest | WeightsManifest, paths: Sequence[str]
 ) -> Recipe | None:
-    """The recipe of a checkpoint that holds an adapter of it; `None` for whatever else holds weights."""
+    """The recipe of a checkpoint that holds an adapter and nothing else; `None` for anything else."""
     if not isinstance(manifest, CheckpointManifest) or list(paths) != [ADAPTER]:
         return None
     try:
         recipe = fetch_recipe(store, manifest.recipe).recipe
     except UsageError:
-        return None  # Another trainer's run: its adapter is compared as it is.
+        return None  # A run of another trainer, whose adapter is compared as a file.
     return recipe if recipe.lora is not None else None
 
 
 def _kind(data: bytes) -> type[CheckpointManifest | WeightsManifest]:
-    """Which kind to expect; what is neither is refused when it is read as one."""
+    """Which kind of manifest to expect. Anything else is refused when it is read as one of the two."""
     try:
         schema = json.loads(data).get("schema")
     except (ValueError, AttributeError, RecursionError):

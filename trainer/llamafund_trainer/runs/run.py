@@ -1,4 +1,4 @@
-"""A whole training run: started, continued where it was interrupted, published checkpoint by checkpoint."""
+"""A whole training run: started, or continued after an interruption, and published checkpoint by checkpoint."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _PAUSE = "pause"
 
 
 class StoppedError(LlamafundError):
-    """The run was told to stop; it can go on."""
+    """The run was told to stop, and can be continued."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
 class RunRecord(BaseModel):
-    """What a run directory belongs to; kept in `run.json`.
+    """Which run a directory belongs to; kept in `run.json`.
 
     Attributes:
         recipe: SHA-256 of the recipe file.
         dataset: SHA-256 of the dataset manifest.
         seed: The training seed, 64 hexadecimal digits.
-        parent: Evidence that the run grows out of.
+        parent: SHA-256 of the evidence before the run.
         milestone_steps: Steps after which a milestone's evidence is due.
     """
 
@@ -56,11 +56,11 @@ class RunRecord(BaseModel):
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is.
+    """How far a run has come.
 
     Attributes:
         step: Optimizer steps done.
-        loss: Nats per token where it was just logged, else `None`.
+        loss: Nats per token if it was just logged, else `None`.
         checkpoint: The checkpoint that was just published, else `None`.
     """
 
@@ -79,15 +79,15 @@ def train_run(
 ) -> tuple[CheckpointManifest, ...]:
     """Train, and publish the recipe and every checkpoint.
 
-    A run that was interrupted goes on after its last published checkpoint; one that was told to stop with a
-    SIGTERM, after the step at which it did.
+    An interrupted run continues from its last published checkpoint. A run that was stopped with SIGTERM continues
+    from the step at which it stopped.
 
     Args:
         store: Holds the dataset; takes everything else.
-        recipe_file: What to do.
+        recipe_file: The recipe.
         record: What the run is made of.
-        directory: For inputs, the latest checkpoint and the manifests; empty, missing, or of the same run.
-        progress: Told about steps and checkpoints.
+        directory: For inputs, the latest checkpoint and the manifests. Empty, missing, or of the same run.
+        progress: Called after steps and checkpoints.
 
     Returns:
         All checkpoints, oldest first.
@@ -114,27 +114,27 @@ def train_run(
                 progress(RunProgress(manifest.steps.last, checkpoint=manifest))
             elif isinstance(event, StoppedEvent):
                 raise StoppedError(
-                    f"The training was told to stop and did so after step {event.step}",
-                    "Its state is saved",
-                    "Run the same command again: it goes on from there",
+                    f"The training stopped after step {event.step}",
+                    "It was told to, and has saved its state",
+                    "Run the same command again to continue from there",
                 )
     last = checkpoints[-1].steps.last
     if last != recipe_file.recipe.training.steps:
         raise LlamafundError(
-            f"The training stopped after step {last}", f"The recipe has {recipe_file.recipe.training.steps} steps"
+            f"The training ended after step {last}", f"The recipe has {recipe_file.recipe.training.steps} steps"
         )
     return tuple(checkpoints)
 
 
 def _claim(store: Store, record: RunRecord, directory: Path) -> tuple[CheckpointManifest, ...]:
-    """Take a directory for a run; what the run published so far, when it was begun there before."""
+    """Take a directory for a run. Returns what the run has published so far, if it was started there before."""
     file = directory / "run.json"
     manifests = directory / "manifests"
     if not file.exists():
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise UsageError(
-                f"{str(directory)!r} holds something that is not a training run",
-                "Files of two runs would be mixed up",
+                f"{str(directory)!r} is not empty and holds no training run",
+                "The run's files would get mixed up with others",
                 "Name an empty or new directory with --out",
             )
         manifests.mkdir(parents=True)
@@ -143,7 +143,11 @@ def _claim(store: Store, record: RunRecord, directory: Path) -> tuple[Checkpoint
     try:
         earlier = RunRecord.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        raise UsageError(f"{str(file)!r} does not describe a training run", remedy="Name a new directory") from error
+        raise UsageError(
+            f"{str(file)!r} does not describe a training run",
+            "Another program or another version wrote it",
+            "Name a new directory with --out",
+        ) from error
     if earlier != record:
         changed = [name for name in RunRecord.model_fields if getattr(earlier, name) != getattr(record, name)]
         raise UsageError(
@@ -159,12 +163,12 @@ def _published(store: Store, record: RunRecord, manifests: Path) -> tuple[Checkp
     parent = record.parent
     for path in sorted(manifests.glob("step-*.json")):
         manifest = load_manifest(CheckpointManifest, path)
-        # A manifest whose files were not all published yet belongs to a checkpoint that has to be made again.
+        # The manifest is published last. Without it the checkpoint is not complete, and the run makes it again.
         if manifest.parent != parent or not store.has(raw_cid(manifest.sha256)):
             break
         history.append(manifest)
         parent = manifest.sha256
-    # The initial weights alone are quicker made again than fetched.
+    # It is faster to make the initial weights again than to fetch them.
     return tuple(history) if history and history[-1].steps.last > 0 else ()
 
 
@@ -174,7 +178,7 @@ def _job(
     place = directory.absolute()
     manifests = place / "manifests"
     checkpoints = place / "checkpoints"
-    # What an interrupted run left half-written must not mix with what is written now.
+    # An interrupted run may have left part of a checkpoint.
     shutil.rmtree(checkpoints, ignore_errors=True)
     if history:
         fetch_tree(store, history[-1], checkpoints / f"checkpoint-{history[-1].steps.last}")
@@ -194,7 +198,7 @@ def _job(
 
 
 def _remove_older(directory: Path, step: int) -> None:
-    """Remove the checkpoints before this one: they are in the store.
+    """Remove the checkpoints before this one, which are in the store.
 
     Later ones belong to the training process, which may be ahead.
     """

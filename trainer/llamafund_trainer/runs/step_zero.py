@@ -1,4 +1,4 @@
-"""What checkpoint 0 of a fine-tuning must hold, made again in a fresh process."""
+"""What checkpoint 0 of a fine-tuning run must hold, computed in a fresh process."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from llamafund_trainer.recipe import RecipeFile
 
 
 def make_start(recipe_file: RecipeFile, base: Base, seed: str, directory: Path, *, weights: bool = True) -> Path:
-    """Write the configuration that every checkpoint has, and the weights or the adapter that the run begins with.
+    """Write the configuration of every checkpoint, and the weights or the adapter that the run starts with.
 
     Args:
         recipe_file: The run's recipe.
         base: The base model that it names.
         seed: The training seed.
-        directory: Existing directory for what is written.
-        weights: Whether weights or adapter are wanted; the configuration needs no weights of the base model.
+        directory: Existing directory for the files.
+        weights: Whether to write weights or adapter, too. The configuration needs no weights of the base model.
 
     Returns:
-        The directory with the files, called as in a checkpoint.
+        The directory with the files, named as in a checkpoint.
 
     Raises:
         VerificationError: The base model cannot be trained.

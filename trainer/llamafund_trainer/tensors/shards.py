@@ -114,7 +114,7 @@ def whole_weights(checkpoint: Path, directory: Path) -> Path:
     """
     found = _present(checkpoint)
     if not found:
-        raise UsageError(f"The directory {str(checkpoint)!r} holds no weights", f"There is no {WEIGHTS} in it")
+        raise UsageError(f"The directory {str(checkpoint)!r} has no weights", f"There is no {WEIGHTS} in it")
     if weight_files(found) == (WEIGHTS,):
         return checkpoint / WEIGHTS
     join_shards([checkpoint / path for path in found], directory / WEIGHTS)
