@@ -217,7 +217,7 @@ def test_fraud_open_weights_of_half_a_run(lab: object, context: MakeContext, tmp
     half = lab.forge(lab.weights, tmp_path, parent=lab.run[2].sha256)
     result = only(steps_follow_recipe(context(half, ancestry=(lab.dataset, lab.run[2]))))
     assert result.status == "fail"
-    assert "stands at step 20; by the recipe this milestone is after step 40" in result.detail
+    assert "is at step 20; by the recipe this milestone is after step 40" in result.detail
 
 
 def test_fraud_an_architecture_that_other_programs_go_by(lab: object, context: MakeContext, tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_fraud_a_configuration_that_says_two_things(lab: object, context: MakeCo
     forged = lab.forge(lab.weights, tmp_path / "weights", {"config.json": config}, parent=checkpoint.sha256)
     result = only(run_checks(context(forged), (weights_equal_checkpoint,)))
     assert result.status == "fail"
-    assert "a key occurs twice" in result.detail
+    assert "occurs twice" in result.detail
 
 
 def test_numbers_that_are_saved_and_are_no_parameters_count_as_the_files_hold_them(

@@ -115,7 +115,7 @@ fraud("another learning rate than the recipe's", check="replay", words="learning
 fraud("optimizer state reset", check="replay", words="gave other bytes")(_trained("optimizer_state_reset"))
 
 
-@fraud("training ended before its last step", check="steps-follow-recipe", words="stands at step 20")
+@fraud("training ended before its last step", check="steps-follow-recipe", words="is at step 20")
 def ended_early(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     return Planted(lab.run[2])
 
@@ -254,7 +254,7 @@ def base_with_noise(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     return Planted(_tuned_again(lab, [first, *links[1:]], scratch))
 
 
-@fraud("adapter that was trained before", check="initial-weights-from-base", words="started elsewhere")
+@fraud("adapter that was trained before", check="initial-weights-from-base", words="started from another model")
 def head_start(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     links, name = runs.tuned["lora"].run, "adapter_model.safetensors"
     first = lab.forge(links[0], scratch / "first", {name: lab.file(links[-1], name)})
@@ -360,7 +360,7 @@ def easy_tokenizer(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     return Planted(lab.forge(lab.run[-1], scratch, {"tokenizer.json": json.dumps(tokenizer).encode()}))
 
 
-@fraud("file that runs code when loaded", check="loads-in-transformers", words="can run its author's program")
+@fraud("file that runs code when loaded", check="loads-in-transformers", words="can run code of its author")
 def code_beside_the_weights(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     return Planted(lab.forge(lab.weights, scratch, {"pytorch_model.bin": b"cos\nsystem\n(S'true'\ntR."}))
 

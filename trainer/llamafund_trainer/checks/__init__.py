@@ -1,4 +1,4 @@
-"""What an attestor or auditor checks about a training run and the weights that came out of it."""
+"""What attestors and auditors check about a training run and the weights it produced."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What an attestor or auditor checks about a training run and the weights that came out of it.
+"""Checks of a training run: where it started, how it went, and whether it can be repeated.
 
-Everything is fetched from the store and computed again; nothing that a manifest says is believed. What needs
-torch runs in a fresh process.
+Everything is fetched from the store and computed again; no manifest is believed. Whatever needs torch runs in a fresh
+process.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from llamafund_chain.checks.check import CheckContext, Finding
+from llamafund_chain.checks.check import CheckContext, CheckStatus, Finding
 from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
 from llamafund_chain.store.content import fetch_tree
-from llamafund_trainer.base_files import (
-    fetch_base,
-)
+from llamafund_trainer.base_files import fetch_base
 from llamafund_trainer.checks.shared import checkpoint_of, promised_step, run_of_milestone
 from llamafund_trainer.record.environment import INFORMATIVE, pinned_variables, recipe_settings
 from llamafund_trainer.replay.choice import catch_chance, choose, weight_jumps
-from llamafund_trainer.replay.replay import replay_segments
+from llamafund_trainer.replay.replay import SegmentResult, Verdict, replay_segments
 from llamafund_trainer.replay.segments import segments_of
 from llamafund_trainer.runs.inputs import fetch_inputs, fetch_recipe, walk_run
 from llamafund_trainer.runs.step_zero import make_start
 from llamafund_trainer.seeds import data_order_seed
-from llamafund_trainer.tensors.compare import compare_files, compare_with
+from llamafund_trainer.tensors.compare import Difference, compare_files, compare_with
 from llamafund_trainer.tensors.initial_weights import initial_tensors, parameter_count, parameter_shapes
 from llamafund_trainer.tensors.lora import ADAPTER, changed_by
 from llamafund_trainer.tensors.optimizer_settings import SCHEDULER_STATE, schedule_problem
@@ -33,49 +31,44 @@ from llamafund_trainer.tensors.shards import WEIGHTS, fetch_joined
 
 if TYPE_CHECKING:
     from llamafund_trainer.recipe import Recipe, RecipeFile
-    from llamafund_trainer.replay.segments import Segment
 
 NOT_PINNED = frozenset(
     {"cpu_capability", "machine", "numpy", "processor", "python", "system", "torch", "torch_build", "transformers"}
 )
-"""Settings that a checkpoint has to record and that no recipe decides."""
+"""Settings that every checkpoint must record and that no recipe decides."""
 
 _BY_LIBRARIES = frozenset({"CUBLAS_WORKSPACE_CONFIG", "accelerate", "safetensors", "tokenizers"})
-"""Settings that the trainer records where a library says or sets them."""
+"""Settings that the trainer records if a library is loaded or sets them."""
 
 _OF_GPU = frozenset({"cuda", "cudnn", "cudnn_benchmark", "flash_attention", "gpu", "gpu_capability", "tf32"})
 
+_STATUSES: dict[Verdict, CheckStatus] = {"same": "pass", "close": "warn", "unclear": "warn", "different": "fail"}
+
 
 def initial_weights_from_seed(context: CheckContext) -> Iterator[Finding]:
-    """The run's first checkpoint holds the weights that follow from the campaign's seed, and nothing learned."""
+    """The run's first checkpoint has the weights that follow from the campaign's seed; nothing was learned before."""
     run = run_of_milestone(context)
     if not run or run[0].steps.last != 0:
         return
     first = run[0]
     seed = context.training_seed or first.seed
-    workdir = context.workdir
     recipe_file = fetch_recipe(context.store, first.recipe)
     recipe = recipe_file.recipe
     if recipe.base is not None:
         if recipe.lora is not None:
-            yield _initial_adapter(context, recipe_file, seed)
+            yield _initial_adapter(context, first, recipe_file, seed)
         return
-    published = fetch_joined(context.store, first, workdir)
+    published = fetch_joined(context.store, first, context.workdir)
     difference = compare_with(published, parameter_shapes(recipe), initial_tensors(recipe, seed))
     facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "seed": seed}
     if difference is None:
-        detail = f"All {parameter_count(recipe)} parameters of step 0 follow from the seed {seed}"
-        yield Finding("pass", detail, facts)
+        yield Finding("pass", f"All {parameter_count(recipe)} parameters of step 0 follow from the seed {seed}", facts)
     else:
-        detail = (
-            f"The weights of step 0 do not follow from the seed {seed}: {len(difference.tensors)} tensors differ, "
-            f"{difference.tensors[0]} among them. The run did not start fresh"
-        )
-        yield Finding("fail", detail, {**facts, "tensors": len(difference.tensors)})
+        yield _not_from_seed("The weights of step 0 do", difference, seed, facts)
 
 
-def _initial_adapter(context: CheckContext, recipe_file: RecipeFile, seed: str) -> Finding:
-    first, workdir = run_of_milestone(context)[0], context.workdir
+def _initial_adapter(context: CheckContext, first: CheckpointManifest, recipe_file: RecipeFile, seed: str) -> Finding:
+    workdir = context.workdir
     base = fetch_base(context.store, str(recipe_file.recipe.base), workdir / "base")
     fetch_tree(context.store, first, workdir, [ADAPTER])
     made = make_start(recipe_file, base, seed, workdir)
@@ -83,15 +76,20 @@ def _initial_adapter(context: CheckContext, recipe_file: RecipeFile, seed: str) 
     facts: dict[str, JsonValue] = {"checkpoint": first.sha256, "seed": seed, "base": recipe_file.recipe.base}
     if difference is None:
         return Finding("pass", f"The adapter of step 0 follows from the seed {seed}", facts)
+    return _not_from_seed("The adapter of step 0 does", difference, seed, facts)
+
+
+def _not_from_seed(what: str, difference: Difference, seed: str, facts: dict[str, JsonValue]) -> Finding:
+    count, example = len(difference.tensors), difference.tensors[0]
     detail = (
-        f"The adapter of step 0 does not follow from the seed {seed}: {len(difference.tensors)} tensors differ, "
-        f"{difference.tensors[0]} among them. The run did not start fresh"
+        f"{what} not follow from the seed {seed}: {count} tensors differ, among them {example}. "
+        "The run did not start fresh"
     )
-    return Finding("fail", detail, {**facts, "tensors": len(difference.tensors)})
+    return Finding("fail", detail, {**facts, "tensors": count})
 
 
 def initial_weights_from_base(context: CheckContext) -> Iterator[Finding]:
-    """A fine-tuning begins with the base model that the recipe names, and nothing learned since."""
+    """A fine-tuning run starts from the base model that the recipe names; nothing was learned in between."""
     run = run_of_milestone(context)
     if not run or run[0].steps.last != 0:
         return
@@ -107,15 +105,15 @@ def initial_weights_from_base(context: CheckContext) -> Iterator[Finding]:
     file = WEIGHTS if lora is None else ADAPTER
     fetch_tree(context.store, first, workdir, [file])
     if lora is not None:
-        # The base model itself is no part of the checkpoint: it is enough that the adapter adds nothing to it.
+        # The checkpoint does not contain the base model itself: it is enough that the adapter adds nothing to it.
         changed = changed_by(base.tensors, workdir / file, lora)
     else:
         difference = compare_files(workdir / file, make_start(recipe_file, base, first.seed, workdir) / file)
         changed = () if difference is None else difference.tensors
     if changed:
         detail = (
-            f"The model of step 0 is not the base model {named}: {len(changed)} tensors differ, {changed[0]} among "
-            "them. The run started elsewhere"
+            f"The model of step 0 is not the base model {named}: {len(changed)} tensors differ, among them "
+            f"{changed[0]}. The run started from another model"
         )
         yield Finding("fail", detail, {**facts, "tensors": len(changed)})
         return
@@ -123,73 +121,70 @@ def initial_weights_from_base(context: CheckContext) -> Iterator[Finding]:
 
 
 def environment_recorded(context: CheckContext) -> Iterator[Finding]:
-    """Every checkpoint records what decides the bits, and what the recipe pins is as the recipe pins it.
+    """Every checkpoint records what decides the bits, with the settings that the recipe pins.
 
-    A record that names other settings would let other bytes pass as the work of another machine. Only what this
-    version of the trainer can record for the recipe is taken; a later one that records more has to check its own runs.
+    A forged record of other settings could make different bytes look like another machine's work. So only settings
+    that this version of the trainer records for the recipe are accepted. A later version that records more must check
+    its own runs.
     """
     run = run_of_milestone(context)
     if not run:
         return
     recipe = fetch_recipe(context.store, run[-1].recipe).recipe
-    pinned = pinned_record(recipe)
-    known = recorded_settings(recipe)
-    for link in run:
-        for key, expected in pinned.items():
-            found = link.environment.get(key, "")
-            if found != expected:
-                detail = (
-                    f"The checkpoint after step {link.steps.last} was made with {key} {found!r}, as it says; the "
-                    f"recipe pins {expected!r}, and the trainer sets it"
-                )
-                yield Finding("fail", detail, {"setting": key, "recorded": found, "pinned": expected})
-                return
-        missing = sorted(NOT_PINNED - link.environment.keys())
-        if missing:
-            detail = f"The checkpoint after step {link.steps.last} does not record {', '.join(missing)}"
-            yield Finding("fail", detail, {"missing": [*missing]})
-            return
-        unknown = sorted(link.environment.keys() - known)
-        if unknown:
-            key, found = unknown[0][:80], link.environment[unknown[0]][:80]
-            detail = (
-                f"The checkpoint after step {link.steps.last} records {key!r} {found!r}; for this recipe this version "
-                "of the trainer records no such setting. If a later version made the run, check it with that one"
-            )
-            yield Finding("fail", detail, {"setting": key, "recorded": found})
-            return
+    pinned, known = pinned_record(recipe), recorded_settings(recipe)
+    wrong = next((found for link in run for found in _record_problems(link, pinned, known)), None)
+    if wrong is not None:
+        yield wrong
+        return
     changed = sorted(
         key for key in NOT_PINNED - INFORMATIVE if any(link.environment[key] != run[0].environment[key] for link in run)
     )
     facts: dict[str, JsonValue] = {"pinned": len(pinned), "changed": [*changed]}
     if changed:
-        detail = f"The run moved to another environment on its way: {', '.join(changed)} changed"
-        yield Finding("warn", detail, facts)
+        yield Finding("warn", f"The run moved to another environment: {', '.join(changed)} changed", facts)
         return
     detail = f"All {len(run)} checkpoints record one environment, with the {len(pinned)} settings that the recipe pins"
     yield Finding("pass", detail, facts)
 
 
+def _record_problems(link: CheckpointManifest, pinned: dict[str, str], known: frozenset[str]) -> Iterator[Finding]:
+    checkpoint, record = f"The checkpoint after step {link.steps.last}", link.environment
+    for key, expected in pinned.items():
+        found = record.get(key, "")
+        if found != expected:
+            detail = f"{checkpoint} records {key} {found!r}; the recipe pins {expected!r}, and the trainer sets it"
+            yield Finding("fail", detail, {"setting": key, "recorded": found, "pinned": expected})
+    missing = sorted(NOT_PINNED - record.keys())
+    if missing:
+        yield Finding("fail", f"{checkpoint} does not record {', '.join(missing)}", {"missing": [*missing]})
+    for key in sorted(record.keys() - known):
+        name, found = key[:80], record[key][:80]
+        detail = (
+            f"{checkpoint} records {name!r} {found!r}; this version of the trainer records no such setting for this "
+            "recipe. If a later version made the run, check it with that one"
+        )
+        yield Finding("fail", detail, {"setting": name, "recorded": found})
+
+
 def schedule_follows_recipe(context: CheckContext) -> Iterator[Finding]:
-    """Step count and learning rate in every checkpoint's scheduler are those that follow from the recipe."""
+    """Step count and learning rate in every checkpoint's scheduler are the recipe's."""
     run = run_of_milestone(context)
     if not run:
         return
-    workdir = context.workdir
     recipe = fetch_recipe(context.store, run[-1].recipe).recipe
     for link in run:
-        place = workdir / link.sha256[:16]
+        place = context.workdir / link.sha256[:16]
         fetch_tree(context.store, link, place, [SCHEDULER_STATE])
         problem = schedule_problem(recipe, link.steps.last, place / SCHEDULER_STATE)
         if problem is not None:
             yield Finding("fail", problem, {"checkpoint": link.sha256})
             return
-    detail = f"In all {len(run)} checkpoints the learning rate is the recipe's for their step"
+    detail = f"All {len(run)} checkpoints have the recipe's learning rate for their step"
     yield Finding("pass", detail, {"checkpoints": len(run)})
 
 
 def steps_follow_recipe(context: CheckContext) -> Iterator[Finding]:
-    """The run went as far as the recipe says for this milestone, with a checkpoint wherever the recipe has one."""
+    """The run went as far as the recipe says for this milestone, with a checkpoint at each step that it names."""
     evidence = context.evidence
     if not isinstance(evidence, (CheckpointManifest, WeightsManifest)):
         return
@@ -198,18 +193,18 @@ def steps_follow_recipe(context: CheckContext) -> Iterator[Finding]:
     promised = promised_step(context, recipe)
     facts: dict[str, JsonValue] = {"step": head.steps.last, "promised": promised}
     if head.steps.last != promised:
-        detail = f"The run stands at step {head.steps.last}; by the recipe this milestone is after step {promised}"
+        detail = f"The run is at step {head.steps.last}; by the recipe this milestone is after step {promised}"
         yield Finding("fail", detail, facts)
         return
     found = [link.steps.last for link in walk_run(context.store, head)]
-    # Side by side, as far as there is evidence: a recipe can name more steps than fit into memory.
+    # Lazily, because a recipe can name more steps than fit into memory.
     for step, planned in zip(found, recipe.checkpoint_steps(), strict=False):
         if step != planned:
             what = f"a checkpoint after step {step}" if step < planned else f"no checkpoint after step {planned}"
             detail = f"There is {what}; the recipe has one every {recipe.training.checkpoint_every} steps"
             yield Finding("fail", detail, facts)
             return
-    detail = f"The run stands at step {promised} of {recipe.training.steps}, with all its {len(found)} checkpoints"
+    detail = f"The run is at step {promised} of {recipe.training.steps}, with all its {len(found)} checkpoints"
     yield Finding("pass", detail, facts)
 
 
@@ -221,7 +216,7 @@ def replay(context: CheckContext) -> Iterator[Finding]:
     wrong = next((link for link in run if link.data_order_seed != data_order_seed(link.seed)), None)
     if wrong is not None:
         detail = (
-            f"The checkpoint after step {wrong.steps.last} says data order seed {wrong.data_order_seed}; "
+            f"The checkpoint after step {wrong.steps.last} has the data order seed {wrong.data_order_seed}; "
             f"from its training seed follows {data_order_seed(wrong.seed)}"
         )
         yield Finding("fail", detail)
@@ -234,29 +229,32 @@ def replay(context: CheckContext) -> Iterator[Finding]:
     picks = choose(
         segments, context.replay_segments, context.entropy, lambda: weight_jumps(context.store, segments, workdir)
     )
-    steps = sum(pick.segment.steps for pick in picks)
-    context.progress(f"Repeating {steps} of {_all_steps(segments)} training steps")
+    steps, all_steps = sum(pick.segment.steps for pick in picks), sum(segment.steps for segment in segments)
+    context.progress(f"Repeating {steps} of {all_steps} training steps")
     inputs = fetch_inputs(context.store, run[-1], workdir)
-    chance = catch_chance(0.5, picks, len(segments))
+    shared: dict[str, JsonValue] = {
+        "share_of_compute": round(steps / all_steps, 6),
+        "chance_if_half_is_faked": round(catch_chance(0.5, picks, len(segments)), 6),
+    }
     for result in replay_segments(context.store, inputs, picks, workdir):
-        segment = result.pick.segment
-        facts: dict[str, JsonValue] = {
-            "first_step": segment.start.steps.last,
-            "last_step": segment.end.steps.last,
-            "reason": result.pick.reason,
-            "share_of_compute": round(steps / _all_steps(segments), 6),
-            "chance_if_half_is_faked": round(chance, 6),
-            "seconds": round(result.seconds, 3),
-            "differing": [f"{file.path} after step {file.step}" for file in result.differing],
-            "settings": {key: [then, now] for key, (then, now) in result.settings.items()},
-            **result.gap_facts(),
-        }
-        status = {"same": "pass", "close": "warn", "unclear": "warn", "different": "fail"}[result.verdict]
-        yield Finding(status, result.describe(), facts)  # type: ignore[arg-type]
+        yield Finding(_STATUSES[result.verdict], result.describe(), {**_segment_facts(result), **shared})
+
+
+def _segment_facts(result: SegmentResult) -> dict[str, JsonValue]:
+    segment = result.pick.segment
+    return {
+        "first_step": segment.start.steps.last,
+        "last_step": segment.end.steps.last,
+        "reason": result.pick.reason,
+        "seconds": round(result.seconds, 3),
+        "differing": [f"{file.path} after step {file.step}" for file in result.differing],
+        "settings": {key: [then, now] for key, (then, now) in result.settings.items()},
+        **result.gap_facts(),
+    }
 
 
 def pinned_record(recipe: Recipe) -> dict[str, str]:
-    """What the record of an environment must say, because the recipe decides it and the trainer sets it."""
+    """What every record of the environment must say, because the recipe decides it and the trainer sets it."""
     pinned = {name: value for name, value in pinned_variables(recipe).items() if name != "CUDA_VISIBLE_DEVICES"}
     processes = str(recipe.determinism.processes)
     return {
@@ -275,7 +273,3 @@ def recorded_settings(recipe: Recipe) -> frozenset[str]:
     adapter = {"peft"} if recipe.lora is not None else set()
     gpu = _OF_GPU if recipe.determinism.device == "cuda" else frozenset()
     return NOT_PINNED.union(pinned_record(recipe), _BY_LIBRARIES, adapter, gpu)
-
-
-def _all_steps(segments: tuple[Segment, ...]) -> int:
-    return sum(segment.steps for segment in segments)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.campaign.terms import MilestoneKind
 from llamafund_chain.checks.check import CheckContext
 from llamafund_chain.evidence.manifests import CheckpointManifest, EvidenceManifest, WeightsManifest
 from llamafund_chain.store.content import fetch_manifest
-from llamafund_chain.strict_yaml import read_json
 from llamafund_trainer.runs.inputs import walk_run
 
 if TYPE_CHECKING:
     from llamafund_trainer.recipe import Recipe
 
-MAX_CONFIG_BYTES = 1024 * 1024
-
 
 def run_of_milestone(context: CheckContext) -> tuple[CheckpointManifest, ...]:
-    """The checkpoints that this milestone answers for, oldest first, with the one that it continues from.
+    """The checkpoints that this milestone stands for, oldest first, with the one that it continues from.
 
-    Weights whose last checkpoint was attested on its own answer for none.
+    Empty for weights whose last checkpoint has an attestation of its own.
     """
     evidence = context.evidence
     before: EvidenceManifest | None = context.ancestry[-1] if context.ancestry else None
@@ -38,7 +34,7 @@ def run_of_milestone(context: CheckContext) -> tuple[CheckpointManifest, ...]:
 
 
 def promised_step(context: CheckContext, recipe: Recipe) -> int:
-    """The step that a milestone is due after; CHECKPOINT milestones divide the run among them."""
+    """The step after which a milestone is due; the CHECKPOINT milestones divide the run evenly."""
     checkpoints = [
         index for index, milestone in enumerate(context.terms.milestones) if milestone.kind is MilestoneKind.CHECKPOINT
     ]
@@ -48,8 +44,5 @@ def promised_step(context: CheckContext, recipe: Recipe) -> int:
 
 
 def checkpoint_of(context: CheckContext, weights: WeightsManifest) -> CheckpointManifest:
+    """The checkpoint that weights come from."""
     return fetch_manifest(context.store, weights.parent, CheckpointManifest)
-
-
-def load_json_object(path: Path) -> object:
-    return read_json(path, 64 * MAX_CONFIG_BYTES)

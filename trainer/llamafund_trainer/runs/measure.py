@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.files import read_limited
 from llamafund_chain.strict_yaml import load_json, read_json
-from llamafund_trainer.base_files import TOKENIZER
+from llamafund_trainer.base_files import MAX_TEXT_BYTES, TOKENIZER
 from llamafund_trainer.metric import (
     DIRECTION,
     DIVERGED,
@@ -26,8 +26,6 @@ from llamafund_trainer.runs.inputs import Inputs
 
 if TYPE_CHECKING:
     from llamafund_chain.evidence.manifests import ProposalManifest
-
-MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -122,5 +120,5 @@ def same_tokenizer(path: Path, expected: str | Path) -> bool:
         VerificationError: It cannot be read.
     """
     if isinstance(expected, Path):
-        return read_limited(path, MAX_TOKENIZER_BYTES) == expected.read_bytes()
-    return bool(read_json(path, MAX_TOKENIZER_BYTES) == load_json(expected.encode()))
+        return read_limited(path, MAX_TEXT_BYTES) == expected.read_bytes()
+    return bool(read_json(path, MAX_TEXT_BYTES) == load_json(expected.encode()))
