@@ -23,6 +23,15 @@ def fine_tune(raw: dict[str, Any], **lora: object) -> None:
     raw.update(model={"base": BASE}, lora=lora)
 
 
+def refusal_of(data: bytes) -> str | None:
+    """What is wrong with a recipe; `None` if nothing is."""
+    try:
+        parse_recipe(data)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
 def changed(recipe: RecipeFile, change: Change) -> bytes:
     raw = yaml.safe_load(recipe.data)
     change(raw)
@@ -82,11 +91,17 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path, recipe: RecipeFile) -> Non
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda raw: raw["model"].update(hiden_size=3), ("'model.hiden_size' is unknown", "'hidden_size'")),
-        (lambda raw: raw.update(trainning={}), ("'trainning' is unknown", "'training'")),  # codespell:ignore
-        (lambda raw: raw["training"].pop("steps"), ("'training.steps' is missing",)),
-        (lambda raw: raw["training"].update(steps="40"), ("training.steps",)),
-        (lambda raw: raw["training"].update(steps=True), ("training.steps",)),
+        (
+            lambda raw: raw["model"].update(hiden_size=3),
+            ("line 9: model.hiden_size is not known", "Did you mean hidden_size?"),
+        ),
+        (
+            lambda raw: raw.update(trainning={}),
+            ("trainning is not known", "Did you mean training?"),
+        ),  # codespell:ignore
+        (lambda raw: raw["training"].pop("steps"), ("training.steps is missing",)),
+        (lambda raw: raw["training"].update(steps="4o"), ("training.steps is '4o'. It must be a whole number",)),
+        (lambda raw: raw["training"].update(steps=True), ("training.steps is true. It must be a whole number",)),
         (lambda raw: raw["training"].update(steps=45), ("45", "checkpoint_every 10")),
         (lambda raw: raw["training"].update(log_every=3), ("checkpoint_every 10", "log_every 3")),
         (lambda raw: raw["model"].update(heads=3), ("hidden_size 32", "3 heads")),
@@ -95,31 +110,49 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path, recipe: RecipeFile) -> Non
         (lambda raw: raw["model"].update(intermediate_size=2**24 + 1), ("model.intermediate_size", "16777216")),
         (lambda raw: raw["model"].update(kv_heads=3), ("heads 2", "kv_heads 3")),
         (lambda raw: raw["optimizer"].update(learning_rate=float("nan")), ("optimizer.learning_rate",)),
-        (lambda raw: raw["optimizer"].update(learning_rate=0), ("optimizer.learning_rate",)),
+        (lambda raw: raw["optimizer"].update(learning_rate=0), ("optimizer.learning_rate is 0. It must be above 0",)),
         (lambda raw: raw["schedule"].update(warmup_steps=40), ("warmup_steps 40",)),
-        (lambda raw: raw.update(evaluation={"stride": 33}), ("stride 33", "context is 32")),
-        (lambda raw: raw.update(precision={"dtypes": "float32"}), ("'precision.dtypes' is unknown", "'dtype'")),
-        (lambda raw: raw.update(precision={"dtype": "float8"}), ("precision.dtype",)),
+        (lambda raw: raw.update(evaluation={"stride": 33}), ("stride 33", "at most data.context_length, 32")),
+        (
+            lambda raw: raw.update(precision={"dtypes": "float32"}),
+            ("precision.dtypes is not known", "Did you mean dtype?"),
+        ),
+        (
+            lambda raw: raw.update(precision={"dtype": "float8"}),
+            ("precision.dtype is 'float8'. It must be 'float32' or 'bfloat16'",),
+        ),
         (lambda raw: raw["determinism"].update(processes=3), ("batch_size 4", "processes 3")),
-        (lambda raw: raw["determinism"].update(device="tpu"), ("determinism.device",)),
+        (
+            lambda raw: raw["determinism"].update(device="tpu"),
+            ("determinism.device is 'tpu'. It must be 'cpu' or 'cuda'",),
+        ),
         (lambda raw: raw["training"].update(gradient_checkpointing=1), ("training.gradient_checkpointing",)),
-        (lambda raw: raw["tokenizer"].update(vocab_size=256), ("tokenizer.vocab_size",)),
+        (
+            lambda raw: raw["tokenizer"].update(vocab_size=256),
+            ("tokenizer.vocab_size is 256. It must be at least 257",),
+        ),
         (lambda raw: raw.update(schema="llamafund/recipe/2"), ("schema",)),
-        (lambda raw: raw.pop("tokenizer"), ("'tokenizer' is missing",)),
-        (lambda raw: raw["model"].update(bse=BASE), ("'model.bse' is unknown", "'base'")),
-        (lambda raw: raw["model"].update(base=BASE), ("base names a whole model", "hidden_size", "leave out either")),
-        (lambda raw: raw.update(model={"base": BASE}), ("brings its own tokenizer",)),
-        (lambda raw: raw.update(model={"base": "ab"}), ("model.base",)),
-        (lambda raw: raw.update(model={"base": BASE, "revision": "x"}), ("'model.revision' is unknown", "'base'")),
+        (lambda raw: raw.pop("tokenizer"), ("tokenizer is missing",)),
+        (lambda raw: raw["model"].update(bse=BASE), ("model.bse is not known", "Did you mean base?")),
+        (
+            lambda raw: raw["model"].update(base=BASE),
+            ("base names a whole model", "hidden_size", "Leave out the one or the other"),
+        ),
+        (lambda raw: raw.update(model={"base": BASE}), ("has its own tokenizer",)),
+        (
+            lambda raw: raw.update(model={"base": "ab"}),
+            ("model.base is 'ab'. It must be a SHA-256, 64 hexadecimal digits",),
+        ),
+        (lambda raw: raw.update(model={"base": BASE, "revision": "x"}), ("model.revision is not known", "hidden_size")),
         (lambda raw: raw.update(lora={}), ("adapts a base model", "model.base")),
-        (lambda raw: fine_tune(raw, rnk=3), ("'lora.rnk' is unknown", "'rank'")),
+        (lambda raw: fine_tune(raw, rnk=3), ("lora.rnk is not known", "Did you mean rank?")),
         (lambda raw: fine_tune(raw, rank=0), ("lora.rank",)),
         (lambda raw: fine_tune(raw, rank=True), ("lora.rank",)),
         (lambda raw: fine_tune(raw, dropout=1), ("lora.dropout",)),
         (lambda raw: fine_tune(raw, target_modules="q_proj"), ("lora.target_modules", "[q_proj, v_proj]")),
         (lambda raw: fine_tune(raw, target_modules=[]), ("lora.target_modules",)),
         (lambda raw: fine_tune(raw, target_modules=["q.*"]), ("lora.target_modules",)),
-        (lambda raw: fine_tune(raw, target_modules=["q", "q"]), ("a layer twice",)),
+        (lambda raw: fine_tune(raw, target_modules=["q", "q"]), ("It names a layer twice",)),
     ],
 )
 def test_a_mistake_is_named(recipe: RecipeFile, change: Change, words: tuple[str, ...]) -> None:
@@ -130,12 +163,47 @@ def test_a_mistake_is_named(recipe: RecipeFile, change: Change, words: tuple[str
 
 
 @pytest.mark.parametrize(
-    "data",
-    [b"- a list", b"", b"\xff\xfe", b"a: [", b"#" * (MAX_RECIPE_BYTES + 1), b"!!python/object/apply:os.getcwd []"],
+    ("data", "words"),
+    [
+        (b"- a list", "is not a recipe"),
+        (b"7", "is not a recipe"),
+        (b"", "is empty"),
+        (b"\xff\xfe", "line 1: the byte 0xff is not UTF-8 text"),
+        (b"a: [", "line 1: "),
+        (b"#" * (MAX_RECIPE_BYTES + 1), "is too long"),
+        (b"!!python/object/apply:os.getcwd []", "line 1: tags"),
+    ],
 )
-def test_what_is_no_recipe_is_refused(data: bytes) -> None:
-    with pytest.raises(UsageError):
-        parse_recipe(data)
+def test_what_is_no_recipe_is_refused(data: bytes, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_recipe(data, name="The recipe x.yaml")
+    assert str(caught.value).startswith("The recipe x.yaml")
+    assert words in str(caught.value)
+
+
+SECTIONS = ("model", "tokenizer", "data", "optimizer", "schedule", "training", "evaluation", "precision", "determinism")
+LIBRARIES_WORDS = (
+    "Input should",
+    "valid dictionary",
+    "String should",
+    "pattern",
+    "instance of",
+    "unable to parse",
+    "^[",
+)
+
+
+@pytest.mark.parametrize("wrong", [-1, 0, "x", 1.5, None, [1], {"a": 1}, True, 10**30], ids=str)
+@pytest.mark.parametrize("section", SECTIONS)
+def test_no_library_speaks_for_the_recipe(recipe: RecipeFile, section: str, wrong: object) -> None:
+    """Every key of every section, and every section, wrong in every way."""
+    fields = parse_recipe(recipe.data).recipe.model_dump()[section]
+    changes: list[Change] = [lambda raw: raw.update({section: wrong})]
+    changes += [lambda raw, key=key: raw.setdefault(section, {}).update({key: wrong}) for key in fields]
+    for change in changes:
+        said = refusal_of(changed(recipe, change))
+        assert said is None or section in said
+        assert not [words for words in LIBRARIES_WORDS if words in (said or "")]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +214,7 @@ def test_what_is_no_recipe_is_refused(data: bytes) -> None:
         ("evaluation: {<<: {stride: 3}}", "merges"),
         ("evaluation: !!map {}", "tags"),
         ("a: " + "[" * 1000, "nested more than 32 deep"),
-        ("a: " + "1" * 5000, "'a' is unknown"),
+        ("a: " + "1" * 5000, "a is not known"),
     ],
 )
 def test_a_recipe_that_can_be_read_in_two_ways_or_without_end_is_refused(
@@ -168,9 +236,11 @@ def test_a_number_is_what_a_person_reads(recipe: RecipeFile) -> None:
         parse_recipe(recipe.data.replace(b"checkpoint_every: 10", b"checkpoint_every: 010"))
 
 
-def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nowhere"):
+def test_a_missing_file_and_a_directory_are_usage_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no file .*nowhere"):
         load_recipe(tmp_path / "nowhere.yaml")
+    with pytest.raises(UsageError, match="is a directory"):
+        load_recipe(tmp_path)
 
 
 def test_each_milestone_falls_on_a_checkpoint_or_is_refused(recipe: RecipeFile) -> None:

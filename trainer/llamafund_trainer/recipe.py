@@ -1,39 +1,67 @@
-"""Training recipes: everything that decides the weights except the data and the seed.
+"""Training recipes: everything that decides the weights, except the data and the seed.
 
-A recipe is a YAML file. Its SHA-256 stands in the proposal and in every checkpoint manifest, so one file
-describes one run and nothing is left to defaults that a later version could change silently: the defaults
-below belong to the schema `llamafund/recipe/1` and stay as they are.
+A recipe is a YAML file. The proposal and every checkpoint manifest name its SHA-256, so one file describes one run. No
+later version may change a default without anyone noticing: the defaults below belong to the schema
+`llamafund/recipe/1` and never change.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from llamafund_chain.errors import UsageError
-from llamafund_chain.strict_yaml import load_yaml
-from llamafund_chain.text import printable
+from llamafund_chain.files import read_error
+from llamafund_chain.mistakes import DocumentError, Rule, UnfitError, find_mistakes, refusal
+from llamafund_chain.strict_yaml import load_yaml_with_lines
 
 MAX_RECIPE_BYTES = 64 * 1024
 
 MAX_LAYERS = 1024
-"""Of anything that a model has one after the other: layers, blocks, experts."""
+"""Most layers, blocks or experts that a model may have."""
 
 MAX_SIZE = 2**24
-"""Largest size of a dimension; what a model of any use has is far below it."""
+"""Largest size of a dimension; useful models stay far below it."""
 
+_HASH = r"^[0-9a-f]{64}$"
 _MODULE = re.compile(r"[A-Za-z0-9_]{1,100}")
+
+
+def _hash_remedy(text: str) -> str:
+    if re.fullmatch(_HASH, text.lower().removeprefix("0x")):
+        return f"Write it as {text.lower().removeprefix('0x')}"
+    return "Copy the hash that llamafund publish or llamafund export printed"
+
+
+_RULES = {_HASH: Rule("It must be a SHA-256, 64 hexadecimal digits in lower case", _hash_remedy)}
+
+
+def _require_number(value: Any) -> Any:
+    # Pydantic would take true for 1.
+    if isinstance(value, bool):
+        raise UnfitError("It must be a number", "Write it like 0.1 or 1e-4")
+    return value
+
 
 Whole = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 Size = Annotated[int, Field(strict=True, ge=1, le=MAX_SIZE)]
-Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Rate = Annotated[float, BeforeValidator(_require_number), Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, BeforeValidator(_require_number), Field(gt=0, le=1e9, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -57,7 +85,7 @@ class ModelSection(_Section):
     def _shapes_fit(self) -> Self:
         if self.hidden_size % (2 * self.heads):
             raise ValueError(
-                f"hidden_size {self.hidden_size} is not an even number of values for each of {self.heads} heads"
+                f"hidden_size {self.hidden_size} does not give each of the {self.heads} heads an even number of values"
             )
         if self.heads % self.kv_heads:
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
@@ -65,14 +93,14 @@ class ModelSection(_Section):
 
 
 class BaseSection(_Section):
-    """A model to go on from; architecture, weights and tokenizer are its own.
+    """A model to fine-tune, with its own architecture, weights and tokenizer.
 
     Attributes:
-        base: SHA-256 of the manifest that names its files: of open weights, or the listing of a directory that
-            `llamafund publish` makes.
+        base: SHA-256 of the manifest that names its files: open weights, or the listing that `llamafund publish`
+            makes of a directory.
     """
 
-    base: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    base: Annotated[str, Field(pattern=_HASH)]
 
     @model_validator(mode="before")
     @classmethod
@@ -80,25 +108,25 @@ class BaseSection(_Section):
         own = [name for name in ModelSection.model_fields if name in values]
         if own:
             raise ValueError(
-                f"base names a whole model, and {', '.join(own)} would describe another one; leave out either"
+                f"base names a whole model, but {', '.join(own)} describe a new one. Leave out the one or the other"
             )
         return values
 
 
 class LoraSection(_Section):
-    """A low-rank adapter (arXiv 2106.09685) that is trained in place of the base model's own weights.
+    """A low-rank adapter (arXiv 2106.09685), trained in place of the base model's own weights.
 
     Attributes:
-        rank: Of the two matrices that are added to each adapted one.
-        alpha: Their product is multiplied by `alpha / rank`.
-        dropout: Share of the adapter's inputs that is set to zero in training.
+        rank: Of the two matrices whose product is added to each adapted matrix.
+        alpha: The product is multiplied by `alpha / rank`.
+        dropout: Share of the adapter's inputs that training sets to zero.
         target_modules: Names of the linear layers to adapt, as the architecture calls them, for example `q_proj`;
             `all-linear` for all but the output layer.
     """
 
     rank: Annotated[int, Field(strict=True, ge=1, le=4096)] = 16
     alpha: Whole = 32
-    dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    dropout: Annotated[float, BeforeValidator(_require_number), Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
     target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
 
     @field_validator("target_modules", mode="plain")
@@ -108,19 +136,22 @@ class LoraSection(_Section):
             return value
         names = value if isinstance(value, list | tuple) else ()
         if not 0 < len(names) <= 100 or not all(isinstance(name, str) and _MODULE.fullmatch(name) for name in names):
-            raise ValueError("it is a list of names of linear layers, such as [q_proj, v_proj], or 'all-linear'")
+            raise UnfitError(
+                "It must be a list of at most 100 names of linear layers, or all-linear",
+                "Write it like [q_proj, v_proj]",
+            )
         if len(set(names)) != len(names):
-            raise ValueError("it names a layer twice")
+            raise UnfitError("It names a layer twice", "Leave out one of them")
         return tuple(names)
 
     @property
     def scale(self) -> float:
-        """What the product of the two matrices is multiplied by."""
+        """Factor of the product of the two matrices."""
         return self.alpha / self.rank
 
 
 class TokenizerSection(_Section):
-    """A byte-level BPE trained on the training part only."""
+    """A byte-level BPE tokenizer, trained on the training part only."""
 
     vocab_size: Annotated[int, Field(strict=True, ge=257, le=1_000_000)]
 
@@ -150,11 +181,11 @@ class ScheduleSection(_Section):
 
 
 class TrainingSection(_Section):
-    """Steps are optimizer steps; a step sees `batch_size` × `gradient_accumulation` samples.
+    """Steps are optimizer steps. Each sees `batch_size` × `gradient_accumulation` samples.
 
     Attributes:
-        batch_size: Samples computed together, by all processes.
-        gradient_checkpointing: Whether layers are computed twice to save memory.
+        batch_size: Samples computed together, in all processes.
+        gradient_checkpointing: Whether to compute layers twice to save memory.
     """
 
     steps: Whole
@@ -179,9 +210,9 @@ class EvaluationSection(_Section):
     """Held-out documents are read in windows of the context length.
 
     Attributes:
-        stride: Tokens from one window's start to the next; the context length when `None`. Smaller gives each
-            token more context and costs more.
-        batch_size: Windows evaluated together; does not change the result.
+        stride: Tokens from the start of one window to the next; the context length when `None`. A smaller stride
+            gives each token more context and costs more.
+        batch_size: Windows evaluated together. Does not change the result.
     """
 
     stride: Whole | None = None
@@ -189,11 +220,11 @@ class EvaluationSection(_Section):
 
 
 class PrecisionSection(_Section):
-    """Numbers that the training computes with.
+    """Number types of the training.
 
     Attributes:
-        dtype: With `bfloat16` matrix products are computed in it (autocast); weights, gradients and optimizer
-            state are float32 all the same.
+        dtype: With `bfloat16`, matrix products are computed in it (autocast). Weights, gradients and optimizer state
+            are float32 either way.
     """
 
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -203,13 +234,13 @@ class DeterminismSection(_Section):
     """What decides the bits of a floating point sum.
 
     Attributes:
-        threads: Of one operation. Also fixes how sums are split.
+        threads: Threads of one operation. They also decide how sums are split.
         instruction_set: The widest one that the numeric libraries may use.
-        device: Where the training computes. `cuda` takes one device for each process, the first ones that
-            `CUDA_VISIBLE_DEVICES` names where it is set.
-        processes: How many share each batch (data parallel); they are started with `torchrun` on one machine.
-        sharding: What the processes split among them besides the batch. With `full`, parameters, gradients and
-            optimizer state (FSDP), and checkpoints are written in shards; with `none`, every process holds all of it.
+        device: Where the training computes. `cuda` takes one device for each process: the first ones, or the first
+            ones of `CUDA_VISIBLE_DEVICES` if that is set.
+        processes: How many processes share each batch (data parallel). `torchrun` starts them on one machine.
+        sharding: What the processes split besides the batch. With `full`, they split parameters, gradients and
+            optimizer state (FSDP), and write checkpoints in shards. With `none`, each process holds all of it.
     """
 
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
@@ -220,26 +251,25 @@ class DeterminismSection(_Section):
 
 
 def _model_kind(section: Any) -> str:
-    return "base" if isinstance(section, BaseSection) or (isinstance(section, dict) and "base" in section) else "new"
-
-
-_MODEL_KINDS: dict[str, type[_Section]] = {"new": ModelSection, "base": BaseSection}
-"""The two kinds of the section `model`, as pydantic names them in the place of an error."""
+    # No key of a section may have these names: the place of a mistake would be ambiguous.
+    is_base = isinstance(section, BaseSection) or (isinstance(section, dict) and "base" in section)
+    return "base model" if is_base else "new model"
 
 
 class Recipe(_Section):
-    """One training run, up to data and seed.
+    """One training run, except for its data and seed.
 
     Attributes:
-        model: A new model's architecture, or the base model of a fine-tuning.
+        model: The architecture of a new model, or the base model to fine-tune.
         lora: With a base model: train an adapter, not all weights.
-        tokenizer: Of a new model; a base model brings its own.
+        tokenizer: Of a new model; a base model has its own.
     """
 
     schema_: Literal["llamafund/recipe/1"] = Field(alias="schema")
     title: Annotated[str, Field(min_length=1, max_length=300)]
     model: Annotated[
-        Annotated[ModelSection, Tag("new")] | Annotated[BaseSection, Tag("base")], Discriminator(_model_kind)
+        Annotated[ModelSection, Tag("new model")] | Annotated[BaseSection, Tag("base model")],
+        Discriminator(_model_kind),
     ]
     lora: LoraSection | None = None
     tokenizer: TokenizerSection | None = None
@@ -255,10 +285,14 @@ class Recipe(_Section):
     def _sections_fit(self) -> Self:
         stride = self.evaluation.stride
         if stride is not None and stride > self.data.context_length:
-            raise ValueError(f"evaluation.stride {stride} leaves out tokens: the context is {self.data.context_length}")
+            raise ValueError(
+                f"evaluation.stride {stride} would skip tokens. It may be at most data.context_length, "
+                f"{self.data.context_length}"
+            )
         if self.schedule.warmup_steps >= self.training.steps:
             raise ValueError(
-                f"schedule.warmup_steps {self.schedule.warmup_steps} does not end before step {self.training.steps}"
+                f"schedule.warmup_steps {self.schedule.warmup_steps} is too long. It must be below training.steps, "
+                f"{self.training.steps}"
             )
         if self.training.batch_size % self.determinism.processes:
             raise ValueError(
@@ -273,77 +307,77 @@ class Recipe(_Section):
     def _model_is_whole(self) -> Self:
         if isinstance(self.model, BaseSection):
             if self.tokenizer is not None:
-                raise ValueError("the base model brings its own tokenizer; leave out the section 'tokenizer'")
+                raise ValueError("the base model has its own tokenizer. Leave out the section tokenizer")
         elif self.lora is not None:
-            raise ValueError("the section 'lora' adapts a base model; name one in model.base")
+            raise ValueError("the section lora adapts a base model. Name one in model.base")
         elif self.tokenizer is None:
-            raise ValueError("the key 'tokenizer' is missing")
+            raise ValueError("tokenizer is missing. A new model needs one, such as tokenizer: {vocab_size: 4096}")
         return self
 
     @property
     def base(self) -> str | None:
-        """SHA-256 of the base model's manifest; `None` where a new model is trained."""
+        """SHA-256 of the base model's manifest; `None` for a new model."""
         return self.model.base if isinstance(self.model, BaseSection) else None
 
     @property
     def architecture(self) -> ModelSection:
-        """The new model's; a base model's is not the recipe's to say."""
+        """The architecture of a new model. A recipe does not know a base model's."""
         assert isinstance(self.model, ModelSection)
         return self.model
 
     @property
     def vocab_size(self) -> int:
-        """The new model's."""
+        """Vocabulary size of a new model."""
         assert self.tokenizer is not None
         return self.tokenizer.vocab_size
 
     def _require_shards(self) -> None:
         if isinstance(self.model, BaseSection):
-            raise ValueError("determinism.sharding full splits new models only; leave it out to fine-tune a base model")
+            raise ValueError("determinism.sharding full only splits new models. Leave it out to fine-tune a base model")
         processes, hidden = self.determinism.processes, self.model.hidden_size
         if processes == 1:
-            raise ValueError("determinism.sharding full needs determinism.processes to be more than 1")
+            raise ValueError("determinism.sharding full needs more than one process. Set determinism.processes")
         if hidden % processes:
-            # Every process has a part of the checkpoint then, whose files are known beforehand.
+            # So that every process writes its part of each checkpoint, and the names of all files are known.
             raise ValueError(
-                f"model.hidden_size {hidden} is not a multiple of determinism.processes {processes}, "
-                "as determinism.sharding full needs"
+                f"model.hidden_size {hidden} is not a multiple of determinism.processes {processes}. "
+                "determinism.sharding full needs that"
             )
 
     @property
     def samples_per_step(self) -> int:
-        """Samples that one optimizer step sees."""
+        """Samples in one optimizer step."""
         return self.training.batch_size * self.training.gradient_accumulation
 
     @property
     def evaluation_stride(self) -> int:
-        """Tokens from one evaluation window's start to the next."""
+        """Tokens from the start of one evaluation window to the next."""
         return self.evaluation.stride or self.data.context_length
 
     def checkpoint_steps(self) -> range:
-        """The steps after which a checkpoint is written, 0 (the initial weights) first; there may be billions."""
+        """The steps after which a checkpoint is written, from 0 (the initial weights) on. There may be billions."""
         return range(0, self.training.steps + 1, self.training.checkpoint_every)
 
     def milestone_steps(self, count: int) -> tuple[int, ...]:
         """The steps of `count` CHECKPOINT milestones: the i-th is at `round(steps * (i + 1) / count)`.
 
         Raises:
-            UsageError: One of them is not a step at which a checkpoint is written.
+            UsageError: The run writes no checkpoint at one of them.
         """
         steps = tuple(round(self.training.steps * (index + 1) / count) for index in range(count))
         for step in steps:
             if step % self.training.checkpoint_every:
                 raise UsageError(
-                    f"With {count} CHECKPOINT milestones one of them is after step {step}",
+                    f"With {count} CHECKPOINT milestones, one of them is after step {step}",
                     f"The recipe writes a checkpoint every {self.training.checkpoint_every} steps",
-                    "Choose training.steps and training.checkpoint_every so that each milestone falls on one",
+                    "Choose training.steps and training.checkpoint_every so that each milestone has a checkpoint",
                 )
         return steps
 
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe with the bytes that it was read from.
+    """A recipe with the bytes it was read from.
 
     Attributes:
         sha256: Of the bytes, as the proposal names it.
@@ -354,7 +388,7 @@ class RecipeFile:
     sha256: str
 
 
-def parse_recipe(data: bytes, *, name: str = "recipe") -> RecipeFile:
+def parse_recipe(data: bytes, *, name: str = "The recipe") -> RecipeFile:
     """Read a recipe.
 
     Args:
@@ -362,21 +396,31 @@ def parse_recipe(data: bytes, *, name: str = "recipe") -> RecipeFile:
         name: What to call it in error messages.
 
     Raises:
-        UsageError: It is too long, not YAML, or not a recipe; says which key and, for an unknown one, which
-            known key is nearest.
+        UsageError: It is too long, not YAML, or not a recipe. Says where, what is there and what belongs there.
     """
     if len(data) > MAX_RECIPE_BYTES:
-        raise UsageError(f"{name} is {len(data)} bytes long", f"Recipes are at most {MAX_RECIPE_BYTES} bytes")
+        raise UsageError(
+            f"{name} is too long",
+            f"A recipe has at most {MAX_RECIPE_BYTES} bytes",
+            "Check that it is the right file",
+        )
     try:
-        raw = load_yaml(data.decode("utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{name} cannot be read as YAML", printable(str(error), 300), "Correct the file") from error
+        raw, lines = load_yaml_with_lines(data)
+    except DocumentError as error:
+        where = name if error.line is None else f"{name}, line {error.line}"
+        raise UsageError(f"{where}: {error.problem}", "A recipe is a YAML file", error.remedy) from error
     if not isinstance(raw, dict):
-        raise UsageError(f"{name} is not a recipe", f"It is a {type(raw).__name__}, not a mapping of sections")
+        what = f"{name} is empty" if raw is None else f"{name} is not a recipe"
+        raise UsageError(
+            what,
+            "A recipe has sections such as model, data and training",
+            "See the recipes that come with llamafund_trainer",
+        )
     try:
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
-        raise UsageError(f"{name} is not a valid recipe", _explain(error), "Correct the file") from error
+        mistakes = find_mistakes(error, Recipe, raw, language="YAML", rules=_RULES)
+        raise refusal(UsageError, name, mistakes, lines) from error
     return RecipeFile(recipe, data, hashlib.sha256(data).hexdigest())
 
 
@@ -390,32 +434,5 @@ def load_recipe(path: Path) -> RecipeFile:
         with path.open("rb") as file:
             data = file.read(MAX_RECIPE_BYTES + 1)
     except OSError as error:
-        raise UsageError(
-            f"The recipe {path} cannot be read", error.strerror or str(error), "Name a recipe file"
-        ) from error
+        raise read_error(path, error) from error
     return parse_recipe(data, name=f"The recipe {path}")
-
-
-def _explain(error: ValidationError) -> str:
-    # A mistyped key may also leave another one missing: the mistake itself is more use.
-    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    place = [part for part in first["loc"] if isinstance(part, str)]
-    dotted = ".".join(part for index, part in enumerate(place) if index != 1 or part not in _MODEL_KINDS)
-    more = f" ({error.error_count()} problems in all)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        known = _keys(place[:-1])
-        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0)
-        return f"The key {dotted!r} is unknown; the nearest known one is {near[0]!r}{more}"
-    if first["type"] == "missing":
-        return f"The key {dotted!r} is missing{more}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{dotted}: {message}{more}" if dotted else f"{message}{more}"
-
-
-def _keys(place: list[str]) -> list[str]:
-    section: Any = Recipe
-    for name in place:
-        annotation: Any = _MODEL_KINDS.get(name) or section.model_fields[name].annotation
-        section = next((each for each in get_args(annotation) if hasattr(each, "model_fields")), annotation)
-    names = [field.alias or name for name, field in section.model_fields.items()]
-    return [*names, "base"] if section is ModelSection else names

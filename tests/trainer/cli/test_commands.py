@@ -64,7 +64,7 @@ def test_an_unknown_dataset_and_checkpoint_are_named(
         (("replay", HASH, "--segments", "0"), "--segments"),
         (("replay", "1234"), "is not a hash"),
         (("export", HASH, "--out", "x"), "which license"),
-        (("train", "missing.yaml", "--dataset", HASH, "--out", "x", "--seed", HASH), "cannot be read"),
+        (("train", "missing.yaml", "--dataset", HASH, "--out", "x", "--seed", HASH), "There is no file"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_two(
