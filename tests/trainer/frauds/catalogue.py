@@ -95,24 +95,24 @@ def _trained(name: str) -> Commit:
     return commit
 
 
-fraud("dataset swapped before training, the promised one named", check="replay", words="gave other bytes")(
+fraud("dataset swapped before training, the promised one named", check="replay", words="gave different bytes")(
     _trained("dataset_swapped")
 )
-fraud("1 % of the samples replaced", check="replay", words="gave other bytes")(
+fraud("1 % of the samples replaced", check="replay", words="gave different bytes")(
     _trained("one_percent_of_the_samples_replaced")
 )
-fraud("one token changed", check="replay", words="gave other bytes")(_trained("one_token_changed"))
+fraud("one token changed", check="replay", words="gave different bytes")(_trained("one_token_changed"))
 
 
 # Training.
 
-fraud("steps claimed but not run", check="replay", words="gave other bytes|another count of steps")(
+fraud("steps claimed but not run", check="replay", words="gave different bytes|another count of steps")(
     _trained("steps_claimed_but_not_run")
 )
-fraud("another learning rate than the recipe's", check="replay", words="learning rate|base_lrs|other bytes")(
+fraud("another learning rate than the recipe's", check="replay", words="learning rate|base_lrs|different bytes")(
     _trained("other_learning_rate")
 )
-fraud("optimizer state reset", check="replay", words="gave other bytes")(_trained("optimizer_state_reset"))
+fraud("optimizer state reset", check="replay", words="gave different bytes")(_trained("optimizer_state_reset"))
 
 
 @fraud("training ended before its last step", check="steps-follow-recipe", words="is at step 20")
@@ -132,7 +132,7 @@ def another_learning_rate_left_in_the_scheduler(lab: Any, runs: DishonestRuns, s
     return Planted(runs.runs["other_learning_rate"][-1])
 
 
-@fraud("a segment skipped, a checkpoint from elsewhere spliced in", check="replay", words="gave other bytes")
+@fraud("a segment skipped, a checkpoint from elsewhere spliced in", check="replay", words="gave different bytes")
 def spliced(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     links = [*lab.run[:2], lab.other[2], *lab.run[3:]]
     return Planted(claim(lab, links, scratch)[-1], {"replay_segments": 4}, (1, 2))
@@ -160,7 +160,7 @@ def setting_invented(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     return Planted(claim(lab, lab.run, scratch, environment=environment)[-1])
 
 
-@fraud("setting invented to excuse one changed bit", check="replay", words="gave other bytes")
+@fraud("setting invented to excuse one changed bit", check="replay", words="gave different bytes")
 def setting_invented_as_an_excuse(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     tensors = {name: each.copy() for name, each in load(lab.file(lab.run[-1], "model.safetensors")).items()}
     tensors["model.norm.weight"].view(np.uint32)[0] ^= 1
@@ -171,7 +171,7 @@ def setting_invented_as_an_excuse(lab: Any, runs: DishonestRuns, scratch: Path) 
     return Planted(claim(lab, links, scratch, environment=environment)[-1], {"replay_segments": 4}, (3,))
 
 
-@fraud("environment record falsified to excuse a spliced checkpoint", check="replay", words="gave other bytes")
+@fraud("environment record falsified to excuse a spliced checkpoint", check="replay", words="gave different bytes")
 def environment_as_an_excuse(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     links = [*lab.run[:-1], lab.other[-1]]
     environment = {**lab.run[-1].environment, "torch": "2.0.1+cu117", "processor": "something rare"}
@@ -193,7 +193,7 @@ def _excused(name: str) -> Commit:
 fraud("environment record falsified to excuse a forged optimizer", check="replay", words="the optimizer's")(
     _excused("optimizer.pt")
 )
-fraud("environment record falsified to excuse other random numbers", check="replay", words="other numbers")(
+fraud("environment record falsified to excuse other random numbers", check="replay", words="different numbers")(
     _excused("rng_state.pth")
 )
 
@@ -240,7 +240,7 @@ def another_base(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     return Planted(runs.elsewhere["full"][-1])
 
 
-@fraud("adapter trained on another base model than named", check="replay", words="gave other bytes")
+@fraud("adapter trained on another base model than named", check="replay", words="gave different bytes")
 def adapter_of_another_base(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     return Planted(runs.elsewhere["lora"][-1], {"replay_segments": 2}, (0, 1))
 
@@ -270,7 +270,7 @@ def adapter_of_another_seed(lab: Any, runs: DishonestRuns, scratch: Path) -> Pla
     return Planted(_tuned_again(lab, [first, *links[1:]], scratch))
 
 
-@fraud("adapter spliced in from another run", check="replay", words="gave other bytes")
+@fraud("adapter spliced in from another run", check="replay", words="gave different bytes")
 def adapter_spliced(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     links = [*runs.tuned["lora"].run[:-1], runs.elsewhere["lora"][-1]]
     return Planted(_tuned_again(lab, links, scratch), {"replay_segments": 2}, (1,))

@@ -23,7 +23,8 @@ from llamafund_trainer.recipe import parse_recipe
 from llamafund_trainer.record.environment import differing_settings
 from llamafund_trainer.replay.choice import Pick, catch_chance, choose, detection_chance, random_order, weight_jumps
 from llamafund_trainer.replay.estimate import planned_effort, timed_effort
-from llamafund_trainer.replay.replay import FileComparison, SegmentResult, replay_segments
+from llamafund_trainer.replay.replay import replay_segments
+from llamafund_trainer.replay.result import FileComparison, SegmentResult
 from llamafund_trainer.replay.segments import (
     STATE_FILES,
     Segment,
@@ -119,7 +120,7 @@ def test_other_bytes_are_never_called_the_same() -> None:
     assert result(ELSEWHERE, float("nan")).verdict == "different"
     assert result(ELSEWHERE, 0.0, repeated="aa").verdict == "same"
     said = result(ELSEWHERE, 1e-9).describe()
-    assert "other bytes" in said
+    assert "different bytes" in said
     assert "threads ('1' then, '2' now)" in said
     assert "honest repetitions explain differences up to 1e-06" in said
     assert "equal" not in said
@@ -209,7 +210,7 @@ def test_other_random_numbers_are_explained_by_other_libraries_at_most_and_never
     assert result(ELSEWHERE, 1e-9, random_differs=True).verdict == "different"
     found = result({**ELSEWHERE, "torch": ("2.12", "2.13")}, 1e-9, random_differs=True)
     assert found.verdict == "unclear"
-    assert "random state holds other numbers" in found.describe()
+    assert "random state holds different numbers" in found.describe()
 
 
 def test_the_worst_of_weights_and_optimizer_counts() -> None:
@@ -585,7 +586,7 @@ def test_larger_work_is_timed_on_this_machine_before_it_starts(
     timed = timed_effort(lab.store, inputs, segments[1], planned, tmp_path)
     assert timed.seconds is not None
     assert 0 < timed.seconds < 120
-    assert "by the pace of a few of these steps" in timed.describe()
+    assert "judging by a few of these steps" in timed.describe()
 
 
 def test_a_directory_without_checkpoints_is_no_help(

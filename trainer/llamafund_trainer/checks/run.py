@@ -18,7 +18,8 @@ from llamafund_trainer.base_files import fetch_base
 from llamafund_trainer.checks.shared import checkpoint_of, promised_step, run_of_milestone
 from llamafund_trainer.record.environment import INFORMATIVE, pinned_variables, recipe_settings
 from llamafund_trainer.replay.choice import catch_chance, choose, weight_jumps
-from llamafund_trainer.replay.replay import SegmentResult, Verdict, replay_segments
+from llamafund_trainer.replay.replay import replay_segments
+from llamafund_trainer.replay.result import SegmentResult, Verdict
 from llamafund_trainer.replay.segments import segments_of
 from llamafund_trainer.runs.inputs import fetch_inputs, fetch_recipe, walk_run
 from llamafund_trainer.runs.step_zero import make_start

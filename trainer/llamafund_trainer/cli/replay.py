@@ -23,7 +23,8 @@ from llamafund_trainer.cli.shared import progress_bar
 from llamafund_trainer.replay.bisection import Bisection
 from llamafund_trainer.replay.choice import DETECTION_FORMULA, catch_chance
 from llamafund_trainer.replay.plan import ReplayPlan, ReplayRequest, first_difference, plan_replay
-from llamafund_trainer.replay.replay import SegmentResult, replay_segments, worst_verdict
+from llamafund_trainer.replay.replay import replay_segments
+from llamafund_trainer.replay.result import SegmentResult, worst_verdict
 
 _NOT_SHOWN = (
     "This does not show whether the data is any good, whether the held-out text is in it, or what the money was spent "

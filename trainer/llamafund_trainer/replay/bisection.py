@@ -1,4 +1,4 @@
-"""Finding the first step at which a run departs from its recipe."""
+"""Finding the first step at which a run departs from its recipe, with checkpoints inside a segment."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bisection:
-    """Where a run first departs from what its recipe gives.
+    """Where a run first departs from its recipe.
 
     Attributes:
-        after: The last checked step whose state is as repeated.
+        after: The last checked step whose state is the repeated one.
         by: The first checked step whose state is not.
         repeated: Steps that were repeated to find out.
     """
@@ -34,18 +34,18 @@ class Bisection:
     repeated: int
 
     def describe(self) -> str:
-        """The result in one sentence."""
+        """The result as one sentence without its full stop."""
         cost = f"{self.repeated} steps were repeated to find it"
         if self.by == self.after + 1:
-            return f"Step {self.by} is the first that gave other bytes; {cost}"
+            return f"Step {self.by} is the first that gave different bytes; {cost}"
         return (
-            f"The first step that gave other bytes is one of {self.after + 1} to {self.by}, between which there is no "
-            f"checkpoint; {cost}"
+            f"The first step that gave different bytes is one of {self.after + 1} to {self.by}, and there is no "
+            f"checkpoint between them; {cost}"
         )
 
 
 def finer_checkpoints(directory: Path, recipe: Recipe) -> dict[int, Path]:
-    """The checkpoints of a recipe in a directory, as the Trainer lays them out: step to `checkpoint-<step>`.
+    """The checkpoints in a directory, as the Trainer lays them out: step to `checkpoint-<step>`.
 
     Raises:
         UsageError: There are none, or one lacks a state file.
@@ -61,7 +61,9 @@ def finer_checkpoints(directory: Path, recipe: Recipe) -> dict[int, Path]:
         found[int(number)] = path
     if not found:
         raise UsageError(
-            f"There are no checkpoints in {str(directory)!r}", "Expected are directories called checkpoint-<step>"
+            f"There are no checkpoints in {str(directory)!r}",
+            "It has no directories called checkpoint-<step>",
+            "Name the directory in which the Trainer kept them",
         )
     return found
 
@@ -69,14 +71,14 @@ def finer_checkpoints(directory: Path, recipe: Recipe) -> dict[int, Path]:
 def bisect(store: Store, inputs: Inputs, segment: Segment, finer: Mapping[int, Path], workdir: Path) -> Bisection:
     """Find the first differing step of a segment that did not repeat, from checkpoints inside it.
 
-    Each half begins at a state that was found to be right, so whoever kept the finer checkpoints need not be
-    believed, and together no more steps are repeated than the segment has.
+    Each half starts from a state that was found to be right, so nobody has to trust whoever kept the finer
+    checkpoints. In total no more steps are repeated than the segment has.
 
     Args:
         store: Where the checkpoints are published.
-        inputs: Recipe and data; the environment must be the recorded one.
-        segment: What did not repeat.
-        finer: Step to directory with the state files; steps outside the segment are not looked at.
+        inputs: Recipe and data. The environment must be the recorded one.
+        segment: The segment that did not repeat.
+        finer: Step to directory with the state files. Steps outside the segment are ignored.
         workdir: Existing directory for fetched and new files.
 
     Raises:
@@ -92,14 +94,14 @@ def bisect(store: Store, inputs: Inputs, segment: Segment, finer: Mapping[int, P
         begin, end = steps[good], steps[middle]
         directory = place / f"bisection-{begin}-{end}"
         directory.mkdir()
-        # The Trainer saves at multiples of one number, which has to divide the whole run.
+        # The Trainer saves at multiples of one number, which must divide the number of all steps.
         every = math.gcd(end, inputs.recipe.training.steps)
         changed = with_recipe(inputs, directory, training={"checkpoint_every": every, "log_every": every})
         outcome = repeat_once(changed, segment.end.seed, begin, end, start, directory / "repeated")
         repeated += end - begin
         names = state_files(inputs.recipe, end)
         if all(state_hash(outcome / name) == state_hash(finer[end] / name) for name in names):
-            # Replay writes into the directory that it begins with, and the finer checkpoints are not ours.
+            # Start from our own directory: repeating writes to it, and the finer checkpoints belong to the user.
             good, start = middle, outcome
         else:
             bad = middle

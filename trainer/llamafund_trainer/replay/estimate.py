@@ -1,4 +1,4 @@
-"""What a replay takes, said before it starts."""
+"""What a replay will take, estimated before it starts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from llamafund_trainer.runs.inputs import Inputs
 
 PROBE_STEPS = 3
-"""Steps run to measure the pace. The first is slower, so only the others count."""
+"""Steps that measure the pace. The first is slower, so only the others count."""
 
 SMALL_WORK = 10**12
-"""Floating point operations below which a replay takes hardly longer than estimating its time would."""
+"""Floating point operations below which a replay hardly takes longer than timing it would."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Effort:
     Attributes:
         steps: Optimizer steps to repeat.
         all_steps: Steps of the whole run.
-        tokens: Tokens that the model sees in them.
-        operations: Floating point operations: 6 for each parameter and token (Kaplan et al. 2020), without attention; 4
-            where an adapter is trained, since frozen weights take no gradients.
-        fetched: Bytes of the states to begin with.
-        seconds: Expected time; `None` where the work is small and was not timed.
+        tokens: Tokens that the model sees in the repeated steps.
+        operations: Floating point operations: 6 for each parameter and token (Kaplan et al. 2020), without attention.
+            4 if an adapter is trained, because frozen weights need no gradients.
+        fetched: Bytes of the states that the segments start from.
+        seconds: Expected time; `None` for small work, which is not timed.
     """
 
     steps: int
@@ -46,22 +46,22 @@ class Effort:
 
     @property
     def share(self) -> float:
-        """Of the whole run's computing."""
+        """Share of the whole run's compute."""
         return self.steps / self.all_steps
 
     def describe(self) -> str:
-        """The estimate in one sentence."""
+        """The estimate as one sentence without its full stop."""
         work = (
-            f"{self.steps} of {self.all_steps} steps ({self.share:.0%} of the computing): {self.tokens} tokens, "
+            f"{self.steps} of {self.all_steps} steps ({self.share:.0%} of the compute): {self.tokens} tokens, "
             f"about {self.operations:.1e} floating point operations, {self.fetched / 1e6:.1f} MB of states to fetch"
         )
         if self.seconds is None:
-            return f"{work}; so little that its time was not estimated"
-        return f"{work}; about {_duration(self.seconds)}, by the pace of a few of these steps on this machine"
+            return f"{work}; too little to estimate its time"
+        return f"{work}; about {_duration(self.seconds)}, judging by a few of these steps on this machine"
 
 
 def planned_effort(inputs: Inputs, all_segments: Sequence[Segment], chosen: Sequence[Segment]) -> Effort:
-    """What repeating the chosen segments takes, the time left out."""
+    """What repeating the chosen segments takes, without the time."""
     recipe = inputs.recipe
     steps = sum(segment.steps for segment in chosen)
     tokens = steps * recipe.samples_per_step * recipe.data.context_length
@@ -76,17 +76,17 @@ def planned_effort(inputs: Inputs, all_segments: Sequence[Segment], chosen: Sequ
 
 
 def timed_effort(store: Store, inputs: Inputs, segment: Segment, planned: Effort, workdir: Path) -> Effort:
-    """The estimate with the time, measured by running a few steps of a segment.
+    """Add the time to an estimate, measured by running a few steps of a segment.
 
     Args:
         store: Where the checkpoints are published.
         inputs: Recipe and data.
-        segment: One of those to repeat.
+        segment: One of the segments to repeat.
         planned: The estimate without the time.
         workdir: Existing directory for fetched and new files.
 
     Returns:
-        `planned` itself where the work is small.
+        The estimate with the time, or `planned` if the work is small.
 
     Raises:
         LlamafundError: The store lacks something, or the process failed.

@@ -13,7 +13,7 @@ from llamafund_chain.store.content import fetch_manifest
 from llamafund_trainer.replay.bisection import Bisection, bisect, finer_checkpoints
 from llamafund_trainer.replay.choice import Pick, choose, weight_jumps
 from llamafund_trainer.replay.estimate import Effort, planned_effort, timed_effort
-from llamafund_trainer.replay.replay import SegmentResult
+from llamafund_trainer.replay.result import SegmentResult
 from llamafund_trainer.replay.segments import Segment, segments_of
 from llamafund_trainer.runs.inputs import Inputs, fetch_inputs, walk_run
 

@@ -1,4 +1,4 @@
-"""Training a part of a run again: the ground that replay, its tolerance, its estimate and bisection share."""
+"""Segments of a run, and training one again: what replay, tolerance, estimate and bisection share."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from llamafund_chain.store import Store
 
 STATE_FILES = (WEIGHTS, OPTIMIZER_STATE, RNG_STATE, SCHEDULER_STATE)
-"""Files of a checkpoint that hold the whole state of a run, but for adapters and shards; see `state_files`."""
+"""Files that hold the whole state of a checkpoint, without adapters and shards; see `state_files`."""
 
 INSTRUCTION_SETS = {"generic": "", "avx2": "avx2", "avx512": "avx512f"}
-"""Ways to compute that give honest repetitions other bits, each with what Linux calls the processor's part in it; see
-`DeterminismSection`."""
+"""Instruction sets of `DeterminismSection`, which give honest repetitions different bits, and the processor flag in
+Linux that each needs."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Segment:
     """The steps between two checkpoints.
 
     Attributes:
-        index: Counted from 0 along the run.
-        start: Where it begins; the first one of a run begins with the seed and repeats `start` as well.
-        end: Where it ends.
+        index: Position in the run, from 0.
+        start: Checkpoint at its start. A run's first segment starts from the seed and repeats this checkpoint, too.
+        end: Checkpoint at its end.
     """
 
     index: int
@@ -63,27 +63,27 @@ class Segment:
 
 
 def segments_of(run: Sequence[CheckpointManifest]) -> tuple[Segment, ...]:
-    """The segments between a run's checkpoints, given oldest first."""
+    """The segments between a run's checkpoints, which are given oldest first."""
     return tuple(Segment(index, start, end) for index, (start, end) in enumerate(pairwise(run)))
 
 
 def state_files(recipe: Recipe, step: int) -> tuple[str, ...]:
-    """The files that hold the whole state after some steps: `STATE_FILES`, or what stands in their place.
+    """The files that hold the whole state of the checkpoint after a step.
 
-    They follow from the recipe, so that no manifest decides what is compared.
+    They follow from the recipe, so no manifest decides what is compared.
     """
     if recipe.lora is not None:
         return (ADAPTER, *STATE_FILES[1:])
     if recipe.determinism.sharding == "none":
         return STATE_FILES
     processes = recipe.determinism.processes
-    # An optimizer has no state before the first step.
+    # Before the first step the optimizer has no state.
     optimizer = shard_files(OPTIMIZER, processes) if step else ()
     return (*shard_files(MODEL, processes), *optimizer, SETTINGS, RNG_STATE, SCHEDULER_STATE)
 
 
 def run_segments(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> Iterator[Event]:
-    """Repeat segments in one fresh process, where there are any."""
+    """Repeat segments in one fresh process; does nothing if there are none."""
     if jobs:
         job = ReplayJob(
             recipe=inputs.recipe_path,
@@ -103,9 +103,9 @@ def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | 
     Args:
         inputs: Recipe and data.
         seed: The run's training seed.
-        first: Step at which to begin.
-        last: Step at which to end; one at which the recipe writes a checkpoint.
-        start: Directory with the state at `first`; `None` to begin with the seed.
+        first: Step to start from.
+        last: Step to end at; the recipe must write a checkpoint there.
+        start: Directory with the state at `first`; `None` to start from the seed.
         output: Directory for the result.
 
     Returns:
@@ -121,14 +121,14 @@ def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | 
 
 
 def fetch_start(store: Store, recipe: Recipe, segment: Segment, workdir: Path) -> Path | None:
-    """The state that a segment begins with; `None` where it begins with the seed."""
-    # The first segment takes nothing from the evidence but the seed, so it repeats the initial state as well.
+    """Fetch the state that a segment starts from; `None` if it starts from the seed."""
+    # The first segment takes only the seed from the evidence, so it also repeats the initial state.
     step = segment.start.steps.last
     return fetch_state(store, segment.start, workdir, state_files(recipe, step)) if step else None
 
 
 def fetch_state(store: Store, checkpoint: CheckpointManifest, workdir: Path, paths: Sequence[str]) -> Path:
-    """Files of a checkpoint, fetched and verified once; returns their directory."""
+    """Fetch and verify files of a checkpoint, each only once; returns their directory."""
     directory = _published(checkpoint, workdir)
     missing = [path for path in paths if not (directory / path).exists()]
     if missing:
@@ -137,7 +137,7 @@ def fetch_state(store: Store, checkpoint: CheckpointManifest, workdir: Path, pat
 
 
 def fetch_trained_weights(store: Store, recipe: Recipe, checkpoint: CheckpointManifest, workdir: Path) -> Path:
-    """What is trained, all weights or an adapter, of a checkpoint in one file: fetched, verified and joined once."""
+    """Fetch what is trained, all weights or an adapter, of a checkpoint as one file; joins shards only once."""
     if recipe.lora is not None:
         return fetch_state(store, checkpoint, workdir, (ADAPTER,)) / ADAPTER
     directory = _published(checkpoint, workdir)
@@ -146,7 +146,7 @@ def fetch_trained_weights(store: Store, recipe: Recipe, checkpoint: CheckpointMa
 
 
 def trained_weights(recipe: Recipe, directory: Path) -> Path:
-    """What is trained, all weights or an adapter, of a checkpoint on disk in one file."""
+    """What is trained, all weights or an adapter, of a checkpoint on disk as one file."""
     return whole_weights(directory, directory) if recipe.lora is None else directory / ADAPTER
 
 
@@ -155,18 +155,18 @@ def _published(checkpoint: CheckpointManifest, workdir: Path) -> Path:
 
 
 def state_hash(path: Path) -> str:
-    """SHA-256 of a file that repeating the training wrote.
+    """SHA-256 of a file that the repeated training wrote.
 
     Raises:
         LlamafundError: It wrote no such file.
     """
     if not path.exists():
-        raise LlamafundError(f"Repeating the training wrote no {path.name}", f"Expected in {path.parent}")
+        raise LlamafundError(f"The repeated training wrote no {path.name}", f"It should be in {path.parent}")
     return hash_file(path).sha256
 
 
 def with_recipe(inputs: Inputs, directory: Path, **sections: Mapping[str, object]) -> Inputs:
-    """The same inputs with some values of the recipe changed, for a repetition that is not the recipe's own.
+    """The same inputs with some values of the recipe changed.
 
     Args:
         inputs: What to change.
@@ -183,16 +183,16 @@ def with_recipe(inputs: Inputs, directory: Path, **sections: Mapping[str, object
 
 
 def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: Path) -> dict[str, Path]:
-    """Repeat a segment honestly under each of `INSTRUCTION_SETS` that this machine has.
+    """Repeat a segment honestly with each of `INSTRUCTION_SETS` that this machine has.
 
     Args:
         store: Where the checkpoints are published.
         inputs: Recipe and data.
-        segment: What to repeat.
+        segment: The segment to repeat.
         workdir: Existing directory for fetched and new files.
 
     Returns:
-        By instruction set, the directory of the checkpoint that it ends with.
+        The directory of the last checkpoint, by instruction set.
 
     Raises:
         LlamafundError: The store lacks something, or a process failed.
@@ -212,7 +212,7 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
 
 
 def _processor_flags() -> frozenset[str]:
-    """What the processor can do, as Linux calls it; empty elsewhere. A library told to use more would crash."""
+    """The processor's flags in Linux; empty elsewhere. A library that is told to use more than those would crash."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""How far published numbers are from repeated ones, and how far honest repetitions come apart.
+"""How far published numbers are from repeated ones, and how far honest repetitions differ from each other.
 
-Only where the environment is not the recorded one is anything but equality looked at. Weights are compared with the
-largest change of a weight over the segment. The optimizer's numbers are of very different sizes from tensor to tensor,
-so there each tensor's difference is taken as a share of that tensor's own change.
+In the recorded environment only equality counts. Elsewhere, differences of weights are compared with the largest change
+of a weight over the segment. The optimizer's tensors hold numbers of very different sizes, so there each difference is
+taken as a share of the tensor's own change.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 CALIBRATION_FACTOR = 16.0
 """Tolerance, as a multiple of the largest difference between the auditor's own honest repetitions of a segment.
 
-There is no one number. Honest repetitions under other instruction sets came apart by 1e-6 to 3e-5 of the largest change
-of a weight in segments of 10 steps at a learning rate of 0.001, and by up to 0.94 of it in segments of 50 steps at
-0.01, where rounding errors grow until the weights are others; 1 and 2 threads gave the same bits. So each segment is
-calibrated by itself. One instruction set was up to 5.3 times as far from the recorded one as another, which the factor
-covers three times over. Optimizers came apart by 4e-7 to 3e-6 of what the segment changed in a tensor where weights did
-so little, one instruction set up to 2.7 times as far as another. `python -m bench tolerance` measures it;
-docs/verification.md has the table.
+No single number fits all segments, so each one is calibrated by itself. With different instruction sets, honest
+repetitions differed by 1e-6 to 3e-5 of the largest change of a weight in segments of 10 steps at a learning rate of
+0.001. In segments of 50 steps at 0.01 they differed by up to 0.94 of it, because rounding errors grew until the weights
+were different ones. 1 and 2 threads gave the same bits. One instruction set was up to 5.3 times as far from the
+recorded one as another; the factor covers that three times over. Where weights differed little, optimizers differed by
+4e-7 to 3e-6 of what the segment changed in a tensor, one instruction set up to 2.7 times as far as another.
+`python -m bench tolerance` measures this; docs/verification.md has the table.
 """
 
 UNDECIDABLE = 0.1
-"""Tolerance, as a share of the largest change over the segment, from which a comparison shows nothing.
+"""Tolerance, as a share of the largest change over the segment, from which on a comparison shows nothing.
 
-Had the segment not been trained at all, the difference would be the whole change.
+If the segment had not been trained at all, the difference would be the whole change.
 """
 
 Nearness = Literal["close", "unclear", "different"]
@@ -59,11 +59,11 @@ class Gap:
 
     Attributes:
         largest: Name of the tensor with the largest difference.
-        amount: That difference; infinite where tensors cannot be compared, not a number where a value is none.
-        moved: Largest change over the segment as it was repeated, in the same unit.
-        tolerance: Largest difference that honest repetitions explain; `None` where they were not asked.
-        in_shares: Whether amounts are shares of what each tensor changed. One that hardly changed is far off by that
-            measure as soon as honest repetitions are, so that nobody is accused by it then.
+        amount: That difference; infinite if tensors cannot be compared, NaN if a value is NaN.
+        moved: Largest change over the repeated segment, in the same unit.
+        tolerance: Largest difference that honest repetitions explain; `None` if none were made.
+        in_shares: Whether amounts are shares of each tensor's change. In a tensor that hardly changed, honest
+            repetitions are far apart by that measure, too, so then a large share accuses nobody.
     """
 
     largest: str
@@ -74,11 +74,11 @@ class Gap:
 
     @property
     def nearness(self) -> Nearness:
-        """`close` where honest repetitions differ by as much; `unclear` where they show nothing.
+        """`close` if honest repetitions differ by as much; `unclear` if they show nothing.
 
-        They show nothing where they differ by too much, and where they agree to the bit, as on a GPU, which no setting
-        of the processor changes: nobody knows then how far another one's results may be. It may be farther than the
-        segment moved; but what a segment leaves as it is, it leaves so everywhere.
+        They show nothing if they differ by too much. They also show nothing if they agree to the bit, as on a GPU,
+        which no setting of the processor changes: then nobody knows how far another GPU's results may be, possibly
+        farther than the segment moved. But what a segment does not change stays the same everywhere.
         """
         if self.tolerance is None or not math.isfinite(self.amount):
             return "different"
@@ -90,20 +90,20 @@ class Gap:
         return "unclear" if self.in_shares and not decidable else "different"
 
     def calibrated(self, spread: float) -> Gap:
-        """The same with the tolerance that follows from how far honest repetitions come apart."""
+        """The same with the tolerance that follows from the spread of honest repetitions."""
         return replace(self, tolerance=CALIBRATION_FACTOR * spread)
 
 
 def weights_gap(published: Path, repeated: Path, before: Path) -> Gap | None:
-    """How far weights, or an adapter, are from the repeated ones; `None` where every bit is the same.
+    """How far weights, or an adapter, are from the repeated ones; `None` if every bit is the same.
 
     Args:
-        published: At the end of the segment.
-        repeated: The same, repeated.
-        before: As published for its beginning.
+        published: File published for the end of the segment.
+        repeated: The repeated file.
+        before: File published for the start of the segment.
 
     Raises:
-        VerificationError: Something is no safetensors file, or `before` has other tensors than `repeated`.
+        VerificationError: A file is not safetensors, or `before` has other tensors than `repeated`.
     """
     found = compare_files(published, repeated)
     return None if found is None else Gap(found.largest, found.amount, largest_change(before, repeated))
@@ -113,15 +113,15 @@ def weights_spread(recipe: Recipe, outcomes: Iterable[Path]) -> float:
     """Largest difference of a weight between any two honest repetitions.
 
     Args:
-        recipe: Says what is trained.
-        outcomes: Directories of their last checkpoints.
+        recipe: The run's recipe.
+        outcomes: Directories of the repetitions' last checkpoints.
     """
     files = [trained_weights(recipe, outcome) for outcome in outcomes]
     return _most(largest_change(one, other) for one, other in combinations(files, 2))
 
 
 def optimizer_entries(recipe: Recipe, step: int, directory: Path) -> dict[str, TensorEntry]:
-    """Where the tensors of a checkpoint's optimizer lie; of one in shards, each shard's by themselves.
+    """Where the tensors of a checkpoint's optimizer are stored. Shards are not joined: each has its own entries.
 
     Raises:
         VerificationError: A file cannot be read.
@@ -139,11 +139,11 @@ def optimizer_entries(recipe: Recipe, step: int, directory: Path) -> dict[str, T
 def optimizer_changes(before: Mapping[str, TensorEntry], after: Mapping[str, TensorEntry]) -> dict[str, float]:
     """How far each tensor of an optimizer moved.
 
-    One that only one side has is zeros on the other: an optimizer begins without any, and has those of a parameter
-    from its first gradient on, which one of many experts may get late.
+    A tensor that one side lacks counts as zeros. An optimizer starts without any tensors, and has those of a parameter
+    from its first gradient on, which may come late for one of many experts.
 
     Raises:
-        VerificationError: They differ in shape, or are no floating point numbers.
+        VerificationError: The tensors differ in shape, or do not hold floating point numbers.
     """
     shared = before.keys() & after.keys()
     changes = largest_changes({name: before[name] for name in shared}, {name: after[name] for name in shared})
@@ -156,15 +156,15 @@ def optimizer_changes(before: Mapping[str, TensorEntry], after: Mapping[str, Ten
 def optimizer_gap(
     published: Mapping[str, TensorEntry], repeated: Mapping[str, TensorEntry], changes: Mapping[str, float]
 ) -> Gap | None:
-    """How far an optimizer is from the repeated one, in shares of each tensor's change; `None` where nothing differs.
+    """How far an optimizer is from the repeated one, in shares of each tensor's change; `None` if nothing differs.
 
     Args:
-        published: Its tensors.
-        repeated: Those that came out.
-        changes: How far each of these moved.
+        published: Tensors of the published optimizer.
+        repeated: Tensors of the repeated one.
+        changes: How far each repeated tensor moved.
 
     Raises:
-        VerificationError: A file became shorter.
+        VerificationError: A file became shorter while it was read.
     """
     gaps = differences(published, repeated)
     if not gaps:
@@ -179,7 +179,7 @@ def optimizer_gap(
 
 
 def optimizer_spread(outcomes: Iterable[Mapping[str, TensorEntry]], changes: Mapping[str, float]) -> float:
-    """Largest difference between any two honest repetitions, as a share of the change of the tensor."""
+    """Largest difference between any two honest repetitions, as a share of the tensor's change."""
     found = (optimizer_changes(one, other) for one, other in combinations(outcomes, 2))
     return _most(_share(gap, changes.get(name)) for gaps in found for name, gap in gaps.items())
 
@@ -191,7 +191,7 @@ def _share(gap: float, change: float | None) -> float:
 
 
 def _most(amounts: Iterable[float]) -> float:
-    """The largest, or what is not a number where one is not."""
+    """The largest amount; NaN if one is NaN."""
     found = 0.0
     for amount in amounts:
         found = amount if math.isnan(amount) or amount > found else found
