@@ -1,7 +1,7 @@
 """Deterministic training of language models, with evidence that others can replay.
 
-Three ways in, with one kind of evidence: `AttestationCallback` for any Hugging Face `Trainer`,
-`LightningAttestationCallback` for Lightning, and `Recorder` for a loop of one's own.
+There are three ways to record the same evidence: `AttestationCallback` for any Hugging Face `Trainer`,
+`LightningAttestationCallback` for Lightning, and `Recorder` for your own loop.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: commands load this package without torch, transformers or Lightning.
+    # Imported when needed: commands load this package without torch, transformers or Lightning.
     if name in _PLACES:
         return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

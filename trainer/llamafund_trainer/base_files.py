@@ -1,13 +1,13 @@
-"""The base model of a fine-tuning: fetched by its manifest, verified, and read from there only.
+"""The files of a base model, fetched by its manifest and verified.
 
-Nothing here imports torch. Of what a manifest names only plain data are fetched: configuration, tokenizer and
-safetensors; programs and pickles beside them stay where they are.
+Nothing here imports torch. Only plain data is fetched: configuration, tokenizer and safetensors. Programs and pickles
+that the manifest names are not.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,15 +40,18 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "vocab.json",
 )
-"""What `AutoTokenizer` reads; all but the first are optional."""
+"""Files that `AutoTokenizer` reads; all but the first are optional."""
 
 GENERATION_CONFIG = "generation_config.json"
 
 MAX_TEXT_BYTES = 64 * 1024 * 1024
-"""Bytes of a file that is not weights."""
+"""Largest size of a file without weights, in bytes."""
 
 MAX_CONFIG_BYTES = 1024 * 1024
+"""Largest size of a configuration, in bytes."""
+
 MAX_TENSORS = 200_000
+"""Most tensors that a base model may have."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ class Base:
     """A base model's verified files.
 
     Attributes:
-        directory: Where they lie; nothing else does.
-        name: What messages call it.
+        directory: Where they are; it holds nothing else.
+        name: What messages call the model.
     """
 
     directory: Path
@@ -65,15 +68,15 @@ class Base:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What `config.json` says."""
+        """The content of `config.json`."""
         return _read_object(self.directory / CONFIG, MAX_CONFIG_BYTES)
 
     @cached_property
     def tensors(self) -> dict[str, TensorEntry]:
-        """Where each tensor lies.
+        """Where each tensor is stored.
 
         Raises:
-            VerificationError: A file is not safetensors, a tensor stands in two of them, or there are absurdly many.
+            VerificationError: A file is not safetensors, two files have the same tensor, or there are too many.
         """
         found = read_entries([self.directory / name for name in _weight_files(self.directory)])
         if len(found) > MAX_TENSORS:
@@ -81,7 +84,7 @@ class Base:
         return found
 
     def tokenizer(self) -> tuple[Tokenizer, int]:
-        """The tokenizer, and the token that each document begins with: its begin-of-text token, else end-of-text.
+        """The tokenizer, and the token that each document begins with: begin-of-text, or else end-of-text.
 
         Raises:
             VerificationError: It cannot be read, or has neither of the two tokens.
@@ -92,8 +95,12 @@ class Base:
         try:
             tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
         except Exception as error:
-            raise VerificationError(f"The base model's {TOKENIZER} cannot be read", str(error)[:300]) from error
-        # Documents are cut into samples here, and nowhere else.
+            raise VerificationError(
+                f"The base model's {TOKENIZER} cannot be read",
+                f"The library tokenizers says: {str(error)[:300]}",
+                "Choose another base model",
+            ) from error
+        # Nothing but the trainer cuts documents into samples.
         tokenizer.no_truncation()
         tokenizer.no_padding()
         known, embedded = tokenizer.get_vocab_size(), self.config.get("vocab_size")
@@ -101,7 +108,7 @@ class Base:
             raise VerificationError(
                 f"The base model's tokenizer knows {known} tokens",
                 f"The model itself has {embedded}",
-                "Publish a model with its own tokenizer",
+                "Publish the model with its own tokenizer",
             )
         place = self.directory / TOKENIZER_CONFIG
         settings = _read_object(place, MAX_TEXT_BYTES) if place.exists() else {}
@@ -112,17 +119,17 @@ class Base:
             if number is not None:
                 return tokenizer, int(number)
         raise VerificationError(
-            "The base model's tokenizer has no token that a document could begin with",
+            "The base model's tokenizer has no token to begin a document with",
             f"{TOKENIZER_CONFIG} names neither a bos_token nor an eos_token that the tokenizer knows",
             "Choose another base model",
         )
 
     def copy_tokenizer(self, directory: Path) -> None:
-        """Put the tokenizer's files into a directory, byte for byte."""
+        """Copy the tokenizer's files to a directory, byte for byte."""
         self._copy(TOKENIZER_FILES, directory)
 
     def copy_generation_config(self, directory: Path) -> None:
-        """Put `generation_config.json` into a directory, where there is one."""
+        """Copy `generation_config.json` to a directory, if there is one."""
         self._copy((GENERATION_CONFIG,), directory)
 
     def _copy(self, names: Iterable[str], directory: Path) -> None:
@@ -136,23 +143,23 @@ def fetch_base(store: Store, sha256: str, directory: Path, *, weights: bool = Tr
 
     Args:
         store: Where it was published.
-        sha256: Of its manifest: one of open weights, or the listing that `llamafund publish DIRECTORY` makes.
-        directory: Where to; created when missing.
-        weights: Whether the weights are needed, too; the shape of the model stands in its configuration.
+        sha256: SHA-256 of its manifest: of open weights, or the listing that `llamafund publish DIRECTORY` makes.
+        directory: Where to write; created when missing.
+        weights: Whether to fetch weights and tokenizer, too; the configuration alone says the model's size.
 
     Raises:
         LlamafundError: The store lacks something.
-        VerificationError: Something is not what it claims to be, is too large, or is no model in safetensors.
+        VerificationError: A file does not match its hash, is too large, or this is not a model in safetensors.
     """
     entries = _entries(store, sha256)
     for name in (CONFIG, TOKENIZER) if weights else (CONFIG,):
         if name not in entries:
             raise VerificationError(
                 f"The base model {sha256} has no {name}",
-                f"Its manifest names {len(entries)} files at its top",
-                "Publish a directory that transformers' save_pretrained wrote, model and tokenizer",
+                f"Its manifest names {len(entries)} files at the top level",
+                "Publish a directory that transformers' save_pretrained wrote, with model and tokenizer",
             )
-    # A file with all weights goes before an index of parts, as transformers has it.
+    # Like transformers, prefer one file with all weights to an index of several.
     parts = {INDEX} if WEIGHTS not in entries else set()
     small = {CONFIG, GENERATION_CONFIG, *parts, *TOKENIZER_FILES} & set(entries) if weights else {CONFIG}
     for name in small:
@@ -162,22 +169,26 @@ def fetch_base(store: Store, sha256: str, directory: Path, *, weights: bool = Tr
     fetch_files(store, [entries[name] for name in sorted(small)], directory)
     _refuse_programs(directory)
     if weights:
-        if WEIGHTS not in entries and INDEX not in entries:
-            raise VerificationError(
-                f"The base model {sha256} has neither {WEIGHTS} nor {INDEX}",
-                "Other formats can run code when they are loaded",
-                "Save it with transformers' save_pretrained, and publish that directory",
-            )
-        names = _weight_files(directory)
-        lacking = [name for name in names if name not in entries]
-        if lacking:
-            raise VerificationError(f"The base model {sha256} has no {lacking[0]!r}", f"{INDEX} names it")
-        fetch_files(store, [entries[name] for name in names], directory)
+        _fetch_weights(store, sha256, entries, directory)
     return Base(directory.absolute())
 
 
+def _fetch_weights(store: Store, sha256: str, entries: Mapping[str, FileEntry], directory: Path) -> None:
+    if WEIGHTS not in entries and INDEX not in entries:
+        raise VerificationError(
+            f"The base model {sha256} has neither {WEIGHTS} nor {INDEX}",
+            "Other formats can run code when they are loaded",
+            "Save it with transformers' save_pretrained, and publish that directory",
+        )
+    names = _weight_files(directory)
+    lacking = [name for name in names if name not in entries]
+    if lacking:
+        raise VerificationError(f"The base model {sha256} has no {lacking[0]!r}", f"{INDEX} names it")
+    fetch_files(store, [entries[name] for name in names], directory)
+
+
 def _entries(store: Store, sha256: str) -> dict[str, FileEntry]:
-    """The files at the top of a manifest by name; those of folders are no part of a model."""
+    """The files at the top level of a manifest by name; files in folders do not belong to a model."""
 
     def read(wanted: str) -> bytes:
         return store.read(raw_cid(wanted), limit=MAX_MANIFEST_BYTES)
@@ -185,8 +196,8 @@ def _entries(store: Store, sha256: str) -> dict[str, FileEntry]:
     manifest = parse(read(sha256), sha256=sha256, read=read)
     if not isinstance(manifest, WeightsManifest | Listing):
         raise VerificationError(
-            f"Manifest {sha256} is a {manifest.schema_}",
-            f"A base model is named by a {WeightsManifest.SCHEMA} or a {Listing.SCHEMA}",
+            f"The manifest {sha256} is a {manifest.schema_}",
+            f"A base model needs a {WeightsManifest.SCHEMA} or a {Listing.SCHEMA}",
             "Publish the model's directory with llamafund publish, and name the hash that it prints",
         )
     return {entry.path: entry for entry in all_files(manifest, read) if "/" not in entry.path}
@@ -200,7 +211,10 @@ def _weight_files(directory: Path) -> list[str]:
     names = list(places.values()) if isinstance(places, dict) and places else [None]
     for name in names:
         if not isinstance(name, str) or "/" in name or not name.endswith(".safetensors"):
-            raise VerificationError(f"The base model's {INDEX} names {str(name)[:80]!r} as a file of weights")
+            raise VerificationError(
+                f"The base model's {INDEX} names {str(name)[:80]!r} as a file of weights",
+                "Weights are in .safetensors files beside it",
+            )
     return sorted({name for name in names if isinstance(name, str)})
 
 
@@ -210,7 +224,7 @@ def _refuse_programs(directory: Path) -> None:
         if path.exists() and _read_object(path, MAX_TEXT_BYTES).get("auto_map"):
             raise VerificationError(
                 f"The base model's {name} asks for a program of its own (auto_map)",
-                "Only architectures and tokenizers that transformers itself has are used",
+                "Only architectures and tokenizers that come with transformers are used",
                 "Choose another base model",
             )
 
@@ -223,7 +237,10 @@ def _read_object(path: Path, limit: int) -> dict[str, Any]:
             raise ValueError(f"it is longer than {limit} bytes")
         value = load_json(data)
         if not isinstance(value, dict):
-            raise TypeError("it is no object")
+            raise TypeError("it is not an object")
     except (ValueError, TypeError) as error:
-        raise VerificationError(f"The base model's {path.name} cannot be read", str(error)[:200]) from error
+        reason = str(error)[:200]
+        raise VerificationError(
+            f"The base model's {path.name} cannot be read", f"{reason[0].upper()}{reason[1:]}", "Do not use it"
+        ) from error
     return value

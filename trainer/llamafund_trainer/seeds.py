@@ -1,7 +1,7 @@
 """Everything random in a run, derived from the campaign's training seed.
 
-Each use has its own label, so that no two uses share bits and none depends on how many numbers another one
-has drawn: there is no cursor to save, and nothing hidden to restore.
+Each use has its own label. So no two uses share bits, and none depends on how many numbers another one has drawn: there
+is no cursor to save and no hidden state to restore.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 
 DATA_ORDER_BITS = 53
-"""Width of the data order seed, so that it fits a manifest's integer exactly."""
+"""Width of the data order seed; manifests hold integers up to this size exactly."""
 
 
 def derive(seed: str, label: str) -> bytes:
@@ -17,7 +17,7 @@ def derive(seed: str, label: str) -> bytes:
 
     Args:
         seed: The training seed, 64 hexadecimal digits.
-        label: Names the use.
+        label: Name of the use.
     """
     return hashlib.sha256(b"llamafund/" + label.encode() + b"\x00" + bytes.fromhex(seed)).digest()
 
@@ -33,9 +33,9 @@ def library_seed(seed: str) -> int:
 
 
 def step_seed(seed: str, step: int) -> int:
-    """Seed for the same generators at the beginning of a step, below 2**31.
+    """Seed for the same generators at the start of a step, below 2**31.
 
-    What a step draws, for dropout, so depends on no state that a checkpoint holds and a cheat could choose.
+    So the random numbers of a step, as for dropout, do not depend on state in a checkpoint that a cheat could choose.
 
     Args:
         seed: The training seed.

@@ -215,7 +215,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_says_where_and_keeps_the_evid
     messages: list[str] = []
     for _ in range(2):
         with pytest.raises(
-            LlamafundError, match=r"The loss is (nan|inf) at step \d+.*The step read the samples"
+            LlamafundError, match=r"The loss is (nan|inf) at step \d+.*The step used the samples"
         ) as caught:
             train_run(lab.store, recipe, record, tmp_path / "run", progress=note)
         messages.append(str(caught.value))

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import pytest
+from handmade_pickles import Indexer, Mapped
 
 from llamafund_chain.errors import VerificationError
 from llamafund_trainer.recipe import Recipe
@@ -103,8 +104,6 @@ def test_every_changed_setting_of_an_optimizer_is_named(
 @pytest.mark.parametrize("attribute", ["keys", "get"])
 def test_a_schedule_that_torch_does_not_read_is_refused(lab: object, tmp_path: Path, attribute: str) -> None:
     """An OrderedDict whose attribute hides what is in it from whoever asks by that name."""
-    from test_torch_files import Indexer, Mapped
-
     honest, index = lab.file(lab.run[2], "scheduler.pt"), io.BytesIO()
     values = read_saved(saved_bytes(tmp_path / "honest.pt", honest))
     Indexer(index, protocol=2).dump(Mapped(values, {attribute: OrderedDict}))

@@ -102,7 +102,7 @@ def test_pieces_that_do_not_fit_are_refused(
     [
         ("b.matrix", WHOLE["b.matrix"][3:].astype(np.float64), "different types or shapes"),
         ("b.matrix", WHOLE["b.matrix"][3:, :2], "different types or shapes"),
-        ("count", WHOLE["count"], "stands in 2 shards"),
+        ("count", WHOLE["count"], "is in 2 shards"),
     ],
 )
 def test_pieces_of_different_kinds_are_refused(
@@ -125,7 +125,7 @@ def test_a_file_without_places_is_no_shard(tmp_path: Path) -> None:
 def test_a_tensor_with_two_places_is_refused(tmp_path: Path) -> None:
     note = f'{{"b.matrix": {json.dumps(place(3, 0))}, "b.matrix": {json.dumps(place(0, 0))}}}'
     path = write_shard(tmp_path / "twice", {"b.matrix": WHOLE["b.matrix"]}, note)
-    with pytest.raises(VerificationError, match="a key occurs twice"):
+    with pytest.raises(VerificationError, match="occurs twice"):
         join_shards([path], tmp_path / "joined")
 
 
@@ -200,7 +200,7 @@ def test_settings_in_json_are_compared_with_the_recipe(lab: object, settings: Ca
         assert "two groups" in str(optimizer_problem(lab.recipe.recipe, 20, settings(odd)))
     path = settings(honest)
     path.write_text(path.read_text().replace('"lr":', '"lr": 0.5, "lr":', 1))
-    with pytest.raises(VerificationError, match="a key occurs twice"):
+    with pytest.raises(VerificationError, match="occurs twice"):
         optimizer_problem(lab.recipe.recipe, 20, path)
     with pytest.raises(VerificationError, match=r"optimizer\.json is longer"):
         optimizer_problem(lab.recipe.recipe, 20, settings(["x" * (1 << 20)]))

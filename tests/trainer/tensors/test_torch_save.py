@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-import pickle
 import struct
 import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from handmade_pickles import Described, Indexer, Mapped, stored
 from transformers.trainer_pt_utils import safe_globals
 
 from llamafund_chain.errors import VerificationError
@@ -40,54 +40,6 @@ def saved(value: object) -> bytes:
 def optimizer(lab: object) -> bytes:
     """The honest optimizer after step 20."""
     return lab.file(lab.run[2], "optimizer.pt")
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Bytes beside an index that is made by hand."""
-
-    pid: tuple[object, ...]
-
-
-@dataclass(frozen=True)
-class Described:
-    """A tensor in such an index."""
-
-    storage: Stored
-    offset: object = 0
-    shape: object = (2,)
-    stride: object = (1,)
-    changed: Described | None = None
-    """What torch puts in its place when the index says BUILD."""
-
-    def __hash__(self) -> int:
-        return id(self)
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """A mapping in such an index that is changed after it was made."""
-
-    values: Mapping[str, object]
-    attributes: Mapping[str, object]
-
-
-class Indexer(pickle.Pickler):
-    def persistent_id(self, value: object) -> object:
-        return value.pid if isinstance(value, Stored) else None
-
-    def reducer_override(self, value: object) -> object:
-        if isinstance(value, Mapped):
-            return OrderedDict, ([[name, each] for name, each in value.values.items()],), dict(value.attributes)
-        if not isinstance(value, Described):
-            return NotImplemented
-        arguments = (value.storage, value.offset, value.shape, value.stride, False, OrderedDict())
-        made = (torch._utils._rebuild_tensor_v2, arguments)
-        return made if value.changed is None else (*made, {value.changed: 0})
-
-
-def stored(key: object = "0", elements: object = 2, kind: object = torch.FloatStorage) -> Stored:
-    return Stored(("storage", kind, key, "cpu", elements))
 
 
 def by_hand(state: object, members: Mapping[str, bytes] | None = None, **options: int) -> bytes:
@@ -350,7 +302,7 @@ def test_a_directory_of_very_many_members_is_not_read(tmp_path: Path, monkeypatc
     monkeypatch.setattr(torch_save, "MAX_TENSORS", 0)
     monkeypatch.setattr(torch_save, "_OTHER_MEMBERS", 3)
     monkeypatch.delattr(zipfile, "ZipFile")
-    with pytest.raises(VerificationError, match="its directory says 4 members"):
+    with pytest.raises(VerificationError, match="Its directory says 4 members"):
         read_saved(path)
 
 

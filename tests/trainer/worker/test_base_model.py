@@ -104,7 +104,7 @@ def test_a_model_in_parts_and_in_half_precision_is_taken_over_without_loss(folde
         (lambda place: (place / "config.json").write_text("[" * 100_000), "config.json cannot be read"),
         (
             lambda place: (place / "config.json").write_text('{"vocab_size": 3, "vocab_size": 300}'),
-            "a key occurs twice",
+            "occurs twice",
         ),
         (lambda place: (place / "config.json").write_text('{"rms_norm_eps": NaN}'), "NaN is no number"),
         (lambda place: (place / "config.json").write_bytes(b" " * (module.MAX_CONFIG_BYTES + 1)), "is longer than"),
@@ -238,7 +238,7 @@ def test_documents_begin_with_the_tokenizers_own_token_and_are_never_cut(folder:
 @pytest.mark.parametrize(
     ("name", "values", "words"),
     [
-        ("tokenizer_config.json", {"bos_token": None, "eos_token": "<none>"}, "has no token that a document"),
+        ("tokenizer_config.json", {"bos_token": None, "eos_token": "<none>"}, "has no token to begin a document with"),
         ("config.json", {"vocab_size": 290}, "knows 300 tokens"),
         ("tokenizer.json", {"model": {"type": "Mystery"}}, "tokenizer.json cannot be read"),
     ],

@@ -79,13 +79,13 @@ def test_files_are_merged_into_what_other_programs_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"down": np.zeros((3, 7), np.float32)}, "by recipe and base model"),
-        ({"up": np.zeros((5, 4), np.float32)}, "by recipe and base model"),
+        ({"down": np.zeros((3, 7), np.float32)}, "recipe and base model need"),
+        ({"up": np.zeros((5, 4), np.float32)}, "recipe and base model need"),
         ({"up": np.zeros((6, 4), np.float16)}, "in float32"),
         ({"module": "base_model.model.layer.z"}, "no such linear layer"),
         ({"module": "base_model.model.norm"}, "no such linear layer"),
-        ({"extra": np.zeros(3, np.float32)}, "is odd"),
-        ({"module": "elsewhere"}, "is odd"),
+        ({"extra": np.zeros(3, np.float32)}, "does not belong there"),
+        ({"module": "elsewhere"}, "does not belong there"),
     ],
 )
 def test_an_adapter_of_another_model_or_recipe_is_refused(

@@ -69,7 +69,7 @@ def run(lab: object, sharded_recipe: RecipeFile, tmp_path_factory: pytest.TempPa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"processes": 1}, r"determinism\.sharding full needs determinism\.processes to be more than 1"),
+        ({"processes": 1}, r"determinism\.sharding full needs more than one process"),
         ({"processes": 3}, r"hidden_size 32 is not a multiple of determinism\.processes 3"),
         ({"sharding": "half"}, r"determinism\.sharding"),
     ],
@@ -86,7 +86,7 @@ def test_a_base_model_is_not_split(sharded_recipe: RecipeFile) -> None:
     raw = yaml.safe_load(sharded_recipe.data)
     raw["model"] = {"base": "0" * 64}
     del raw["tokenizer"]
-    with pytest.raises(UsageError, match=r"sharding full splits new models only"):
+    with pytest.raises(UsageError, match=r"sharding full only splits new models"):
         parse_recipe(yaml.safe_dump(raw).encode())
 
 

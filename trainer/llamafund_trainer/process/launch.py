@@ -1,7 +1,7 @@
-"""Starts the training process with the environment that a recipe asks for, and reads its events.
+"""Starting the training process with the environment that a recipe asks for, and reading its events.
 
-Nothing here imports torch: the settings that decide the bits only work when they are in place before it is
-loaded, so what needs it always runs in a fresh process.
+Nothing here imports torch. The settings that decide the bits must be in place before torch is loaded, so whatever needs
+torch runs in a fresh process.
 """
 
 from __future__ import annotations
@@ -27,29 +27,33 @@ NEEDED = ("torch", "transformers", "accelerate", "tokenizers", "safetensors")
 """Packages that the training process imports."""
 
 SPARE_MEMORY = 8 << 30
-"""Bytes that opening a model may take whatever its size: the libraries, and what is held for a moment."""
+"""Bytes that opening a model of any size may take: the libraries, and temporary copies."""
 
 SPARE_SECONDS = 1800
-"""Processor time that it may take whatever its size."""
+"""Processor time that opening a model of any size may take."""
 
 _SECONDS_PER_GIB = 600
+"""Further processor time per GiB of the model's files."""
+
 _COPIES = 8
-"""Of the files, in memory: as float32 where they hold 16 bits, twice, and twice again."""
+"""How many times the size of the files may be in memory: double for float32 in place of 16 bits, and that copied twice
+over."""
 
 _MEMORY_PER_TEXT_BYTE = 256
-"""What a tokenizer may take for a byte of text: the text in several forms, and a token with its place in each."""
+"""Bytes that a tokenizer may take for a byte of text: several forms of the text, and tokens with their positions."""
 
 _SECONDS_PER_TEXT_GIB = 36_000
+"""Further processor time per GiB of text that the tokenizer encodes."""
 
 _PASSED_ON = ("PATH", "CUDA_DEVICE_ORDER", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "TZ")
 
 
 def bounds_for(directory: Path, texts: Path | None = None) -> Bounds:
-    """What it may take to open the model in a directory, which a stranger published: files can ask for more.
+    """Limits for opening a model that a stranger published, whose files could ask for more.
 
     Args:
-        directory: The model's.
-        texts: That of the data which its tokenizer encodes, where it encodes any.
+        directory: Directory of the model.
+        texts: Directory of the data that its tokenizer encodes, if it encodes any.
     """
     held, read = _size(directory), 0 if texts is None else _size(texts)
     return Bounds(
@@ -66,16 +70,16 @@ def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
     """Do a job in a fresh process.
 
     Args:
-        job: What to do.
-        recipe: Fixes the environment.
+        job: The job.
+        recipe: Decides the environment.
 
     Yields:
-        The events, the last one of which is the job's result. Closing the iterator ends the process.
+        The events; the last one is the job's result. Closing the iterator ends the process.
 
     Raises:
         ModuleNotFoundError: A package that the process needs is not installed.
         LlamafundError: The job failed, or the process died.
-        VerificationError: The job found that something is not what it claims to be.
+        VerificationError: The job found something that is not what it claims to be.
     """
     for package in (*NEEDED, *(("peft",) if recipe.lora is not None else ())):
         if find_spec(package) is None:
@@ -96,14 +100,14 @@ def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
             if code == -signal.SIGXCPU:
                 raise VerificationError(
                     "Opening the model takes too long",
-                    "What it asks for takes more of the processor than any model of its size",
+                    "It asks for more processor time than any model of its size needs",
                     "Do not use it",
                 )
             log.seek(0)
             lines = log.read().decode("utf-8", "replace").strip().splitlines()
             raise LlamafundError(
                 f"The training process ended with code {code} before it was done",
-                f"Its last words: {' / '.join(lines[-3:])}" if lines else "It said nothing",
+                f"The end of its log: {' / '.join(lines[-3:])}" if lines else "Its log is empty",
                 "Check that there is enough memory, then try again" if code < 0 else "",
             )
 
@@ -111,7 +115,7 @@ def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
 @contextmanager
 def _process(file: Path, job: Job, recipe: Recipe, log: int) -> Iterator[subprocess.Popen[bytes]]:
     home = str(file.parent)
-    # Found by their places, so that the same code answers wherever the parent got it from.
+    # By their paths, so that the process runs the same code as its parent.
     sources = (str(package.parent) for package in (Path(llamafund_chain.__path__[0]), Path(__file__).parents[1]))
     environment = {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
@@ -138,7 +142,7 @@ def _process(file: Path, job: Job, recipe: Recipe, log: int) -> Iterator[subproc
 
 @contextmanager
 def _handing_on_stop(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """A SIGTERM to this process is the training's to answer: it saves its state first."""
+    """Pass a SIGTERM on to the training process, which saves its state before it ends."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -150,7 +154,7 @@ def _handing_on_stop(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it now: once its last event is out, everything that it writes is written."""
+    """End the process now. Before its last event it has written all its files."""
     if process.stdout is not None:
         process.stdout.close()
     if process.poll() is None:

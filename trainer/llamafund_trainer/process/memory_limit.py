@@ -1,4 +1,4 @@
-"""Giving up rather than taking all memory and time for a stranger's files, where the system can see to it."""
+"""Limits on memory and processor time for opening a stranger's files, on systems that can enforce them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from llamafund_trainer.process.messages import Bounds
 
 _GRACE = 10
-"""Seconds from the limit that can be told from other ends to the one that cannot be caught."""
+"""Seconds between the soft limit, whose signal we recognise, and the hard limit, which kills the process."""
 
 
 def keep_within(bounds: Bounds) -> None:
-    """Keep to the bounds until the process ends."""
+    """Limit the process until it ends."""
     if sys.platform == "linux":
         _lower(resource.RLIMIT_DATA, bounds.memory, bounds.memory)
         _lower(resource.RLIMIT_CPU, bounds.seconds, bounds.seconds + _GRACE)
@@ -27,7 +27,7 @@ def keep_within(bounds: Bounds) -> None:
 
 @contextmanager
 def within(bounds: Bounds | None) -> Iterator[None]:
-    """Keep to the bounds for a while, on top of what the process has taken before; the work after it has none."""
+    """Limit the process for a while, beyond what it already uses. Afterwards it has no limits."""
     if bounds is None or sys.platform != "linux":
         yield
         return
@@ -38,7 +38,7 @@ def within(bounds: Bounds | None) -> Iterator[None]:
     before = {kind: resource.getrlimit(kind) for kind in wanted}
     try:
         for kind, (_, hard) in before.items():
-            # Only what stays below this one can be raised again.
+            # The hard limit stays: once lowered, it cannot be raised again.
             _lower(kind, wanted[kind], hard)
         yield
     finally:
@@ -47,12 +47,12 @@ def within(bounds: Bounds | None) -> Iterator[None]:
 
 
 def _data() -> int:
-    """Bytes that count for the limit already."""
+    """Bytes that already count for the limit."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
 
 
 def _lower(kind: int, soft: int, hard: int) -> None:
-    """Set a limit, but neither part above what the process may have: nobody but the system may raise that."""
+    """Set a limit, with both parts at most the current hard limit, which a process cannot raise."""
     _, most = resource.getrlimit(kind)
     if most != resource.RLIM_INFINITY:
         soft, hard = min(soft, most), min(hard, most)

@@ -1,4 +1,4 @@
-"""What the training process is asked to do, and what it answers: JSON both ways."""
+"""Jobs for the training process and its answers, as JSON."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class _Message(BaseModel):
 
 
 class Bounds(_Message):
-    """What a process may use at most that opens a stranger's files.
+    """Limits of a process that opens a stranger's files.
 
     Attributes:
-        memory: Bytes of data, where the system counts them.
-        seconds: Of the processor, all threads together.
+        memory: Bytes of data, on systems that count them.
+        seconds: Processor time of all threads together.
     """
 
     memory: int
@@ -31,7 +31,7 @@ class _Job(_Message):
         recipe: The recipe file.
         dataset: The dataset manifest's file.
         data: Directory with the dataset's files, verified.
-        base: Directory with the base model's files, verified; `None` where the recipe names none.
+        base: Directory with the base model's files, verified; `None` if the recipe names none.
     """
 
     recipe: Path
@@ -44,10 +44,13 @@ class TrainJob(_Job):
     """Train to the end.
 
     Attributes:
+        seed: The training seed.
+        parent: SHA-256 of the evidence before the run.
+        milestone_steps: Steps after which a milestone's evidence is due.
         checkpoints: Directory for the checkpoints.
         manifests: Existing directory for their manifests, called `manifests`.
-        pause: Where the state goes when the process is told to stop (SIGTERM), and where it may be from last time.
-        resume: Step of the checkpoint to go on from: it is in place, and so are the manifests up to it.
+        pause: Where the state goes if the process is told to stop (SIGTERM), and where it may be from last time.
+        resume: Step of the checkpoint to continue from; it is in place with the manifests up to it. `None` to start.
     """
 
     task: Literal["train"] = "train"
@@ -64,9 +67,9 @@ class SegmentJob(_Message):
     """Train from one checkpoint to the next.
 
     Attributes:
-        first: Step at which it begins.
-        last: Step at which it ends.
-        start: Directory with the state files of the checkpoint at `first`; `None` to begin with the seed.
+        first: Step to start from.
+        last: Step to end at.
+        start: Directory with the state files of the checkpoint at `first`; `None` to start from the seed.
         output: Directory for the result.
     """
 
@@ -80,7 +83,9 @@ class ReplayJob(_Job):
     """Repeat segments of a run, one after the other.
 
     Attributes:
-        bounds: For encoding the data and building the model, not for training it; `None` where there is no base model.
+        bounds: Limits for encoding the data and building the model, not for training; `None` without a base model.
+        seed: The training seed.
+        segments: The segments.
     """
 
     task: Literal["replay"] = "replay"
@@ -90,10 +95,11 @@ class ReplayJob(_Job):
 
 
 class EvaluateJob(_Job):
-    """Measure the weights of a file in the recipe's architecture, with the tokenizer that the data gives.
+    """Measure the weights in a file, in the recipe's architecture and with the tokenizer that follows from the data.
 
     Attributes:
-        bounds: For encoding the data and building the model, not for measuring; `None` where there is no base model.
+        bounds: Limits for encoding the data and building the model, not for measuring; `None` without a base model.
+        weights: The file.
     """
 
     task: Literal["evaluate"] = "evaluate"
@@ -102,7 +108,7 @@ class EvaluateJob(_Job):
 
 
 class DryRunJob(_Message):
-    """Build the recipe's model without memory for it, and count. Bounds come with a base model."""
+    """Build the recipe's model without memory for its weights, and count. With a base model there are limits."""
 
     task: Literal["dry-run"] = "dry-run"
     recipe: Path
@@ -111,7 +117,7 @@ class DryRunJob(_Message):
 
 
 class InitialJob(_Message):
-    """Write what checkpoint 0 begins with: the configurations and, if wanted, the weights or the adapter."""
+    """Write what checkpoint 0 contains: the configurations and, if wanted, the weights or the adapter."""
 
     task: Literal["initial"] = "initial"
     recipe: Path
@@ -123,7 +129,7 @@ class InitialJob(_Message):
 
 
 class LoadJob(_Message):
-    """Load a published directory the way its users will, and let it write."""
+    """Load a published directory as its users will, and let the model write."""
 
     task: Literal["load"] = "load"
     directory: Path
@@ -137,7 +143,7 @@ JOBS: TypeAdapter[Job] = TypeAdapter(Job)
 
 
 class StepEvent(_Message):
-    """A step is done. `loss` is in nats per token, `None` between logs."""
+    """A step is done. `loss` is in nats per token, and `None` between logs."""
 
     event: Literal["step"] = "step"
     step: int
@@ -156,7 +162,8 @@ class SegmentEvent(_Message):
     """A segment was repeated.
 
     Attributes:
-        directory: The checkpoint that came out.
+        index: Position in the job.
+        directory: The checkpoint at its end.
         environment: What was recorded about this process.
         seconds: Time it took.
     """
@@ -169,11 +176,11 @@ class SegmentEvent(_Message):
 
 
 class EvaluationEvent(_Message):
-    """Weights were measured. Values in millionths of a bit per byte.
+    """Weights were measured. Values are in millionths of a bit per byte.
 
     Attributes:
-        value: Null when the model has diverged.
-        tokenizer: The `tokenizer.json` that the data gives; empty where the base model's was used.
+        value: The promised metric; `None` if the model has diverged.
+        tokenizer: The `tokenizer.json` that follows from the data; empty if the base model's was used.
     """
 
     event: Literal["evaluation"] = "evaluation"
@@ -189,10 +196,10 @@ class DryRunEvent(_Message):
     """What training would take.
 
     Attributes:
-        parameters: Of the model.
-        trained: Those that change: all, or the adapter's.
-        model_bytes: For weights, gradients and optimizer state, in each process.
-        activation_bytes: For what the backward pass needs of a batch, in each process.
+        parameters: Parameters of the model.
+        trained: Parameters that are trained: all, or the adapter's.
+        model_bytes: Memory for weights, gradients and optimizer state, in each process.
+        activation_bytes: Memory for what the backward pass needs of a batch, in each process.
         flops: Floating point operations of the whole run, in all processes.
     """
 
@@ -205,7 +212,7 @@ class DryRunEvent(_Message):
 
 
 class StoppedEvent(_Message):
-    """The process was told to stop, and did so after a step, from which it can go on."""
+    """The process was told to stop. It did so after a step, and can continue from there."""
 
     event: Literal["stopped"] = "stopped"
     step: int

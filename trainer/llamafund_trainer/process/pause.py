@@ -1,7 +1,7 @@
 """Pauses: the state of a run that was told to stop between two checkpoints.
 
-A pause is no evidence and has no manifest, so that the run goes on to the same evidence as one that was never
-stopped. It is used only when its files are complete and it follows the run's last published checkpoint.
+A pause is not evidence and has no manifest, so a paused run leads to the same evidence as any other. It is only used if
+its files are complete and it follows the run's last published checkpoint.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _RECORD = "pause.json"
 
 
 class PauseRecord(BaseModel):
-    """What stands in `pause.json`.
+    """The content of `pause.json`.
 
     Attributes:
         step: Optimizer steps done.
         after: SHA-256 of the manifest of the checkpoint before.
-        losses: Each process's sum of the losses since the last log, as `float.hex`.
+        losses: For each process, the sum of the losses since the last log, as `float.hex`.
         logged: Step of the last log.
         content: Merkle root of the state's files.
     """
@@ -43,10 +43,11 @@ class PauseRecord(BaseModel):
 
 @dataclass(frozen=True)
 class Pause:
-    """A pause that can be gone on from.
+    """A pause that a run can continue from.
 
     Attributes:
-        state: Directory with the state's files, as the Trainer resumes from it.
+        record: The content of `pause.json`.
+        state: Directory with the state's files, from which the Trainer resumes.
     """
 
     record: PauseRecord
@@ -56,15 +57,15 @@ class Pause:
 def write_pause(
     directory: Path, save: Callable[[Path], Path], *, step: int, after: str, losses: Sequence[float], logged: int
 ) -> None:
-    """Write a pause; it has its name only when it is complete.
+    """Write a pause. It gets its name only once it is complete.
 
     Args:
-        directory: Its name; replaced when it exists.
-        save: Writes the state below the directory that it is given; returns where.
-        step: See `PauseRecord`, as for the rest.
-        after: See there.
-        losses: See there.
-        logged: See there.
+        directory: Where the pause goes; replaced if it exists.
+        save: Writes the state below the directory it is given, and returns where.
+        step: As in `PauseRecord`.
+        after: As in `PauseRecord`.
+        losses: As in `PauseRecord`, but as numbers.
+        logged: As in `PauseRecord`.
 
     Raises:
         LlamafundError: The disk is full or fails.
@@ -86,17 +87,17 @@ def write_pause(
 
 
 def unfinished_pause(directory: Path) -> Path:
-    """Where a pause is before it is complete."""
+    """Where a pause is until it is complete."""
     return directory.with_name(f".{directory.name}.part")
 
 
 def remove_outdated_pause(directory: Path, after: str) -> None:
     """Remove a pause that does not follow the run's last checkpoint.
 
-    One that does stays: the training may have been stopped before that checkpoint was published.
+    A pause that follows it stays: the training may have been stopped before that checkpoint was published.
 
     Args:
-        directory: As for `write_pause`.
+        directory: As in `write_pause`.
         after: SHA-256 of the manifest of the run's last checkpoint.
     """
     record = _read(directory)
@@ -108,7 +109,7 @@ def find_pause(directory: Path, after: str) -> Pause | None:
     """The pause in a directory, if it is complete and follows a checkpoint.
 
     Args:
-        directory: As for `write_pause`.
+        directory: As in `write_pause`.
         after: SHA-256 of the manifest of the run's last checkpoint.
     """
     record = _read(directory)
@@ -118,7 +119,7 @@ def find_pause(directory: Path, after: str) -> Pause | None:
     try:
         found = hash_tree(state).content.root
     except LlamafundError:
-        return None  # Whatever is wrong with it, the checkpoint before is still there.
+        return None  # The run can still continue from the checkpoint before.
     return Pause(record, state) if found == record.content else None
 
 

@@ -1,4 +1,4 @@
-"""Callbacks for Hugging Face's `Trainer`, and for everything built on it, such as TRL's trainers.
+"""Callbacks for Hugging Face's `Trainer` and for everything built on it, such as TRL's trainers.
 
 `AttestationCallback` turns the checkpoints that a Trainer saves into a hash chain of manifests.
 """
@@ -36,20 +36,20 @@ __all__ = ["AttestationCallback", "DivergedError", "RecordingCallback", "RunIden
 _PLACES = frozenset(
     {"output_dir", "logging_dir", "run_name", "project", "trackio_space_id", "hub_token", "hub_model_id", "report_to"}
 )
-"""Training arguments that say where things go, not what is computed."""
+"""Training arguments that decide where things go, not what is computed."""
 
 
 class DivergedError(LlamafundError):
-    """The loss is not a finite number; nothing that follows could be of use."""
+    """The loss is not a finite number, so further training is useless."""
 
 
 class RecordingCallback(TrainerCallback):
     """Hands each checkpoint that a Trainer saves to a `Recorder` that has begun.
 
     Args:
-        recorder: What chains the checkpoints.
-        finish: Called with the checkpoint's directory before its files are hashed, to add files.
-        measure: Called with the model; gives metrics in millionths.
+        recorder: The recorder.
+        finish: Called with the checkpoint's directory before its files are hashed; may add files.
+        measure: Called with the model; returns metrics in millionths.
     """
 
     def __init__(
@@ -65,27 +65,27 @@ class RecordingCallback(TrainerCallback):
 
     @property
     def recorder(self) -> Recorder:
-        """What chains the checkpoints.
+        """The recorder.
 
         Raises:
             UsageError: There is none yet.
         """
         if self._recorder is None:
-            raise UsageError("Nothing is recorded yet", "Training has not begun", "Call trainer.train() first")
+            raise UsageError("Nothing is recorded yet", "Training has not started", "Call trainer.train() first")
         return self._recorder
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        """Let an error of the recording stop the run; before a save, wait until the checkpoint before is recorded."""
+        """Let a recording error stop the run; before a save, wait until the last checkpoint is recorded."""
         if not state.is_world_process_zero:
             return
         if control.should_save:
-            # The Trainer may remove older checkpoints while it saves.
+            # While it saves, the Trainer may remove older checkpoints.
             self.recorder.wait()
         else:
             self.recorder.check()
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        """Record the checkpoint that was just saved, once every process has written its part of it."""
+        """Record the checkpoint that was just saved, once every process has written its part."""
         wait_for_all()
         if not state.is_world_process_zero:
             return
@@ -105,31 +105,31 @@ class RecordingCallback(TrainerCallback):
 
 
 class AttestationCallback(RecordingCallback):
-    """Records the run of any `Trainer`: dataset bound, checkpoints chained, weights exported.
+    """Records the run of any `Trainer`: binds the dataset, chains the checkpoints, exports the weights.
 
-    The Trainer must be seeded with what follows from the training seed, and must save checkpoints. When no
-    recipe is named, the training arguments and the model's configuration are written down as one. A hash of all
-    samples is recorded, so that the tokenised data are bound as well as the documents. The initial weights are the
-    first checkpoint, written into `directory`; those of a model that is sharded when training begins are not.
+    The Trainer must be seeded with the training seed's `library_seed`, and must save checkpoints. Without a recipe, the
+    training arguments and the model's configuration are written to a file and used as one. A hash of all samples is
+    recorded, which binds the tokenised data in addition to the documents. The initial weights become the first
+    checkpoint in `directory`, unless the model is already sharded when training starts.
 
-    Under `torchrun` or `accelerate launch` every process has one, with the same arguments and on the same file system;
-    the first process alone writes evidence, once the others have written their part of a checkpoint.
+    Under `torchrun` or `accelerate launch`, every process needs a callback with the same arguments and the same file
+    system. Only the first process writes evidence, once the others have written their part of a checkpoint.
 
     Args:
         directory: For the evidence.
         dataset: The dataset manifest: its SHA-256, or its file.
-        seed: The campaign's training seed, 64 hexadecimal digits; without a campaign any others.
-        recipe: A file that says how the training goes, for example the training script.
-        data: The directory that the training reads; its files must be the manifest's.
-        parent: Evidence that the run grows out of; the dataset when `None`.
+        seed: The campaign's training seed, or any other 64 hexadecimal digits without a campaign.
+        recipe: A file that says how the model is trained, for example the training script.
+        data: The directory that the training reads. Its files must match the manifest.
+        parent: SHA-256 of the evidence before the run; the dataset's when `None`.
         milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
         store: Where everything is published, as `open_store` takes it; nowhere when `None`.
-        bind_samples: Whether to read every sample once before the first step and to record their hash. The hash
-            of an iterable data set is empty.
+        bind_samples: Whether to read every sample once before the first step, and record their hash. It is empty for
+            an iterable dataset.
 
     Raises:
-        UsageError: As `Recorder`, when training begins; also when the Trainer is seeded otherwise.
-        VerificationError: The run goes on with other samples than it began with.
+        UsageError: As in `Recorder`, when training starts; also if the Trainer has another seed.
+        VerificationError: The run continues with other samples than it started with.
         DivergedError: The logged loss is not a finite number. (The Trainer hides such losses unless
             `logging_nan_inf_filter` is false.)
     """
@@ -163,13 +163,13 @@ class AttestationCallback(RecordingCallback):
         }
 
     def resume_from(self, output_dir: Path | str) -> str | None:
-        """What to give `Trainer.train(resume_from_checkpoint=…)`: the last complete checkpoint, if there is one.
+        """The argument for `Trainer.train(resume_from_checkpoint=…)`: the last complete checkpoint, if there is one.
 
         Args:
-            output_dir: The Trainer's.
+            output_dir: The Trainer's output directory.
 
         Raises:
-            UsageError: As `Recorder`.
+            UsageError: As in `Recorder`.
         """
         if not (self.directory / "manifests").exists():
             return None
@@ -177,7 +177,7 @@ class AttestationCallback(RecordingCallback):
         return None if found is None else str(found.directory)
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        """Begin to record."""
+        """Start recording."""
         self._follows = not state.is_world_process_zero
         if self._follows:
             return
@@ -190,7 +190,7 @@ class AttestationCallback(RecordingCallback):
             raise UsageError(
                 f"The Trainer is seeded with {args.seed} (data_seed {args.data_seed})",
                 f"From the training seed follows {recorder.library_seed}",
-                "Say TrainingArguments(seed=library_seed(…)); the function is in llamafund_trainer",
+                "Use TrainingArguments(seed=library_seed(…)); the function is in llamafund_trainer",
             )
         environment = observed_environment(model)
         if self._bind_samples:
@@ -200,8 +200,8 @@ class AttestationCallback(RecordingCallback):
             if self._bind_samples and manifest.environment.get("samples") != environment["samples"]:
                 raise VerificationError(
                     f"The hash of the samples is {environment['samples']!r}",
-                    f"The run began with {manifest.environment.get('samples')!r}",
-                    "Go on with the same samples, or begin a new run in a new directory",
+                    f"The run started with {manifest.environment.get('samples')!r}",
+                    "Continue with the same samples, or start a new run in a new directory",
                 )
         self._recorder = recorder
         if state.global_step == 0 and not _is_sharded(model):
@@ -211,21 +211,21 @@ class AttestationCallback(RecordingCallback):
         return Recorder(self.directory, recipe=self._recipe, **self._arguments)
 
     def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        """Stop where the loss is not a finite number."""
+        """Stop if the loss is not a finite number."""
         last = state.log_history[-1] if state.log_history else {}
         if "loss" in last and not math.isfinite(float(last["loss"])):
             if state.is_world_process_zero:
                 self.recorder.wait()
-            # Whoever fails first ends the others.
+            # The first process that fails ends the others.
             wait_for_all()
             raise DivergedError(
                 f"The loss is {last['loss']} at step {state.global_step}",
                 f"The evidence of the steps before is kept in {str(self.directory)!r}",
-                "Lower the learning rate, or look at the samples of the steps before",
+                "Lower the learning rate, or look at the samples of the last steps",
             )
 
     def end(self) -> tuple[CheckpointManifest, ...]:
-        """The manifests of the run, oldest first, in every process; raises as `Recorder.end`."""
+        """The manifests of the run, oldest first, in every process. See `Recorder.end`."""
         if self._follows:
             paths = sorted((self.directory / "manifests").glob("step-*.json"))
             return tuple(parse_as(CheckpointManifest, path.read_bytes()) for path in paths)
@@ -234,7 +234,7 @@ class AttestationCallback(RecordingCallback):
     def export(self, directory: Path | str, *, license: str, score: int, **details: Any) -> WeightsManifest:
         """Write the open weights; see `Recorder.export`.
 
-        Where there are several processes the first one does, and the others wait for it. They need not call this.
+        Of several processes, the first one writes them. The others need not call this; if they do, they wait for it.
         """
         if self._follows:
             return _written_manifest(Path(directory), self.end()[-1].sha256)
@@ -245,7 +245,7 @@ def _written_manifest(directory: Path, parent: str) -> WeightsManifest:
     """The manifest of weights that another process writes."""
     path = directory.parent / f"{directory.name}.json"
     while True:
-        # Looked for on disk: a barrier would hang where only the first process exports, as many programs have it.
+        # Not a barrier: it would hang in the many programs in which only the first process exports.
         with contextlib.suppress(FileNotFoundError):
             manifest = parse_as(WeightsManifest, path.read_bytes())
             if manifest.parent == parent:
@@ -254,10 +254,10 @@ def _written_manifest(directory: Path, parent: str) -> WeightsManifest:
 
 
 def samples_hash(dataset: Any) -> str:
-    """SHA-256 of all samples of a data set, in order; empty where it cannot be read by number.
+    """SHA-256 of all samples of a dataset in order; empty if they have no numbers.
 
-    The samples may be tensors, arrays, numbers, texts, and lists and mappings of them. No random generator is
-    left other than it was.
+    Samples may be tensors, arrays, numbers, strings, and lists and mappings of those. Random generators keep their
+    state.
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         return ""
@@ -272,7 +272,7 @@ def samples_hash(dataset: Any) -> str:
 
 
 def _feed(hasher: Any, value: Any) -> None:
-    """Add a value with its type and length, so that no two different samples give the same bytes."""
+    """Add a value with its type and length, so that different samples give different bytes."""
     if isinstance(value, Mapping):
         hasher.update(b"m%d;" % len(value))
         for name in sorted(value, key=str):
@@ -293,7 +293,7 @@ def _feed(hasher: Any, value: Any) -> None:
 
 
 def _describe(args: Any, model: Any) -> dict[str, Any]:
-    """The training arguments and the model's configuration, without places on this machine."""
+    """The training arguments and the model's configuration, without paths on this machine."""
     config = getattr(model, "config", None)
     described: dict[str, Any] = {
         "arguments": {name: value for name, value in args.to_dict().items() if name not in _PLACES},
@@ -311,13 +311,13 @@ def _is_sharded(model: Any) -> bool:
 
 
 def wait_for_all() -> None:
-    """Wait for the other processes, where there are any."""
+    """Wait for the other processes, if there are any."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()
 
 
 def _train_loss(state: TrainerState, after: int) -> dict[str, int]:
-    """Mean loss of the steps since the checkpoint before, in millionths of a nat per token."""
+    """Mean loss since the last checkpoint, in millionths of a nat per token."""
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry and entry["step"] > after]
     if not losses:
         return {}

@@ -1,7 +1,7 @@
-"""What decides the bits of a run, pinned where it can be and recorded in full.
+"""What decides the bits of a run: pinned as far as possible, and recorded in full.
 
-The settings must be in place before the numeric libraries are loaded, so training and replay run in a
-process of their own that starts with `pinned_variables`.
+The settings must be in place before the numeric libraries are loaded. So training and replay run in a separate process
+that starts with `pinned_variables`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _INSTRUCTION_SETS = {
 }
 
 _LIBRARIES = ("transformers", "accelerate", "tokenizers", "safetensors", "peft", "trl", "lightning")
-"""Recorded where they are loaded."""
+"""Libraries whose version is recorded if they are loaded."""
 
 _DECIDING_VARIABLES = (
     "ATEN_CPU_CAPABILITY",
@@ -48,11 +48,11 @@ _DECIDING_VARIABLES = (
 """Environment variables that numeric libraries read."""
 
 INFORMATIVE = frozenset({"python", "system"})
-"""Recorded for the reader; a difference here is no reason to expect other bits."""
+"""Settings recorded for the reader. A difference in them is no reason to expect different bits."""
 
 
 def pinned_variables(recipe: Recipe) -> dict[str, str]:
-    """Environment variables that fix how the numeric libraries compute."""
+    """Environment variables that decide how the numeric libraries compute."""
     threads = str(recipe.determinism.threads)
     devices = {"CUDA_VISIBLE_DEVICES": ""} if recipe.determinism.device == "cpu" else {}
     return {
@@ -68,17 +68,17 @@ def pinned_variables(recipe: Recipe) -> dict[str, str]:
 
 
 def visible_devices(recipe: Recipe, surroundings: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables that show the training one CUDA device for each process, and none besides.
+    """Environment variables that show the training one CUDA device per process, and no others.
 
-    With more in sight, a single process would split larger batches among them, and the state of all their random
-    generators would be saved.
+    If it saw more, a single process would split batches among them, and would save the state of all their random
+    generators.
 
     Args:
-        recipe: Says how many.
-        surroundings: This process's environment variables; devices are taken from those that they name, if they do.
+        recipe: The recipe, which says how many.
+        surroundings: This process's environment variables. If they name devices, the first ones are taken.
 
     Raises:
-        UsageError: They name fewer.
+        UsageError: They name fewer devices than the recipe needs.
     """
     if recipe.determinism.device != "cuda":
         return {}
@@ -86,28 +86,28 @@ def visible_devices(recipe: Recipe, surroundings: Mapping[str, str]) -> dict[str
     named = surroundings.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(wanted)))}
-    # CUDA reads no further than the first entry that is no device.
+    # CUDA stops reading at the first entry that is not a device.
     entries = (entry.strip() for entry in named.split(","))
     devices = list(takewhile(lambda entry: entry and not entry.startswith("-"), entries))
     if len(devices) < wanted:
         raise UsageError(
-            f"The recipe takes {wanted} CUDA device{'s' if wanted > 1 else ''}; CUDA_VISIBLE_DEVICES names "
+            f"The recipe takes {wanted} CUDA device{'s' if wanted > 1 else ''}, but CUDA_VISIBLE_DEVICES names "
             f"{len(devices) or 'none'}",
             "Each process takes one",
-            "Name as many, or unset the variable",
+            "Name more devices, or unset the variable",
         )
     return {"CUDA_VISIBLE_DEVICES": ",".join(devices[:wanted])}
 
 
 def quiet_variables(home: str) -> dict[str, str]:
-    """Environment variables that keep the libraries offline, silent, patient and out of the home directory.
+    """Environment variables that keep the libraries offline, quiet and out of the home directory.
 
     Args:
-        home: Directory that stands in for it.
+        home: Directory to use in its place.
     """
     return {
         "HOME": home,
-        # Threads that wait by spinning starve each other where cores are shared; the results are the same.
+        # Threads that spin while they wait slow each other down on shared cores. The results are the same.
         "OMP_WAIT_POLICY": "PASSIVE",
         "HF_HOME": str(Path(home) / "huggingface"),
         "XDG_CACHE_HOME": str(Path(home) / "cache"),
@@ -123,7 +123,7 @@ def quiet_variables(home: str) -> dict[str, str]:
 
 
 def apply_settings(recipe: Recipe) -> None:
-    """Set what torch only takes from inside the process."""
+    """Set what torch can only be told inside the process."""
     import torch
 
     torch.set_num_threads(recipe.determinism.threads)
@@ -133,7 +133,7 @@ def apply_settings(recipe: Recipe) -> None:
 
 
 def recipe_settings(recipe: Recipe) -> dict[str, str]:
-    """What the reference trainer records as it decides it, from the recipe or always alike."""
+    """Settings that the reference trainer decides itself, from the recipe or always the same."""
     return {
         "device": recipe.determinism.device,
         "sharding": recipe.determinism.sharding,
@@ -143,9 +143,9 @@ def recipe_settings(recipe: Recipe) -> dict[str, str]:
 
 
 def recorded_environment(recipe: Recipe) -> dict[str, str]:
-    """What a checkpoint manifest of the reference trainer says about where it was made.
+    """What a checkpoint manifest of the reference trainer records about the environment.
 
-    Call it where the training runs, once the Trainer has set what it sets.
+    Call it in the training process, after the Trainer has made its settings.
     """
     return {
         **observed_environment(),
@@ -156,10 +156,11 @@ def recorded_environment(recipe: Recipe) -> dict[str, str]:
 
 
 def observed_environment(model: Any = None) -> dict[str, str]:
-    """What can be seen of the things that decide the bits in this process.
+    """What can be observed in this process of everything that decides the bits.
 
     Args:
-        model: The model that is trained; without it type, attention and place of its parameters are not recorded.
+        model: The model that is trained. Without it, the type and device of its parameters and its attention are not
+            recorded.
     """
     import numpy
     import torch
@@ -228,9 +229,9 @@ def _processes() -> int:
 
 
 def differing_settings(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Settings that may explain other bits: name to (then, now), with an empty text for what was not recorded then.
+    """Settings that may explain different bits: name to (then, now), with an empty string if there is no record.
 
-    What is not recorded now explains nothing: anybody can invent a setting.
+    A setting that is not recorded now explains nothing, because anyone can invent a setting.
     """
     names = sorted(now.keys() - INFORMATIVE)
     return {name: (then.get(name, ""), now[name]) for name in names if then.get(name) != now[name]}

@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     from llamafund_chain.store import Store
 
 STATE = "state.ckpt"
-"""Lightning's own checkpoint: what `Trainer.fit(ckpt_path=…)` goes on from."""
+"""Lightning's own checkpoint, from which `Trainer.fit(ckpt_path=…)` continues."""
 
 
 class LightningAttestationCallback(Callback):
     """Saves and records a checkpoint every so many optimizer steps.
 
-    Each checkpoint holds Lightning's own state and the weights as `model.safetensors`, which is what `export`
-    publishes. A module with a Hugging Face model in its attribute `model` gets that model's configuration too.
+    Each checkpoint holds Lightning's own state, and the weights as `model.safetensors`, which `export` publishes. If
+    the module has a Hugging Face model in its attribute `model`, that model's configuration is saved, too.
 
     Args:
         directory: For evidence and checkpoints.
-        recipe: A file that says how the training goes, for example the training script.
+        recipe: A file that says how the model is trained, for example the training script.
         dataset: The dataset manifest: its SHA-256, or its file.
-        seed: The campaign's training seed, 64 hexadecimal digits; without a campaign any others.
+        seed: The campaign's training seed, or any other 64 hexadecimal digits without a campaign.
         every: Optimizer steps from one checkpoint to the next.
-        data: The directory that the training reads; its files must be the manifest's.
-        parent: Evidence that the run grows out of; the dataset when `None`.
+        data: The directory that the training reads. Its files must match the manifest.
+        parent: SHA-256 of the evidence before the run; the dataset's when `None`.
         milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
         store: Where everything is published, as `open_store` takes it; nowhere when `None`.
 
     Raises:
-        UsageError: As `Recorder`; `every` is not positive.
-        DivergedError: The loss is not a finite number where a checkpoint is due.
+        UsageError: As in `Recorder`, or `every` is not positive.
+        DivergedError: The loss is not a finite number when a checkpoint is due.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class LightningAttestationCallback(Callback):
     ) -> None:
         super().__init__()
         if every < 1:
-            raise UsageError(f"A checkpoint every {every} steps makes no sense", remedy="Give 1 or more")
+            raise UsageError(f"A checkpoint every {every} steps is impossible", remedy="Give 1 or more")
         self.recorder = Recorder(
             directory,
             recipe=recipe,
@@ -77,16 +77,16 @@ class LightningAttestationCallback(Callback):
         self._step = -1
 
     def resume_from(self) -> tuple[int, str | None]:
-        """The last complete checkpoint: its step, and what to give `Trainer.fit(ckpt_path=…)`; else 0 and `None`.
+        """The last complete checkpoint: its step, and the argument for `Trainer.fit(ckpt_path=…)`. Else 0 and `None`.
 
-        Lightning begins an interrupted epoch anew. Give the `DataLoader` a `SeededSampler` that begins at the
-        number of samples seen, and the run goes on to the same bytes.
+        Lightning restarts an interrupted epoch. Give the `DataLoader` a `SeededSampler` that starts at the number of
+        samples seen; then the run continues to the same bytes.
         """
         found = self.recorder.latest()
         return (0, None) if found is None else (found.step, str(found.directory / STATE))
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Begin to record; the initial weights are the first checkpoint."""
+        """Start recording; the initial weights are the first checkpoint."""
         self._step = trainer.global_step
         if trainer.is_global_zero:
             environment = observed_environment(pl_module)
@@ -98,9 +98,9 @@ class LightningAttestationCallback(Callback):
             self._save(trainer, pl_module, {})
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
-        """Save where a checkpoint is due."""
+        """Save if a checkpoint is due."""
         if trainer.global_step == self._step:
-            return  # More batches belong to this optimizer step.
+            return  # This optimizer step has more batches.
         self._step = trainer.global_step
         if trainer.is_global_zero:
             self.recorder.check()
@@ -112,23 +112,23 @@ class LightningAttestationCallback(Callback):
                 self.recorder.wait()
             raise DivergedError(
                 f"The loss is {loss} at step {self._step}",
-                f"The evidence before is kept in {str(self.recorder.directory)!r}",
-                "Lower the learning rate, or look at the samples of the steps before",
+                f"The evidence of the steps before is kept in {str(self.recorder.directory)!r}",
+                "Lower the learning rate, or look at the samples of the last steps",
             )
         self._save(trainer, pl_module, {"train_loss": round(loss * 1_000_000)})
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
-        """Record the end of the run, and wait until everything is recorded."""
+        """Wait until everything is recorded."""
         if trainer.is_global_zero:
             self.recorder.wait()
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Let equal states be equal bytes, also after the run was interrupted."""
+        """Let equal states give equal bytes, even after an interruption."""
         for name in list(checkpoint):
             checkpoint[sys.intern(name)] = _with_one_of_each_text(checkpoint.pop(name))
 
     def end(self) -> tuple[CheckpointManifest, ...]:
-        """The manifests of the run, oldest first; raises as `Recorder.end`."""
+        """The manifests of the run, oldest first. See `Recorder.end`."""
         return self.recorder.end()
 
     def export(self, directory: Path | str, *, license: str, score: int, **details: Any) -> WeightsManifest:
@@ -137,7 +137,7 @@ class LightningAttestationCallback(Callback):
 
     def _save(self, trainer: Any, pl_module: Any, metrics: dict[str, int]) -> None:
         directory = self.recorder.directory / "checkpoints" / f"checkpoint-{self._step}"
-        # Every process has a part in this; only the first one writes.
+        # Every process must take part in this; only the first one writes.
         trainer.save_checkpoint(directory / STATE)
         trainer.strategy.barrier("llamafund")
         if not trainer.is_global_zero:
@@ -153,7 +153,7 @@ class LightningAttestationCallback(Callback):
 
 
 def _with_one_of_each_text(value: Any) -> Any:
-    """The same value in which equal texts are one object: a pickle tells one object twice from two that are equal."""
+    """The same value with one object for all equal strings, because a pickle tells one object from two equal ones."""
     if isinstance(value, str):
         return sys.intern(str(value))
     if type(value) in (dict, OrderedDict):
@@ -161,7 +161,7 @@ def _with_one_of_each_text(value: Any) -> Any:
             (_with_one_of_each_text(name), _with_one_of_each_text(item)) for name, item in value.items()
         )
         if isinstance(value, OrderedDict):
-            rebuilt.__dict__.update(_with_one_of_each_text(value.__dict__))  # Versions of a module's parts.
+            rebuilt.__dict__.update(_with_one_of_each_text(value.__dict__))  # Holds the versions of a module's parts.
         return rebuilt
     if type(value) in (list, tuple):
         return type(value)(map(_with_one_of_each_text, value))

@@ -1,4 +1,4 @@
-"""Comparing safetensors files without torch, block by block, so that memory does not grow with the model."""
+"""Reading and comparing safetensors files without torch, block by block, so memory does not grow with the model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from llamafund_chain.errors import VerificationError
+from llamafund_chain.mistakes import DocumentError
 from llamafund_chain.strict_yaml import load_json
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK_ELEMENTS = 1 << 20
-"""Elements of a tensor that are in memory at a time, of each side."""
+"""Elements of a tensor that are in memory at a time, from each side."""
 
 TYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-"""Types that are compared as numbers, by their names in safetensors; all others bit by bit only."""
+"""Types that are compared as numbers, by their names in safetensors. All others are only compared bit by bit."""
 
 _SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _HOLDS = {
@@ -30,7 +31,21 @@ _HOLDS = {
     "F16": ("F16",),
     "BF16": ("BF16",),
 }
-"""Types of which each type represents every value."""
+"""For each type, the types whose every value it can represent."""
+
+_CHECK_DOWNLOAD = "Check that it is the right file and that it is complete"
+_REASONS = (
+    ("header too small", "It is too short to have a header"),
+    ("header too large", "It does not begin with a header"),
+    ("header length", "It ends inside its header"),
+    ("UTF-8", "Its header is not text"),
+    ("JSON", "Its header is not JSON"),
+    ("header start", "Its header is not JSON"),
+    ("incomplete", "It ends before its last tensor, or goes on after it"),
+    ("nvalid offset", "Its header says that tensors overlap or leave a gap"),
+    ("info", "Its header gives a tensor fewer or more bytes than its shape takes"),
+)
+"""What safetensors says, and what that means."""
 
 Rounding = Literal["nearest", "truncated"]
 Same = Literal["same", "cast", "different", "missing"]
@@ -43,8 +58,8 @@ class Difference:
     Attributes:
         tensors: Names of all tensors that differ or that one side lacks.
         largest: Name of the tensor with the largest difference.
-        amount: Largest absolute difference; infinite where a tensor is missing or of another type or shape, not a
-            number where a value is not a number on one side only.
+        amount: Largest absolute difference. Infinite if a tensor is missing or has another type or shape; NaN if a
+            value is NaN on one side only.
     """
 
     tensors: tuple[str, ...]
@@ -54,15 +69,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """Where a tensor lies.
+    """Where a tensor is stored.
 
     Attributes:
-        name: Its name.
-        dtype: As safetensors calls it, for example `BF16`.
-        shape: Its dimensions.
+        name: Name of the tensor.
+        dtype: Type by its name in safetensors, for example `BF16`.
+        shape: Dimensions.
         path: The file.
-        offset: Of its first byte in the file.
-        size: Its bytes.
+        offset: Position of its first byte in the file.
+        size: Number of bytes.
     """
 
     name: str
@@ -83,9 +98,9 @@ class Cast:
 
     Attributes:
         source: Type of the side that was converted.
-        through: The narrowest type on the way: its values are what is left.
+        through: The narrowest type on the way, which decides the values.
         target: Type in which the result is stored.
-        rounding: To the nearest value, halves to even, or bits cut off.
+        rounding: To the nearest value with halves to even, or truncated.
         reversed: Whether the second side was converted into the first.
     """
 
@@ -105,15 +120,16 @@ class Cast:
 
 @dataclass(frozen=True)
 class TensorComparison:
-    """What one tensor showed.
+    """How a tensor compares.
 
     Attributes:
-        verdict: `same` means type, shape and every bit; `cast` every bit after the conversion in `cast`; `missing`
-            that one side lacks it.
-        cast: The conversion, where it is one.
-        elements: How many differ; `None` where they cannot be counted.
-        amount: Largest absolute difference of an element, `None` where there are no numbers to compare; not a number
-            where a value is not a number on one side only.
+        name: Name of the tensor.
+        verdict: `same`: type, shape and every bit are equal. `cast`: every bit is equal after the conversion `cast`.
+            `missing`: one side lacks the tensor.
+        cast: The conversion, if there is one.
+        elements: How many elements differ; `None` if they cannot be counted.
+        amount: Largest absolute difference of an element. `None` if there are no numbers to compare; NaN if a value
+            is NaN on one side only.
         reason: What is not the same, for a person.
     """
 
@@ -126,40 +142,42 @@ class TensorComparison:
 
 
 def read_entries(paths: Sequence[Path]) -> dict[str, TensorEntry]:
-    """The tensors of one file, or of all parts of a model that is stored in several.
+    """The tensors of one file, or of all files of a model that is stored in several.
 
     Raises:
-        VerificationError: One is not a safetensors file, or a tensor stands in two of them.
+        VerificationError: One is not a safetensors file, or two of them have the same tensor.
     """
     found: dict[str, TensorEntry] = {}
     for path in paths:
         for entry in _entries(path):
             if entry.name in found:
-                raise VerificationError(f"The tensor {entry.name} stands in {path.name} and another file")
+                raise VerificationError(
+                    f"The tensor {entry.name} is in {path.name} and in another file", "It is not clear which one counts"
+                )
             found[entry.name] = entry
     return found
 
 
 def count_elements(path: Path) -> int:
-    """How many numbers a file holds, all tensors together."""
+    """How many elements the tensors of a file have together."""
     return sum(math.prod(entry.shape) for entry in read_entries([path]).values())
 
 
 def read_numbers(entry: TensorEntry) -> Iterator[NDArray[Any]]:
-    """The values of a tensor, block by block, flat; bfloat16 and float16 as float32, which holds them all.
+    """The values of a tensor, flat and block by block. bfloat16 and float16 become float32, which can hold them all.
 
     Raises:
-        VerificationError: It is of a type that is not compared as numbers, or the file became shorter.
+        VerificationError: The tensor does not hold floating point numbers, or the file became shorter.
     """
     if entry.dtype not in _SIZES:
-        raise VerificationError(f"The tensor {entry.name} is {entry.describe()}", "It holds no floating point numbers")
+        raise VerificationError(f"The tensor {entry.name} is {entry.describe()}", "It must hold floating point numbers")
     with entry.path.open("rb") as file:
         for piece in _pieces(file, entry):
             yield _numbers(piece, entry.dtype)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says about itself besides its tensors.
+    """The metadata in the header of a safetensors file.
 
     Raises:
         VerificationError: It is not a safetensors file.
@@ -169,10 +187,10 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def compare_tensors(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]) -> Iterator[TensorComparison]:
-    """Compare two sets of tensors by name, each with bounded memory.
+    """Compare two sets of tensors by name, with bounded memory.
 
     Yields:
-        One comparison for each name that either side has, in the order of the names.
+        One comparison for each name that either side has, sorted by name.
 
     Raises:
         VerificationError: A file became shorter.
@@ -192,7 +210,7 @@ def compare_files(one: Path, other: Path) -> Difference | None:
     """Compare two files tensor by tensor, bit by bit.
 
     Returns:
-        Null when every tensor has the same name, type, shape and bits.
+        `None` if every tensor has the same name, type, shape and bits.
 
     Raises:
         VerificationError: One is not a safetensors file.
@@ -201,7 +219,7 @@ def compare_files(one: Path, other: Path) -> Difference | None:
 
 
 def differences(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]) -> dict[str, float]:
-    """The tensors that are not the same bit by bit, each with its amount as in `Difference`."""
+    """The tensors that differ in any bit, each with an amount as in `Difference`."""
     gaps: dict[str, float] = {}
     for found in compare_tensors(one, other):
         if found.verdict != "same":
@@ -213,18 +231,18 @@ def differences(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]
 def compare_with(
     path: Path, shapes: Mapping[str, tuple[int, ...]], tensors: Iterable[tuple[str, NDArray[np.float32]]]
 ) -> Difference | None:
-    """Compare a file with tensors that are made for it, one after the other; otherwise as `compare_files`.
+    """Compare a file with tensors that are made one after the other; otherwise like `compare_files`.
 
     Args:
         path: The file.
-        shapes: Of each tensor by name.
-        tensors: Name and values of each. None is made unless the file has tensors of just these names and shapes, so
-            that they take no more memory than it does.
+        shapes: Expected shapes by name.
+        tensors: Name and values of each. None is made unless the file has exactly these names and shapes, so they
+            never take more memory than the file.
     """
     import numpy as np
 
     found = {name: (entry.dtype, entry.shape) for name, entry in read_entries([path]).items()}
-    # numpy has no types for some that safetensors knows.
+    # Compared by type first, because numpy lacks some types of safetensors.
     wanted = {name: ("F32", shape) for name, shape in shapes.items()}
     gaps = {name: math.inf for name in {*found, *wanted} if found.get(name) != wanted.get(name)}
     if gaps:
@@ -245,14 +263,14 @@ def _difference(gaps: Mapping[str, float]) -> Difference | None:
 
 
 def largest_of(amounts: Mapping[str, float]) -> str:
-    """The name of the largest amount; what is not a number counts as more than any number."""
+    """The name of the largest amount; NaN counts as larger than any number."""
     return max(sorted(amounts), key=lambda name: (math.isnan(amounts[name]), amounts[name]))
 
 
 def movement(one: Path, other: Path) -> float:
     """Euclidean distance between the weights of two files with the same tensors.
 
-    What became a number, or ceased to be one, moved infinitely far; what was none and is none stayed.
+    A value that is NaN on one side only moved infinitely far; one that is NaN on both sides did not move.
 
     Raises:
         VerificationError: One is not a safetensors file, or their tensors differ in name or shape.
@@ -269,22 +287,22 @@ def movement(one: Path, other: Path) -> float:
 
 
 def largest_change(one: Path, other: Path) -> float:
-    """Largest absolute difference of a weight between two files; otherwise as `movement`."""
+    """Largest absolute difference of a weight between two files; otherwise like `movement`."""
     changes = largest_changes(read_entries([one]), read_entries([other]))
     return changes[largest_of(changes)] if changes else 0.0
 
 
 def largest_changes(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]) -> dict[str, float]:
-    """Largest absolute difference of an element of each tensor; not a number where an element is none.
+    """Largest absolute difference of an element in each tensor; NaN if an element is NaN.
 
     Raises:
-        VerificationError: The tensors differ in name or shape, or are no floating point numbers.
+        VerificationError: The tensors differ in name or shape, or do not hold floating point numbers.
     """
     import numpy as np
 
     found = dict.fromkeys(one, 0.0)
     for name, before, after in _pairs(one, other):
-        # numpy's maximum, unlike Python's, hands on what is not a number.
+        # numpy's maximum, unlike Python's, keeps NaN.
         found[name] = float(np.maximum(found[name], np.abs(after - before).max()))
     return found
 
@@ -292,12 +310,14 @@ def largest_changes(one: Mapping[str, TensorEntry], other: Mapping[str, TensorEn
 def _pairs(
     one: Mapping[str, TensorEntry], other: Mapping[str, TensorEntry]
 ) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
-    """The elements of both, block by block, with the name of their tensor."""
+    """The elements of both sides, block by block, with the name of their tensor."""
     import numpy as np
 
     odd = sorted(set(one) ^ set(other))
     if odd:
-        raise VerificationError(f"Only one of two states has the tensor {odd[0]}")
+        raise VerificationError(
+            f"Only one of the two checkpoints has the tensor {odd[0]}", "They are not checkpoints of one run"
+        )
     for name in sorted(one):
         before, after = one[name], other[name]
         if before.shape != after.shape or not {before.dtype, after.dtype} <= set(_SIZES):
@@ -314,7 +334,7 @@ def _compare(first: TensorEntry, second: TensorEntry) -> TensorComparison:
     if first.dtype == second.dtype and all(left == right for left, right in _blocks(first, second)):
         return TensorComparison(first.name, "same")
     if not {first.dtype, second.dtype} <= set(_SIZES):
-        reason = f"{first.describe()} and {second.describe()}, which are compared bit by bit only"
+        reason = f"{first.describe()} and {second.describe()}, which are only compared bit by bit"
         return TensorComparison(first.name, "different", reason=reason)
     return _compare_numbers(first, second)
 
@@ -323,7 +343,7 @@ def _compare_numbers(first: TensorEntry, second: TensorEntry) -> TensorCompariso
     import numpy as np
 
     casts = [*_casts(first.dtype, second.dtype, turned=False), *_casts(second.dtype, first.dtype, turned=True)]
-    # A conversion that loses nothing explains more than one that does.
+    # A lossless conversion explains more than a lossy one.
     casts.sort(key=lambda cast: cast.source != cast.through)
     elements, amount = 0, 0.0
     for left, right in _blocks(first, second):
@@ -346,7 +366,7 @@ def _compare_numbers(first: TensorEntry, second: TensorEntry) -> TensorCompariso
 
 
 def _casts(source: str, target: str, *, turned: bool) -> Iterator[Cast]:
-    """Conversions worth trying: through each type that loses something, into one that holds the result."""
+    """Conversions worth trying: through each type that loses something, into a type that can hold the result."""
     for through in _HOLDS[target]:
         if through == source:
             if source != target:
@@ -358,7 +378,7 @@ def _casts(source: str, target: str, *, turned: bool) -> Iterator[Cast]:
 
 
 def _gives(cast: Cast, numbers: NDArray[Any], stored: bytes) -> bool:
-    """Whether a conversion of these numbers gives those bits; any not-a-number is as good as any other."""
+    """Whether a conversion of these numbers gives those bits; all NaNs count as equal."""
     import numpy as np
 
     result = numbers if cast.through == cast.source else _rounded(numbers, cast.through, cast.rounding)
@@ -370,7 +390,7 @@ def _gives(cast: Cast, numbers: NDArray[Any], stored: bytes) -> bool:
 
 
 def _rounded(numbers: NDArray[Any], target: str, rounding: Rounding) -> NDArray[Any]:
-    """Numbers as they are once they went through a narrower type."""
+    """Numbers after a conversion to a narrower type."""
     import numpy as np
 
     with np.errstate(over="ignore", invalid="ignore"):
@@ -380,12 +400,12 @@ def _rounded(numbers: NDArray[Any], target: str, rounding: Rounding) -> NDArray[
         if rounding == "nearest":
             bits = bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
         values = (bits & np.uint32(0xFFFF0000)).view(np.float32)
-        # Adding to the bits of a not-a-number may carry it over to a number.
+        # Adding to the bits of a NaN can turn it into a number.
         return np.where(np.isnan(numbers), np.float32(np.nan), values)
 
 
 def _numbers(data: bytes, dtype: str) -> NDArray[Any]:
-    """The values that these bytes stand for, in a type of numpy that holds them all."""
+    """The values in these bytes, in a numpy type that can hold them all."""
     import numpy as np
 
     if dtype == "BF16":
@@ -396,7 +416,7 @@ def _numbers(data: bytes, dtype: str) -> NDArray[Any]:
 
 
 def _blocks(first: TensorEntry, second: TensorEntry) -> Iterator[tuple[bytes, bytes]]:
-    """The same elements of both, block by block."""
+    """The same elements of both tensors, block by block."""
     with ExitStack() as files:
         one, other = (files.enter_context(entry.path.open("rb")) for entry in (first, second))
         yield from zip_longest(_pieces(one, first), _pieces(other, second), fillvalue=b"")
@@ -414,7 +434,7 @@ def _pieces(file: BinaryIO, entry: TensorEntry) -> Iterator[bytes]:
 
 
 def _entries(path: Path) -> Iterator[TensorEntry]:
-    # safetensors judges the header; only the places of the tensors, which it does not tell, are read here.
+    # safetensors validates the header. Only the offsets, which it does not tell, are read here.
     with _opened(path) as file:
         names = list(file.keys())
     with path.open("rb") as raw:
@@ -422,7 +442,7 @@ def _entries(path: Path) -> Iterator[TensorEntry]:
         try:
             header = load_json(raw.read(length))
         except ValueError as error:
-            raise VerificationError(f"{path.name} cannot be read as safetensors", str(error)) from error
+            raise not_safetensors(path, error) from error
     for name in names:
         described = header[name]
         begin, end = described["data_offsets"]
@@ -444,4 +464,21 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="np") as file:
             yield file
     except (SafetensorError, TypeError, OSError) as error:
-        raise VerificationError(f"{path.name} cannot be read as safetensors", str(error)) from error
+        raise not_safetensors(path, error) from error
+
+
+def not_safetensors(path: Path, error: Exception) -> VerificationError:
+    """What a person needs to know about a file that cannot be read as safetensors.
+
+    Args:
+        path: The file.
+        error: What safetensors, the operating system or our reader of JSON said.
+    """
+    what = f"{path.name} cannot be read as safetensors"
+    if isinstance(error, DocumentError):
+        return VerificationError(what, f"In its header {error.problem}", _CHECK_DOWNLOAD)
+    if isinstance(error, OSError) and error.strerror:
+        return VerificationError(what, error.strerror, "Check the path")
+    said = str(error)
+    reason = next((ours for theirs, ours in _REASONS if theirs in said), "It is damaged, or another kind of file")
+    return VerificationError(what, reason, _CHECK_DOWNLOAD)

@@ -1,9 +1,8 @@
 """Initial weights from the training seed, in integer arithmetic.
 
-Torch's normal generator gives other bits on other processors. These weights do not: each value is the sum of
-four 16-bit integers taken from SHAKE-256, centred and scaled once, so that any machine, and any other
-program, finds the same bytes. The distribution has the standard deviation that the recipe names and is close
-to normal (Irwin-Hall of order 4).
+Torch's normal generator gives different bits on different processors. Here each value is the sum of four 16-bit
+integers from SHAKE-256, centred and scaled once, so every machine and every program computes the same bytes. The
+distribution has the standard deviation that the recipe names, and is close to normal (Irwin-Hall of order 4).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _DEVIATION = math.sqrt((2**32 - 1) / 3)
 
 
 def parameter_shapes(recipe: Recipe) -> dict[str, tuple[int, ...]]:
-    """Every tensor of the model file by its name in `model.safetensors`."""
+    """The shape of every tensor, by its name in `model.safetensors`."""
     model = recipe.architecture
     head = model.hidden_size // model.heads
     queries, keys = model.heads * head, model.kv_heads * head
@@ -61,7 +60,7 @@ def initial_tensors(recipe: Recipe, seed: str) -> Iterator[tuple[str, NDArray[np
     """Every tensor of checkpoint 0.
 
     Args:
-        recipe: Gives shapes and standard deviation.
+        recipe: Decides shapes and standard deviation.
         seed: The training seed, 64 hexadecimal digits.
 
     Yields:
@@ -78,12 +77,12 @@ def initial_tensors(recipe: Recipe, seed: str) -> Iterator[tuple[str, NDArray[np
 
 
 def drawn(key: bytes, name: str, shape: tuple[int, ...], deviation: float) -> NDArray[np.float32]:
-    """One tensor's random values.
+    """The random values of a tensor.
 
     Args:
         key: 32 bytes from the training seed.
-        name: The tensor's; each has values of its own.
-        shape: Its dimensions.
+        name: Name of the tensor, which also decides its values.
+        shape: Dimensions of the tensor.
         deviation: Standard deviation of the values; their mean is 0.
     """
     import numpy as np

@@ -1,8 +1,8 @@
 """Low-rank adapters without torch: their initial values from the training seed, and merging them into the base model.
 
-Merging is arithmetic that every machine does alike: for each weight the products of the two matrices are added one
-after the other, in float64, then scaled, added to the base model's weight and rounded once to float32. A product of
-two float32 numbers is exact in float64, and nothing is left to the order in which a library adds.
+Every machine merges to the same bytes. For each weight, the products of the two matrices are added one after the other
+in float64. The sum is scaled, added to the base model's weight and rounded once to float32. A product of two float32
+numbers is exact in float64, and no library decides the order of the additions.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ ADAPTER_CONFIG = "adapter_config.json"
 _PREFIX = "base_model.model."
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
 _BLOCK_ELEMENTS = 1 << 16
-"""Elements merged at a time: few enough to stay in a processor's cache."""
+"""Elements merged at a time; few enough for a processor's cache."""
 
 
 @dataclass(frozen=True)
 class LowRank:
-    """The two matrices that are added to one.
+    """The two matrices whose product is added to a weight.
 
     Attributes:
         down: Of shape (rank, inputs).
@@ -48,30 +48,30 @@ class LowRank:
 
 
 def initial_pair(seed: str, module: str, rank: int, outputs: int, inputs: int) -> LowRank:
-    """The values that an adapter begins with; their product is 0, so the first model is the base model.
+    """The initial values of an adapter. Their product is 0, so training starts from the base model.
 
     Args:
         seed: The training seed, 64 hexadecimal digits.
         module: Name of the adapted layer.
-        rank: Of the two matrices.
-        outputs: Of the layer.
-        inputs: Of the layer.
+        rank: Rank of the two matrices.
+        outputs: Outputs of the layer.
+        inputs: Inputs of the layer.
     """
     import numpy as np
 
-    # The deviation of peft's own initialisation, which is uniform up to 1 / sqrt(inputs).
+    # The standard deviation of peft's own initialisation, which is uniform up to 1 / sqrt(inputs).
     deviation = 1 / math.sqrt(3 * inputs)
     down = drawn(derive(seed, "initial-adapter"), module, (rank, inputs), deviation)
     return LowRank(down, np.zeros((outputs, rank), dtype=np.float32))
 
 
 def merged_rows(weight: NDArray[np.float32], pair: LowRank, scale: float) -> NDArray[np.float32]:
-    """Rows of a weight with an adapter in them.
+    """Rows of a weight with an adapter merged into them.
 
     Args:
         weight: Of shape (rows, inputs).
-        pair: `up` has as many rows.
-        scale: What their product is multiplied by.
+        pair: The adapter; `up` has as many rows as the weight.
+        scale: Factor of their product.
     """
     import numpy as np
 
@@ -84,7 +84,7 @@ def merged_rows(weight: NDArray[np.float32], pair: LowRank, scale: float) -> NDA
 
 
 def merge_weight(weight: NDArray[np.float32], pair: LowRank, scale: float) -> NDArray[np.float32]:
-    """As `merged_rows`, block by block."""
+    """Like `merged_rows` for a whole weight, block by block."""
     import numpy as np
 
     result = np.empty_like(weight)
@@ -96,18 +96,18 @@ def merge_weight(weight: NDArray[np.float32], pair: LowRank, scale: float) -> ND
 
 
 def merge_files(base: Mapping[str, TensorEntry], adapter: Path, lora: LoraSection, target: Path) -> None:
-    """Write the base model's weights with an adapter in them as one safetensors file, in float32.
+    """Merge an adapter into the base model's weights, and write them as one safetensors file in float32.
 
     The same inputs give the same bytes everywhere. One tensor is in memory at a time.
 
     Args:
         base: The base model's tensors.
         adapter: The adapter's file, as peft writes it.
-        lora: The recipe's.
+        lora: The recipe's section.
         target: The file to write.
 
     Raises:
-        VerificationError: The adapter is not one of this recipe and base model.
+        VerificationError: The adapter does not fit the recipe and the base model.
         LlamafundError: The file cannot be written.
     """
     pairs = _pairs(base, adapter, lora)
@@ -118,7 +118,7 @@ def merge_files(base: Mapping[str, TensorEntry], adapter: Path, lora: LoraSectio
 
 
 def changed_by(base: Mapping[str, TensorEntry], adapter: Path, lora: LoraSection) -> tuple[str, ...]:
-    """The base model's tensors to which an adapter adds anything; otherwise as `merge_files`."""
+    """The base model's tensors that an adapter changes; otherwise like `merge_files`."""
     pairs = _pairs(base, adapter, lora)
     return tuple(name for name, (_, up) in pairs.items() if any(block.any() for block in read_numbers(up)))
 
@@ -139,14 +139,15 @@ def _merged(entry: TensorEntry, pair: tuple[TensorEntry, TensorEntry] | None, sc
 def _pairs(
     base: Mapping[str, TensorEntry], adapter: Path, lora: LoraSection
 ) -> dict[str, tuple[TensorEntry, TensorEntry]]:
-    """By the name of the weight that they are added to, the two matrices of each adapted layer."""
+    """The two matrices of each adapted layer, by the name of the weight that they change."""
     found = read_entries([adapter])
     modules = {name.removeprefix(_PREFIX).removesuffix(end) for name in found for end in (_DOWN, _UP) if end in name}
     expected = {f"{_PREFIX}{module}{end}" for module in modules for end in (_DOWN, _UP)}
     odd = sorted(set(found) ^ expected)
     if odd or not modules:
         raise VerificationError(
-            f"{adapter.name} is no adapter as peft writes it", f"{odd[0]!r} is odd" if odd else "It is empty"
+            f"{adapter.name} is not an adapter as peft writes it",
+            f"The tensor {odd[0]!r} does not belong there, or lacks its counterpart" if odd else "It is empty",
         )
     pairs: dict[str, tuple[TensorEntry, TensorEntry]] = {}
     for module in sorted(modules):
@@ -157,7 +158,7 @@ def _pairs(
         if (down.shape, up.shape) != ((lora.rank, inputs), (outputs, lora.rank)) or {down.dtype, up.dtype} != {"F32"}:
             raise VerificationError(
                 f"The adapter of {module!r} is {down.describe()} and {up.describe()}",
-                f"By recipe and base model the shapes are {[lora.rank, inputs]} and {[outputs, lora.rank]}, in float32",
+                f"Recipe and base model need the shapes {[lora.rank, inputs]} and {[outputs, lora.rank]} in float32",
             )
         pairs[weight.name] = (down, up)
     return pairs

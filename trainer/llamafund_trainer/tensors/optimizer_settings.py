@@ -1,8 +1,8 @@
-"""Reading what a checkpoint's optimizer and scheduler were set to, without torch and without running a pickle.
+"""Checking the settings in a checkpoint's optimizer and scheduler, without torch and without running a pickle.
 
-`optimizer.pt` and `scheduler.pt` hold settings beside the state: learning rate, betas, weight decay. Whoever
-continues from such a file continues with its settings, not with the recipe's, so that one dishonest setting at the
-beginning would repeat bit for bit ever after. Replay therefore compares the settings with the recipe first.
+`optimizer.pt` and `scheduler.pt` hold settings beside the state: learning rate, betas, weight decay. Training that
+continues from such a file uses its settings, not the recipe's. One dishonest setting at the start would therefore
+repeat bit for bit in every later segment, so a replay compares the settings with the recipe first.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 OPTIMIZER_STATE = "optimizer.pt"
 SCHEDULER_STATE = "scheduler.pt"
 RNG_STATE = "rng_state.pth"
-"""Files of a checkpoint that is not in shards, as the Trainer calls them."""
+"""The Trainer's names for files of a checkpoint without shards."""
 
 MAX_SETTINGS = 1024 * 1024
-"""Bytes of an optimizer's settings in JSON."""
+"""Largest size of an optimizer's settings in JSON, in bytes."""
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """The learning rate of the optimizer step after `step` steps are done, as transformers' schedules define it."""
+    """The learning rate of the next optimizer step after `step` steps, as transformers' schedules define it."""
     peak, schedule = recipe.optimizer.learning_rate, recipe.schedule
     warmup, steps = schedule.warmup_steps, recipe.training.steps
     if step < warmup:
@@ -44,7 +44,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def schedule_problem(recipe: Recipe, step: int, path: Path) -> str | None:
-    """What a `scheduler.pt` says that is not the recipe's, or `None`.
+    """Where a `scheduler.pt` contradicts the recipe; `None` if it does not.
 
     Args:
         recipe: The run's recipe.
@@ -67,9 +67,9 @@ def schedule_problem(recipe: Recipe, step: int, path: Path) -> str | None:
 
 
 def optimizer_problem(recipe: Recipe, step: int, path: Path) -> str | None:
-    """What the settings in an `optimizer.pt` say that is not the recipe's, or `None`; otherwise as `schedule_problem`.
+    """Where the settings of an optimizer contradict the recipe; `None` if they do not. See `schedule_problem`.
 
-    The settings of an optimizer whose state is in shards stand in a file of JSON.
+    They are in `optimizer.pt`, or in a JSON file if the optimizer's state is in shards.
     """
     groups = _settings(path) if path.suffix == ".json" else read_saved(path).get("param_groups")
     if not isinstance(groups, list) or len(groups) != 2 or not all(isinstance(group, Mapping) for group in groups):
@@ -87,7 +87,7 @@ def optimizer_problem(recipe: Recipe, step: int, path: Path) -> str | None:
             "amsgrad": False,
             "maximize": False,
             "decoupled_weight_decay": True,
-            # Which implementation computes it: they round otherwise.
+            # These choose an implementation, and implementations round differently.
             "foreach": None,
             "fused": None,
             "capturable": False,
@@ -105,7 +105,7 @@ def optimizer_problem(recipe: Recipe, step: int, path: Path) -> str | None:
 
 
 def _numbered(groups: Iterable[Mapping[str, object]]) -> bool:
-    """Whether the parameters are counted from 0 through all groups: by their numbers they get their state."""
+    """Whether the parameters are numbered from 0 through all groups; the numbers say which state is whose."""
     numbers: list[object] = []
     for group in groups:
         named = group.get("params")
@@ -125,12 +125,12 @@ def _settings(path: Path) -> object:
 
 
 def _close(value: object, expected: float) -> bool:
-    """Equal but for the last digits, in which one formula may be evaluated in two ways."""
+    """Equal up to the last digits, which depend on the order of evaluation."""
     return isinstance(value, float) and math.isclose(value, expected, rel_tol=1e-9)
 
 
 def _shown(value: object) -> str:
-    """A stranger's value in an error message; a small pickle can hold one whose text has no end."""
+    """A stranger's value for an error message. A small pickle can hold a value whose text never ends."""
     if isinstance(value, list | tuple) and len(value) <= 8:
         return f"[{', '.join('…' if isinstance(each, list | tuple) else _shown(each) for each in value)}]"
     if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63):

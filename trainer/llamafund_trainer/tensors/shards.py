@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from llamafund_chain.store import Store
 
 WEIGHTS = "model.safetensors"
-"""The weights of a checkpoint that is not in shards, and of every export."""
+"""File with the weights of a checkpoint without shards, and of every export."""
 
 MODEL = "model"
 OPTIMIZER = "optimizer"
 SETTINGS = "optimizer.json"
-"""What the optimizer was set to: its groups of parameters without the parameters."""
+"""File with the optimizer's settings: its groups of parameters without the parameters."""
 
 SHARDING_KEY = "DCP_SHARDING_INFO"
-"""Where torch.distributed.checkpoint notes, for each tensor of a file, the place of its first element in the whole."""
+"""Metadata in which torch.distributed.checkpoint says where the first element of each tensor is in the whole."""
 
 _SHARD = re.compile(rf"(?:{MODEL}|{OPTIMIZER})/shard-\d{{5}}-model-\d{{5}}-of-\d{{5}}\.safetensors")
 _SPAN = 1 << 22
@@ -58,39 +58,39 @@ class _Piece:
 
 
 def shard_files(part: str, processes: int) -> tuple[str, ...]:
-    """The files of one part of a checkpoint, `MODEL` or `OPTIMIZER`, as torch.distributed.checkpoint names them."""
+    """The files of one part of a checkpoint (`MODEL` or `OPTIMIZER`), as torch.distributed.checkpoint names them."""
     return tuple(f"{part}/shard-{index:05}-model-00001-of-00001.safetensors" for index in range(1, processes + 1))
 
 
 def holds_weights(path: str) -> bool:
-    """Whether a file of a checkpoint is one of those with the weights."""
+    """Whether a file of a checkpoint holds weights."""
     return path == WEIGHTS or (path.startswith(f"{MODEL}/") and _SHARD.fullmatch(path) is not None)
 
 
 def weight_files(paths: Sequence[str]) -> tuple[str, ...]:
-    """Which files of a checkpoint hold the weights: shards where there are any, otherwise `WEIGHTS`.
+    """Which files of a checkpoint hold the weights: the shards if there are any, otherwise `WEIGHTS`.
 
     Raises:
-        VerificationError: There are both: nobody could tell which ones count.
+        VerificationError: There are both, and it is not clear which ones count.
     """
     shards = tuple(sorted(path for path in paths if holds_weights(path) and path != WEIGHTS))
     if shards and WEIGHTS in paths:
         raise VerificationError(
-            f"A checkpoint has both {WEIGHTS} and shards in {MODEL}/", "Nobody can tell which of them are the weights"
+            f"A checkpoint has both {WEIGHTS} and shards in {MODEL}/", "It is not clear which of them are the weights"
         )
     return shards or (WEIGHTS,)
 
 
 def fetch_joined(store: Store, manifest: EvidenceManifest, directory: Path) -> Path:
-    """Get the weights that a manifest names, in one file.
+    """Fetch the weights that a manifest names as one file.
 
     Args:
         store: Where they were published.
-        manifest: What they must be.
-        directory: For `WEIGHTS`, and for the shards that it is joined from where there are any. Created when missing.
+        manifest: Names the files and their hashes.
+        directory: For `WEIGHTS` and any shards that it is joined from. Created when missing.
 
     Raises:
-        VerificationError: The manifest names no weights, or they are not what it says, or do not fit together.
+        VerificationError: The manifest names no weights, or they do not match it or do not fit together.
         LlamafundError: The store does not have them, or they cannot be written.
     """
     paths = weight_files([entry.path for entry in manifest.files])
@@ -101,16 +101,16 @@ def fetch_joined(store: Store, manifest: EvidenceManifest, directory: Path) -> P
 
 
 def whole_weights(checkpoint: Path, directory: Path) -> Path:
-    """The weights of a checkpoint on disk in one file.
+    """The weights of a checkpoint on disk as one file.
 
     Args:
-        checkpoint: Its directory.
-        directory: Existing one for `WEIGHTS` where they have to be joined.
+        checkpoint: Directory of the checkpoint.
+        directory: Existing directory for `WEIGHTS`, if shards have to be joined.
 
     Raises:
-        UsageError: It has no weights.
-        VerificationError: They do not fit together.
-        LlamafundError: They cannot be written.
+        UsageError: There are no weights.
+        VerificationError: The shards do not fit together.
+        LlamafundError: The file cannot be written.
     """
     found = _present(checkpoint)
     if not found:
@@ -122,7 +122,7 @@ def whole_weights(checkpoint: Path, directory: Path) -> Path:
 
 
 def in_shards(checkpoint: Path) -> bool:
-    """Whether the directory of a checkpoint holds shards of weights."""
+    """Whether the weights in a checkpoint's directory are in shards."""
     return any(path != WEIGHTS for path in _present(checkpoint))
 
 
@@ -132,18 +132,18 @@ def _present(checkpoint: Path) -> list[str]:
 
 
 def join_shards(paths: Sequence[Path], target: Path) -> None:
-    """Write the tensors of several shards into one file: the bytes that transformers writes for them.
+    """Join the tensors of several shards in one file, with the bytes that transformers would write.
 
     Args:
         paths: The shards.
-        target: The file; replaced when it exists. It appears only when it is complete.
+        target: The file. An existing one is replaced, but only by a complete one.
 
     Raises:
-        VerificationError: One of them is no shard, or together they are not whole tensors.
+        VerificationError: One of them is not a shard, or together they are not whole tensors.
         LlamafundError: The file cannot be written.
     """
     tensors = read_shards(paths)
-    # As safetensors orders them, so that a model saved whole and one joined from shards have the same bytes.
+    # In the order of safetensors, so that a joined model has the same bytes as one that was saved whole.
     names = sorted(tensors, key=lambda name: (-_item_size(tensors[name]), name))
     headers = (
         TensorHeader(name, pieces[0].entry.dtype, _whole_shape(pieces), sum(piece.entry.size for piece in pieces))
@@ -156,7 +156,7 @@ def read_shards(paths: Sequence[Path]) -> dict[str, tuple[_Piece, ...]]:
     """The tensors of several shards by name, each as its pieces from the first row to the last.
 
     Raises:
-        VerificationError: One of them is no shard, or together they are not whole tensors.
+        VerificationError: One of them is not a shard, or together they are not whole tensors.
     """
     found: dict[str, list[_Piece]] = {}
     for path in paths:
@@ -166,12 +166,12 @@ def read_shards(paths: Sequence[Path]) -> dict[str, tuple[_Piece, ...]]:
 
 
 def sort_header(path: Path) -> None:
-    """Order the entries that torch.distributed.checkpoint adds to a shard's header, in place.
+    """Sort the entries that torch.distributed.checkpoint adds to a shard's header, in place.
 
-    safetensors writes them in an order that changes from run to run, so that equal shards would have other bytes.
+    safetensors writes them in an order that changes from run to run, so equal shards would differ in their bytes.
 
     Raises:
-        OSError: It cannot be read or written.
+        OSError: The file cannot be read or written.
     """
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -186,7 +186,11 @@ def _pieces(path: Path) -> Iterator[tuple[str, _Piece]]:
     try:
         places = load_json((note or "").encode())
     except ValueError as error:
-        raise VerificationError(f"{path.name} does not say which parts of the tensors it holds", str(error)) from error
+        raise VerificationError(
+            f"{path.name} does not say which parts of the tensors it holds",
+            f"Its header has no {SHARDING_KEY} that can be read",
+            "Use shards that torch.distributed.checkpoint wrote with save_distributed",
+        ) from error
     for name, entry in read_entries([path]).items():
         described = places.get(name) if isinstance(places, dict) else None
         offsets = described.get("saved_offsets") if isinstance(described, dict) else None
@@ -199,7 +203,8 @@ def _first_row(offsets: object, entry: TensorEntry) -> int:
         if type(row) is int and row >= 0:
             return row
     raise VerificationError(
-        f"{entry.path.name} does not say which rows of {entry.name} it holds", "Tensors are split by rows only"
+        f"{entry.path.name} does not say which rows of {entry.name} it holds",
+        "Only tensors split by rows can be joined",
     )
 
 
@@ -209,12 +214,12 @@ def _in_order(name: str, pieces: Sequence[_Piece]) -> tuple[_Piece, ...]:
     if len(kinds) != 1:
         raise VerificationError(f"The shards of {name} have different types or shapes")
     if not ordered[0].entry.shape and len(ordered) > 1:
-        raise VerificationError(f"The number {name} stands in {len(ordered)} shards")
+        raise VerificationError(f"The number {name} is in {len(ordered)} shards", "A single number cannot be split")
     row = 0
     for piece in ordered:
         if piece.row != row:
             raise VerificationError(
-                f"The shards of {name} do not fit together", f"One begins at row {piece.row} where {row} is expected"
+                f"The shards of {name} do not fit together", f"One begins at row {piece.row}, but the next is {row}"
             )
         row += piece.rows
     return ordered

@@ -1,11 +1,10 @@
 """Reading what `torch.save` wrote, without torch and without running the pickle in it.
 
-Such a file is a zip archive: an index, which is a pickle, and beside it the bytes of the tensors, not compressed. The
-index is read by an unpickler that knows plain values, tensors and numpy's arrays, and refuses whatever else a pickle
-may ask for.
+Such a file is a zip archive with an index, which is a pickle, and the uncompressed bytes of the tensors. Our unpickler
+for the index knows plain values, tensors and numpy's arrays. It refuses anything else that a pickle may ask for.
 
-torch reads these files after us and with a reader of its own, so what it could understand otherwise is refused:
-archives behind something else, archives with two directories, names that are alike, bytes that two tensors share.
+Torch later reads the same file with its own reader. So whatever torch could read differently is refused: archives
+behind other data, archives with two directories, names that are alike, bytes that two tensors share.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from llamafund_chain.errors import VerificationError
 from llamafund_trainer.tensors.compare import TensorEntry
 
 MAX_INDEX = 32 * 1024 * 1024
-"""Bytes of the index; the tensors stand beside it."""
+"""Largest size of the index in bytes; the tensors are not in it."""
 
 MAX_OPERATIONS = 4_000_000
-"""Of the pickle in the index; a tensor takes about 34."""
+"""Most operations of the pickle in the index; a tensor takes about 34."""
 
 MAX_TENSORS = 300_000
 
@@ -38,7 +37,7 @@ MAX_REMEMBERED_TUPLES = 8
 """How often an index may use a tuple again; torch.save does so once or twice, for an optimizer's betas."""
 
 MAX_SMALL_FILE = 16 * 1024 * 1024
-"""Bytes of a file whose tensors are read into memory as well."""
+"""Largest size in bytes of a file whose tensors are read into memory."""
 
 _TYPES = {
     "DoubleStorage": ("F64", 8),
@@ -52,7 +51,7 @@ _TYPES = {
     "ByteStorage": ("U8", 1),
     "BoolStorage": ("BOOL", 1),
 }
-"""torch's storages: safetensors' name of the type, and bytes of an element."""
+"""For each of torch's storages, the name of its type in safetensors and the bytes of an element."""
 
 _NUMPY = frozenset({"_reconstruct", "ndarray", "dtype"})
 
@@ -66,42 +65,46 @@ _OPERATIONS = frozenset(
         *("GLOBAL", "BINPERSID", "REDUCE", "BUILD"),
     }
 )
-"""All that torch.save makes a pickle of."""
+"""All operations that torch.save uses in a pickle."""
 
 _LOCAL_HEADER = 30
-"""Bytes in front of a member's name in a zip archive."""
+"""Bytes before a member's name in a zip archive."""
 
 _LOCAL_MARK = b"PK\3\4"
-"""What torch goes by: whatever begins otherwise is a file of the old kind to it, without an archive."""
+"""Torch reads a file that starts with anything else as its old format, without an archive."""
 
 _OTHER_MEMBERS = 16
-"""Beside the tensors; torch.save writes five or six."""
+"""Members that are not tensors; torch.save writes five or six."""
 
 _MAX_ENTRY = 128
-"""Bytes of a member in the archive's directory; torch.save takes about 90."""
+"""Bytes of a member in the archive's directory; torch.save uses about 90."""
 
 _LENGTHS = (26, 28)
-"""Where in them the two bytes stand that say how long the name is, and the field behind it."""
+"""Offsets in the local header of the two-byte lengths of the name and of the extra field after it."""
 
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
 _LARGE_END = struct.Struct("<4sQ2H2L4Q")
-"""What ends a zip archive: its directory's place and size, and in front of that the same for large ones."""
+"""The end of a zip archive, with the position and size of its directory, and the same for large archives before it."""
 
 _MEMBER = re.compile(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+")
 
 
+class _RefusedError(Exception):
+    """The file is not what torch.save writes, or asks for more; the message ends a sentence about it."""
+
+
 class _Final:
-    """Made once: torch lets a pickle change a tensor or mapping that it has made, into one with other bytes."""
+    """Cannot be changed: torch lets a pickle change a tensor or mapping after making it, to one with other bytes."""
 
     def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError(f"it changes a {type(self).__name__} that it has made")
+        raise _RefusedError("it changes a tensor or mapping after making it")
 
 
 class _Mapping(_Final, OrderedDict[Any, Any]):
-    """In place of an `OrderedDict`, whose attributes could hide what it holds.
+    """Stands in for `OrderedDict`, whose attributes could hide what it holds.
 
-    It begins empty, as torch.save writes it: made of a list it would be a copy, and a byte is enough to make another.
+    It starts empty, as torch.save writes it. Made from a list it would be a copy, and a single byte makes another copy.
     """
 
     def __init__(self) -> None:
@@ -110,11 +113,13 @@ class _Mapping(_Final, OrderedDict[Any, Any]):
 
 @dataclass(frozen=True)
 class SavedTensor(_Final):
-    """A tensor as the index describes it, which need not be true.
+    """A tensor as the index describes it, which may be a lie.
 
     Attributes:
-        storage: Where its elements lie.
-        offset: Elements in front of its first one.
+        storage: Where its elements are.
+        offset: Number of elements before its first one.
+        shape: Its dimensions.
+        stride: Elements from one index to the next, by dimension.
     """
 
     storage: object
@@ -122,32 +127,32 @@ class SavedTensor(_Final):
     shape: object
     stride: object
 
-    # No key of a mapping: the hash of one that holds others twice takes for ever.
+    # Not a key of a mapping: computing the hash of nested tensors can take forever.
     __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
 class _TensorMaker(_Final):
-    """Takes what `torch._utils._rebuild_tensor_v2` takes."""
+    """Takes the arguments of `torch._utils._rebuild_tensor_v2`."""
 
     def __call__(
         self, storage: object, offset: object, shape: object, stride: object, grad: object, hooks: object, *more: object
     ) -> SavedTensor:
         if grad is not False or hooks or any(more):
-            # Among them what makes torch negate every element.
-            raise pickle.UnpicklingError("a tensor of it is more than its bytes")
+            # One of them makes torch negate every element.
+            raise _RefusedError("one of its tensors is more than its bytes")
         return SavedTensor(storage, offset, shape, stride)
 
 
 @dataclass(frozen=True)
 class _Storage(_Final):
-    """Bytes beside the index.
+    """Bytes of tensors in the archive.
 
     Attributes:
         kind: A key of `_TYPES`.
         key: Their name in the archive.
-        elements: How many the index says that there are.
-        data: Themselves, where they were read.
+        elements: How many elements there are, according to the index.
+        data: The bytes, if they were read.
     """
 
     kind: str
@@ -158,7 +163,7 @@ class _Storage(_Final):
 
 @dataclass(frozen=True)
 class _Maker(_Final):
-    """What the index would call; nothing is called."""
+    """Something that the index wants to call. It is not called."""
 
     name: str
 
@@ -168,7 +173,7 @@ class _Maker(_Final):
 
 @dataclass
 class _Made:
-    """What the index wants made; two are equal when the same was to be made of the same."""
+    """Something that the index wants to make. Two are equal if the same would be made from the same arguments."""
 
     name: str
     arguments: tuple[object, ...]
@@ -179,19 +184,19 @@ class _Made:
 
 
 def read_saved(path: Path) -> Mapping[str, Any]:
-    """The plain values of a file that `torch.save` wrote; tensors are `SavedTensor`s without their bytes.
+    """The plain values of a file that `torch.save` wrote. Tensors become `SavedTensor`s without their bytes.
 
     Raises:
-        VerificationError: It is not a file of that kind, or asks for something else than plain values and tensors.
+        VerificationError: It is not such a file, or asks for something other than plain values and tensors.
     """
     return _read(path, with_bytes=False)
 
 
 def same_values(one: Path, other: Path) -> bool:
-    """Whether two small files hold the same values, tensors included, whatever wrote them.
+    """Whether two small files hold the same values, including tensors, whichever library wrote them.
 
     Raises:
-        VerificationError: As `read_saved`; also when one is longer than `MAX_SMALL_FILE`.
+        VerificationError: As in `read_saved`, or a file is longer than `MAX_SMALL_FILE`.
     """
     for path in (one, other):
         if path.stat().st_size > MAX_SMALL_FILE:
@@ -203,10 +208,10 @@ def same_values(one: Path, other: Path) -> bool:
 
 
 def optimizer_tensors(path: Path) -> dict[str, TensorEntry]:
-    """Where the tensors of an `optimizer.pt` lie, called for example `3.exp_avg` by the number of the parameter.
+    """Where the tensors of an `optimizer.pt` are stored, by names such as `3.exp_avg` with the parameter's number.
 
     Raises:
-        VerificationError: As `read_saved`; also when a tensor does not lie in one piece in the file.
+        VerificationError: As in `read_saved`, or a tensor is not in one piece in the file.
     """
     state = read_saved(path).get("state")
     found: dict[str, TensorEntry] = {}
@@ -215,67 +220,67 @@ def optimizer_tensors(path: Path) -> dict[str, TensorEntry]:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
             root = _root(_index(archive))
             if archive.read(f"{root}/byteorder") != b"little":
-                raise ValueError("it was written by a big-endian machine")
+                raise _RefusedError("a big-endian machine wrote it")
             for number, name, tensor in _moments(state):
                 if len(found) >= MAX_TENSORS:
-                    raise ValueError(f"it has more than {MAX_TENSORS} tensors")
+                    raise _RefusedError(f"it has more than {MAX_TENSORS} tensors")
                 storage, skipped, shape = _described(tensor)
                 dtype, size = _TYPES[storage.kind]
                 member = archive.getinfo(f"{root}/data/{storage.key}")
                 if member.compress_type != zipfile.ZIP_STORED or member.file_size != storage.elements * size:
-                    raise ValueError("bytes of a tensor are not what its index says")
+                    raise _RefusedError("its index is wrong about the bytes of a tensor")
                 if skipped + math.prod(shape) > storage.elements:
-                    raise ValueError("a tensor of it reaches behind its bytes")
+                    raise _RefusedError("one of its tensors reaches past its bytes")
                 begin = _first_byte(file, member) + skipped * size
                 entry = TensorEntry(f"{number}.{name}", dtype, shape, path, begin, math.prod(shape) * size)
                 found[entry.name] = entry
                 if storage.key in used:
-                    raise ValueError("two tensors of it share their bytes: what is done to one is done to both")
+                    raise _RefusedError("two of its tensors share their bytes, so a change to one would change both")
                 used.add(storage.key)
-    # A stranger's file fails in any way it likes.
+    # A stranger's file can raise any exception.
     except Exception as error:
         raise _unreadable(path, error) from error
     return found
 
 
 def _moments(state: object) -> Iterator[tuple[int, str, SavedTensor]]:
-    """The tensors of an optimizer's state, by parameter and name. Two keys that look alike would hide one another."""
+    """The tensors of an optimizer's state, by parameter and name. Keys that look alike could hide one another."""
     if not isinstance(state, Mapping):
-        raise TypeError("it has no state")
+        raise _RefusedError("it has no state")
     for number, kept in state.items():
         if type(number) is not int or not isinstance(kept, Mapping):
-            raise TypeError("its state is not numbered")
+            raise _RefusedError("its state is not numbered")
         for name, value in kept.items():
             if not isinstance(name, str) or not isinstance(value, SavedTensor):
-                raise TypeError("its state holds something else than tensors")
+                raise _RefusedError("its state holds something other than tensors")
             yield number, name, value
 
 
 def _described(tensor: SavedTensor) -> tuple[_Storage, int, tuple[int, ...]]:
-    """Storage, first element and shape of a tensor that lies in one piece."""
+    """Storage, first element and shape of a tensor in one piece."""
     storage, skipped, shape, stride = tensor.storage, tensor.offset, tensor.shape, tensor.stride
     if not isinstance(storage, _Storage) or not isinstance(skipped, int) or skipped < 0:
-        raise TypeError("a tensor of it is not described as torch does it")
+        raise _RefusedError("one of its tensors is not described as torch does it")
     if not isinstance(shape, tuple) or any(type(size) is not int or size < 0 for size in shape):
-        raise TypeError("a tensor of it has a shape that is none")
+        raise _RefusedError("one of its tensors has an impossible shape")
     if stride != tuple(math.prod(shape[index + 1 :]) for index in range(len(shape))):
-        raise ValueError("a tensor of it does not lie in one piece")
+        raise _RefusedError("one of its tensors is not in one piece")
     return storage, skipped, shape
 
 
 def _first_byte(file: BinaryIO, member: zipfile.ZipInfo) -> int:
-    """Where a member's bytes begin; the archive's directory only tells where its header does."""
+    """Where a member's bytes begin. The archive's directory only says where its header begins."""
     file.seek(member.header_offset)
     header = file.read(_LOCAL_HEADER)
     lengths = (int.from_bytes(header[start : start + 2], "little") for start in _LENGTHS)
     begin = member.header_offset + _LOCAL_HEADER + sum(lengths)
     if len(header) < _LOCAL_HEADER or begin + member.file_size > file.seek(0, io.SEEK_END):
-        raise ValueError("bytes of a tensor reach behind the file")
+        raise _RefusedError("the bytes of a tensor reach past the end of the file")
     return begin
 
 
 class _Reader(pickle.Unpickler):
-    """Takes plain values, tensors and numpy's arrays; anything else that a pickle may ask for is refused."""
+    """Takes plain values, tensors and numpy's arrays, and refuses anything else that a pickle may ask for."""
 
     def __init__(self, file: Any, archive: zipfile.ZipFile, root: str, *, with_bytes: bool) -> None:
         super().__init__(file)
@@ -291,26 +296,26 @@ class _Reader(pickle.Unpickler):
             return _TensorMaker()
         if module == "torch" and name in _TYPES:
             return name
-        # The module has two names: numpy renamed it.
+        # Any module of numpy, because numpy has renamed them.
         if (module.partition(".")[0] == "numpy" and name in _NUMPY) or (module, name) == ("_codecs", "encode"):
             return _Maker(name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        raise _RefusedError(f"it asks for {module}.{name}")
 
     def persistent_load(self, pid: Any) -> _Storage:
         _, kind, key, _, elements = pid
         if kind not in _TYPES or not isinstance(key, str) or type(elements) is not int or elements < 0:
-            raise pickle.UnpicklingError("it has bytes of no type that torch has")
+            raise _RefusedError("it has bytes of a type that torch does not have")
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = _Storage(kind, key, elements, self._bytes(key) if self._with_bytes else None)
         elif (known.kind, known.elements) != (kind, elements):
-            raise pickle.UnpicklingError("it describes the same bytes in two ways")
+            raise _RefusedError("it describes the same bytes in two ways")
         return known
 
     def _bytes(self, key: str) -> bytes:
         member = self._archive.getinfo(f"{self._root}/data/{key}")
         if member.compress_type != zipfile.ZIP_STORED:
-            raise pickle.UnpicklingError("its bytes are compressed")
+            raise _RefusedError("its bytes are compressed")
         return self._archive.read(member)
 
 
@@ -319,41 +324,41 @@ def _read(path: Path, *, with_bytes: bool) -> Mapping[str, Any]:
         begin, members = _directory(path)
         with zipfile.ZipFile(path) as archive:
             if (archive.start_dir, len(archive.infolist())) != (begin, members):
-                raise ValueError("its directory is not the one that its end tells of")
+                raise _RefusedError("it has another directory than its end says")
             index = _index(archive)
             if index.file_size > MAX_INDEX:
-                raise ValueError(f"its index is longer than {MAX_INDEX} bytes")
+                raise _RefusedError(f"its index is longer than {MAX_INDEX} bytes")
             pickled = io.BytesIO(archive.read(index))
             _refuse_odd_operations(pickled)
             pickled.seek(0)
             state = _Reader(pickled, archive, _root(index), with_bytes=with_bytes).load()
-    # A pickle from a stranger fails in any way it likes.
+    # A stranger's pickle can raise any exception.
     except Exception as error:
         raise _unreadable(path, error) from error
     if not isinstance(state, Mapping):
-        raise VerificationError(f"{path.name} cannot be read as a training state", f"It holds a {type(state).__name__}")
+        raise _unreadable(path, _RefusedError("it does not hold a mapping of names to values"))
     return state
 
 
 def _refuse_odd_operations(pickled: BinaryIO) -> None:
-    """Refuse a pickle that torch.save would not write, before it can fill the memory or take for ever."""
+    """Refuse a pickle that torch.save would not write, before it can fill the memory or run forever."""
     before, tuples, reused = "", set[object](), 0
     for count, (operation, value, _) in enumerate(pickletools.genops(pickled)):
         name = operation.name
         if name not in _OPERATIONS or count >= MAX_OPERATIONS:
-            raise pickle.UnpicklingError(f"its index has {name}, or more than {MAX_OPERATIONS} operations")
+            raise _RefusedError(f"its index has {name}, or more than {MAX_OPERATIONS} operations")
         if name.endswith("BINPUT") and before.startswith("TUPLE"):
             tuples.add(value)
         elif name.endswith("BINGET"):
-            # The hash of a tuple that holds another one twice, and that one another, takes for ever.
+            # If each tuple holds the one before twice, computing the hash of the last one takes forever.
             reused += value in tuples
             if reused > MAX_REMEMBERED_TUPLES:
-                raise pickle.UnpicklingError(f"its index uses tuples again more than {MAX_REMEMBERED_TUPLES} times")
+                raise _RefusedError(f"its index uses tuples again more than {MAX_REMEMBERED_TUPLES} times")
         before = name
-        # Numbers with one hash would make a mapping of them slow, and a memory of one thing can be made large.
+        # Many large numbers with the same hash make a mapping slow, and a large memo index reserves memory.
         number = value if isinstance(value, int) else 0
         if (name == "LONG1" and abs(number) >= 2**63) or (name == "LONG_BINPUT" and number > count):
-            raise pickle.UnpicklingError(f"its index has {name} with {str(value)[:40]}")
+            raise _RefusedError(f"its index has {name} with {str(value)[:40]}")
 
 
 def _index(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
@@ -362,17 +367,17 @@ def _index(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     (index,) = (each for each in members if each.filename.count("/") == 1 and each.filename.endswith("/data.pkl"))
     names = [each.orig_filename for each in members]
     if any(number != 1 for each in members for number in _fields(each.extra)):
-        # Among them is a second name, by which Python 3.12 and later go, and torch does not.
-        raise ValueError("one of its members is described by more than torch writes")
+        # One of these fields is a second name, which Python 3.12 and later use and torch ignores.
+        raise _RefusedError("one of its members has fields that torch does not write")
     if not all(_MEMBER.fullmatch(name) and name.startswith(f"{_root(index)}/") for name in names):
-        raise ValueError("its members are not called as torch calls them")
+        raise _RefusedError("its members do not have the names that torch gives them")
     if len({name.lower() for name in names}) != len(names):
-        raise ValueError("two of its members have one name")
+        raise _RefusedError("two of its members have the same name")
     return index
 
 
 def _fields(extra: bytes) -> Iterator[int]:
-    """Kinds of the fields behind a member's name."""
+    """Kinds of the extra fields after a member's name."""
     while extra:
         kind, length = struct.unpack_from("<HH", extra)
         yield kind
@@ -380,10 +385,10 @@ def _fields(extra: bytes) -> Iterator[int]:
 
 
 def _directory(path: Path) -> tuple[int, int]:
-    """Where the archive's only directory begins, right in front of the archive's end, and how many members it has.
+    """Where the archive's only directory begins, right before the archive's end, and how many members it has.
 
     Raises:
-        ValueError: It is not there, or has more members than any training state.
+        _RefusedError: It is not there, or has more members than any training state.
     """
     whole = _END.size + _LOCATOR.size + _LARGE_END.size
     size = path.stat().st_size
@@ -392,7 +397,7 @@ def _directory(path: Path) -> tuple[int, int]:
         file.seek(max(0, size - whole))
         tail = file.read()
     if head != _LOCAL_MARK:
-        raise ValueError("it does not begin as torch's archives do")
+        raise _RefusedError("it does not begin as torch's archives do")
     mark, _, _, _, count, length, begin, comment = _END.unpack(tail[-_END.size :])
     end = size - _END.size
     locator = tail[-_END.size - _LOCATOR.size : -_END.size]
@@ -400,19 +405,24 @@ def _directory(path: Path) -> tuple[int, int]:
         end = size - whole
         large, _, _, _, _, _, _, count, length, begin = _LARGE_END.unpack(tail[: _LARGE_END.size])
         if large != b"PK\6\6" or _LOCATOR.unpack(locator)[2] != end:
-            raise ValueError("its directory is not where torch puts it")
+            raise _RefusedError("its directory is not where torch puts it")
     if mark != b"PK\5\6" or comment or begin + length != end:
-        raise ValueError("its directory is not where torch puts it")
+        raise _RefusedError("its directory is not where torch puts it")
     if count > MAX_TENSORS + _OTHER_MEMBERS or length > _MAX_ENTRY * count:
-        raise ValueError(f"its directory says {count} members in {length} bytes")
+        raise _RefusedError(f"its directory says {count} members in {length} bytes")
     return begin, count
 
 
 def _root(index: zipfile.ZipInfo) -> str:
-    """The folder in the archive in which everything lies."""
+    """The folder in the archive that everything is in."""
     return index.filename.partition("/")[0]
 
 
 def _unreadable(path: Path, error: Exception) -> VerificationError:
-    reason = f"{type(error).__name__}: {error}"[:300]
-    return VerificationError(f"{path.name} cannot be read as a training state", reason)
+    # Whatever else a library says about a stranger's bytes helps nobody.
+    reason = str(error)[:300] if isinstance(error, _RefusedError) else "it is damaged, or torch.save did not write it"
+    return VerificationError(
+        f"{path.name} cannot be read as a training state",
+        f"{reason[0].upper()}{reason[1:]}",
+        "Do not use it: loading it with torch may run code of whoever wrote it",
+    )

@@ -1,4 +1,4 @@
-"""Writing safetensors files piece by piece, so that memory does not grow with the model."""
+"""Writing safetensors files block by block, so memory does not grow with the model."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from llamafund_chain.files import storage_error
 
 _FORMAT = {"format": "pt"}
-"""What transformers writes into the files that it saves, and looks for in those that it loads."""
+"""What transformers writes to the header of every file, and expects there."""
 
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """What stands in a file's header about one tensor.
+    """What a file's header says about one tensor.
 
     Attributes:
-        name: Its name.
-        dtype: As safetensors calls it, for example `BF16`.
-        shape: Its dimensions.
-        size: Its bytes.
+        name: Name of the tensor.
+        dtype: Type by its name in safetensors, for example `BF16`.
+        shape: Dimensions.
+        size: Number of bytes.
     """
 
     name: str
@@ -31,7 +31,7 @@ class TensorHeader:
 
 
 def encode_header(header: Mapping[str, object]) -> bytes:
-    """A header as it stands in a file, padded so that tensors begin at a multiple of 8 bytes."""
+    """A header as the bytes of a file, padded so that tensors begin at a multiple of 8 bytes."""
     encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     return encoded + b" " * (-len(encoded) % 8)
 
@@ -40,8 +40,8 @@ def write_tensors(target: Path, tensors: Iterable[TensorHeader], data: Iterable[
     """Write a safetensors file as transformers does.
 
     Args:
-        target: The file; replaced when it exists. It appears only when it is complete.
-        tensors: What it holds, in the order of their bytes.
+        target: The file. An existing one is replaced, but only by a complete one.
+        tensors: The tensors, in the order of their bytes.
         data: Their bytes, one tensor after the other.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A base model in the training process: built by transformers itself, from verified local files only."""
+"""A base model in the training process, built by transformers from verified local files only."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 _ATTENTION = "eager"
 _MAX_DEPTH = 16
-"""Of objects and lists in a configuration."""
+"""How deep objects and lists in a configuration may be nested."""
 
 _REPEATED = re.compile(r"(?:layers?|blocks?|depths?|stages?|experts|types)$")
 _NO_SIZE = re.compile(r"theta|base|seed|_id$|_ids$")
-"""Keys of a configuration whose numbers nothing is made as large as."""
+"""Keys of a configuration whose numbers are not sizes."""
 
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "max_position_embeddings")
 
 
 def base_config(base: Base) -> PreTrainedConfig:
-    """The base model's configuration, for weights in float32.
+    """The base model's configuration, with weights in float32.
 
     Raises:
         VerificationError: transformers has no such architecture, or the model cannot be trained.
@@ -46,16 +46,18 @@ def base_config(base: Base) -> PreTrainedConfig:
         raise VerificationError(
             f"{base.name} is of the type {str(kind)[:80]!r}",
             "transformers has no language model of that type built in",
-            "Choose another one",
+            "Choose another base model",
         )
     if base.config.get("quantization_config") is not None:
         raise VerificationError(
-            f"{base.name}'s weights are quantised", "Only whole weights are trained", "Name the original model"
+            f"{base.name}'s weights are quantised",
+            "Only full-precision weights can be trained",
+            "Name the original model",
         )
     auto: Any = AutoConfig
     try:
         config = auto.from_pretrained(base.directory, local_files_only=True, trust_remote_code=False)
-        # Some architectures derive one that their configuration leaves out.
+        # Some architectures derive a size that their configuration leaves out.
         sizes = {name: value for name in _SIZES if (value := getattr(config, name, None)) is not None}
         layers = config.get_text_config().num_hidden_layers
     except Exception as error:
@@ -64,7 +66,9 @@ def base_config(base: Base) -> PreTrainedConfig:
     if wrong or not isinstance(layers, int) or not 0 < layers <= MAX_LAYERS:
         name = wrong[0] if wrong else "num_hidden_layers"
         raise VerificationError(
-            f"{base.name}'s {name} is {str(getattr(config, name))[:40]}", "No such model can be built"
+            f"{base.name}'s {name} is {str(getattr(config, name))[:40]}",
+            "Nobody can build such a model",
+            "Choose another base model",
         )
     config.dtype = "float32"
     config._name_or_path = ""
@@ -72,10 +76,10 @@ def base_config(base: Base) -> PreTrainedConfig:
 
 
 def load_base(base: Base) -> PreTrainedModel:
-    """The base model with its weights as float32, which holds every value of bfloat16 and float16.
+    """The base model with its weights as float32, which can hold every value of bfloat16 and float16.
 
     Raises:
-        VerificationError: transformers cannot load it, or weights are missing, left over or of another shape.
+        VerificationError: transformers cannot load it, or weights are missing, left over or have another shape.
     """
     config = base_config(base)
     refuse_oversized(base)
@@ -102,17 +106,20 @@ def load_base(base: Base) -> PreTrainedModel:
             "; ".join(each.replace("_", " ") for each in odd),
             "Load and save it once with transformers, and publish the result",
         )
-    # It would stand in published files, and names a place on this machine.
+    # Otherwise published files would name a directory of this machine.
     model.name_or_path = model.config._name_or_path = ""
     return model  # type: ignore[no-any-return]
 
 
 def empty_base(base: Base, *, on_meta: bool = False) -> PreTrainedModel:
-    """A model of the base model's architecture; its weights are not yet anything in particular.
+    """A model of the base model's architecture, with arbitrary weights.
 
     Args:
-        base: Its configuration is all that is looked at.
-        on_meta: Without memory for the weights.
+        base: The base model; only its configuration is used.
+        on_meta: Whether to build it without memory for the weights.
+
+    Raises:
+        VerificationError: transformers cannot build it.
     """
     auto: Any = AutoModelForCausalLM
     config = base_config(base)
@@ -129,7 +136,7 @@ def empty_base(base: Base, *, on_meta: bool = False) -> PreTrainedModel:
 
 
 def saved_tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """The tensors that `save_pretrained` writes, by name; of several names of one tensor the one that it keeps."""
+    """The tensors that `save_pretrained` writes, by name. Tied tensors have the one name that it keeps."""
     tied = set(getattr(model, "all_tied_weights_keys", None) or ())
     state: dict[str, torch.Tensor] = model.state_dict()
     places = {tensor.data_ptr() for name, tensor in state.items() if name not in tied}
@@ -137,38 +144,38 @@ def saved_tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 
 def refuse_renamed(model: PreTrainedModel, base: Base, saved: Path) -> None:
-    """Refuse a model whose weights are saved under other names than it has them, before it is trained.
+    """Refuse a model whose saved weights have other names than its own, before it is trained.
 
-    transformers joins the experts of some architectures when it loads them and parts them when it saves them: what
-    is saved then could neither be measured nor merged here.
+    For some architectures, transformers joins the experts when it loads a model and splits them when it saves it. Such
+    files could neither be measured nor merged here.
 
     Args:
-        model: As it is trained.
-        base: What it began as.
-        saved: The safetensors file that was written of it.
+        model: The model in training.
+        base: Its base model.
+        saved: The safetensors file that was written from the model.
 
     Raises:
-        VerificationError: They have other names.
+        VerificationError: The names differ.
     """
     odd = sorted(set(saved_tensors(model)) ^ set(read_entries([saved])))
     if odd:
         raise VerificationError(
-            f"{base.name} is of an architecture that cannot be fine-tuned: {base.config.get('model_type')}",
-            f"transformers saves its weights under other names than it trains them: {odd[0]!r} is one of {len(odd)}",
+            f"{base.name} has an architecture that cannot be fine-tuned: {base.config.get('model_type')}",
+            f"transformers saves its weights under other names than it trains: {odd[0]!r} is one of {len(odd)}",
             "Choose another base model",
         )
 
 
 def write_config(base: Base, directory: Path) -> None:
-    """Write the `config.json` of a model that the base model was made into."""
+    """Write the `config.json` of a model that was trained from the base model."""
     config = base_config(base)
-    # As the Trainer writes it, whatever the base model's file says: other programs go by it.
+    # As the Trainer writes it, whatever the base model's file says, because other programs rely on it.
     config.architectures = [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[base.config["model_type"]]]
     config.save_pretrained(directory)
 
 
 def write_generation_config(base: Base, directory: Path) -> None:
-    """Write the `generation_config.json` of such a model: the base model's, or what follows from its configuration.
+    """Write the `generation_config.json` of such a model: the base model's, or one derived from its configuration.
 
     Raises:
         VerificationError: The base model's cannot be read.
@@ -184,7 +191,7 @@ def write_generation_config(base: Base, directory: Path) -> None:
 
 
 def refuse_oversized(base: Base) -> None:
-    """Refuse a configuration that asks for far more than the weights hold: it would only fill the memory.
+    """Refuse a configuration that asks for many more weights than there are, which would only fill the memory.
 
     Raises:
         VerificationError: It does, or transformers has no such architecture.
@@ -192,7 +199,7 @@ def refuse_oversized(base: Base) -> None:
     shape = empty_base(base, on_meta=True)
     wanted = sum(tensor.numel() for tensors in (shape.parameters(), shape.buffers()) for tensor in tensors)
     held = sum(math.prod(entry.shape) for entry in base.tensors.values())
-    # Of tied weights the files hold one.
+    # Files hold tied weights only once.
     if wanted > 2 * held:
         raise VerificationError(
             f"{base.name}'s configuration asks for {wanted} weights", f"Its files hold {held}", "Do not use it"
@@ -200,21 +207,23 @@ def refuse_oversized(base: Base) -> None:
 
 
 def _refuse_doubled(base: Base) -> None:
-    """Transformers unties what the configuration ties where the files hold both, and the result could not be read."""
+    """Refuse files with both of two tied tensors: transformers would untie them, and the result would be unreadable."""
     tied = getattr(empty_base(base, on_meta=True), "all_tied_weights_keys", None) or ()
     doubled = sorted(set(tied) & set(base.tensors))
     if doubled:
         raise VerificationError(
             f"{base.name}'s configuration ties {doubled[0]!r} to another tensor",
-            "Its files hold both",
+            "Its files hold both of them",
             "Load and save it once with transformers, and publish the result",
         )
 
 
 def _refuse_absurd(whose: str, value: object, key: str = "", depth: int = 0) -> None:
-    """Refuse numbers that would make even an empty model endless to build, wherever in a configuration they stand."""
+    """Refuse numbers anywhere in a configuration with which building even an empty model would never end."""
     if depth > _MAX_DEPTH:
-        raise VerificationError(f"{whose}'s configuration is nested more than {_MAX_DEPTH} deep")
+        raise VerificationError(
+            f"{whose}'s configuration is nested more than {_MAX_DEPTH} deep", "No real one is", "Do not use it"
+        )
     if isinstance(value, dict):
         for name, below in value.items():
             _refuse_absurd(whose, below, name, depth + 1)
@@ -224,9 +233,13 @@ def _refuse_absurd(whose: str, value: object, key: str = "", depth: int = 0) -> 
     elif isinstance(value, int) and not _NO_SIZE.search(key):
         most = MAX_LAYERS if _REPEATED.search(key) else MAX_SIZE
         if value > most:
-            raise VerificationError(f"{whose}'s {key} is {str(value)[:40]}", f"Nothing is built larger than {most}")
+            raise VerificationError(
+                f"{whose}'s {key} is {str(value)[:40]}", f"It may be at most {most}", "Do not use it"
+            )
 
 
 def _unusable(base: Base, what: str, error: Exception) -> VerificationError:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
-    return VerificationError(f"transformers cannot use {base.name[0].lower()}{base.name[1:]}'s {what}", reason)
+    said = " ".join(str(error).split())[:400]
+    return VerificationError(
+        f"transformers cannot use {base.name[0].lower()}{base.name[1:]}'s {what}", f"It says: {said}", "Do not use it"
+    )

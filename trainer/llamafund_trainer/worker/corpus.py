@@ -1,4 +1,4 @@
-"""The data of a run: the dataset's documents with the tokenizer that follows from them."""
+"""The data of a run: the dataset's documents, encoded with the tokenizer that follows from them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ class Corpus:
     """Encoded data.
 
     Attributes:
+        recipe: The recipe.
         tokenizer: Trained on the training part, or the base model's.
         first: The token that each document begins with.
-        blocks: The training part as samples, one a row.
+        blocks: The training part as samples, one per row.
         heldout: The held-out part.
-        base: The base model, where there is one.
+        train_texts: Documents of the training part.
+        heldout_texts: Documents of the held-out part.
+        base: The base model, if there is one.
     """
 
     recipe: Recipe
@@ -46,7 +49,7 @@ class Corpus:
     base: Base | None = None
 
     def baselines(self) -> Baselines:
-        """The best models without context."""
+        """How well the best models without context do."""
         tokens = (token for text in self.train_texts for token in encode_document(self.tokenizer, text, self.first))
         vocabulary = self.recipe.vocab_size if self.base is None else self.tokenizer.get_vocab_size()
         return measure_baselines(tokens, self.train_texts, self.heldout, self.heldout_texts, vocabulary)
@@ -56,10 +59,10 @@ def load_corpus(recipe: Recipe, root: Path, manifest: DatasetManifest, base: Bas
     """Read a dataset's files and encode them.
 
     Args:
-        recipe: Gives vocabulary and context length.
+        recipe: Decides vocabulary size and context length.
         root: Directory with the files that the manifest names, verified.
-        manifest: The dataset.
-        base: Gives the tokenizer, where there is one.
+        manifest: The dataset manifest.
+        base: The base model, whose tokenizer is used; `None` to train one.
 
     Raises:
         LlamafundError: A part has too little text, or the base model's tokenizer loses some of it.
@@ -89,16 +92,16 @@ def load_corpus(recipe: Recipe, root: Path, manifest: DatasetManifest, base: Bas
 def token_blocks(
     tokenizer: Tokenizer, documents: Iterable[str], context_length: int, first: int = END_OF_TEXT_ID
 ) -> NDArray[np.int64]:
-    """All documents as one stream of tokens, cut into blocks; what is left over at the end is dropped.
+    """All documents as one stream of tokens, cut into blocks. An incomplete block at the end is dropped.
 
     Args:
-        tokenizer: Encodes them.
+        tokenizer: The tokenizer.
         documents: The texts.
-        context_length: Tokens of a block.
+        context_length: Tokens in a block.
         first: The token that each document begins with.
 
     Raises:
-        LlamafundError: There are fewer tokens than one block takes.
+        LlamafundError: There are fewer tokens than in one block.
     """
     stream: list[int] = []
     for text in documents:
@@ -114,11 +117,11 @@ def token_blocks(
 
 
 def _require_all_text(tokenizer: Tokenizer, heldout: Heldout, texts: tuple[str, ...]) -> None:
-    """Bits per byte mean something only where each byte can be told from the tokens."""
+    """Refuse a tokenizer that loses text: bits per byte only make sense if the tokens spell every byte."""
     for number, (document, text) in enumerate(zip(heldout.documents, texts, strict=True)):
         if tokenizer.decode(document[1:], skip_special_tokens=False) != text:
             raise LlamafundError(
                 f"The base model's tokenizer loses some of the held-out document {number}",
-                "Its tokens do not spell the same text again, so bits per byte could not be measured",
-                "Prepare the data as the tokenizer writes it, such as in Unicode's form NFC, or choose another model",
+                "Its tokens do not spell the same text again, so bits per byte cannot be measured",
+                "Prepare the data as the tokenizer writes it, such as in Unicode form NFC, or choose another model",
             )

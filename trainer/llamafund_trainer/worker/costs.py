@@ -1,4 +1,4 @@
-"""What a model and a step of training cost, counted on tensors without memory."""
+"""What a model and a training step cost, counted on tensors without memory."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
 
 
 _WEIGHT_BYTES = 4
-"""For each parameter: its value in float32."""
+"""Bytes per parameter for its value in float32."""
 
 _TRAINED_BYTES = 12
-"""For each parameter that is trained: gradient and AdamW's two moments in float32."""
+"""Bytes per trained parameter for its gradient and AdamW's two moments in float32."""
 
 _BUCKET_BYTES = 4
-"""For each parameter that is trained, where several processes exchange gradients: DistributedDataParallel's buckets."""
+"""Bytes per trained parameter for DistributedDataParallel's buckets, if several processes exchange gradients."""
 
 _GATHERED_BYTES = 8
-"""For each parameter of a layer that is gathered from all processes: its weights and gradients in float32."""
+"""Bytes per parameter of a layer gathered from all processes, for its weights and gradients in float32."""
 
 _GATHERED_LAYERS = 2
-"""The layer at work and the one that is fetched ahead of time; what is outside of the layers is always gathered."""
+"""The current layer and the one that is fetched ahead. Parameters outside the layers are always gathered."""
 
 
 def count_costs(recipe: Recipe, base: Base | None = None) -> DryRunEvent:
     """Count on the meta device.
 
     Args:
-        recipe: What to count.
-        base: The base model, where the recipe names one; only its configuration is read.
+        recipe: The recipe.
+        base: The base model, if the recipe names one; only its configuration is read.
     """
     low = recipe.precision.dtype == "bfloat16"
     given: Any = None if base is None else empty_base(base, on_meta=True)
     if recipe.lora is not None:
         given = wrap(given, recipe)
-    # Tensors on the meta device that say they are elsewhere: only so does autocast apply to them.
+    # Fake tensors are on the meta device but claim to be on the CPU; otherwise autocast would not apply to them.
     with FakeTensorMode(allow_non_fake_inputs=given is not None):
         model: Any = empty_model(recipe) if given is None else given.to_empty(device="cpu")
         model.tie_weights()
@@ -62,13 +62,13 @@ def _count(model: Any, recipe: Recipe, autocast: Any) -> DryRunEvent:
 
     def keep(tensor: Any) -> Any:
         if _storage(tensor) not in own:
-            # Held on to, so that no later storage takes its place and its number.
+            # Kept alive, so that no later storage gets the same address.
             kept[_storage(tensor)] = tensor.untyped_storage()
         return tensor
 
     batch, length = recipe.training.batch_size // recipe.determinism.processes, recipe.data.context_length
     tokens = torch.zeros((batch, length), dtype=torch.int64)
-    # Given whole, because transformers looks at values to make one, and here there are none.
+    # Given in full, because transformers would look at values to make one, and there are none.
     mask = torch.zeros((batch, 1, length, length))
     counter: Any = FlopCounterMode(display=False)
     with counter:
@@ -83,7 +83,7 @@ def _count(model: Any, recipe: Recipe, autocast: Any) -> DryRunEvent:
     count = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     return DryRunEvent(
-        # What an adapter adds is merged into the model in the end.
+        # In the end the adapter is merged into the model and adds no parameters.
         parameters=count if recipe.lora is None else count - trained,
         trained=trained,
         model_bytes=_model_bytes(model, recipe, count, trained),
@@ -93,7 +93,7 @@ def _count(model: Any, recipe: Recipe, autocast: Any) -> DryRunEvent:
 
 
 def _model_bytes(model: Any, recipe: Recipe, count: int, trained: int) -> int:
-    """In each process, for so many parameters, of which so many are trained."""
+    """Memory for the model's state in each process."""
     processes = recipe.determinism.processes
     if recipe.determinism.sharding == "none":
         return count * _WEIGHT_BYTES + trained * (_TRAINED_BYTES + (_BUCKET_BYTES if processes > 1 else 0))

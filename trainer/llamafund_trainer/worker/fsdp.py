@@ -1,8 +1,8 @@
 """Fully sharded data parallel training with torch's FSDP2, and its checkpoints.
 
-Parameters, gradients and optimizer state are split by rows among the processes. A checkpoint is written by
-`torch.distributed.checkpoint` as safetensors, each process its own rows; see `shards`. Accelerate's plugin for FSDP
-leaves a model on the CPU whole without saying so, so the model is sharded here and the Trainer told that it is.
+Parameters, gradients and optimizer state are split by rows among the processes. `torch.distributed.checkpoint` writes
+checkpoints as safetensors, each process its own rows; see `shards`. Accelerate's FSDP plugin silently leaves a model on
+the CPU whole. So the model is sharded here, and the Trainer is told that it is.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 
 def shard_model(model: Any, args: TrainingArguments) -> None:
-    """Split a model's parameters among the processes: each layer is gathered when it is computed, then let go.
+    """Split a model's parameters among the processes. A layer is gathered to compute it, and released afterwards.
 
     Args:
-        model: Whole, and the same in every process.
-        args: Their processes and device.
+        model: The whole model, the same in every process.
+        args: Decide the processes and the device.
     """
     mesh = init_device_mesh(args.device.type, (args.world_size,))
     for layer in model.model.layers:
@@ -50,19 +50,19 @@ def shard_model(model: Any, args: TrainingArguments) -> None:
 
 
 class ShardedTrainer(Trainer):
-    """Trains a model that `shard_model` has split; saves and resumes in shards.
+    """Trains a model that `shard_model` has split, and saves and resumes in shards.
 
-    Every process writes and reads its own rows. When saving returns, all of them are on disk.
+    Every process writes and reads its own rows. When saving returns, all rows are on disk.
     """
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(**rest)
-        # Set only now: the Trainer refuses checkpoints of such models because it cannot resume from them; this can.
+        # Set only now: the Trainer refuses to save such models because it cannot resume them, but this class can.
         self.is_distributed_loading_by_transformers = True
 
     @contextmanager
     def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
-        # Not put off until the last of a step's batches: no process would have the memory for whole gradients.
+        # Do not defer it to the last batch of a step: no process has the memory for whole gradients.
         yield
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -71,7 +71,7 @@ class ShardedTrainer(Trainer):
         model: Any = self.model
         if self.args.should_save:
             directory.mkdir(parents=True, exist_ok=True)
-            # FSDP calls its classes differently; the file is for those who load the model whole.
+            # FSDP renames its classes, but the file is for loading the whole model.
             model.config.architectures = [type(model).__name__.removeprefix("FSDP")]
             model.config.save_pretrained(directory)
             model.generation_config.save_pretrained(directory)
@@ -84,7 +84,7 @@ class ShardedTrainer(Trainer):
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         directory = Path(output_dir)
         optimizer, scheduler = self._optimization()
-        # Before the first step there is none.
+        # Before the first step there is no state.
         if optimizer.state:
             _save(self._moments(), directory / OPTIMIZER)
         if self.args.should_save:
@@ -105,7 +105,7 @@ class ShardedTrainer(Trainer):
                 optimizer.state[parameter] = {COUNT: torch.tensor(0.0), **moments}
         _load(self._moments(), directory / OPTIMIZER)
         for group, settings in zip(optimizer.param_groups, read_json(directory / SETTINGS, MAX_SETTINGS), strict=True):
-            # Which parameters are in a group is not for the file to say.
+            # The file must not decide which parameters are in a group.
             group.update({name: _as_torch(value) for name, value in settings.items() if name != "params"})
         scheduler.load_state_dict(torch.load(directory / SCHEDULER_STATE, weights_only=True))
 
@@ -147,15 +147,17 @@ def _load(tensors: dict[str, Any], directory: Path) -> None:
     try:
         with _cause_of_failure():
             load(tensors, storage_reader=HuggingFaceStorageReader(str(directory)))
-    # What a stranger wrote fails in any way it likes.
+    # A stranger's files can raise any exception.
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise VerificationError(f"The shards in {directory.name}/ are not the state of this model", reason) from error
+        said = " ".join(str(error).split())[:300]
+        raise VerificationError(
+            f"The shards in {directory.name}/ are not the state of this model", f"Torch says: {said}", "Do not use them"
+        ) from error
 
 
 @contextmanager
 def _cause_of_failure() -> Iterator[None]:
-    """What stopped the first process that failed, in place of torch's list of all of them, which is no `Exception`."""
+    """Raise the cause in the first failed process, not torch's list of all causes, which is not an `Exception`."""
     try:
         yield
     except CheckpointException as failed:

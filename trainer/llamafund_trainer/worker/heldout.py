@@ -31,7 +31,12 @@ _ADD_K = tuple(10.0 ** (exponent / 4) for exponent in range(-16, 9))
 
 @dataclass(frozen=True)
 class Baselines:
-    """Models without context, in millionths of a bit per byte of held-out text."""
+    """How well models without context do, in millionths of a bit per byte of held-out text.
+
+    Attributes:
+        unigram_tokens: With the frequencies of tokens.
+        unigram_bytes: With the frequencies of bytes.
+    """
 
     unigram_tokens: int
     unigram_bytes: int
@@ -42,7 +47,7 @@ class Heldout:
     """The held-out part, encoded.
 
     Attributes:
-        documents: Token ids of each document, with the token first that documents begin with.
+        documents: Token ids of each document, starting with the token that documents begin with.
         size: UTF-8 bytes of all documents.
     """
 
@@ -51,7 +56,7 @@ class Heldout:
 
     @property
     def tokens(self) -> int:
-        """Tokens that are predicted: all but the leading ones."""
+        """Tokens to predict: all but the first of each document."""
         return sum(len(document) - 1 for document in self.documents)
 
 
@@ -59,8 +64,8 @@ def encode_heldout(tokenizer: Tokenizer, documents: Iterable[str], first: int = 
     """Encode the held-out part.
 
     Args:
-        tokenizer: Encodes it.
-        documents: Its texts.
+        tokenizer: The tokenizer.
+        documents: The texts.
         first: The token that each document begins with.
 
     Raises:
@@ -85,13 +90,13 @@ def measure_baselines(
     heldout_texts: Iterable[str],
     vocabulary: int,
 ) -> Baselines:
-    """The best unigram models of the same data.
+    """How well the best unigram models of the same data do.
 
     Args:
         train_tokens: All tokens of the training part.
         train_texts: All documents of the training part.
         heldout: The held-out part, encoded.
-        heldout_texts: Its documents.
+        heldout_texts: The documents of the held-out part.
         vocabulary: Number of token ids.
     """
     token_counts = Counter(token for document in heldout.documents for token in document[1:])
@@ -110,17 +115,17 @@ def measure_baselines(
 def bits_per_byte(
     model: PreTrainedModel, heldout: Heldout, *, context: int, stride: int, batch_size: int
 ) -> int | None:
-    """Measure a model; it is left as it was.
+    """Measure a model without changing it.
 
     Args:
-        model: On the CPU.
+        model: The model, on the CPU.
         heldout: What it has to predict.
-        context: Tokens of one window.
-        stride: Tokens from one window's start to the next.
+        context: Tokens in a window.
+        stride: Tokens from the start of one window to the next.
         batch_size: Windows at a time.
 
     Returns:
-        Millionths of a bit per byte, or `None` when the model's probabilities are not finite.
+        Millionths of a bit per byte, or `None` if the model's probabilities are not finite.
     """
     exact, exactly = _exact_copy(model)
     losses: list[float] = []
@@ -139,7 +144,7 @@ def bits_per_byte(
 def _batches(
     documents: Sequence[Sequence[int]], context: int, stride: int, batch_size: int
 ) -> Iterator[tuple[list[Sequence[int]], list[Sequence[int]], list[int]]]:
-    """Windows of equal length, so that nothing has to be padded: inputs, targets, first target that counts."""
+    """Windows of equal length, so that nothing needs padding: inputs, targets, and the first target that counts."""
     by_length: dict[int, list[tuple[Sequence[int], Sequence[int], int]]] = {}
     for document in documents:
         scored = 0
@@ -156,10 +161,10 @@ def _batches(
 
 
 def _exact_copy(model: PreTrainedModel) -> tuple[Any, AbstractContextManager[Any]]:
-    """The model in float64, and what it has to run in.
+    """The model in float64, and the context that it must run in.
 
-    transformers computes norms, position embeddings and softmax in float32 whatever the model's type is; here it gets
-    float64 wherever it asks for float32.
+    Whatever the model's type, transformers computes norms, position embeddings and softmax in float32. In this context
+    it gets float64 whenever it asks for float32.
     """
 
     class Exactly(TorchFunctionMode):
@@ -172,7 +177,7 @@ def _exact_copy(model: PreTrainedModel) -> tuple[Any, AbstractContextManager[Any
 
     exact: Any = copy.deepcopy(model)
     exact.double().eval()
-    # Its softmax keeps the type, and its memory does not grow with the square of the context.
+    # SDPA's softmax keeps the type, and its memory does not grow with the square of the context.
     if getattr(exact, "_supports_sdpa", False):
         exact.set_attn_implementation("sdpa")
     mode = Exactly()
@@ -180,7 +185,7 @@ def _exact_copy(model: PreTrainedModel) -> tuple[Any, AbstractContextManager[Any
         for parent in list(exact.modules()):
             for name, child in list(parent.named_children()):
                 if hasattr(child, "inv_freq") and hasattr(child, "config"):
-                    # Frequencies were rounded to float32 when it was built.
+                    # Built again, because its frequencies were rounded to float32.
                     setattr(parent, name, type(child)(child.config))
     return exact, mode
 

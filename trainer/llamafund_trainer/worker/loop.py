@@ -1,4 +1,4 @@
-"""One run with the Hugging Face `Trainer` under full determinism. Runs in a process of its own."""
+"""Training with the Hugging Face `Trainer` under full determinism, in the training process."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ if TYPE_CHECKING:
     from llamafund_trainer.process.messages import Bounds
 
 Progress = Callable[[int, float | None], None]
-"""Called after each step with the number of steps done, and the loss where it was just logged."""
+"""Called after each step with the number of steps done, and with the loss if it was just logged."""
 
 
 _NEARLY_FULL = 1 << 20
-"""Free bytes below which a write that failed is blamed on a full disk."""
+"""If fewer bytes are free after a failed write, the disk counts as full."""
 
 
 class _Samples(Dataset[dict[str, torch.Tensor]]):
-    """All samples of a run, in the order in which it sees them."""
+    """All samples of a run, in their order."""
 
     def __init__(self, blocks: NDArray[np.int64], order: SampleOrder, count: int) -> None:
         self._blocks = torch.from_numpy(blocks)
@@ -77,7 +77,7 @@ class Places:
 
     Attributes:
         checkpoints: Directory of the checkpoints.
-        pause: Directory for the state when the run is told to stop between two of them.
+        pause: Directory for the state if the run is told to stop between two of them.
     """
 
     checkpoints: Path
@@ -85,7 +85,7 @@ class Places:
 
 
 class _OrderedTrainer(Trainer):
-    """Takes the samples as they come; says clearly what stops it; can pause between two checkpoints."""
+    """Takes the samples in their order, explains why it stops, and can pause between two checkpoints."""
 
     def __init__(
         self, *, told_to_stop: Callable[[], bool], pause: Callable[[_OrderedTrainer], None], **rest: Any
@@ -100,15 +100,15 @@ class _OrderedTrainer(Trainer):
         return SequentialSampler(samples)
 
     def save_initial_checkpoint(self) -> None:
-        """Save step 0, as any other step is saved."""
+        """Save step 0 like any other step."""
         model: Any = self.model
         self._save_checkpoint(model, trial=None)
         self.control = self.callback_handler.on_save(self.args, self.state, self.control)
 
     def save_state_together(self, directory: Path) -> Path:
-        """Save what resuming needs, as a checkpoint is saved, below an existing directory. Returns where.
+        """Save what resuming needs below an existing directory, like a checkpoint. Returns where.
 
-        Every process calls it; each has written its part when it returns.
+        Every process must call it. When it returns, all of them have written their part.
         """
         wait_for_all()
         model: Any = self.model
@@ -124,13 +124,13 @@ class _OrderedTrainer(Trainer):
         return state
 
     def losses_since_log(self) -> tuple[list[float], int]:
-        """Each process's sum of the losses since the last log, and the step of that."""
+        """For each process the sum of its losses since the last log, and the step of that log."""
         gather: Any = nested_gather
         sums = gather(self._tr_loss, self.args.parallel_mode).reshape(-1)
         return [float(each) for each in sums.tolist()], int(self._globalstep_last_logged)
 
     def restore_losses(self, record: PauseRecord) -> None:
-        """Let the next log be the one of a run that was not stopped."""
+        """Restore the losses, so that the next log is that of a run without a pause."""
         self._tr_loss += float.fromhex(record.losses[self.args.process_index])
         self._globalstep_last_logged = record.logged
 
@@ -148,7 +148,7 @@ class _OrderedTrainer(Trainer):
             self.control.should_training_stop = True
 
     def _any_process(self, *facts: bool) -> list[bool]:
-        """Which facts hold in any of the processes, so that all of them do the same."""
+        """Which facts hold in any process, so that all processes do the same."""
         if self.args.world_size == 1:
             return list(facts)
         shared = torch.tensor(facts, dtype=torch.int32, device=self.args.device)
@@ -159,7 +159,7 @@ class _OrderedTrainer(Trainer):
         super()._save_rng_state(output_dir)
         if self.args.world_size == 1:
             return
-        # All processes start from one seed and draw the same numbers, so one state stands for all.
+        # All processes start from one seed and draw the same numbers, so one state is enough.
         own = Path(output_dir) / f"rng_state_{self.args.process_index}.pth"
         if self.args.should_save:
             torch.save(torch.load(own, weights_only=False), own.with_name(RNG_STATE))
@@ -182,11 +182,11 @@ class _OrderedTrainer(Trainer):
 
 
 class _OrderedShardedTrainer(_OrderedTrainer, ShardedTrainer):
-    """The same for a model that is split among the processes."""
+    """The same trainer for a model that is split among the processes."""
 
 
 def _save_error(error: Exception, directory: Path, step: int) -> LlamafundError:
-    """Torch and safetensors tell in their own words that the disk is full; a person needs one."""
+    """One message for a full disk, which torch and safetensors each report in their own way."""
     if isinstance(error, OSError) and error.errno is not None:
         return storage_error(error, f"Writing the checkpoint after step {step}")
     reason = " ".join(str(error).split())[:300]
@@ -194,12 +194,12 @@ def _save_error(error: Exception, directory: Path, step: int) -> LlamafundError:
     return LlamafundError(
         f"Writing the checkpoint after step {step} failed{': the disk is full' if full else ''}",
         reason,
-        "Free some space and run the same command again: it goes on from the checkpoint before",
+        "Free some space and run the same command again to continue from the checkpoint before",
     )
 
 
 class _Steps(TrainerCallback):
-    """Saves step 0, gives each step its random numbers, stops where a segment ends, reports progress."""
+    """Saves step 0, seeds each step, stops at the end of a segment, and reports progress."""
 
     def __init__(self, seed: str, stop: int, progress: Progress, pause: Pause | None) -> None:
         self.trainer: _OrderedTrainer | None = None
@@ -240,25 +240,25 @@ def train(
     told_to_stop: Callable[[], bool] = lambda: False,
     resume: int | None = None,
 ) -> int | None:
-    """Train from the beginning, or from a checkpoint, to the end.
+    """Train from the start, or from a checkpoint, to the end.
 
     Args:
-        recipe: What to do.
+        recipe: The recipe.
         corpus: The encoded data.
-        recorder: Of the run; it has not begun.
+        recorder: Recorder of the run, which has not begun.
         places: Where to write.
-        progress: Told about each step.
-        told_to_stop: Asked after each step. When it says so, the state is saved and the training ends.
-        resume: Step of the checkpoint to go on from, which lies among the checkpoints; `None` to begin with the
-            seed. A pause that follows it is gone on from instead.
+        progress: Called after each step.
+        told_to_stop: Asked after each step. If it returns true, the state is saved and the training stops.
+        resume: Step of the checkpoint to continue from, which is in place; `None` to start from the seed. A pause
+            that follows the checkpoint is used in its place.
 
     Returns:
-        The step after which it stopped because it was told to; `None` when it came to the end.
+        The step after which the training stopped because it was told to; `None` if it came to its end.
 
     Raises:
-        DivergedError: The loss is not a finite number. Where and with which samples also stands in
-            `diverged.json`, beside the checkpoints' directory.
-        LlamafundError: Something cannot be written.
+        DivergedError: The loss is not a finite number. `diverged.json`, beside the checkpoints' directory, says at
+            which step and for which samples.
+        LlamafundError: A file cannot be written.
     """
 
     def finish(directory: Path) -> None:
@@ -273,7 +273,7 @@ def train(
     def measure(model: Any) -> Mapping[str, int]:
         metrics = {HELDOUT_BYTES: corpus.heldout.size, HELDOUT_TOKENS: corpus.heldout.tokens}
         if recipe.determinism.sharding == "full":
-            # The other processes go on, so the parts that they hold come from the disk.
+            # The other processes are not here to send their parts, so read them from the disk.
             model = _saved_model(recipe, places.checkpoints / f"checkpoint-{trainer.state.global_step}")
         value = measure_model(model, recipe, corpus)
         return {**metrics, DIVERGED: 1} if value is None else {**metrics, METRIC: value}
@@ -310,7 +310,7 @@ def train(
             raise
         raise _explain_divergence(error, work, recorder, trainer.state.global_step) from error
     except LlamafundError:
-        # What was finished before it is evidence; the error that came first is the one to tell.
+        # Earlier checkpoints are still recorded as evidence; the first error is the one to report.
         with contextlib.suppress(LlamafundError):
             recorder.end()
         raise
@@ -333,9 +333,9 @@ def _explain_divergence(error: DivergedError, work: _Work, recorder: Recorder, s
     write_file(work.output.parent / "diverged.json", (json.dumps(record, indent=2) + "\n").encode())
     return DivergedError(
         error.what,
-        f"The step read the samples {', '.join(map(str, blocks[:8]))}{' and more' if len(blocks) > 8 else ''}; "
+        f"The step used the samples {', '.join(map(str, blocks[:8]))}{' and more' if len(blocks) > 8 else ''}; "
         f"the evidence up to step {recorder.step} is kept",
-        "Lower the learning rate or look at these samples; diverged.json in the run's directory names them all",
+        "Lower the learning rate, or look at these samples; diverged.json in the run's directory names all of them",
     )
 
 
@@ -356,12 +356,12 @@ def replay_segment(
         recipe: The run's recipe.
         corpus: The run's data.
         seed: The run's training seed.
-        start: Directory with the state files of the checkpoint at step `first`; `None` to begin with the seed.
-        first: Step at which the segment begins.
-        last: Step at which it ends.
+        start: Directory with the state files of the checkpoint at `first`; `None` to start from the seed.
+        first: Step to start from.
+        last: Step to end at.
         output: Directory for the result.
-        progress: Told about each step.
-        bounds: For building the model, where a stranger's files decide what that takes.
+        progress: Called after each step.
+        bounds: Limits for building the model, if it comes from a stranger's files.
 
     Returns:
         The directory of the checkpoint at step `last`.
@@ -374,14 +374,14 @@ def replay_segment(
 
 
 def _saved_model(recipe: Recipe, checkpoint: Path) -> Any:
-    """The model of a checkpoint on disk, whole."""
-    # A model begins with random weights, and the numbers of the training are not for that.
+    """The whole model of a checkpoint on disk."""
+    # A new model draws random weights first, which must not use up the training's random numbers.
     with tempfile.TemporaryDirectory(prefix="llamafund-", dir=checkpoint.parent) as place, torch.random.fork_rng([]):
         return load_model(recipe, whole_weights(checkpoint, Path(place)))
 
 
 def measure_model(model: Any, recipe: Recipe, corpus: Corpus) -> int | None:
-    """The promised metric in millionths, or `None` when the model has diverged. Always measured on the CPU."""
+    """The promised metric in millionths, or `None` if the model has diverged. Always measured on the CPU."""
     model = whole_model(model)
     if model.device.type != "cpu":
         model = copy.deepcopy(model).cpu()
@@ -396,7 +396,7 @@ def measure_model(model: Any, recipe: Recipe, corpus: Corpus) -> int | None:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is trained, on what, and where it is written."""
+    """What is trained, on which data, and where the checkpoints go."""
 
     recipe: Recipe
     corpus: Corpus
@@ -476,7 +476,7 @@ def _arguments(recipe: Recipe, seed: str, output: Path) -> TrainingArguments:
 
 
 def _write_state(recipe: Recipe, step: int, directory: Path) -> None:
-    """The bookkeeping that the Trainer resumes from, made here: the published one decides nothing."""
+    """Write the bookkeeping that the Trainer resumes from. The published file decides nothing."""
     training = recipe.training
     exported: Any = TrainerControl()
     state = TrainerState(

@@ -1,6 +1,7 @@
-"""The training process: reads one job from a file, writes events to standard output, one JSON object a line.
+"""The training process: reads one job from a file and writes events to standard output, one JSON object per line.
 
-It starts with the environment that the recipe asks for, holds no keys and talks to no network.
+It starts with the environment that the recipe asks for, holds no keys and uses no network. Each job imports what it
+needs only after the process has been set up: its limits, and which packages transformers may load.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ _RANK = "RANK"
 """Set by torchrun."""
 
 _UNUSED = frozenset({"datasets", "lightning", "pandas", "peft", "pyarrow", "scipy", "sklearn", "torchvision", "trl"})
-"""Packages that transformers would load because they are installed, and that no job needs."""
+"""Packages that transformers would load if they are installed, and that jobs do not need."""
 
 
 def main() -> None:
-    """Do the job that the file named as the only argument describes."""
+    """Do the job in the file that is the only argument."""
     _end_with_parent()
     processes = _processes(Path(sys.argv[1]))
     if processes > 1 and _RANK not in os.environ:
@@ -71,7 +72,7 @@ def main() -> None:
         kind = "verification" if isinstance(error, VerificationError) else "error"
         emit(ErrorEvent(kind=kind, what=error.what, why=error.why, remedy=error.remedy))
         if os.environ.get(_RANK, "0") != "0":
-            # The first process may not have met this error, and would wait for this one.
+            # The first process may not have had this error, and would wait for this one.
             sys.exit(str(error))
         return
     emit(DoneEvent())
@@ -85,11 +86,11 @@ def _processes(file: Path) -> int:
     try:
         return load_recipe(job.recipe).recipe.determinism.processes
     except LlamafundError:
-        return 1  # The job itself will say what is wrong with it.
+        return 1  # The job itself reports what is wrong with the recipe.
 
 
 def _adapting(file: Path) -> frozenset[str]:
-    """What a job needs for an adapter."""
+    """Packages that a job needs for an adapter."""
     job = JOBS.validate_json(file.read_bytes())
     try:
         recipe = None if isinstance(job, LoadJob | EvaluateJob) else load_recipe(job.recipe).recipe
@@ -99,7 +100,7 @@ def _adapting(file: Path) -> frozenset[str]:
 
 
 def _keep_within(file: Path) -> None:
-    """Bound the whole process where it does nothing but open a stranger's files."""
+    """Limit the whole process if it does nothing but open a stranger's files."""
     job = JOBS.validate_json(file.read_bytes())
     if isinstance(job, InitialJob | LoadJob | DryRunJob) and job.bounds is not None:
         keep_within(job.bounds)
@@ -109,7 +110,7 @@ def _launch(processes: int) -> None:
     """Start the job's processes with torchrun, in this process, and wait for them."""
     from torch.distributed.run import main as torchrun
 
-    # They end with this process, as it does with the one that waits for the events.
+    # They end with this process, as this one ends with the process that reads the events.
     os.environ[_PARENT] = str(os.getpid())
     torchrun(["--standalone", f"--nproc-per-node={processes}", "-m", "llamafund_trainer.worker.main", sys.argv[1]])
 
@@ -185,7 +186,7 @@ def _replay(job: ReplayJob, emit: Emit) -> None:
             job.bounds,
         )
         seconds = time.monotonic() - started
-        # Looked at when the Trainer has set everything, as it is for a manifest.
+        # Recorded after the Trainer has made its settings, as for a manifest.
         environment = recorded_environment(recipe_file.recipe)
         emit(SegmentEvent(index=index, directory=directory, environment=environment, seconds=seconds))
 
@@ -228,7 +229,7 @@ def _load(job: LoadJob, emit: Emit) -> None:
 
     from llamafund_trainer.worker.base_model import refuse_oversized, saved_tensors
 
-    # Before anything is built, however large.
+    # Before anything large is built.
     refuse_oversized(Base(job.directory, "The published model"))
     try:
         tokenizer = AutoTokenizer.from_pretrained(job.directory, local_files_only=True, trust_remote_code=False)
@@ -247,13 +248,13 @@ def _load(job: LoadJob, emit: Emit) -> None:
         text = tokenizer.decode(output[0], skip_special_tokens=True)
     except Exception as error:
         raise VerificationError(
-            "transformers cannot load and use the published files", f"{type(error).__name__}: {error}"[:600]
+            "transformers cannot load and use the published files", f"It says: {error}"[:600], "Do not use them"
         ) from error
     emit(
         LoadedEvent(
             model_class=type(model).__name__,
             tokenizer_class=type(tokenizer).__name__,
-            # As the files are counted: some models learn numbers that are no parameters for an optimizer.
+            # Counted as in the files: some models learn numbers that are not parameters of an optimizer.
             parameters=sum(tensor.numel() for tensor in saved_tensors(model).values()),
             text=text,
         )
@@ -284,12 +285,12 @@ def _inputs(recipe: Path, dataset: Path) -> tuple[RecipeFile, DatasetManifest]:
 
 
 def _take_standard_output() -> Emit:
-    """Keep standard output for events; what libraries print goes to standard error."""
+    """Keep standard output for events. Whatever libraries print goes to standard error."""
     sys.stdout.flush()
     turn = threading.Lock()
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
-    # Line by line, so that what is printed last stands last: an error's message, not an older log line.
+    # Line by line, so that the log ends with what was printed last: an error, not an older line.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
     def emit(event: BaseModel) -> None:
@@ -303,12 +304,12 @@ def _take_standard_output() -> Emit:
 
 
 def _listen_for_stop() -> threading.Event:
-    """Set when the process is told to stop; it still has the time to save its state."""
+    """An event that is set when the process is told to stop; there is still time to save the state."""
     told = threading.Event()
 
     def note(*_: object) -> None:
         if _is_orphan():
-            # Nobody reads the events any more, and somebody may already go on from the last checkpoint.
+            # Nobody reads the events any more, and another process may already continue from the last checkpoint.
             os._exit(1)
         told.set()
 
@@ -321,7 +322,7 @@ def _is_orphan() -> bool:
 
 
 def _leave_out(packages: Set[str]) -> None:
-    """Let transformers believe that packages are not installed: loading them takes seconds, and none is used."""
+    """Hide packages from transformers, which would spend seconds on loading them without using them."""
     find = importlib.util.find_spec
 
     def find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
@@ -331,7 +332,7 @@ def _leave_out(packages: Set[str]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Where the system can, end when the process that waits for the events ends, however that happens."""
+    """End when the process that reads the events ends, however that happens. Only Linux can do that."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if _is_orphan():

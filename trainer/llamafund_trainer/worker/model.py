@@ -1,4 +1,4 @@
-"""The model that is trained: a new `transformers.LlamaForCausalLM`, or a base model, with or without an adapter."""
+"""The model that is trained: a new `transformers.LlamaForCausalLM`, or a base model with or without an adapter."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_trainer.llama import config_values
+from llamafund_trainer.tensors.compare import not_safetensors
 from llamafund_trainer.tensors.initial_weights import initial_tensors, parameter_shapes
 from llamafund_trainer.worker.base_model import empty_base, load_base, saved_tensors, write_config
 from llamafund_trainer.worker.peft_adapter import add_adapter, merged, tidy_adapter
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 
 
 def empty_model(recipe: Recipe) -> LlamaForCausalLM:
-    """A model of the recipe's architecture; its weights are not yet anything in particular."""
+    """A model of the recipe's architecture, with arbitrary weights."""
     build: Any = LlamaConfig
     return LlamaForCausalLM(build(**config_values(recipe), attn_implementation="eager"))
 
 
 def initial_model(recipe: Recipe, seed: str) -> LlamaForCausalLM:
-    """The model of checkpoint 0."""
+    """A new model with the initial weights that follow from the seed."""
     model = empty_model(recipe)
     set_weights(model, recipe, {name: torch.from_numpy(values) for name, values in initial_tensors(recipe, seed)})
     return model
@@ -45,11 +46,11 @@ def starting_model(recipe: Recipe, seed: str, base: Base | None) -> PreTrainedMo
     Args:
         recipe: The run's recipe.
         seed: The training seed.
-        base: The base model that the recipe names; `None` where it names none.
+        base: The base model that the recipe names; `None` if it names none.
 
     Raises:
         VerificationError: The base model cannot be trained.
-        UsageError: The recipe adapts layers that the base model does not have, or has longer samples than it takes.
+        UsageError: The recipe adapts layers that the base model lacks, or has samples that are too long for it.
     """
     if base is None:
         return initial_model(recipe, seed)
@@ -59,7 +60,7 @@ def starting_model(recipe: Recipe, seed: str, base: Base | None) -> PreTrainedMo
         raise UsageError(
             f"data.context_length is {recipe.data.context_length}",
             f"The base model was made for {longest} tokens at most",
-            "Choose a smaller one",
+            "Choose a smaller data.context_length",
         )
     if recipe.lora is None:
         return model
@@ -67,20 +68,20 @@ def starting_model(recipe: Recipe, seed: str, base: Base | None) -> PreTrainedMo
 
 
 def load_model(recipe: Recipe, weights: Path, base: Base | None = None) -> PreTrainedModel:
-    """A model of the run's architecture with the weights of a file; the `config.json` beside it plays no part.
+    """A model of the run's architecture with the weights in a file. A `config.json` beside the file is ignored.
 
     Raises:
-        VerificationError: The file is not safetensors, or its tensors are not the architecture's.
+        VerificationError: The file is not safetensors, or its tensors do not fit the architecture.
     """
     try:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
-        raise VerificationError(f"{weights.name} cannot be read as safetensors", str(error)) from error
+        raise not_safetensors(weights, error) from error
     if base is not None:
         model = empty_base(base)
         copy_tensors(saved_tensors(model), tensors)
         return model
-    # Without memory first: a recipe can describe a model that is far larger than the file.
+    # First without memory, because a recipe can describe a much larger model than the file holds.
     with torch.device("meta"):
         set_weights(empty_model(recipe), recipe, tensors)
     new = empty_model(recipe)
@@ -89,7 +90,7 @@ def load_model(recipe: Recipe, weights: Path, base: Base | None = None) -> PreTr
 
 
 def set_weights(model: LlamaForCausalLM, recipe: Recipe, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put tensors into a model, each exactly once.
+    """Copy tensors into a model, each exactly once.
 
     Raises:
         VerificationError: Names, shapes or types are not the recipe's.
@@ -99,20 +100,21 @@ def set_weights(model: LlamaForCausalLM, recipe: Recipe, tensors: Mapping[str, t
 
 
 def copy_tensors(own: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put tensors into those of a model.
+    """Copy tensors into a model's.
 
     Args:
-        own: The model's, by name.
-        tensors: As many others, of the same names, types and shapes.
+        own: The model's tensors by name.
+        tensors: Tensors with the same names, types and shapes.
 
     Raises:
-        VerificationError: They are not.
+        VerificationError: Names, types or shapes differ.
     """
     if set(tensors) != set(own):
         odd = sorted(set(tensors) ^ set(own))
         raise VerificationError(
             f"The weights have other tensors than the recipe's model: {', '.join(map(repr, odd[:3]))}",
             f"{len(odd)} names are missing or unknown",
+            "Check that the weights belong to this recipe",
         )
     with torch.no_grad():
         for name, place in own.items():
@@ -121,19 +123,20 @@ def copy_tensors(own: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Te
                 raise VerificationError(
                     f"The tensor {name} is {tensor.dtype} of shape {tuple(tensor.shape)}",
                     f"The recipe's model has {str(place.dtype).removeprefix('torch.')} of shape {tuple(place.shape)}",
+                    "Check that the weights belong to this recipe",
                 )
             place.copy_(tensor)
 
 
 def whole_model(model: Any) -> Any:
-    """A model as it will be published: with its adapter merged into it, where it has one."""
+    """A model as it will be published: with its adapter merged, if it has one."""
     if not hasattr(model, "peft_config"):
         return model
     return merged(model)
 
 
 def finish_fine_tuned(recipe: Recipe, base: Base, directory: Path) -> None:
-    """Add to a checkpoint what the Trainer does not save, so that everything for the open weights is there."""
+    """Add to a checkpoint what open weights need and the Trainer does not save."""
     base.copy_tokenizer(directory)
     if recipe.lora is None:
         return

@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from llamafund_trainer.recipe import LoraSection, Recipe
 
 _ADAPTER = "default"
-"""What peft calls an adapter that has no other name."""
+"""Peft's name for an adapter without a name."""
 
 _PEFT_CARD = "README.md"
 
 
 def add_adapter(model: PreTrainedModel, recipe: Recipe, seed: str, base: Base) -> PeftModel:
-    """The base model with the adapter of checkpoint 0; only the adapter is trained.
+    """The base model with the adapter of checkpoint 0. Only the adapter is trained.
 
     Raises:
         UsageError: The recipe names layers that cannot be adapted.
-        VerificationError: The base model's tensors have other names than transformers gives them.
+        VerificationError: The base model's tensors do not have the names that transformers gives them.
     """
     saved = set(saved_tensors(model))
     if saved != set(base.tensors):
         odd = sorted(saved ^ set(base.tensors))
         raise VerificationError(
-            f"The base model's tensors are not called as transformers calls them: {', '.join(map(repr, odd[:3]))}",
+            f"The base model's tensors have other names than in transformers: {', '.join(map(repr, odd[:3]))}",
             "An adapter could not be merged into them",
             "Load and save it once with transformers, and publish the result",
         )
@@ -54,13 +54,13 @@ def add_adapter(model: PreTrainedModel, recipe: Recipe, seed: str, base: Base) -
 
 
 def wrap(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
-    """The model with an adapter whose values are not yet anything in particular; raises as `add_adapter`."""
+    """The model with an adapter that has arbitrary values; raises what `add_adapter` raises."""
     # Only here: a job that trains no adapter runs without peft.
     from peft import LoraConfig, get_peft_model
 
     lora = recipe.lora
     assert lora is not None
-    # It stands in the adapter's configuration, where a place on this machine would be of no use.
+    # The adapter's configuration names it, where a directory of this machine would be useless.
     model.name_or_path = str(recipe.base)
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -74,7 +74,7 @@ def wrap(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
 
 
 def merged(model: Any) -> PreTrainedModel:
-    """A copy of the model that an adapter makes of its base model, as it will be published."""
+    """A copy of the base model with its adapter merged, as it will be published."""
     whole: Any = copy.deepcopy(model).cpu()
     with torch.no_grad():
         for _, layer in _adapted(whole):
@@ -85,7 +85,7 @@ def merged(model: Any) -> PreTrainedModel:
 
 
 def tidy_adapter(directory: Path) -> None:
-    """Make what peft wrote beside the adapter the same in every run."""
+    """Make the files that peft wrote beside the adapter the same in every run."""
     (directory / _PEFT_CARD).unlink(missing_ok=True)
     path = directory / ADAPTER_CONFIG
     config = json.loads(path.read_bytes())
@@ -105,7 +105,9 @@ def _targets(model: PreTrainedModel, lora: LoraSection) -> list[str]:
     known = sorted(set(linear.values()))
     if not known:
         raise UsageError(
-            "The base model has no linear layers to adapt", f"It is a {type(model).__name__}", "Leave lora out"
+            "The base model has no linear layers to adapt",
+            f"It is a {type(model).__name__}",
+            "Leave out lora to train all weights",
         )
     wanted = known if lora.target_modules == "all-linear" else lora.target_modules
     for name in wanted:
@@ -113,14 +115,14 @@ def _targets(model: PreTrainedModel, lora: LoraSection) -> list[str]:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
             raise UsageError(
                 f"The base model has no linear layer called {name!r}; the nearest one is {near!r}",
-                f"Layers that lora.target_modules may name: {', '.join(known)}",
+                f"lora.target_modules may name these layers: {', '.join(known)}",
                 "Correct the recipe",
             )
     return [name for name, last in linear.items() if last in wanted]
 
 
 def _adapted(model: Any) -> Iterator[tuple[str, Any]]:
-    """The adapted layers by the names that they have in the base model."""
+    """The adapted layers, with their names in the base model."""
     for name, module in model.get_base_model().named_modules():
         if hasattr(module, "lora_A") and _ADAPTER in module.lora_A:
             yield name, module

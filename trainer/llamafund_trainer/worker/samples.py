@@ -29,7 +29,7 @@ def epoch_order(order_seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 
 class SampleOrder:
-    """Finds the block that the n-th sample of a run is.
+    """Says which block is the n-th sample of a run.
 
     Args:
         order_seed: Data order seed.
@@ -50,14 +50,14 @@ class SampleOrder:
 
 
 class SeededSampler:
-    """Numbers of the samples that a run sees, one after the other and without end: a `DataLoader`'s `sampler`.
+    """The endless sequence of samples that a run sees, as numbers: a `sampler` for `DataLoader`.
 
-    Each epoch has its own order. It follows from the training seed alone, so a run that goes on needs no state but
-    the number of samples that it has seen.
+    Each epoch has its own order, which follows from the training seed alone. So a run that continues needs no state but
+    the number of samples it has seen.
 
     Args:
         seed: The training seed, 64 hexadecimal digits.
-        count: Number of samples in the data set.
+        count: Number of samples in the dataset.
         first: How many samples the run has seen.
     """
 

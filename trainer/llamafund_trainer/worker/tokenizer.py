@@ -1,6 +1,6 @@
-"""The tokenizer: a byte-level BPE trained on the training part only.
+"""The tokenizer of new models: a byte-level BPE, trained on the training part only.
 
-Byte-level means lossless: every text can be written with it, and bits per byte count every byte of it.
+It works on bytes, so it can encode every text without loss, and bits per byte count every byte.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def train_tokenizer(recipe: Recipe, documents: Iterable[str]) -> Tokenizer:
-    """Train on documents, in their order. The same documents give the same tokenizer.
+    """Train on documents in their order. The same documents give the same tokenizer.
 
-    The vocabulary is at most as large as the recipe says; a small corpus fills less of it.
+    The vocabulary is at most as large as the recipe says. A small corpus does not fill it.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -48,7 +48,7 @@ def train_tokenizer(recipe: Recipe, documents: Iterable[str]) -> Tokenizer:
 
 
 def encode_document(tokenizer: Tokenizer, text: str, first: int = END_OF_TEXT_ID) -> list[int]:
-    """The token that documents begin with, then the text. A text that spells out a special token stays plain text."""
+    """The token that documents begin with, then the text. Special tokens spelled out in the text stay plain text."""
     tokenizer.encode_special_tokens = True
     ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
     return [first, *ids]
