@@ -42,7 +42,8 @@ class CampaignOptions:
             store: Holds the campaign's proposal.
 
         Raises:
-            UsageError: The key is not an attestor's, there is no passphrase, or the proposal promises another metric.
+            UsageError: There is no passphrase, or the proposal promises another metric.
+            ContractRefusedError: The key is not an attestor's.
             LlamafundError: The campaign cannot be read or its training cannot begin, or the key cannot be unlocked.
         """
         if self.campaign is None:
