@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pytest
 
 from llamafund_chain.campaign.terms import NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
@@ -224,6 +225,13 @@ def tuned(lab: Lab, tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
         weights = fetch_manifest(lab.store, (root / f"{name}-ready").read_text(), WeightsManifest)
         found[name] = Tuned(recipe, run, weights, place, root / f"{name}-open")
     return found
+
+
+@pytest.fixture
+def random_weights() -> dict[str, np.ndarray]:
+    """Weights of four layers."""
+    source = np.random.default_rng(11)
+    return {f"layer.{index}": source.normal(0, 0.05, (40, 30)).astype(np.float32) for index in range(4)}
 
 
 @pytest.fixture

@@ -17,9 +17,8 @@ from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.store import LocalStore
 from llamafund_chain.store.content import verify_content
 from llamafund_trainer.process.launch import run_job
-from llamafund_trainer.process.messages import ReplayJob, TrainJob
-from llamafund_trainer.recipe import Recipe, RecipeFile, parse_recipe
-from llamafund_trainer.record.environment import visible_devices
+from llamafund_trainer.process.messages import TrainJob
+from llamafund_trainer.recipe import parse_recipe
 from llamafund_trainer.replay.choice import Pick
 from llamafund_trainer.replay.replay import replay_segments
 from llamafund_trainer.replay.segments import segments_of
@@ -68,41 +67,6 @@ def test_what_decides_the_bits_is_recorded(lab: object) -> None:
     assert environment["threads"] == environment["OMP_NUM_THREADS"] == "1"
     assert environment["ATEN_CPU_CAPABILITY"] == "avx2"
     assert {"torch", "torch_build", "transformers", "cpu_capability", "MKL_CBWR", "dtype"} <= set(environment)
-
-
-def on_cuda(recipe: Recipe, processes: int = 1) -> Recipe:
-    changed = recipe.determinism.model_copy(update={"device": "cuda", "processes": processes})
-    return recipe.model_copy(update={"determinism": changed})
-
-
-@pytest.mark.parametrize(
-    ("named", "processes", "visible"),
-    [
-        (None, 1, "0"),
-        (None, 3, "0,1,2"),
-        ("2", 1, "2"),
-        ("3, GPU-1f, 0", 2, "3,GPU-1f"),
-        ("1,-1,0", 1, "1"),
-    ],
-)
-def test_a_training_sees_one_gpu_for_each_process(
-    recipe: RecipeFile, named: str | None, processes: int, visible: str
-) -> None:
-    """With more in sight batch and random state would be others, and the bytes those of no other machine."""
-    surroundings = {"PATH": "/bin"} if named is None else {"CUDA_VISIBLE_DEVICES": named}
-    found = visible_devices(on_cuda(recipe.recipe, processes), surroundings)
-    assert found == {"CUDA_VISIBLE_DEVICES": visible}
-    assert visible_devices(recipe.recipe, surroundings) == {}, "on the CPU none, whatever is named"
-
-
-@pytest.mark.parametrize(("named", "count"), [("", "none"), ("-1", "none"), ("0", "1"), ("0,-1,1", "1")])
-def test_fewer_gpus_than_processes_are_refused_before_anything_starts(
-    lab: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, count: str
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    job = ReplayJob(recipe=tmp_path, dataset=tmp_path, data=tmp_path, bounds=None, seed="00" * 32, segments=())
-    with pytest.raises(UsageError, match=f"takes 2 CUDA devices; CUDA_VISIBLE_DEVICES names {count}"):
-        list(run_job(job, on_cuda(lab.recipe.recipe, 2)))
 
 
 def test_only_the_latest_checkpoint_stays_on_disk_beside_the_store(lab: object) -> None:

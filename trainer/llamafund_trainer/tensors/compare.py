@@ -38,14 +38,12 @@ _REASONS = (
     ("header too small", "It is too short to have a header"),
     ("header too large", "It does not begin with a header"),
     ("header length", "It ends inside its header"),
-    ("UTF-8", "Its header is not text"),
-    ("JSON", "Its header is not JSON"),
-    ("header start", "Its header is not JSON"),
-    ("incomplete", "It ends before its last tensor, or goes on after it"),
-    ("nvalid offset", "Its header says that tensors overlap or leave a gap"),
-    ("info", "Its header gives a tensor fewer or more bytes than its shape takes"),
+    ("header", "Its header is not what safetensors writes"),
+    ("incomplete", "It ends before its last tensor, or continues after it"),
+    ("invalid offset", "By its header, tensors overlap or leave a gap"),
+    ("invalid shape", "By its header, a tensor has another size than its shape takes"),
 )
-"""What safetensors says, and what that means."""
+"""What safetensors says after the colon, and what that means."""
 
 Rounding = Literal["nearest", "truncated"]
 Same = Literal["same", "cast", "different", "missing"]
@@ -477,8 +475,11 @@ def not_safetensors(path: Path, error: Exception) -> VerificationError:
     what = f"{path.name} cannot be read as safetensors"
     if isinstance(error, DocumentError):
         return VerificationError(what, f"In its header {error.problem}", _CHECK_DOWNLOAD)
+    if not path.is_file():
+        reason = "It is a directory" if path.is_dir() else "There is no such file"
+        return VerificationError(what, reason, "Check the path")
     if isinstance(error, OSError) and error.strerror:
-        return VerificationError(what, error.strerror, "Check the path")
-    said = str(error)
+        return VerificationError(what, error.strerror, "Check the path and its permissions")
+    said = str(error).removeprefix("Error while deserializing header: ")
     reason = next((ours for theirs, ours in _REASONS if theirs in said), "It is damaged, or another kind of file")
     return VerificationError(what, reason, _CHECK_DOWNLOAD)
