@@ -1,7 +1,7 @@
-"""How far honest runs come apart where the arithmetic differs: what replay's tolerance is calibrated with.
+"""How far honest repetitions differ with different arithmetic, which is what replay's tolerance is based on.
 
-Runs are trained, then each of their segments is repeated honestly under every instruction set and with two threads.
-Every repetition starts from the published state, as a replay does.
+Each segment of several runs is repeated honestly with every instruction set, and with two threads. Every repetition
+starts from the published state, like a replay.
 """
 
 from __future__ import annotations
@@ -64,17 +64,17 @@ RUNS: dict[str, dict[str, Any]] = {
         "training": {"steps": 40, "batch_size": 16, "checkpoint_every": 10, "log_every": 10},
     },
 }
-"""Segments in which rounding errors grow much and little."""
+"""Segments in which rounding errors grow a lot and a little."""
 
 
 def run() -> Iterator[Row]:
     """Repeat every segment of every run in every way.
 
     Yields:
-        For each pair of instruction sets, the largest difference of a weight in millionths of the largest change of
-        one over the segment, and that of an optimizer's number in millionths of the change of its tensor. The bound
-        is the tolerance found by an auditor who has all sets but the recorded one.
-        For two threads the bound is 0: with a pinned instruction set they give the same.
+        For each pair of instruction sets, the largest difference of a weight, in millionths of the largest change of a
+        weight over the segment. Then the largest difference in an optimizer, in millionths of its tensor's change. The
+        bound is the tolerance of an auditor who has all sets but the recorded one.
+        For two threads the bound is 0: with a pinned instruction set, threads do not change the bits.
 
     Raises:
         LlamafundError: Training or replay failed.
@@ -121,7 +121,7 @@ def _rows(store: LocalStore, dataset: str, values: dict[str, Any], place: Path) 
             rest = [optimizers[name] for name in ways if name != recorded]
             found = 0.0 if gap is None else gap.amount * 1e6
             tolerance = CALIBRATION_FACTOR * optimizer_spread(rest, changes)
-            # From there on it shows nothing, so nothing has to hold.
+            # Above it a comparison shows nothing, so there is no bound.
             most = tolerance * 1e6 if tolerance < UNDECIDABLE else None
             yield segment, Row(f"the optimizer's, recorded {recorded}, repeated {here}", found, UNIT, bound=most)
         threads = place / f"threads-{first}"

@@ -1,9 +1,9 @@
 """What attestation, replay, determinism and resuming cost, as ratios within one run.
 
-All of it is the same small Llama on the same text. Training with and without attestation alternates in one process,
-the fastest round of each counts, and what is compared is processor time, in which hashing beside the training counts
-and other programs do not. Replay and resuming run in processes of their own, so they are compared by the median step;
-training and replay alternate as well.
+Everything is measured with the same small Llama on the same text. Training with and without attestation alternates in
+one process, and the fastest round of each counts. Processor time is compared: it includes hashing beside the training,
+and excludes other programs. Replay and resuming run in separate processes, so their median steps are compared; training
+and replay alternate, too.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def run() -> Iterator[Row]:
     """Measure everything once.
 
     Raises:
-        LlamafundError: A process failed, or a resumed run gave other bytes than the uninterrupted one.
+        LlamafundError: A process failed, or a resumed run gave different bytes than the uninterrupted one.
     """
     with tempfile.TemporaryDirectory(prefix="llamafund-bench-") as scratch:
         root = Path(scratch)
@@ -81,7 +81,7 @@ def _attestation(inputs: Inputs, root: Path) -> Iterator[Row]:
     plain = Reference("the same Trainer", min(times["plain"]) / STEPS)
     attested = min(times["attested"]) / STEPS
     yield Row("attested training, a checkpoint every 100 steps", attested, "CPU s/step", plain, ATTESTED * plain.value)
-    # As anybody runs it: nothing pinned but the number of threads, without which nothing could be compared.
+    # Unpinned, as usual, except for the number of threads, without which the times could not be compared.
     threads = {name: pinned[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     usual = _paces(inputs, root / "usual", threads, {"modes": ["default"], "rounds": ROUNDS})
     reference = Reference("default mode", min(usual["default"]) / STEPS)
@@ -114,14 +114,14 @@ def _replay_and_resume(store: LocalStore, recipe: RecipeFile, dataset: str, root
     resumed = train_run(store, recipe, record, root / "resumed", progress=after)
     interrupted = time.monotonic() - begun
     if resumed[-1].sha256 != checkpoints[-1].sha256:
-        raise LlamafundError("The resumed run gave other bytes than the uninterrupted one")
+        raise LlamafundError("The resumed run gave different bytes than the uninterrupted one")
     yield Row("training after resuming", after.pace(segment), "s/step", training)
     whole = Reference("uninterrupted", min(uninterrupted))
     yield Row(f"a run of {steps} steps, stopped once and resumed", interrupted, "s", whole)
 
 
 class _Clock:
-    """Notes when each step of a run was done."""
+    """Records when each step of a run was done."""
 
     def __init__(self) -> None:
         self.at: dict[int, float] = {}
@@ -163,7 +163,7 @@ def _replay_pace(store: LocalStore, inputs: Inputs, segment: Segment, place: Pat
 
 
 def _paces(inputs: Inputs, place: Path, variables: Mapping[str, str], asked: dict[str, Any]) -> dict[str, list[float]]:
-    """Processor seconds of each round of each mode, measured in one process of its own."""
+    """Processor seconds of each round of each mode, measured in a separate process."""
     place.mkdir()
     asked |= {
         "recipe": str(inputs.recipe_path),

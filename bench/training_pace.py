@@ -34,7 +34,7 @@ class _Samples(Dataset[dict[str, torch.Tensor]]):
 
 
 def main() -> None:
-    """Run every mode in turn, as often as asked, and write down its processor time beside the file that asks."""
+    """Run every mode in turn, as often as asked, and write the processor times beside the file that asks for them."""
     file = Path(sys.argv[1])
     asked = json.loads(file.read_text())
     recipe = load_recipe(Path(asked["recipe"])).recipe
@@ -63,7 +63,7 @@ def main() -> None:
             )
             model: Any = initial_model(recipe, asked["seed"])
             trainer = Trainer(model=model, args=arguments, train_dataset=samples, callbacks=callbacks)
-            # Of the processor, in all threads: hashing beside the training counts, other programs do not.
+            # Processor time of all threads includes hashing beside the training, and excludes other programs.
             begun = time.process_time()
             trainer.train()
             times[mode].append(time.process_time() - begun)

@@ -16,7 +16,7 @@ SEED = "5a" * 32  # A funded run takes it from its campaign.
 
 
 def write_documents(root: Path) -> None:
-    """Some text to train on, and other text to measure with."""
+    """Some text to train on, and some to measure with."""
     for part, first, last in (("train", 0, 40), ("heldout", 40, 44)):
         (root / part).mkdir(parents=True, exist_ok=True)
         for number in range(first, last):

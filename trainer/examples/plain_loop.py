@@ -1,4 +1,4 @@
-"""Record a training loop of one's own. Run it: python plain_loop.py OUT_DIRECTORY."""
+"""Record your own training loop. Run it: python plain_loop.py OUT_DIRECTORY."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS, EVERY, CONTEXT, BATCH = 20, 10, 16, 8
 
 
 def write_documents(root: Path) -> None:
-    """Some text to train on, and other text to measure with."""
+    """Some text to train on, and some to measure with."""
     for part, first, last in (("train", 0, 40), ("heldout", 40, 44)):
         (root / part).mkdir(parents=True, exist_ok=True)
         for number in range(first, last):
@@ -68,7 +68,7 @@ def main(out: Path) -> None:
     if first == 0:
         recorder.checkpoint(0, save)
     for step in range(first + 1, STEPS + 1):
-        # The order of the samples is a function of seed and step alone, so resuming needs no state.
+        # The order of the samples only depends on seed and step, so resuming needs no state.
         generator = torch.Generator().manual_seed(recorder.data_order_seed + step)
         starts = torch.randint(len(text) - CONTEXT, (BATCH,), generator=generator)
         contexts = torch.stack([text[start : start + CONTEXT] for start in starts])
