@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.errors import VerificationError
-from llamafund_chain.evidence.hashing import raw_cid
-from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, FileEntry, Listing, WeightsManifest, all_files, parse
-from llamafund_chain.store.content import fetch_files
+from llamafund_chain.evidence.manifests import FileEntry, Listing, WeightsManifest, all_files, parse
+from llamafund_chain.store.content import fetch_files, reading
 from llamafund_chain.strict_yaml import load_json
 from llamafund_trainer.tensors.compare import TensorEntry, read_entries
 from llamafund_trainer.tensors.shards import WEIGHTS
@@ -189,10 +188,7 @@ def _fetch_weights(store: Store, sha256: str, entries: Mapping[str, FileEntry], 
 
 def _entries(store: Store, sha256: str) -> dict[str, FileEntry]:
     """The files at the top level of a manifest by name; files in folders do not belong to a model."""
-
-    def read(wanted: str) -> bytes:
-        return store.read(raw_cid(wanted), limit=MAX_MANIFEST_BYTES)
-
+    read = reading(store)
     manifest = parse(read(sha256), sha256=sha256, read=read)
     if not isinstance(manifest, WeightsManifest | Listing):
         raise VerificationError(

@@ -36,7 +36,7 @@ def test_the_export_is_the_checkpoint_with_a_model_card(lab: object) -> None:
 
 def test_a_checkpoint_that_nobody_published_is_one_error(llamafund: Callable[..., object], tmp_path: Path) -> None:
     ran = llamafund("export", HASH, "--out", tmp_path / "out", "--license", "MIT", "--store", tmp_path / "store")
-    ran.refused(ExitCode.ERROR)
+    ran.refused(ExitCode.ERROR, HASH)
 
 
 def test_the_license_comes_from_one_place(llamafund: Callable[..., object], tmp_path: Path) -> None:

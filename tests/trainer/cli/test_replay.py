@@ -23,7 +23,7 @@ def test_initial_weights_have_nothing_to_repeat(lab: object, llamafund: Callable
 
 
 def test_a_checkpoint_that_nobody_published_is_one_error(llamafund: Callable[..., object], tmp_path: Path) -> None:
-    llamafund("replay", HASH, "--store", tmp_path / "store").refused(ExitCode.ERROR)
+    llamafund("replay", HASH, "--store", tmp_path / "store").refused(ExitCode.ERROR, HASH)
 
 
 @pytest.mark.parametrize(

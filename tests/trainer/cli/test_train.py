@@ -50,7 +50,7 @@ def test_a_dataset_that_nobody_published_is_one_error(
     llamafund: Callable[..., object], recipe_path: Path, tmp_path: Path
 ) -> None:
     options = ("--dataset", HASH, "--out", tmp_path / "out", "--seed", HASH, "--store", tmp_path / "store")
-    llamafund("train", recipe_path, *options).refused(ExitCode.ERROR)
+    llamafund("train", recipe_path, *options).refused(ExitCode.ERROR, HASH)
 
 
 @pytest.mark.parametrize(

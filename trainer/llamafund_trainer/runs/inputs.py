@@ -11,6 +11,7 @@ from llamafund_chain.errors import VerificationError
 from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.evidence.manifests import CheckpointManifest, DatasetManifest, save_manifest
 from llamafund_chain.files import write_file
+from llamafund_chain.store.base import called
 from llamafund_chain.store.content import fetch_manifest, fetch_tree
 from llamafund_trainer.base_files import Base, fetch_base
 from llamafund_trainer.process.launch import bounds_for
@@ -98,7 +99,10 @@ def fetch_recipe(store: Store, sha256: str) -> RecipeFile:
         VerificationError: The file in the store has another hash.
         UsageError: It is not a valid recipe.
     """
-    recipe_file = parse_recipe(store.read(raw_cid(sha256), limit=MAX_RECIPE_BYTES), name=f"The recipe {sha256}")
+    cid = raw_cid(sha256)
+    with called(cid, sha256):
+        data = store.read(cid, limit=MAX_RECIPE_BYTES)
+    recipe_file = parse_recipe(data, name=f"The recipe {sha256}")
     if recipe_file.sha256 != sha256:
         raise VerificationError(
             f"The recipe {sha256} hashes to {recipe_file.sha256}", "It was changed", "Do not use it"

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError, VerificationError
-from llamafund_chain.evidence.hashing import raw_cid
-from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, CheckpointManifest, WeightsManifest
-from llamafund_chain.store.content import fetch_manifest, fetch_tree
+from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
+from llamafund_chain.store.content import fetch_manifest, fetch_tree, reading
 from llamafund_trainer.base_files import fetch_base
 from llamafund_trainer.runs.inputs import fetch_recipe
 from llamafund_trainer.tensors.lora import ADAPTER, merge_files
@@ -131,7 +130,7 @@ def fetch_weights(
 
 
 def _fetched(name: str, sha256: str, store: Store, workdir: Path) -> OpenWeights:
-    manifest = fetch_manifest(store, sha256, _kind(store.read(raw_cid(sha256), limit=MAX_MANIFEST_BYTES)))
+    manifest = fetch_manifest(store, sha256, _kind(reading(store)(sha256)))
     directory = workdir / f"weights-{sha256[:16]}"
     _refuse_two_kinds(manifest)
     if weight_files([entry.path for entry in manifest.files]) != (WEIGHTS,):
