@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import math
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,45 +12,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from torch import distributed
-from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
-from transformers.trainer_callback import TrainerControl, TrainerState
-from transformers.trainer_pt_utils import nested_gather
+from torch.utils.data import Dataset
+from transformers import TrainerCallback
 
 from llamafund_chain.errors import LlamafundError
-from llamafund_chain.files import storage_error, write_file
+from llamafund_chain.files import write_file
 from llamafund_trainer.metric import DIVERGED, HELDOUT_BYTES, HELDOUT_TOKENS, METRIC
 from llamafund_trainer.process.memory_limit import within
-from llamafund_trainer.process.pause import Pause, PauseRecord, find_pause, unfinished_pause, write_pause
+from llamafund_trainer.process.pause import Pause, find_pause, unfinished_pause, write_pause
 from llamafund_trainer.recipe import Recipe
-from llamafund_trainer.record.callback import DivergedError, RecordingCallback, wait_for_all
+from llamafund_trainer.record.callback import DivergedError, RecordingCallback
 from llamafund_trainer.record.environment import recorded_environment
 from llamafund_trainer.record.recorder import Recorder
-from llamafund_trainer.seeds import data_order_seed, library_seed, step_seed
-from llamafund_trainer.tensors.optimizer_settings import RNG_STATE
+from llamafund_trainer.seeds import data_order_seed
 from llamafund_trainer.tensors.shards import WEIGHTS, whole_weights
 from llamafund_trainer.worker.base_model import refuse_renamed
 from llamafund_trainer.worker.corpus import Corpus
-from llamafund_trainer.worker.fsdp import ShardedTrainer, shard_model
+from llamafund_trainer.worker.fsdp import shard_model
 from llamafund_trainer.worker.heldout import bits_per_byte
 from llamafund_trainer.worker.model import finish_fine_tuned, load_model, starting_model, whole_model
 from llamafund_trainer.worker.samples import SampleOrder
 from llamafund_trainer.worker.tokenizer import save_tokenizer
+from llamafund_trainer.worker.trainer import (
+    OrderedShardedTrainer,
+    OrderedTrainer,
+    Progress,
+    StepsCallback,
+    training_arguments,
+    write_state,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from llamafund_trainer.process.messages import Bounds
-
-Progress = Callable[[int, float | None], None]
-"""Called after each step with the number of steps done, and with the loss if it was just logged."""
-
-
-_NEARLY_FULL = 1 << 20
-"""If fewer bytes are free after a failed write, the disk counts as full."""
 
 
 class _Samples(Dataset[dict[str, torch.Tensor]]):
@@ -82,152 +76,6 @@ class Places:
 
     checkpoints: Path
     pause: Path
-
-
-class _OrderedTrainer(Trainer):
-    """Takes the samples in their order, explains why it stops, and can pause between two checkpoints."""
-
-    def __init__(
-        self, *, told_to_stop: Callable[[], bool], pause: Callable[[_OrderedTrainer], None], **rest: Any
-    ) -> None:
-        super().__init__(**rest)
-        self._told_to_stop = told_to_stop
-        self._pause = pause
-        self.paused = False
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        samples: Any = self.train_dataset if train_dataset is None else train_dataset
-        return SequentialSampler(samples)
-
-    def save_initial_checkpoint(self) -> None:
-        """Save step 0 like any other step."""
-        model: Any = self.model
-        self._save_checkpoint(model, trial=None)
-        self.control = self.callback_handler.on_save(self.args, self.state, self.control)
-
-    def save_state_together(self, directory: Path) -> Path:
-        """Save what resuming needs below an existing directory, like a checkpoint. Returns where.
-
-        Every process must call it. When it returns, all of them have written their part.
-        """
-        wait_for_all()
-        model: Any = self.model
-        before, self.args.output_dir = self.args.output_dir, str(directory)
-        try:
-            self._save_checkpoint(model, trial=None)
-        finally:
-            self.args.output_dir = before
-        wait_for_all()
-        state = directory / f"checkpoint-{self.state.global_step}"
-        if self.args.should_save:
-            (state / "training_args.bin").unlink(missing_ok=True)
-        return state
-
-    def losses_since_log(self) -> tuple[list[float], int]:
-        """For each process the sum of its losses since the last log, and the step of that log."""
-        gather: Any = nested_gather
-        sums = gather(self._tr_loss, self.args.parallel_mode).reshape(-1)
-        return [float(each) for each in sums.tolist()], int(self._globalstep_last_logged)
-
-    def restore_losses(self, record: PauseRecord) -> None:
-        """Restore the losses, so that the next log is that of a run without a pause."""
-        self._tr_loss += float.fromhex(record.losses[self.args.process_index])
-        self._globalstep_last_logged = record.logged
-
-    def _maybe_log_save_evaluate(self, tr_loss: Any, *rest: Any, **named: Any) -> None:
-        step, loss = self.state.global_step, float(tr_loss.item())
-        diverged, stop = self._any_process(not math.isfinite(loss), self._told_to_stop())
-        if diverged:
-            raise DivergedError(f"The loss is {loss} at step {step}")
-        saves = self.control.should_save
-        super()._maybe_log_save_evaluate(tr_loss, *rest, **named)
-        if stop and not self.paused and step < self.state.max_steps:
-            self.paused = True
-            if not saves:
-                self._pause(self)
-            self.control.should_training_stop = True
-
-    def _any_process(self, *facts: bool) -> list[bool]:
-        """Which facts hold in any process, so that all processes do the same."""
-        if self.args.world_size == 1:
-            return list(facts)
-        shared = torch.tensor(facts, dtype=torch.int32, device=self.args.device)
-        distributed.all_reduce(shared, op=distributed.ReduceOp.MAX)
-        return [bool(fact) for fact in shared.tolist()]
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        super()._save_rng_state(output_dir)
-        if self.args.world_size == 1:
-            return
-        # All processes start from one seed and draw the same numbers, so one state is enough.
-        own = Path(output_dir) / f"rng_state_{self.args.process_index}.pth"
-        if self.args.should_save:
-            torch.save(torch.load(own, weights_only=False), own.with_name(RNG_STATE))
-        own.unlink()
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        if checkpoint is None or self.args.world_size == 1:
-            super()._load_rng_state(checkpoint)
-            return
-        with tempfile.TemporaryDirectory(prefix="llamafund-") as place:
-            own = Path(place) / f"rng_state_{self.args.process_index}.pth"
-            own.write_bytes((Path(checkpoint) / RNG_STATE).read_bytes())
-            super()._load_rng_state(place)
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        try:
-            super()._save_checkpoint(model, trial)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            raise _save_error(error, Path(str(self.args.output_dir)), self.state.global_step) from error
-
-
-class _OrderedShardedTrainer(_OrderedTrainer, ShardedTrainer):
-    """The same trainer for a model that is split among the processes."""
-
-
-def _save_error(error: Exception, directory: Path, step: int) -> LlamafundError:
-    """One message for a full disk, which torch and safetensors each report in their own way."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return storage_error(error, f"Writing the checkpoint after step {step}")
-    reason = " ".join(str(error).split())[:300]
-    full = "os error 28" in reason.lower() or shutil.disk_usage(directory).free < _NEARLY_FULL
-    return LlamafundError(
-        f"Writing the checkpoint after step {step} failed{': the disk is full' if full else ''}",
-        reason,
-        "Free some space and run the same command again to continue from the checkpoint before",
-    )
-
-
-class _Steps(TrainerCallback):
-    """Saves step 0, seeds each step, stops at the end of a segment, and reports progress."""
-
-    def __init__(self, seed: str, stop: int, progress: Progress, pause: Pause | None) -> None:
-        self.trainer: _OrderedTrainer | None = None
-        self._seed = seed
-        self._stop = stop
-        self._progress = progress
-        self._resumed = pause
-
-    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        if self.trainer is None:
-            return
-        if state.global_step == 0:
-            self.trainer.save_initial_checkpoint()
-        elif self._resumed is not None:
-            self.trainer.restore_losses(self._resumed.record)
-
-    def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        set_seed(step_seed(self._seed, state.global_step))
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        if state.global_step >= self._stop:
-            control.should_training_stop = True
-        self._progress(state.global_step, None)
-
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        last = state.log_history[-1] if state.log_history else {}
-        if "loss" in last:
-            self._progress(state.global_step, float(last["loss"]))
 
 
 def train(
@@ -278,7 +126,7 @@ def train(
         value = measure_model(model, recipe, corpus)
         return {**metrics, DIVERGED: 1} if value is None else {**metrics, METRIC: value}
 
-    def pause(trainer: _OrderedTrainer) -> None:
+    def pause(trainer: OrderedTrainer) -> None:
         losses, logged = trainer.losses_since_log()
         unfinished = unfinished_pause(places.pause)
         if not trainer.is_world_process_zero():
@@ -367,7 +215,7 @@ def replay_segment(
         The directory of the checkpoint at step `last`.
     """
     if start is not None:
-        _write_state(recipe, first, start)
+        write_state(recipe, first, start)
     trainer = _Work(recipe, corpus, seed, output, bounds).trainer(last, progress, [])
     trainer.train(resume_from_checkpoint=None if start is None else str(start))
     return output / f"checkpoint-{last}"
@@ -413,20 +261,20 @@ class _Work:
         progress: Progress,
         callbacks: list[TrainerCallback],
         told_to_stop: Callable[[], bool] = lambda: False,
-        pause: Callable[[_OrderedTrainer], None] = lambda _: None,
+        pause: Callable[[OrderedTrainer], None] = lambda _: None,
         paused: Pause | None = None,
-    ) -> _OrderedTrainer:
+    ) -> OrderedTrainer:
         samples = _Samples(self.corpus.blocks, self.order(), self.recipe.training.steps * self.recipe.samples_per_step)
-        steps = _Steps(self.seed, stop, progress, paused)
+        steps = StepsCallback(self.seed, stop, progress, paused)
         with within(self.bounds):
             model: Any = starting_model(self.recipe, self.seed, self.corpus.base)
         if self.recipe.training.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        args = _arguments(self.recipe, self.seed, self.output)
-        kind = _OrderedTrainer
+        args = training_arguments(self.recipe, self.seed, self.output)
+        kind = OrderedTrainer
         if self.recipe.determinism.sharding == "full":
             shard_model(model, args)
-            kind = _OrderedShardedTrainer
+            kind = OrderedShardedTrainer
         steps.trainer = kind(
             told_to_stop=told_to_stop,
             pause=pause,
@@ -436,57 +284,3 @@ class _Work:
             callbacks=[steps, *callbacks],
         )
         return steps.trainer
-
-
-def _arguments(recipe: Recipe, seed: str, output: Path) -> TrainingArguments:
-    training, optimizer = recipe.training, recipe.optimizer
-    return TrainingArguments(
-        output_dir=str(output),
-        use_cpu=recipe.determinism.device == "cpu",
-        full_determinism=True,
-        bf16=recipe.precision.dtype == "bfloat16",
-        seed=library_seed(seed),
-        data_seed=library_seed(seed),
-        max_steps=training.steps,
-        per_device_train_batch_size=training.batch_size // recipe.determinism.processes,
-        ddp_backend="gloo" if recipe.determinism.processes > 1 and recipe.determinism.device == "cpu" else None,
-        gradient_accumulation_steps=training.gradient_accumulation,
-        optim="adamw_torch",
-        learning_rate=optimizer.learning_rate,
-        adam_beta1=optimizer.beta1,
-        adam_beta2=optimizer.beta2,
-        adam_epsilon=optimizer.epsilon,
-        weight_decay=optimizer.weight_decay,
-        max_grad_norm=optimizer.max_gradient_norm,
-        lr_scheduler_type=recipe.schedule.kind,
-        warmup_steps=recipe.schedule.warmup_steps,
-        logging_strategy="steps",
-        logging_steps=training.log_every,
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=training.checkpoint_every,
-        eval_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        log_level="error",
-        dataloader_num_workers=0,
-        dataloader_pin_memory=False,
-        remove_unused_columns=False,
-    )
-
-
-def _write_state(recipe: Recipe, step: int, directory: Path) -> None:
-    """Write the bookkeeping that the Trainer resumes from. The published file decides nothing."""
-    training = recipe.training
-    exported: Any = TrainerControl()
-    state = TrainerState(
-        epoch=step / training.steps,
-        global_step=step,
-        max_steps=training.steps,
-        logging_steps=training.log_every,
-        save_steps=training.checkpoint_every,
-        num_train_epochs=1,
-        train_batch_size=training.batch_size,
-        stateful_callbacks=[exported],
-    )
-    state.save_to_json(str(directory / "trainer_state.json"))
