@@ -25,7 +25,7 @@ pin:https://HOST/PATH                  an IPFS pinning service; it only pins"""
 
 _NETWORK = re.compile(r"(kubo|gateway|pin)(\+insecure)?:(.*)", re.DOTALL)
 _NEEDS_MORE = re.compile(r"(car|hf|mirror(?:\+insecure)?):")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://")
 _KNOWN = "Name a directory such as ./store, or kubo:http://127.0.0.1:5001, gateway:https://… or pin:https://…"
 
 
@@ -72,6 +72,8 @@ def open_store(location: str | Path, *, link: bool = False, report: Callable[[st
 
 
 def _open_network(kind: str, rest: str, *, insecure: bool, report: Callable[[str], None] | None) -> Store:
+    if not rest.strip():
+        raise UsageError(f"'{kind}:' names no server", remedy=_KNOWN)
     places = [place_of(url.strip(), insecure=insecure) for url in (rest.split(",") if kind == "gateway" else [rest])]
     credentials: dict[str, Credential] = {}
     for place in places:

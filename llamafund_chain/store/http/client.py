@@ -34,6 +34,7 @@ MAX_REDIRECTS = 5
 MAX_JSON = 4 * 1024 * 1024
 """Longest JSON response, in bytes."""
 
+_EXAMPLE = "Write it like https://host or http://127.0.0.1:5001"
 _MAX_ERROR = 16 * 1024
 _MAX_CREDENTIALS = 64 * 1024
 _PIECE = 64 * 1024
@@ -81,7 +82,11 @@ def place_of(url: str, *, insecure: bool = False) -> Place:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"{without_secrets(url)!r} is not an address", str(error)) from error
+        raise UsageError(
+            f"{without_secrets(url)!r} is not an address of a server",
+            "Its port or its brackets are not well formed",
+            _EXAMPLE,
+        ) from error
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             f"The address of {parts.hostname} contains a user name or password",
@@ -91,7 +96,7 @@ def place_of(url: str, *, insecure: bool = False) -> Place:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not _is_unambiguous(url):
         raise UsageError(
             f"{without_secrets(url)!r} is not an address of a server",
-            remedy="Write it like https://host or http://127.0.0.1:5001",
+            remedy=_EXAMPLE,
         )
     if parts.query or parts.fragment:
         raise UsageError(

@@ -228,13 +228,13 @@ class PinningStore:
         """
         raise self._no_bytes(f"{cid} cannot be fetched to {str(destination)!r} from {self.location}")
 
-    def read(self, cid: str, *, limit: int) -> bytes:
+    def read(self, cid: str, *, limit: int) -> bytes:  # noqa: ARG002 - as `Source` has it
         """Refused.
 
         Raises:
             UsageError: Always.
         """
-        raise self._no_bytes(f"{cid} cannot be read from {self.location}, nor {limit} bytes of it")
+        raise self._no_bytes(f"{cid} cannot be read from {self.location}")
 
     def has(self, cid: str) -> bool:
         """See `Store.has`: whether the service says that it has pinned it."""

@@ -235,7 +235,19 @@ def test_a_store_is_opened_by_its_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["http://127.0.0.1:5001", "ipfs://gateway", "s3://bucket", "", "  ", "car:x.car", "hf:a/b", "mirror:https://a.b"],
+    [
+        "http://127.0.0.1:5001",
+        "ipfs://gateway",
+        "s3://bucket",
+        "",
+        "  ",
+        "car:x.car",
+        "hf:a/b",
+        "mirror:https://a.b",
+        "kubo:",
+        "gateway: ",
+        "KUBO:http://127.0.0.1:5001",
+    ],
 )
 def test_a_kind_of_store_that_is_not_known_is_refused(location: str) -> None:
     with pytest.raises(UsageError, match="Name a directory"):
