@@ -1,7 +1,7 @@
 """The library of LlamaFund: escrows on chain, evidence in stores, and the checks that join the two.
 
-The name is historical: it holds more than the chain. What a program may rely on is handed out here, each name imported
-when it is asked for; everything else may move.
+The name is historical: it holds more than the chain. Programs may rely on the names in this module, each imported on
+first use. Everything else may move.
 
 From the ground up: `errors`, `text`, `times`, `amounts`, `files`, `mistakes`, `strict_yaml`; then `deployment` and
 `evidence`; `chain` and `store`; `campaign`; `checks`; `audit`; `cli`; `demo`. Imports only ever point down.
@@ -57,7 +57,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # PEP 562: importing the package costs nothing, whatever is handed out.
+    # PEP 562: importing the package costs nothing, however many names it offers.
     if name in _PLACES:
         return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

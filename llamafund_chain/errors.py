@@ -1,4 +1,4 @@
-"""Errors that a person reads, each with the exit code the command line ends with.
+"""Errors for people to read, each with the command line's exit code.
 
 A message has three parts: what happened (with the value), why, and what to do next.
 """
@@ -26,7 +26,7 @@ class LlamafundError(Exception):
 
     Args:
         what: What happened, with the offending value.
-        why: The reason, where it is not obvious from `what`.
+        why: The reason, if it is not obvious from `what`.
         remedy: What the reader can do next.
     """
 
@@ -72,6 +72,6 @@ class TransactionRevertedError(LlamafundError):
 
 
 class NotFinalError(LlamafundError):
-    """What this step relies on could still be undone by a reorganisation."""
+    """A reorganisation could still undo what this step relies on."""
 
     exit_code = ExitCode.NOT_FINAL

@@ -1,4 +1,4 @@
-"""Reading files that must hold still, and writing files that appear complete or not at all."""
+"""Reading files that must not change meanwhile, and writing files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SPAN = 4 * 1024 * 1024
 
 
 def read_limited(path: Path, limit: int) -> bytes:
-    """A stranger's small file.
+    """Read a stranger's small file.
 
     Args:
         path: The file.
-        limit: Bytes that it may have.
+        limit: Most bytes that it may have.
 
     Raises:
         VerificationError: It cannot be read, or is longer.
@@ -40,17 +40,17 @@ def read_limited(path: Path, limit: int) -> bytes:
 
 
 def storage_error(error: OSError, action: str) -> LlamafundError:
-    """A message for a person about an operating system error.
+    """The error for a person to read about an operating system error.
 
     Args:
-        error: What the operating system said.
-        action: What was being done, for example `Writing /tmp/x`.
+        error: The operating system's error.
+        action: The failed action, for example `Writing /tmp/x`.
     """
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return LlamafundError(f"{action} failed: the disk is full", reason, "Free some space and run it again")
+        return LlamafundError(f"{action} failed: the disk is full", reason, "Free some space and run the command again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return LlamafundError(f"{action} was not permitted", reason, "Check the permissions of that place")
+        return LlamafundError(f"{action} was not permitted", reason, "Check the permissions there")
     return LlamafundError(f"{action} failed", reason, "Check the path and the disk")
 
 
@@ -59,7 +59,7 @@ class IrregularFileError(OSError):
 
 
 def kind_of(mode: int) -> str:
-    """What something that is not a regular file is, with its article, from its `st_mode`."""
+    """The kind of something that is not a regular file, with its article, from its `st_mode`."""
     if stat.S_ISDIR(mode):
         return "a directory"
     if stat.S_ISLNK(mode):
@@ -68,7 +68,7 @@ def kind_of(mode: int) -> str:
 
 
 def open_descriptor(path: str | Path) -> tuple[int, os.stat_result]:
-    """Open a regular file for reading and nothing else, not even for a moment's wait.
+    """Open a regular file for reading, never anything else, and without ever waiting.
 
     Returns:
         The descriptor, which the caller closes, and the file's status.
@@ -78,7 +78,7 @@ def open_descriptor(path: str | Path) -> tuple[int, os.stat_result]:
         OSError: It does not exist or cannot be opened.
     """
     try:
-        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait forever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ELOOP:
@@ -94,7 +94,7 @@ def open_descriptor(path: str | Path) -> tuple[int, os.stat_result]:
 
 
 def open_regular(path: Path) -> FileIO:
-    """Open a regular file for reading, unbuffered; otherwise as `open_descriptor`.
+    """Open a regular file for reading, unbuffered; otherwise like `open_descriptor`.
 
     Raises:
         IrregularFileError: It is a symbolic link, a directory, a device, a pipe or a socket.
@@ -104,14 +104,14 @@ def open_regular(path: Path) -> FileIO:
 
 
 def read_error(path: str | Path, error: OSError) -> LlamafundError:
-    """A message for a person about a file that cannot be opened or read."""
+    """The error for a person to read about a file that cannot be opened or read."""
     shown = repr(str(path))
     if isinstance(error, FileNotFoundError):
         return UsageError(f"There is no file {shown}", remedy="Check the path")
     if isinstance(error, NotADirectoryError):
         return UsageError(f"There is no file {shown}", "A part of the path is not a directory", "Check the path")
     if error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"There is no file {shown[:80]}…", "The name is too long for one", "Check the path")
+        return UsageError(f"There is no file {shown[:80]}…", "The name is too long", "Check the path")
     if isinstance(error, IsADirectoryError):
         error = IrregularFileError(kind_of(stat.S_IFDIR))
     if isinstance(error, IrregularFileError):
@@ -120,18 +120,18 @@ def read_error(path: str | Path, error: OSError) -> LlamafundError:
 
 
 def changed_error(path: str | Path, before: int, read: int, after: int) -> LlamafundError:
-    """A message for a person about a file that did not hold still.
+    """The error for a person to read about a file that changed while it was read.
 
     Args:
         path: The file.
-        before: Its bytes at the start.
-        read: Bytes that were read.
-        after: Its bytes at the end.
+        before: Its size at the start, bytes.
+        read: Bytes read.
+        after: Its size at the end, bytes.
     """
     return LlamafundError(
         f"{str(path)!r} changed while it was read",
         f"It had {before} bytes at the start; {read} were read and it has {after} now",
-        "Wait until whatever writes to it has finished, then run it again",
+        "Wait until nothing writes to it, then run the command again",
     )
 
 
@@ -155,7 +155,7 @@ def read_spans(path: Path) -> Iterator[bytes]:
             except OSError as error:
                 raise read_error(path, error) from error
             total += len(span)
-            # More than there was: a file that is appended to as fast as it is read would never end.
+            # Too many bytes: a file that grows as fast as it is read would never end.
             if not span or total > before.st_size:
                 break
             yield span
@@ -165,12 +165,12 @@ def read_spans(path: Path) -> Iterator[bytes]:
 
 
 class PendingFile:
-    """A file being written that has no name anybody looks for until it is complete.
+    """A file that gets its name only when it is complete.
 
-    Used as a context manager: what was not committed at the end of the block is removed.
+    A context manager: a file that is not committed by the end of the block is removed.
 
     Args:
-        directory: Where it is written; must be on the file system of its final name. Created when missing.
+        directory: Where it is written; must be on the file system of its final name. Created if missing.
         mode: Permission bits before the process's umask.
     """
 
@@ -209,11 +209,11 @@ class PendingFile:
             raise storage_error(error, f"Writing into {str(self._path.parent)!r}") from error
 
     def commit(self, final: Path, *, replace: bool = True) -> None:
-        """Make the bytes durable and give the file its name.
+        """Flush the bytes to disk and give the file its name.
 
         Args:
-            final: The name; its directory is created when missing.
-            replace: Whether a file of that name is replaced; else it is left as it is and this fails.
+            final: The name; its directory is created if missing.
+            replace: Whether to replace a file of that name. Otherwise that file is left alone and this fails.
 
         Raises:
             UsageError: There is a file of that name and `replace` is false.
@@ -224,7 +224,7 @@ class PendingFile:
             self._stream.close()
             final.parent.mkdir(parents=True, exist_ok=True)
             if replace:
-                # Renaming would take a device or a pipe away from whoever uses it.
+                # Renaming would take a device or a pipe away from its users.
                 if final.exists() and not (final.is_file() or final.is_dir()):
                     raise UsageError(
                         f"{str(final)!r} is not a regular file", "It would be replaced by one", "Choose another name"
@@ -232,19 +232,19 @@ class PendingFile:
                 self._path.replace(final)
                 self._committed = True
             else:
-                # A hard link is the one way to create a name atomically that refuses an existing one.
+                # Only a hard link creates a name atomically and refuses an existing one.
                 final.hardlink_to(self._path)
             _sync_directory(final.parent)
         except FileExistsError as error:
             raise UsageError(
-                f"{str(final)!r} exists already", "It is never overwritten", "Choose another name"
+                f"{str(final)!r} already exists", "It is never overwritten", "Choose another name"
             ) from error
         except OSError as error:
             raise storage_error(error, f"Writing {str(final)!r}") from error
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file, replacing one of that name: it holds all of `data` or is as it was before.
+    """Write a whole file, replacing one of that name. Afterwards it has all of `data`, or is unchanged.
 
     Raises:
         LlamafundError: The disk is full or fails, or `path` is a directory.

@@ -1,7 +1,7 @@
-"""Encoding and decoding of what contracts take and give, from their ABI.
+"""Encoding and decoding of contract data by its ABI.
 
-Everything that is decoded came from a node that nobody has to trust: what does not fit its type is a
-`VerificationError`, never another exception.
+All data to decode comes from an untrusted node. Data that does not fit its type is a `VerificationError`, never another
+exception.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Interface:
     """One contract's functions, events and errors.
 
     Args:
-        abi: As the compiler writes it.
+        abi: The compiler's ABI.
     """
 
     def __init__(self, abi: Sequence[Mapping[str, Any]]) -> None:
@@ -70,7 +70,7 @@ class Interface:
         """Call data.
 
         Raises:
-            ValueError: An argument does not fit its type; the library validates before.
+            ValueError: An argument does not fit its type; the library validates arguments before.
         """
         from eth_abi.abi import encode
 
@@ -78,7 +78,7 @@ class Interface:
         return selector + encode(types, arguments)
 
     def decode_input(self, data: bytes) -> Decoded | None:
-        """The function and arguments of call data; `None` when it calls none of this contract's."""
+        """The function and arguments of call data; `None` if it calls no function of this contract."""
         for name, (selector, types, _) in self._functions.items():
             if data[:4] == selector:
                 values = _decode(types, data[4:], f"call of {name}")
@@ -86,7 +86,7 @@ class Interface:
         return None
 
     def decode_output(self, function: str, data: bytes) -> tuple[Any, ...]:
-        """What a call returned.
+        """The values that a call returned.
 
         Raises:
             VerificationError: The bytes do not fit the function's types.
@@ -95,7 +95,7 @@ class Interface:
         return _decode(types, data, f"answer of {function}")
 
     def decode_error(self, data: bytes) -> Decoded | None:
-        """The custom error in revert data; `None` when it is none of this contract's."""
+        """The custom error in revert data; `None` if it is not one of this contract."""
         known = self._errors.get(data[:4])
         if known is None:
             return None
@@ -107,7 +107,7 @@ class Interface:
         return Decoded(name, dict(zip(names, values, strict=True)))
 
     def decode_log(self, topics: Sequence[bytes], data: bytes) -> Decoded | None:
-        """The event in a log; `None` when it is none of this contract's.
+        """The event in a log; `None` if it is not one of this contract.
 
         Raises:
             VerificationError: It claims to be one of its events, but the bytes do not fit.
@@ -155,7 +155,7 @@ def _decode(types: Sequence[str], data: bytes, what: str) -> tuple[Any, ...]:
 
 
 def checksum(address: str) -> str:
-    """An address with the upper and lower case of EIP-55."""
+    """An address with the EIP-55 checksum in its letter case."""
     from eth_utils import to_checksum_address
 
     return str(to_checksum_address(address))

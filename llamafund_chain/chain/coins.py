@@ -1,4 +1,4 @@
-"""What a chain calls its own coin."""
+"""The names of the chains' coins."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from llamafund_chain.amounts import format_amount
 
 DECIMALS = 18
-"""Of the coin on every chain of the EVM: one coin is 10^18 wei."""
+"""Decimals of the coin on every EVM chain: one coin is 10^18 wei."""
 
 UNNAMED = "the chain's coin"
-"""What a coin is called whose symbol we do not know."""
+"""The name of a coin whose symbol we do not know."""
 
 UNKNOWN = f"of {UNNAMED}"
-"""Stands after an amount of it in place of the symbol."""
+"""Follows an amount of it instead of the symbol."""
 
 _ETHER = (
     1,  # Ethereum
@@ -44,11 +44,11 @@ SYMBOLS: Mapping[int, str] = {
     43114: "AVAX",  # Avalanche
     80002: "POL",  # Amoy
 }
-"""By EIP-155 number, as https://github.com/ethereum-lists/chains spells them."""
+"""Symbols by EIP-155 number, as https://github.com/ethereum-lists/chains spells them."""
 
 
 def coin_symbol(chain_id: int) -> str | None:
-    """The symbol of a chain's coin; `None` for a chain that we do not know.
+    """The symbol of a chain's coin; `None` for an unknown chain.
 
     Args:
         chain_id: EIP-155 number.
@@ -57,7 +57,7 @@ def coin_symbol(chain_id: int) -> str | None:
 
 
 def format_coin(amount: int, chain_id: int) -> str:
-    """An amount of a chain's coin for people: `0.5 ETH`, or `0.5 of the chain's coin` where we do not know it.
+    """An amount of a chain's coin as text: `0.5 ETH`, or `0.5 of the chain's coin` for an unknown chain.
 
     Args:
         amount: Wei.

@@ -1,6 +1,6 @@
 """A connection to one chain: reading at a chosen finality, and sending transactions with care.
 
-Nothing that a node says is believed to be well formed; nothing is ever sent twice, but to replace it.
+Everything that a node says may be malformed. Nothing is ever sent twice, except to replace it.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
 Finality = Literal["finalized", "safe", "latest"]
 Agree = Callable[[], None]
-"""Asks whether to go on with what is about to be sent, and raises when the answer is no."""
+"""Asks whether to send the transaction, and raises if the answer is no."""
 
 BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
 
 MAX_ANSWER_BYTES = 1 << 20
-"""Longest answer of a contract call that is looked at."""
+"""Bytes of the longest result of a contract call that is read."""
 _GWEI = 10**9
 
 
@@ -64,17 +64,17 @@ def connect(rpc_url: str, *, explain: Explain = explain) -> Connection:
 
     Args:
         rpc_url: `http://…` or `https://…`.
-        explain: Puts reverts into words, for whoever knows the contracts.
+        explain: Explains reverts, for callers that know the contracts.
 
     Raises:
-        UsageError: The address is of another form.
-        NodeUnreachableError: Nobody answers there, or no node does.
+        UsageError: The address has another form.
+        NodeUnreachableError: Nothing answers there, or it is not a node.
     """
     if not rpc_url.startswith(("http://", "https://")) or any(ord(char) <= 32 for char in rpc_url):
         scheme = rpc_url.partition("://")[0] if "://" in rpc_url else ""
         raise UsageError(
             "The node's address cannot be used" + (f" (it begins with {printable(scheme, 20)!r})" if scheme else ""),
-            "It is an HTTP address",
+            "It must be an HTTP address",
             "Write it like http://127.0.0.1:8545",
         )
     return Connection(rpc_url, explain)
@@ -85,7 +85,7 @@ class Connection:
 
     Attributes:
         chain_id: EIP-155 number.
-        rpc_url: As given; may hold a secret, see `shown_url`.
+        rpc_url: As given. It may contain a secret; see `shown_url`.
         sent: Transactions that left, by hash (64 hexadecimal digits): whether each is known to be included.
     """
 
@@ -114,7 +114,7 @@ class Connection:
 
     @property
     def w3(self) -> Web3:
-        """The same node for code that speaks web3."""
+        """The same node as a web3 object."""
         if self._w3 is None:
             from web3 import Web3
 
@@ -127,7 +127,7 @@ class Connection:
         """One JSON-RPC request.
 
         Returns:
-            The result as it came.
+            The unchanged result.
 
         Raises:
             NodeUnreachableError: No node answered.
@@ -174,7 +174,7 @@ class Connection:
         return self.block(which).timestamp
 
     def code(self, address: str, block: BlockId = "latest") -> bytes:
-        """The code at an address; empty when there is none."""
+        """The code at an address; empty if there is none."""
         return self._bytes(self.request("eth_getCode", address, _block_param(block)), "eth_getCode")
 
     def balance(self, address: str, block: BlockId = "latest") -> int:
@@ -194,9 +194,9 @@ class Connection:
 
         Args:
             call: What to call.
-            block: In the state after which block; `pending` is the next one.
-            sender: As whom; nobody when `None`.
-            value: Wei to come with it.
+            block: The block after which to run it; `pending` is the next one.
+            sender: The calling account; `None` for nobody.
+            value: Wei to send with it.
             money: Writes amounts in the explanation of a refusal.
 
         Raises:
@@ -221,19 +221,19 @@ class Connection:
         first: int = 0,
         last: BlockId = "latest",
     ) -> Iterator[Log]:
-        """All logs of one contract, in order and however many, with one answer's worth of them in memory.
+        """All logs of one contract, in order, with the logs of only one response in memory.
 
-        Anyone can make a contract write logs, so their number is no reason to give up. Smaller ranges are asked for
-        when a node refuses large ones, and when an answer is too long or takes too long.
+        Anyone can make a contract write logs, so a large number is no reason to give up. If a node refuses large
+        ranges, or a response is too long or takes too long, this requests smaller ranges.
 
         Args:
             address: The contract.
-            topics: Wanted topics by position: one, several of which any will do, or `None` for any.
+            topics: Requested topics by position: one topic, several alternatives, or `None` for any.
             first: First block.
             last: Last block.
 
         Raises:
-            NodeUnreachableError: An answer does not make sense, or there is none even for a single block.
+            NodeUnreachableError: A response does not make sense, or there is none even for a single block.
             RpcError: The node refuses even single blocks.
         """
         end = last if isinstance(last, int) else self.block(last).number
@@ -254,7 +254,7 @@ class Connection:
             if not all(_wanted(log, address, topics, start, stop) for log in found):
                 raise self._nonsense("eth_getLogs")
             yield from sorted(found, key=lambda log: (log.block, log.index))
-            # A crowded stretch must not make everything after it a crawl.
+            # A range with many logs must not slow down everything after it.
             start, span = stop + 1, 2 * span
 
     def transaction_input(self, tx_hash: str) -> tuple[str | None, bytes]:
@@ -265,7 +265,9 @@ class Connection:
         """
         raw = self.request("eth_getTransactionByHash", f"0x{tx_hash}")
         if raw is None:
-            raise LlamafundError(f"The node does not know the transaction {tx_hash}", "It may not keep old ones")
+            raise LlamafundError(
+                f"The node does not know the transaction {tx_hash}", "It may not keep old transactions"
+            )
         if not isinstance(raw, Mapping):
             raise self._nonsense("eth_getTransactionByHash")
         to = raw.get("to")
@@ -275,7 +277,7 @@ class Connection:
         """The implementation and factory on this chain, verified by their code. Looked up once.
 
         Raises:
-            VerificationError: They are not deployed here, or something else is at their address.
+            VerificationError: They are not deployed here, or other code is at their address.
         """
         if self._deployment is None:
             from web3.exceptions import Web3Exception
@@ -300,16 +302,16 @@ class Connection:
         """Send one transaction and wait until it is included. It is simulated first and never sent twice.
 
         Args:
-            account: Who signs and pays.
+            account: The account that signs and pays.
             transaction: What to call or deploy.
             value: Wei to send with it.
             money: Writes amounts in the explanation of a refusal.
-            agree: Asked once the simulation went well; what it raises keeps the transaction from being sent.
+            agree: Called after a successful simulation. If it raises, the transaction is not sent.
 
         Raises:
             ContractRefusedError: The simulation or the included transaction reverted.
             LlamafundError: The account cannot pay for it, or the node refused it.
-            NodeUnreachableError: The node went away; the message says whether something may have been sent.
+            NodeUnreachableError: The node stopped answering; the message says whether anything may have been sent.
         """
         sender = str(account.address)
         held = self.balance(sender, "latest")
@@ -331,12 +333,12 @@ class Connection:
         """Sign a transaction without sending it.
 
         Args:
-            account: Who signs and pays.
+            account: The account that signs and pays.
             transaction: What to call or deploy.
             value: Wei to send with it.
             nonce: Number of the account's transaction, from 0.
-            gas: Limit.
-            fees: Wei for each unit of gas.
+            gas: Gas limit.
+            fees: Wei per unit of gas.
         """
         fields: dict[str, Any] = {
             "chainId": self.chain_id,
@@ -360,21 +362,21 @@ class Connection:
         )
 
     def transmit(self, signed: SignedTransaction) -> None:
-        """Hand a signed transaction to the node, once; a node that has it already is content.
+        """Send a signed transaction to the node, once. It is no error if the node has it already.
 
         Raises:
-            UnderpricedError: Another one with its nonce waits, and this one does not pay enough more to replace it.
+            UnderpricedError: Another one with its nonce is pending, and this one does not pay enough to replace it.
             NonceUsedError: Another one with its nonce was included.
             RpcError: The node refused it for another reason.
-            NodeUnreachableError: The node went away; the transaction may have arrived.
+            NodeUnreachableError: The node stopped answering; the transaction may have arrived.
         """
-        # Noted first: whatever interrupts the request, the node may have it.
+        # Recorded first: whatever interrupts the request, the node may have it.
         self.sent[signed.tx_hash] = False
         try:
             self.request("eth_sendRawTransaction", f"0x{signed.raw.hex()}")
         except NodeUnreachableError as error:
             raise NodeUnreachableError(
-                f"The node went away while transaction 0x{signed.tx_hash} was being sent",
+                f"The node stopped answering while transaction 0x{signed.tx_hash} was being sent",
                 "It may or may not have arrived; it was not sent again",
                 "Look that transaction up before repeating the command",
             ) from error
@@ -385,7 +387,7 @@ class Connection:
                 raise refusal from error
 
     def outcome(self, signed: SignedTransaction, *, money: Callable[[int], str] = smallest_units) -> Receipt | None:
-        """What became of a transaction; `None` while it is not included.
+        """The receipt of a transaction; `None` while it is not included.
 
         Raises:
             ContractRefusedError: It was included and reverted.
@@ -396,7 +398,7 @@ class Connection:
         return self._checked(raw, signed, money)
 
     def nonce(self, address: str, block: BlockId = "latest") -> int:
-        """Number of the transactions that an account has sent; at `pending` with those that wait."""
+        """Number of transactions that an account has sent; at `pending`, including pending ones."""
         answer = self.request("eth_getTransactionCount", address, _block_param(block))
         return self._quantity(answer, "eth_getTransactionCount")
 
@@ -409,7 +411,7 @@ class Connection:
         block: BlockId = "latest",
         money: Callable[[int], str] = smallest_units,
     ) -> int:
-        """Gas that a transaction would take at a block, with no margin.
+        """Gas that a transaction would take at a block, without a margin.
 
         Raises:
             ContractRefusedError: It would revert.
@@ -426,7 +428,7 @@ class Connection:
             raise self._refusal(error, money) from error
 
     def base_fee(self) -> int:
-        """Wei for each unit of gas that the latest block burned (EIP-1559); 0 on chains without one."""
+        """Wei per unit of gas that the latest block burned (EIP-1559); 0 on chains without a base fee."""
         return self._base_fee() or 0
 
     def _base_fee(self) -> int | None:
@@ -435,7 +437,7 @@ class Connection:
         return None if base is None else self._quantity(base, "the base fee")
 
     def fees(self) -> Fees:
-        """What the node advises to pay now, with room for a base fee that doubles."""
+        """The fees that the node advises now, with room for a base fee that doubles."""
         base = self._base_fee()
         if base is None:
             return Fees(self._quantity(self.request("eth_gasPrice"), "eth_gasPrice"), None)
@@ -446,7 +448,7 @@ class Connection:
         return Fees(2 * base + tip, tip)
 
     def check_funds(self, address: str, held: int, needed: int) -> None:
-        """Refuse to send what an account cannot pay for.
+        """Refuse to send a transaction that an account cannot pay for.
 
         Args:
             address: The account.
@@ -454,13 +456,13 @@ class Connection:
             needed: Wei for the amount and the highest possible fee.
 
         Raises:
-            LlamafundError: It holds too little.
+            LlamafundError: It has too little.
         """
         if held < needed:
             raise LlamafundError(
-                f"{address} holds {format_coin(held, self.chain_id)}",
-                f"Amount and highest possible fee come to {format_coin(needed, self.chain_id)}",
-                "Nothing was sent. Fund that address, or use another wallet",
+                f"{address} has {format_coin(held, self.chain_id)}",
+                f"Amount and highest possible fee are {format_coin(needed, self.chain_id)}",
+                "Nothing was sent. Fund that account, or use another wallet",
             )
 
     def _await_receipt(self, tx_hash: str) -> Mapping[str, Any]:
@@ -471,7 +473,7 @@ class Connection:
                 raw = self.request("eth_getTransactionReceipt", f"0x{tx_hash}")
             except (NodeUnreachableError, RpcError) as error:
                 raise NodeUnreachableError(
-                    f"Transaction 0x{tx_hash} was sent, but the node does not say what became of it",
+                    f"Transaction 0x{tx_hash} was sent, but the node does not say whether it was included",
                     str(error),
                     "Look that transaction up before repeating the command",
                 ) from error
@@ -528,14 +530,14 @@ class Connection:
     def _no_finality(self, which: BlockId) -> NotFinalError:
         return NotFinalError(
             f"The node at {self.shown_url} knows no {which} block",
-            "The chain is too young, or does not tell how settled its blocks are",
-            "Wait, or say --finality latest if you accept that what is read may be undone",
+            "The chain is too young, or does not say how settled its blocks are",
+            "Wait. Or pass --finality latest, if you accept that what you read may be undone",
         )
 
     def _nonsense(self, what: str) -> NodeUnreachableError:
         return NodeUnreachableError(
             f"The node at {self.shown_url} answered {what} with something that makes no sense",
-            "What cannot be read is not used",
+            "Such an answer is not used",
             "Name another node with --rpc",
         )
 
@@ -569,13 +571,13 @@ class Connection:
 
 
 def require_final(final: Any, latest: Any, what: str, finality: Finality) -> None:
-    """Refuse to rely on something that is on chain, but not yet settled enough.
+    """Refuse to rely on a fact that is on chain but not yet settled enough.
 
     Args:
         final: The fact at the chosen finality.
         latest: The fact in the latest block.
-        what: The fact in words, for the message.
-        finality: What was asked for.
+        what: The fact as text, for the message.
+        finality: The chosen finality.
 
     Raises:
         NotFinalError: The two differ.
@@ -584,7 +586,7 @@ def require_final(final: Any, latest: Any, what: str, finality: Finality) -> Non
         raise NotFinalError(
             f"{what} is on chain, but not {finality} yet",
             "A reorganisation could still undo it",
-            "Wait some blocks and repeat the command",
+            "Wait a few blocks and repeat the command",
         )
 
 
@@ -607,7 +609,7 @@ def _block_param(block: BlockId) -> str:
 
 
 def _wanted(log: Log, address: str, topics: Sequence[str | Sequence[str] | None], first: int, last: int) -> bool:
-    """Whether a log is one that was asked for; a node may answer anything."""
+    """Whether a log is one of those requested. A node may answer anything."""
     if log.address.lower() != address.lower() or not first <= log.block <= last or len(log.topics) < len(topics):
         return False
     for topic, accepted in zip(log.topics, topics, strict=False):

@@ -1,4 +1,4 @@
-"""A development chain of one's own: an anvil process with the contracts on it, gone when its owner is gone."""
+"""A local development chain: an anvil process with the contracts on it, which stops when its parent exits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DEVELOPMENT_KEYS = (
     "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
     "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
 )
-"""Well-known keys that every anvil funds. Anybody knows them: never use them where money is."""
+"""Well-known keys that every anvil funds. Everybody knows them: never use them for real money."""
 
 _FINAL_BLOCKS = 3
 _LISTENING = re.compile(r"Listening on (?:127\.0\.0\.1|localhost):(\d+)")
@@ -48,15 +48,15 @@ _GRACE = 5.0
 
 
 class Devnet:
-    """A chain that lives as long as the `with` block, or as this process if that is shorter.
+    """A chain that runs until the end of the `with` block, or until this process ends.
 
-    Its clock starts at the real time and moves on with it; `advance` adds to it. The finalized block trails the
-    latest by two.
+    Its clock starts at the real time and runs with it; `advance` adds to it. The finalized block is two blocks behind
+    the latest.
 
     Args:
         port: TCP port on 127.0.0.1; 0 for a free one.
-        deploy: Put the contracts on it.
-        hardfork: Rules of which upgrade of Ethereum; the contracts need cancun or a later one.
+        deploy: Deploy the contracts on it.
+        hardfork: The Ethereum upgrade whose rules apply; the contracts need cancun or later.
     """
 
     def __init__(
@@ -105,29 +105,29 @@ class Devnet:
 
     @property
     def w3(self) -> Web3:
-        """The same for code that speaks web3."""
+        """The same connection as a web3 object."""
         return self.connection.w3
 
     @property
     def deployment(self) -> Deployment:
         """The contracts on it."""
         if self._deployment is None:
-            raise LlamafundError("The development chain has no contracts on it")
+            raise LlamafundError("The development chain has no contracts")
         return self._deployment
 
     # --------------------------------------------------------------------- do
 
     def fund(self, address: str, amount: int) -> None:
-        """Set what an address holds.
+        """Set an account's balance.
 
         Args:
-            address: Anybody's.
+            address: Any account.
             amount: Wei.
         """
         self.connection.request("anvil_setBalance", address, hex(amount))
 
     def advance(self, seconds: int) -> None:
-        """Let time pass, and enough blocks with it that everything before is final.
+        """Let time pass, with enough blocks to make everything before final.
 
         Args:
             seconds: At least 0.
@@ -137,7 +137,7 @@ class Devnet:
         self.finalize()
 
     def finalize(self) -> None:
-        """Mine so many blocks that what happened before is final."""
+        """Mine enough blocks to make everything before final."""
         for _ in range(_FINAL_BLOCKS):
             self.connection.request("evm_mine")
 
@@ -146,7 +146,7 @@ class Devnet:
         return str(self.connection.request("evm_snapshot"))
 
     def revert(self, snapshot: str) -> None:
-        """Go back to a snapshot, which is used up by that."""
+        """Go back to a snapshot, which can be used only once."""
         self.connection.request("evm_revert", snapshot)
 
     def deploy(self, creation: bytes) -> str:
@@ -183,14 +183,14 @@ class Devnet:
 
         Args:
             token: Address from `deploy_token`.
-            holder: Who gets them.
-            amount: Smallest unit.
+            holder: The account that gets them.
+            amount: Smallest units.
         """
         data = abi.contract("DevToken").encode("mint", holder, amount)
         self._send({"to": token, "data": f"0x{data.hex()}"})
 
     def wait(self) -> int:
-        """Wait until the chain ends by itself.
+        """Wait until the chain stops by itself.
 
         Returns:
             The exit status of its program.
@@ -198,7 +198,7 @@ class Devnet:
         return self._running().wait()
 
     def close(self) -> None:
-        """End the chain. Can be called at any time and more than once."""
+        """Stop the chain. Can be called at any time and more than once."""
         process, self._process = self._process, None
         self._connection = self._deployment = None
         if process is not None:
@@ -218,7 +218,7 @@ class Devnet:
 
     def _start(self) -> None:
         binary = find_program("anvil")
-        # Anvil keeps caches in the home directory; they go away with the chain.
+        # Anvil keeps caches in the home directory. They are removed with the chain.
         self._home = tempfile.TemporaryDirectory(prefix="llamafund-devnet-")
         arguments = ["--host", "127.0.0.1", "--port", str(self._port), "--chain-id", str(CHAIN_ID)]
         arguments += ["--hardfork", self._hardfork, "--slots-in-an-epoch", "1"]
@@ -249,7 +249,7 @@ class Devnet:
         self.finalize()
 
     def _send(self, transaction: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Send from an account that anvil holds the key of."""
+        """Send from an account whose key anvil has."""
         from web3.types import TxParams
 
         w3 = self.connection.w3
@@ -266,7 +266,7 @@ class Devnet:
 
 
 def _parent_death_signal() -> Callable[[], None] | None:
-    """What the child does first: ask Linux to end it when its parent ends, however that happens."""
+    """A function for the child to run first: it asks Linux to end the child when its parent ends, in whatever way."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None, use_errno=True)
@@ -278,7 +278,7 @@ def _parent_death_signal() -> Callable[[], None] | None:
 
 
 def _wait_for_port(process: subprocess.Popen[str]) -> int:
-    """The port that anvil listens on; goes on reading its output so that it never blocks on a full pipe."""
+    """The port that anvil listens on. Keeps reading its output, so that anvil never blocks on a full pipe."""
     assert process.stdout is not None
     found = threading.Event()
     said: list[str] = []
@@ -291,7 +291,7 @@ def _wait_for_port(process: subprocess.Popen[str]) -> int:
     last = " ".join(line.strip() for line in said[-5:] if line.strip())
     raise LlamafundError(
         "anvil did not start",
-        f"It said: {last}" if last else "It said nothing",
+        f"It said: {last}" if last else "It printed nothing",
         "Choose another --port if that one is taken",
     )
 

@@ -1,4 +1,4 @@
-"""Where the programs of the Foundry tools are: anvil, a development chain, and forge, which tests contracts."""
+"""Finds the Foundry tools: anvil, a development chain, and forge, which tests contracts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from llamafund_chain.errors import LlamafundError, UsageError
 
 
 def find_program(name: str) -> Path:
-    """A program: where LLAMAFUND_<NAME> says, among this checkout's Node packages, or on PATH.
+    """Find a program: at LLAMAFUND_<NAME>, among this checkout's Node packages, or on PATH.
 
-    The packages' own wrapper is passed over: it starts the same program and forgets its exit code.
+    The packages' wrapper is skipped: it starts the same program and loses its exit code.
 
     Args:
         name: For example `anvil`.
 
     Raises:
         UsageError: LLAMAFUND_<NAME> names no program.
-        LlamafundError: There is none.
+        LlamafundError: There is no such program.
     """
     variable = f"LLAMAFUND_{name.upper()}"
     named = os.environ.get(variable)
@@ -28,7 +28,7 @@ def find_program(name: str) -> Path:
         if not os.access(named, os.X_OK) or not Path(named).is_file():
             raise UsageError(f"{variable} is {named!r}", "There is no program of that name", "Correct or unset it")
         return Path(named)
-    # Beside the package in a checkout; below the working directory when the package is installed elsewhere.
+    # Beside the package in a checkout; below the working directory if the package is installed elsewhere.
     for root in (Path(__file__).resolve().parents[2], Path.cwd()):
         for package in _packages(name):
             binary = root / "node_modules" / "@foundry-rs" / package / "bin" / name
@@ -39,7 +39,7 @@ def find_program(name: str) -> Path:
         return Path(on_path)
     raise LlamafundError(
         f"There is no {name}",
-        "It is one of the Foundry tools, and needed for this",
+        "It is one of the Foundry tools, and this needs it",
         f"Run `make setup` in the checkout, put {name} on PATH, or name it in {variable}",
     )
 

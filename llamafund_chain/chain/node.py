@@ -1,6 +1,6 @@
-"""The HTTP side of a node: every way in which it can fail to answer is one error.
+"""The HTTP side of a node: every way in which it can fail to answer becomes one error.
 
-Imports web3, so it is imported only where a connection is made.
+It imports web3, so only code that makes a connection imports it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from llamafund_chain.text import printable
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
-"""Seconds of silence; simulations and log searches of a remote node take a while."""
+"""Seconds that a node may be silent. Simulations and log searches of a remote node take a while."""
 
 ANSWER_TIMEOUT = 120.0
-"""Seconds that a whole answer may take, however steadily it drips in."""
+"""Seconds that a whole response may take, however steadily it drips in."""
 
 MAX_ANSWER_BYTES = 32 << 20
-"""Longest answer that is read: several times the logs that fit into one block."""
+"""Bytes of the longest response that is read: several times the logs that fit into one block."""
 
 _BLOCK_BYTES = 1 << 16
 
 
 def shown_url(url: str) -> str:
-    """A node's address without what may be secret in it: user, password, path and query."""
+    """A node's address without the parts that may be secret: user, password, path and query."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if ":" in host:
@@ -44,11 +44,11 @@ def shown_url(url: str) -> str:
 
 
 class AnswerTooLongError(NodeUnreachableError):
-    """The answer is longer than `MAX_ANSWER_BYTES`; asking for less may help."""
+    """The response is longer than `MAX_ANSWER_BYTES`; a request for less may help."""
 
 
 class NodeProvider(HTTPProvider):
-    """Sends each request once; a request that fails is never repeated behind the caller's back."""
+    """Sends each request once. A failed request is never repeated behind the caller's back."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, exception_retry_configuration=None)
@@ -60,8 +60,8 @@ class NodeProvider(HTTPProvider):
         """One JSON-RPC request.
 
         Raises:
-            AnswerTooLongError: The answer is longer than what is read.
-            NodeUnreachableError: There was no answer, or it is not JSON-RPC.
+            AnswerTooLongError: The response is too long.
+            NodeUnreachableError: There was no response, or it is not JSON-RPC.
         """
         try:
             response = self.decode_rpc_response(self._post(method, self.encode_rpc_request(method, params)))
@@ -75,14 +75,14 @@ class NodeProvider(HTTPProvider):
             status = error.response.status_code if error.response is not None else "an error"
             raise NodeUnreachableError(
                 f"The server at {self._shown} answered {method} with HTTP status {status}",
-                "It is no JSON-RPC node, or refuses this client",
+                "It is not a JSON-RPC node, or refuses this client",
                 "Check the address given with --rpc",
             ) from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise NodeUnreachableError(
                 f"There is no node at {self._shown}",
                 _reason(error),
-                "Start one (`llamafund devnet` is one for trying things out), or name another with --rpc",
+                "Start one (`llamafund devnet` is for trying things out), or name another with --rpc",
             ) from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise self._nonsense(method) from error
@@ -91,10 +91,10 @@ class NodeProvider(HTTPProvider):
         return response
 
     def _post(self, method: RPCEndpoint, data: bytes) -> bytes:
-        """The answer's bytes, all of them within `ANSWER_TIMEOUT`.
+        """The response's bytes, all of them within `ANSWER_TIMEOUT`.
 
-        A socket's timeout counts from byte to byte, also while headers arrive, so only another thread can say that
-        the whole has taken too long. The one that still waits then is left behind and ends with the process.
+        A socket's timeout counts from byte to byte, even while headers arrive. So only another thread can notice that
+        the whole response takes too long. The waiting thread is then left behind and ends with the process.
         """
         errand = _Errand(self._session, self._url, data)
         errand.start()
@@ -102,11 +102,11 @@ class NodeProvider(HTTPProvider):
         if errand.is_alive():
             errand.abandoned.set()
             self._session = _Session()
-            raise requests.exceptions.ReadTimeout(f"No whole answer within {ANSWER_TIMEOUT:.0f} seconds")
+            raise requests.exceptions.ReadTimeout(f"No complete response within {ANSWER_TIMEOUT:.0f} seconds")
         if errand.too_long:
             raise AnswerTooLongError(
                 f"The answer of {self._shown} to {method} is longer than {MAX_ANSWER_BYTES >> 20} MiB",
-                "No more than that is read at once",
+                "That is the most that is read at once",
                 "Name another node with --rpc if this happens again",
             )
         if errand.failure is not None:
@@ -122,20 +122,20 @@ class NodeProvider(HTTPProvider):
 
 
 class _Session(requests.Session):
-    """Sees no redirection in any answer: even to refuse one, the library would read and unpack its whole body."""
+    """Ignores redirects: even to refuse one, the library would read and unpack its whole body."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - the name is the library's
         return None
 
 
 class _Errand(threading.Thread):
-    """One HTTP request on a thread of its own.
+    """One HTTP request on its own thread.
 
     Attributes:
         answer: The body so far.
-        failure: What ended the request early.
+        failure: The error that ended the request early.
         too_long: Whether the body is longer than `MAX_ANSWER_BYTES`.
-        abandoned: Set by whoever no longer waits for it.
+        abandoned: Set when nobody waits for it any more.
     """
 
     def __init__(self, session: requests.Session, url: str, data: bytes) -> None:
@@ -149,14 +149,14 @@ class _Errand(threading.Thread):
         self.abandoned = threading.Event()
 
     def run(self) -> None:
-        """Send the request and read the answer."""
+        """Send the request and read the response."""
         try:
             self._run()
         except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
             self.failure = error
 
     def _run(self) -> None:
-        # Packed bytes could unpack to a thousand times their length; what is packed unasked is refused unread.
+        # Compressed bytes could unpack to a thousand times their length. They were not requested: refuse them unread.
         with self._session.post(
             self._url,
             data=self._data,
@@ -169,7 +169,7 @@ class _Errand(threading.Thread):
                 raise requests.exceptions.HTTPError(response=response)
             encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
             if encoding not in ("", "identity"):
-                raise ValueError("It is packed, though that was not asked for")
+                raise ValueError("It is compressed, which was not requested")
             while block := response.raw.read(_BLOCK_BYTES, decode_content=False):
                 self.answer += block
                 if len(self.answer) > MAX_ANSWER_BYTES:

@@ -1,4 +1,4 @@
-"""A call that reverted: what the contract said, as far as every contract says it the same way."""
+"""A call that reverted: the contract's reason, as far as all contracts state it in the same way."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LONGEST_DATA = 65_536
 
 
 class ContractRefusedError(TransactionRevertedError):
-    """The contract refused, or would: then a command has seen it coming and sent nothing. Nothing moved.
+    """The contract refused, or would have: then a command foresaw it and sent nothing. Nothing moved.
 
     Attributes:
-        name: The custom error's name, empty when the contract gave another reason.
+        name: The custom error's name; empty if the contract gave another reason.
         values: The custom error's values.
     """
 
@@ -44,7 +44,7 @@ class Reading:
     Attributes:
         now: Unix seconds of the chain's clock.
         money: Writes an amount of the campaign's asset, given in its smallest unit.
-        chain_id: EIP-155 number; decides what the chain's own coin is called.
+        chain_id: EIP-155 number, which determines the coin's name.
     """
 
     now: int
@@ -53,24 +53,24 @@ class Reading:
 
 
 def smallest_units(amount: int) -> str:
-    """Writes an amount when the asset is not known."""
+    """Write an amount of an unknown asset."""
     return f"{amount} (smallest unit)"
 
 
 class Explain(Protocol):
-    """Puts a revert into words."""
+    """Explains a revert."""
 
     def __call__(self, data: bytes, reading: Reading, *, message: str) -> ContractRefusedError:
         """See `explain`."""
 
 
 def explain(data: bytes, reading: Reading, *, message: str = "") -> ContractRefusedError:  # noqa: ARG001 - as `Explain`
-    """The error to raise for the revert of a contract about which nothing is known.
+    """The error to raise for the revert of an unknown contract.
 
     Args:
-        data: Revert data; anybody's bytes.
+        data: Untrusted revert data.
         reading: How to read values.
-        message: What the node said, used when the data says nothing.
+        message: The node's message, used if the data says nothing.
     """
     data = data[:_LONGEST_DATA]
     reason = _reason(data)

@@ -1,4 +1,4 @@
-"""The asset of a campaign: the chain's own coin or an ERC-20, whose answers nobody has to believe."""
+"""The asset of a campaign: the chain's coin or an ERC-20, whose answers are not trusted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from eth_account.signers.base import BaseAccount
 
 NATIVE = "0x0000000000000000000000000000000000000000"
-"""Stands for the chain's own coin where an asset's address is asked for."""
+"""Stands for the chain's coin in place of an asset's address."""
 
 PERMIT_VALIDITY = 3_600
-"""Seconds that a permit is good for."""
+"""Seconds that a permit is valid."""
 
 _SYMBOL_LENGTH = 16
 _FIELDS_OF_EIP5267 = 0b01111
@@ -57,8 +57,8 @@ class Asset:
 
     Attributes:
         address: `NATIVE` or the token's checksummed address.
-        symbol: What the token calls itself, made printable; anybody can choose any name. `None` for the coin of a
-            chain that we do not know.
+        symbol: The token's name for itself, made printable; any token can choose any name. `None` for the coin of an
+            unknown chain.
         decimals: Decimal places of a whole coin.
     """
 
@@ -68,21 +68,21 @@ class Asset:
 
     @property
     def unit(self) -> str:
-        """What stands after an amount."""
+        """The text after an amount."""
         return self.symbol or UNKNOWN
 
     @property
     def name(self) -> str:
-        """What it is called where no amount is given."""
+        """Its name without an amount."""
         return self.symbol or UNNAMED
 
     @property
     def is_native(self) -> bool:
-        """Whether it is the chain's own coin."""
+        """Whether it is the chain's coin."""
         return int(self.address, 16) == 0
 
     def format(self, amount: int) -> str:
-        """An amount with its symbol, for people.
+        """An amount with its symbol, as text.
 
         Args:
             amount: Smallest unit.
@@ -101,7 +101,7 @@ class Asset:
         """The smallest units of an amount in whole coins.
 
         Raises:
-            UsageError: It is no number, or finer than the smallest unit.
+            UsageError: It is not a number, or is finer than the smallest unit.
         """
         return parse_amount(text, self.decimals)
 
@@ -121,7 +121,7 @@ class Permit:
 
 
 def coin_of(connection: Connection) -> Asset:
-    """The chain's own coin, in which bonds are paid whatever a campaign's asset is."""
+    """The chain's coin, in which bonds are paid, whatever a campaign's asset is."""
     return Asset(NATIVE, coin_symbol(connection.chain_id), DECIMALS)
 
 
@@ -155,7 +155,7 @@ class Token:
         """Symbol and decimals.
 
         Raises:
-            VerificationError: There is no contract, or it says no sensible number of decimals.
+            VerificationError: There is no contract, or it states no sensible number of decimals.
         """
         check_code(self.connection.code(self.address), "token", self.address)
         try:
@@ -174,7 +174,7 @@ class Token:
         return Asset(self.address, self._text("symbol") or "tokens", decimals)
 
     def balance_of(self, holder: str, block: BlockId = "latest") -> int:
-        """Smallest units that an address holds."""
+        """Smallest units that an account has."""
         return int(self._ask("balanceOf", holder, block=block)[0])
 
     def allowance(self, owner: str, spender: str) -> int:
@@ -189,7 +189,7 @@ class Token:
         """A permit for `spender` to take `amount` smallest units.
 
         Returns:
-            Null when the token does not offer EIP-2612, or its domain is not one that can be recomputed.
+            `None` if the token does not support EIP-2612, or its domain cannot be recomputed.
         """
         from eth_account.messages import encode_typed_data
 
@@ -247,7 +247,7 @@ class Token:
         return printable(self._raw_text(function).strip(), _SYMBOL_LENGTH)
 
     def _raw_text(self, function: str) -> str:
-        """A text that the token says; tokens from before the standard answer with 32 bytes."""
+        """A text from the token. Tokens older than the standard answer with 32 bytes."""
         call = self._call(function)
         try:
             data = self.connection.call(call)

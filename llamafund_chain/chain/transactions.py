@@ -1,4 +1,4 @@
-"""Transactions: what is sent, what it offers for gas, and what became of it."""
+"""Transactions: their calls, their fees and their receipts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from llamafund_chain.errors import LlamafundError, NotFinalError
 from llamafund_chain.text import printable
 
 RECEIPT_TIMEOUT = 300.0
-"""Seconds that a transaction may take to be included before waiting is given up."""
+"""Seconds to wait until a transaction is included."""
 
-# What geth, reth, erigon, nethermind, besu and anvil answer to eth_sendRawTransaction; there is no standard code.
+# Answers of geth, reth, erigon, nethermind, besu and anvil to eth_sendRawTransaction. There is no standard code.
 _KNOWN = ("already known", "alreadyknown", "known transaction", "already imported")
 _UNDERPRICED = ("underpriced", "replacementnotallowed", "replacement not allowed", "feetoolow")
 _NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce too distant in past")
@@ -20,7 +20,7 @@ _NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce too dista
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a contract: where to, and the call data."""
+    """A call of a contract: its address and the call data."""
 
     to: str
     data: bytes
@@ -28,7 +28,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Log:
-    """One event log as the node tells it.
+    """One event log, as the node returns it.
 
     Attributes:
         index: Position in its block.
@@ -45,7 +45,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of a transaction.
+    """The outcome of a transaction.
 
     Attributes:
         tx_hash: 64 hexadecimal digits.
@@ -64,49 +64,49 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Fees:
-    """What a transaction offers for each unit of gas.
+    """What a transaction offers per unit of gas.
 
     Attributes:
         highest: Wei in all: `maxFeePerGas` of EIP-1559, or `gasPrice` before it.
-        tip: Wei of it for whoever includes the transaction, `maxPriorityFeePerGas`; `None` before EIP-1559.
+        tip: Wei of it for the block's proposer, `maxPriorityFeePerGas`; `None` before EIP-1559.
     """
 
     highest: int
     tip: int | None
 
     def fields(self) -> dict[str, int]:
-        """The same as a transaction's fields."""
+        """The fees as a transaction's fields."""
         if self.tip is None:
             return {"gasPrice": self.highest}
         return {"maxFeePerGas": self.highest, "maxPriorityFeePerGas": self.tip}
 
     def raised(self) -> Fees:
-        """An eighth more of both, which every node takes for a replacement; most ask for a tenth."""
+        """An eighth more of both. Every node accepts that for a replacement; most require a tenth."""
         return Fees(_eighth_more(self.highest), None if self.tip is None else _eighth_more(self.tip))
 
     def at_least(self, other: Fees) -> Fees:
-        """The higher of both, part by part."""
+        """The higher value of each part."""
         tip = self.tip if other.tip is None or self.tip is None else max(self.tip, other.tip)
         return Fees(max(self.highest, other.highest), tip)
 
     def at_most(self, highest: int) -> Fees:
-        """The same, cut to a highest price (wei)."""
+        """The same, capped at a highest price (wei)."""
         return Fees(min(self.highest, highest), None if self.tip is None else min(self.tip, highest))
 
 
 @dataclass(frozen=True)
 class SignedTransaction:
-    """A transaction that can be sent, and what is needed to tell what became of it.
+    """A transaction that can be sent, with everything that its receipt needs.
 
     Attributes:
         tx_hash: 64 hexadecimal digits.
-        raw: As it is sent.
+        raw: The bytes to send.
         sender: Checksummed address.
         transaction: What it calls.
         value: Wei that it sends.
-        nonce: Its number among the sender's.
-        gas: Limit.
-        fees: Wei for each unit of gas.
+        nonce: Its number among the sender's transactions.
+        gas: Gas limit.
+        fees: Wei per unit of gas.
     """
 
     tx_hash: str
@@ -120,7 +120,7 @@ class SignedTransaction:
 
     @property
     def highest_cost(self) -> int:
-        """Wei that it takes from its sender at most."""
+        """Most wei that it can cost its sender."""
         return self.value + self.gas * self.fees.highest
 
 
@@ -129,7 +129,7 @@ class RpcError(LlamafundError):
 
     Attributes:
         code: JSON-RPC error code.
-        data: What came with it, as it came.
+        data: The data that came with it, unchanged.
     """
 
     def __init__(self, method: str, code: int, message: str, data: Any) -> None:
@@ -144,7 +144,7 @@ class RpcError(LlamafundError):
 
 
 class UnderpricedError(RpcError):
-    """Another transaction with this nonce waits, and this one does not pay enough more to replace it."""
+    """Another transaction with this nonce is pending, and this one does not pay enough to replace it."""
 
 
 class NonceUsedError(RpcError):
@@ -152,10 +152,10 @@ class NonceUsedError(RpcError):
 
 
 def refusal_of(error: RpcError) -> RpcError | None:
-    """What a node's refusal to take a transaction means; `None` when it has that transaction already.
+    """The meaning of a node's refusal to take a transaction; `None` if it has that transaction already.
 
     Args:
-        error: Its answer to `eth_sendRawTransaction`.
+        error: Its response to `eth_sendRawTransaction`.
     """
     words = error.message.lower().replace("_", " ")
     if any(phrase in words for phrase in _KNOWN):
@@ -169,15 +169,15 @@ def refusal_of(error: RpcError) -> RpcError | None:
 
 
 def not_included(hashes: Sequence[str]) -> NotFinalError:
-    """The error for transactions that were sent and are in no block after `RECEIPT_TIMEOUT` seconds.
+    """The error for transactions that are still not in a block after `RECEIPT_TIMEOUT` seconds.
 
     Args:
-        hashes: 64 hexadecimal digits each; none when they were sent by another process.
+        hashes: 64 hexadecimal digits each; empty if another process sent them.
     """
     listed = ", ".join(f"0x{tx_hash}" for tx_hash in hashes) or "of another process"
     return NotFinalError(
         f"Transaction {listed} was sent {RECEIPT_TIMEOUT:.0f} seconds ago and is not included yet",
-        "The chain may be busy, or the node has lost touch with it",
+        "The chain may be busy, or the node may have lost its connection to it",
         "Look that transaction up before repeating the command",
     )
 

@@ -1,4 +1,4 @@
-"""Wallets: private keys in encrypted files of the format that Ethereum clients share (keystore version 3)."""
+"""Wallets: private keys in encrypted files, in the common format of Ethereum clients (keystore version 3)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
 MAX_KEY_FILE_BYTES = 64 * 1024
-"""Longest key file that is read."""
+"""Bytes of the longest key file that is read."""
 
 STANDARD_SCRYPT_N = 1 << 18
-"""Work that one guess of the passphrase costs: about a second and 256 MiB."""
+"""Cost of one guess of the passphrase: about a second and 256 MiB."""
 
 LIGHT_SCRYPT_N = 1 << 12
-"""The same for keys that guard nothing of value: a few milliseconds and 4 MiB."""
+"""The same for keys without value: a few milliseconds and 4 MiB."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_SCRYPT_BYTES = 1 << 30
@@ -36,7 +36,7 @@ class WalletInfo:
     """A key file without its secret.
 
     Attributes:
-        name: What commands call it.
+        name: Its name in commands.
         address: Checksummed.
         path: The key file.
     """
@@ -50,7 +50,7 @@ class KeyStore:
     """A directory of key files, each named after its wallet.
 
     Args:
-        directory: Created, readable by nobody else, when the first key is made.
+        directory: Created with the first key, readable only by its owner.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -62,12 +62,12 @@ class KeyStore:
         return self._directory
 
     def create(self, name: str, passphrase: str, *, light_kdf: bool = False) -> WalletInfo:
-        """Make a new random key and keep it encrypted. An existing file is never overwritten.
+        """Create a random key and keep it encrypted. An existing file is never overwritten.
 
         Args:
-            name: Letters, digits, `.`, `_` and `-`; at most 64.
-            passphrase: What will unlock it; whoever forgets it has lost the key.
-            light_kdf: Encrypt with little work, so that unlocking takes milliseconds and guessing is easy.
+            name: At most 64 letters, digits, `.`, `_` and `-`.
+            passphrase: Unlocks the key; a forgotten passphrase means a lost key.
+            light_kdf: Use weak encryption, so that unlocking takes milliseconds and guessing is easy.
 
         Raises:
             UsageError: The name cannot be used or is taken, or the passphrase is empty.
@@ -79,7 +79,7 @@ class KeyStore:
         if not passphrase:
             raise UsageError(
                 "The passphrase is empty",
-                "Anyone who sees the file would have the key",
+                "Anyone with the file would have the key",
                 "Choose a passphrase",
             )
         if path.exists():
@@ -104,10 +104,10 @@ class KeyStore:
         return WalletInfo(name=name, address=account.address, path=path)
 
     def list(self) -> tuple[WalletInfo, ...]:
-        """The wallets, by name. Addresses are what the files say; only unlocking proves them.
+        """The wallets, by name. Their addresses are what the files claim; only unlocking proves them.
 
         Raises:
-            UsageError: A `.json` file in the directory is no key file.
+            UsageError: A `.json` file in the directory is not a key file.
             LlamafundError: The directory or a file cannot be read.
         """
         try:
@@ -127,11 +127,11 @@ class KeyStore:
 
         Args:
             name_or_path: A wallet of this directory, or the path of a key file: a `Path`, or text with a `/`.
-            passphrase: What it was encrypted with.
+            passphrase: The passphrase that it was encrypted with.
 
         Raises:
-            UsageError: There is no such wallet, the file is no key file, or the passphrase is wrong.
-            VerificationError: The key is not the one of the address that the file names.
+            UsageError: There is no such wallet, the file is not a key file, or the passphrase is wrong.
+            VerificationError: The key does not belong to the address that the file names.
             LlamafundError: The file cannot be read.
         """
         from eth_account import Account
@@ -160,8 +160,8 @@ class KeyStore:
         if stated is not None and stated.lower() != account.address.lower():
             raise VerificationError(
                 f"{str(path)!r} names the address {stated}, but its key is that of {account.address}",
-                "The file was changed by hand or put together from two",
-                "Do not use it; restore it from a copy",
+                "The file was changed by hand or made from two files",
+                "Do not use it. Restore it from a backup",
             )
         return account
 
@@ -184,7 +184,7 @@ class KeyStore:
         if not path.exists():
             raise UsageError(
                 f"There is no wallet {name_or_path!r} in {str(self._directory)!r}",
-                remedy="See `llamafund wallet list`, make one with `llamafund wallet new`, or give a path",
+                remedy="See `llamafund wallet list`, create one with `llamafund wallet new`, or name a path",
             )
         return path
 
@@ -199,7 +199,7 @@ class KeyStore:
 
 
 def _load(path: Path) -> Mapping[str, Any]:
-    """A key file's fields, in lower case as some clients write them in upper."""
+    """A key file's fields, in lower case, because some clients write upper case."""
     data = b""
     for span in read_spans(path.resolve()):
         data += span
@@ -216,7 +216,7 @@ def _load(path: Path) -> Mapping[str, Any]:
 
 
 def _check_work(key_file: Mapping[str, Any], path: Path) -> None:
-    """Refuse parameters with which unlocking would take for ever or fill the memory."""
+    """Refuse parameters that would make unlocking take forever or fill the memory."""
     crypto = {key.lower(): item for key, item in key_file["crypto"].items()}
     parameters = crypto.get("kdfparams")
     if not isinstance(parameters, dict):
@@ -232,7 +232,7 @@ def _check_work(key_file: Mapping[str, Any], path: Path) -> None:
     except KeyError as error:
         raise _no_key_file(path, f"Its encryption lacks the number {error.args[0]!r}") from error
     if not bearable:
-        raise _no_key_file(path, "Its encryption asks for more work or memory than any honest key file")
+        raise _no_key_file(path, "Its encryption needs more time or memory than any honest key file")
 
 
 def _stated_address(key_file: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,7 @@
-"""Where the contracts are on every chain, putting them there, and proving that they are what they should be.
+"""Where the contracts are on every chain, how to deploy them, and how to verify them.
 
-Both are created through the usual CREATE2 deployer with a fixed salt, so their addresses follow from their code alone:
-the same on every chain, known before anything is deployed, and never taken by anything else.
+Both are created through the usual CREATE2 deployer with a fixed salt. So their addresses follow from their code alone:
+they are the same on every chain, known before anything is deployed, and never taken by anything else.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Deployment:
         factory_code_hash: Keccak-256 of the code there, with 0x.
         compiler: Exact version of the compiler, with its commit.
         salt: Salt of both CREATE2 deployments, with 0x.
-        block: Number of the block that brought the factory, `None` when somebody else deployed it.
-        transactions: Hashes of the deploying transactions by contract; empty when somebody else deployed them.
+        block: Number of the block that deployed the factory; `None` if somebody else deployed it.
+        transactions: Hashes of the deploying transactions, by contract; empty if somebody else deployed them.
     """
 
     chain_id: int
@@ -77,7 +77,7 @@ class _Part:
 
 @cache
 def predicted() -> DeploymentAddresses:
-    """Compute where the contracts are, from their code alone."""
+    """Compute the contracts' addresses from their code alone."""
     implementation, factory = _parts()
     return DeploymentAddresses(implementation=implementation.address, factory=factory.address)
 
@@ -89,7 +89,7 @@ def verify(w3: Web3) -> Deployment:
         w3: Connection to a node of the chain.
 
     Raises:
-        VerificationError: They are not there, or something else is.
+        VerificationError: They are not there, or other code is.
     """
     chain_id = w3.eth.chain_id
     for part in _parts():
@@ -98,16 +98,16 @@ def verify(w3: Web3) -> Deployment:
 
 
 def deploy(w3: Web3, send: Send, known: Deployment | None = None) -> Deployment:
-    """Put the contracts on a chain, as far as they are not there yet, and verify them.
+    """Deploy the contracts to a chain unless they are there, and verify them.
 
     Args:
         w3: Connection to a node of the chain.
         send: Sends one transaction and returns its receipt.
-        known: What was recorded for this chain earlier; its block and transactions are kept where they still hold.
+        known: The earlier record for this chain; its block and transactions are kept if they are still right.
 
     Raises:
         LlamafundError: The chain has no CREATE2 deployer.
-        VerificationError: Something else is at one of the addresses, or a transaction did not create what it should.
+        VerificationError: Other code is at one of the addresses, or a transaction did not create the right code.
     """
     from eth_utils import to_checksum_address
 
@@ -142,14 +142,14 @@ def record(deployment: Deployment, directory: Path) -> Path:
 
 
 def load(chain_id: int, directory: Path | None = None) -> Deployment | None:
-    """Return what was recorded for a chain, `None` when nothing was.
+    """Return the record for a chain; `None` if there is none.
 
     Args:
         chain_id: EIP-155 number.
-        directory: Where `record` wrote it; the package's own records when not given.
+        directory: Where `record` wrote it; `None` for the package's records.
 
     Raises:
-        VerificationError: The record is not one of a deployment of these contracts.
+        VerificationError: The record is not of a deployment of these contracts.
     """
     folder = files("llamafund_chain.deployment.records") if directory is None else directory
     entry = folder.joinpath(f"{chain_id}.json")
@@ -215,15 +215,15 @@ def _check(w3: Web3, chain_id: int, part: _Part) -> None:
     if not code:
         raise VerificationError(
             f"{part.name} is not deployed on chain {chain_id}: there is no code at {part.address}",
-            "Campaigns are opened by the one factory at that address",
+            "Only the factory at that address opens campaigns",
             "Check that this is the chain you mean, or run scripts/deploy.py on it",
         )
     if keccak(code) != keccak(part.code):
         raise VerificationError(
             f"The code at {part.address} on chain {chain_id} has the hash 0x{keccak(code).hex()}, "
             f"{part.name} has 0x{keccak(part.code).hex()}",
-            "The node is not telling the truth, or the chain does not compute addresses as Ethereum does",
-            "Do not use it; try another node of the same chain",
+            "The node lies, or the chain does not compute addresses like Ethereum",
+            "Do not use it. Try another node of the same chain",
         )
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 CLONE_HEAD = bytes.fromhex("363d3d373d3d3d363d73")
-"""Before the implementation's address."""
+"""The code before the implementation's address."""
 
 CLONE_TAIL = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
-"""After it."""
+"""The code after it."""
 
 CLONE_BYTES = len(CLONE_HEAD) + 20 + len(CLONE_TAIL)
-"""Of code before the immutable arguments."""
+"""Length of the code before the immutable arguments, in bytes."""
 
 _CREATION_HEAD = bytes.fromhex("3d81600a3d39f3")
 
 
 def clone_code(implementation: str) -> bytes:
-    """Code that hands every call to an implementation, without immutable arguments.
+    """Code that delegates every call to an implementation, without immutable arguments.
 
     Args:
         implementation: Address.
@@ -28,7 +28,7 @@ def creation_code(implementation: str, arguments: bytes) -> bytes:
 
     Args:
         implementation: Address.
-        arguments: Immutable ones, as long as code may be.
+        arguments: The immutable arguments, as long as code may be.
     """
     size = (CLONE_BYTES + len(arguments)).to_bytes(2, "big")
     return b"\x61" + size + _CREATION_HEAD + clone_code(implementation) + arguments

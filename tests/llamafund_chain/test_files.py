@@ -113,7 +113,7 @@ def test_a_commit_that_must_not_replace_leaves_the_other_file_alone(tmp_path: Pa
     final.write_bytes(b"precious")
     with PendingFile(tmp_path) as pending:
         pending.write(b"other")
-        with pytest.raises(UsageError, match="exists already"):
+        with pytest.raises(UsageError, match="already exists"):
             pending.commit(final, replace=False)
     assert final.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [final]
@@ -149,4 +149,4 @@ def test_a_full_disk_is_called_a_full_disk() -> None:
 
 def test_a_place_that_may_not_be_written_is_called_so() -> None:
     message = str(storage_error(PermissionError(errno.EACCES, "Permission denied"), "Writing '/x'"))
-    assert message == "Writing '/x' was not permitted. Permission denied. Check the permissions of that place."
+    assert message == "Writing '/x' was not permitted. Permission denied. Check the permissions there."

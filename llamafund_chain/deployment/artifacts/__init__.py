@@ -18,11 +18,11 @@ class Artifact:
         name: As in Solidity.
         source_name: Path of its source in `standard_json_input()`.
         compiler: Exact version of the compiler, with its commit.
-        abi: As the compiler writes it.
+        abi: The compiler's ABI.
         bytecode: Creation code, without constructor arguments.
         deployed_bytecode: Runtime code, with zeros where immutables go.
         immutable_references: Byte ranges (start, length) of each immutable in the runtime code, by name.
-        metadata: The compiler's metadata, the exact text whose hash ends the code.
+        metadata: The compiler's metadata: the exact text whose hash is at the end of the code.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Artifact:
     metadata: str
 
     def runtime(self, immutables: Mapping[str, bytes]) -> bytes:
-        """Return the code that a chain holds once the constructor has run.
+        """Return the code on chain after the constructor has run.
 
         Args:
             immutables: Value of each immutable, at most 32 bytes, by name.
@@ -78,6 +78,6 @@ def load(name: str) -> Artifact:
 
 
 def standard_json_input() -> dict[str, Any]:
-    """Return the compiler's input, self-contained: what a block explorer asks for to verify the contracts."""
+    """Return the compiler's self-contained input, which block explorers need to verify the contracts."""
     parsed: dict[str, Any] = json.loads(files(__name__).joinpath("standard-input.json").read_text(encoding="utf-8"))
     return parsed

@@ -1,1 +1,1 @@
-"""Where the contracts were deployed: one `<chain id>.json` a chain, written by `scripts/deploy.py`."""
+"""Where the contracts were deployed: one `<chain id>.json` per chain, written by `scripts/deploy.py`."""
