@@ -75,3 +75,13 @@ class NotFinalError(LlamafundError):
     """A reorganisation could still undo what this step relies on."""
 
     exit_code = ExitCode.NOT_FINAL
+
+
+def system_reason(error: BaseException) -> str | None:
+    """What the operating system said, when it is behind an error; `None` when it is not."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -38,6 +38,7 @@ from llamafund_chain.audit.model import (
 from llamafund_chain.audit.money import Statement, bonds_are_held, columns, compare, money_report
 from llamafund_chain.audit.pictures import money_flows, reference_levels, training_curves
 from llamafund_chain.audit.timeline import (
+    TOLD,
     Story,
     attested_by_the_rules,
     events_match_state,
@@ -47,20 +48,6 @@ from llamafund_chain.audit.timeline import (
 )
 from llamafund_chain.audit.verdict import conclude
 from llamafund_chain.campaign.client import CampaignClient
-from llamafund_chain.campaign.events import (
-    Activated,
-    BondReturned,
-    ChallengeAnswered,
-    Challenged,
-    Claimed,
-    DeadlinesExtended,
-    MilestoneAttested,
-    Pledged,
-    Refunded,
-    Stopped,
-    StopVoted,
-    Unpledged,
-)
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, Status
 from llamafund_chain.chain.connection import Block, Connection, Finality
@@ -80,22 +67,6 @@ LIMITS = (
     "What the payees spent the money on.",
     "Who the people behind the addresses are; the names are the proposal's.",
     "Whether the store will still have the files tomorrow.",
-)
-
-# An update costs its sender a fee and moves nothing: however many there are, the audit does not read them.
-_TOLD = (
-    Pledged,
-    Unpledged,
-    Activated,
-    MilestoneAttested,
-    Claimed,
-    Refunded,
-    StopVoted,
-    Stopped,
-    DeadlinesExtended,
-    Challenged,
-    ChallengeAnswered,
-    BondReturned,
 )
 
 
@@ -315,7 +286,7 @@ class _Draft:
     def _story(self) -> Story:
         connection = self._client.connection
         self._shop.progress("Reading the campaign's events")
-        events = self._client.each_event(None, self._block.number, only=_TOLD)
+        events = self._client.each_event(None, self._block.number, only=TOLD)
         return tell(self._client.terms, events, connection.timestamp)
 
     def _timeline(self, story: Story, state: CampaignState) -> None:

@@ -28,6 +28,22 @@ from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, MilestoneKind, Status, Terms
 from llamafund_chain.checks.check import Finding
 
+TOLD = (
+    Pledged,
+    Unpledged,
+    Activated,
+    MilestoneAttested,
+    Claimed,
+    Refunded,
+    StopVoted,
+    Stopped,
+    DeadlinesExtended,
+    Challenged,
+    ChallengeAnswered,
+    BondReturned,
+)
+"""Events that `tell` adds up. An update costs its sender a fee and moves nothing: the audit does not read them."""
+
 
 @dataclass(frozen=True)
 class AttestedMilestone:

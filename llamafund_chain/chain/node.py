@@ -14,7 +14,7 @@ import urllib3
 from web3 import HTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from llamafund_chain.errors import NodeUnreachableError
+from llamafund_chain.errors import NodeUnreachableError, system_reason
 from llamafund_chain.text import printable
 
 CONNECT_TIMEOUT = 5.0
@@ -180,11 +180,9 @@ class _Errand(threading.Thread):
 
 
 def _reason(error: BaseException) -> str:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        seen = seen.__cause__ or seen.__context__
+    told = system_reason(error)
+    if told is not None:
+        return told
     if "refused" in str(error):
         return "Connection refused"
     if "resolve" in str(error) or "Name or service" in str(error):

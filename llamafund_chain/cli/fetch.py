@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,14 +12,13 @@ from llamafund_chain.cli.hashing import HashingProgress
 from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import json_option
 from llamafund_chain.cli.output import emit, note, rows
+from llamafund_chain.cli.sources import as_hash
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.manifests import Manifest
 from llamafund_chain.store.base import is_cid
 from llamafund_chain.store.content import fetch_manifest
 from llamafund_chain.store.fetching import fetch_all, open_sources, split_mirrors
 from llamafund_chain.store.sources import Sources
-
-_HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
 @click.command(short_help="Fetch published files by hash or address.")
@@ -79,8 +77,7 @@ def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirro
                 "Fetch the manifest's hash instead",
             )
         _fetch_file(sources, name, out, as_json=as_json)
-    elif _HASH.fullmatch(name):
-        sha256 = name.lower().removeprefix("0x")
+    elif (sha256 := as_hash(name)) is not None:
         _fetch_tree(sources, sha256, out, mirrors=mirrors, hints=not no_mirrors, as_json=as_json)
     else:
         raise UsageError(

@@ -17,6 +17,11 @@ from llamafund_chain.store.sources import Sources
 _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
+def as_hash(text: str) -> str | None:
+    """The 64 hexadecimal digits of a hash as a person writes it; `None` if it is none."""
+    return text.lower().removeprefix("0x") if _HASH.fullmatch(text) else None
+
+
 @dataclass(frozen=True)
 class Source:
     """A manifest that a person named.
@@ -50,9 +55,9 @@ def read_source(source: str, locations: Sequence[str]) -> Source:
     def read(sha256: str) -> bytes:
         return reading(Sources([open_store(location) for location in locations]))(sha256)
 
-    if _HASH.fullmatch(source):
+    sha256 = as_hash(source)
+    if sha256 is not None:
         # Even if a file has that name: whoever made the directory may have put another manifest there.
-        sha256 = source.lower().removeprefix("0x")
         return Source(read(sha256), read, sha256=sha256)
     path = Path(source)
     if not os.path.lexists(source):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 
 import click
@@ -12,14 +11,13 @@ from pydantic import JsonValue
 from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import Number, json_option, store_option
 from llamafund_chain.cli.output import emit, rows
+from llamafund_chain.cli.sources import as_hash
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, Listing, all_files, parse_head
 from llamafund_chain.store import LocalStore, open_store
 from llamafund_chain.store.archive import export_car, import_car
 from llamafund_chain.store.base import check_cid
-
-_HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
 @click.command()
@@ -153,7 +151,8 @@ def export_(names: tuple[str, ...], out: Path, store: str, as_json: bool) -> Non
     opened = _local(store)
     cids: list[str] = []
     for name in names:
-        cids += _all_of(opened, name) if _HASH.fullmatch(name) else [_address(name)]
+        sha256 = as_hash(name)
+        cids += [_address(name)] if sha256 is None else _all_of(opened, sha256)
     cids = list(dict.fromkeys(cids))
     if_interrupted(f"{out} was not written")
     export_car(opened, cids, out)
@@ -225,14 +224,14 @@ def _local(location: str) -> LocalStore:
 
 
 def _address(name: str) -> str:
-
-    if _HASH.fullmatch(name):
-        return raw_cid(name.lower().removeprefix("0x"))
+    sha256 = as_hash(name)
+    if sha256 is not None:
+        return raw_cid(sha256)
     check_cid(name)
     return name
 
 
-def _all_of(opened: LocalStore, name: str) -> list[str]:
+def _all_of(opened: LocalStore, sha256: str) -> list[str]:
     """The addresses of a manifest, its listings and its files."""
     cids: list[str] = []
 
@@ -240,7 +239,6 @@ def _all_of(opened: LocalStore, name: str) -> list[str]:
         cids.append(raw_cid(sha256))
         return opened.read(cids[-1], limit=MAX_MANIFEST_BYTES)
 
-    sha256 = name.lower().removeprefix("0x")
     manifest = parse_head(read(sha256), sha256=sha256)
     if isinstance(manifest, (EvidenceManifest, Listing)):
         cids += [entry.cid for entry in all_files(manifest, read)]

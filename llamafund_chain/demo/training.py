@@ -120,22 +120,28 @@ def train(stage: Stage, plot: Plot) -> None:
         "checkpoints that she picks at random. She signs only if every file has the same bytes."
     )
     out = stage.folder.signatures / "checkpoint-vera.json"
+    waiting = "Vera fetches, checks and replays a part of the training"
+    _expect_replay(stage, _co_sign(stage, plot, proposed, out, segments=1, waiting=waiting))
+    _release(stage, plot, [proposed, out])
+
+
+def _co_sign(stage: Stage, plot: Plot, proposed: Path, out: Path, *, segments: int, waiting: str) -> dict[str, Any]:
+    """Let Vera check what Tara proposed and sign it. Returns what her command reports."""
     signed = stage.run(
         "attest",
         plot.campaign,
         "--attestation",
         proposed,
         "--segments",
-        "1",
+        str(segments),
         "--out",
         out,
         wallet=cast.VERIFIER,
         own_process=True,
-        waiting="Vera fetches, checks and replays a part of the training",
+        waiting=waiting,
     )
     expect_checks_passed(stage, cast.VERIFIER, signed.result)
-    _expect_replay(stage, signed.result)
-    _release(stage, plot, [proposed, out])
+    return signed.result
 
 
 def publish_weights(stage: Stage, plot: Plot) -> None:
@@ -169,20 +175,8 @@ def publish_weights(stage: Stage, plot: Plot) -> None:
     _drill(stage, plot)
     say("Now the real weights.")
     out = stage.folder.signatures / "weights-vera.json"
-    signed = stage.run(
-        "attest",
-        plot.campaign,
-        "--attestation",
-        proposed,
-        "--segments",
-        "0",
-        "--out",
-        out,
-        wallet=cast.VERIFIER,
-        own_process=True,
-        waiting="Vera compares every weight with the checkpoint and measures again",
-    )
-    expect_checks_passed(stage, cast.VERIFIER, signed.result)
+    waiting = "Vera compares every weight with the checkpoint and measures again"
+    _co_sign(stage, plot, proposed, out, segments=0, waiting=waiting)
     _release(stage, plot, [proposed, out])
 
     say("Anyone can have the model now. A stranger fetches it from the store and uses plain transformers:")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError, system_reason
 from llamafund_chain.store.base import MissingContentError, RefusedError
 from llamafund_chain.store.http.deadline import Deadline, watch_connections
 
@@ -472,18 +472,9 @@ def network_errors(place: str) -> Iterator[None]:
     ) as error:
         raise NodeUnreachableError(
             f"The connection to {place} failed or broke off",
-            _reason(error),
+            system_reason(error) or type(error).__name__,
             "Check that it is running and reachable, then run the command again",
         ) from error
-
-
-def _reason(error: BaseException) -> str:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        seen = seen.__cause__ or seen.__context__
-    return type(error).__name__
 
 
 def _origin(parts: SplitResult) -> str:

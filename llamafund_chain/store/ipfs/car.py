@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from llamafund_chain.errors import VerificationError
-from llamafund_chain.store.ipfs.unixfs import CID_LENGTH, MAX_BLOCK, is_supported, matches
+from llamafund_chain.store.ipfs.unixfs import CID_LENGTH, MAX_BLOCK, is_supported, matches, varint
 
 MAX_ROOTS = 100_000
 """Most roots of a CAR file."""
@@ -29,12 +29,12 @@ def header(roots: Sequence[bytes]) -> bytes:
     """The header of a CAR file with these roots (binary CIDs)."""
     body = b"\xa2" + _ROOTS + _cbor_length(len(roots))
     body += b"".join(_LINK + root for root in roots) + _VERSION + b"\x01"
-    return _varint(len(body)) + body
+    return varint(len(body)) + body
 
 
 def frame(cid: bytes, block: bytes) -> bytes:
     """One block of a CAR file."""
-    return _varint(len(cid) + len(block)) + cid + block
+    return varint(len(cid) + len(block)) + cid + block
 
 
 def write(roots: Sequence[bytes], blocks: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
@@ -173,12 +173,3 @@ def _cbor_length(count: int) -> bytes:
         if count < 1 << 8 * width:
             return bytes((first,)) + count.to_bytes(width, "big")
     raise ValueError("more roots than a CAR file has")
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)

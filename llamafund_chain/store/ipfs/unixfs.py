@@ -67,6 +67,16 @@ def is_leaf(binary: bytes) -> bool:
     return binary[:4] == _RAW
 
 
+def varint(value: int) -> bytes:
+    """A number in seven bits a byte, the lowest first (unsigned LEB128)."""
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
 def matches(binary: bytes, block: bytes) -> bool:
     """Whether a block is the one that a binary CID names."""
     return hashlib.sha256(block).digest() == binary[4:]
@@ -123,11 +133,11 @@ def encode_node(links: Sequence[Link]) -> bytes:
     """The block of a file's inner node (dag-pb with UnixFS data of type file)."""
     block = bytearray()
     for link in links:
-        body = b"\x0a" + _varint(len(link.cid)) + link.cid + b"\x12\x00\x18" + _varint(link.total)
-        block += b"\x12" + _varint(len(body)) + body
-    data = b"\x08\x02\x18" + _varint(sum(link.size for link in links))
-    data += b"".join(b"\x20" + _varint(link.size) for link in links)
-    return bytes(block) + b"\x0a" + _varint(len(data)) + data
+        body = b"\x0a" + varint(len(link.cid)) + link.cid + b"\x12\x00\x18" + varint(link.total)
+        block += b"\x12" + varint(len(body)) + body
+    data = b"\x08\x02\x18" + varint(sum(link.size for link in links))
+    data += b"".join(b"\x20" + varint(link.size) for link in links)
+    return bytes(block) + b"\x0a" + varint(len(data)) + data
 
 
 def decode_node(block: bytes) -> tuple[Link, ...] | None:
@@ -311,15 +321,6 @@ class _LeafLinks(Sequence[Link]):
     def __getitem__(self, index: int) -> Link:  # type: ignore[override]
         size = min(LEAF_SIZE, self._size - index * LEAF_SIZE)
         return Link(cid=_RAW + self._leaves[index * 32 : index * 32 + 32], size=size, total=size)
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
 
 
 def _read_varint(block: bytes, place: int) -> tuple[int, int]:
