@@ -14,10 +14,11 @@ from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.cli.sources import as_hash
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.hashing import raw_cid
-from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, Listing, all_files, parse_head
+from llamafund_chain.evidence.manifests import EvidenceManifest, Listing, all_files, parse_head
 from llamafund_chain.store import LocalStore, open_store
 from llamafund_chain.store.archive import export_car, import_car
-from llamafund_chain.store.base import check_cid
+from llamafund_chain.store.base import called, check_cid
+from llamafund_chain.store.content import reading
 
 
 @click.command()
@@ -53,8 +54,9 @@ def pin(names: tuple[str, ...], store: str, as_json: bool) -> None:
     """
     opened = open_store(store)
     cids = [_address(name) for name in names]
-    for cid in cids:
-        opened.pin(cid)
+    with called(dict(zip(cids, names, strict=True))):
+        for cid in cids:
+            opened.pin(cid)
     listed: list[JsonValue] = list(cids)
     emit("store pin", {"store": opened.location, "pinned": listed}, [f"Pinned {cid}" for cid in cids], as_json=as_json)
 
@@ -74,8 +76,9 @@ def unpin(names: tuple[str, ...], store: str, as_json: bool) -> None:
     """
     opened = open_store(store)
     cids = [_address(name) for name in names]
-    for cid in cids:
-        opened.unpin(cid)
+    with called(dict(zip(cids, names, strict=True))):
+        for cid in cids:
+            opened.unpin(cid)
     listed: list[JsonValue] = list(cids)
     emit(
         "store unpin",
@@ -149,13 +152,14 @@ def export_(names: tuple[str, ...], out: Path, store: str, as_json: bool) -> Non
       llamafund store export 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9 --out weights.car
     """
     opened = _local(store)
-    cids: list[str] = []
+    contents: dict[str, str] = {}
     for name in names:
         sha256 = as_hash(name)
-        cids += [_address(name)] if sha256 is None else _all_of(opened, sha256)
-    cids = list(dict.fromkeys(cids))
+        contents |= {_address(name): name} if sha256 is None else _all_of(opened, sha256)
+    cids = list(contents)
     if_interrupted(f"{out} was not written")
-    export_car(opened, cids, out)
+    with called(contents):
+        export_car(opened, cids, out)
     listed: list[JsonValue] = list(cids)
     emit(
         "store export",
@@ -231,15 +235,17 @@ def _address(name: str) -> str:
     return name
 
 
-def _all_of(opened: LocalStore, sha256: str) -> list[str]:
-    """The addresses of a manifest, its listings and its files."""
-    cids: list[str] = []
+def _all_of(opened: LocalStore, sha256: str) -> dict[str, str]:
+    """The addresses of a manifest, its listings and its files, each with what a person calls it."""
+    found: dict[str, str] = {}
+    fetch = reading(opened)
 
     def read(sha256: str) -> bytes:
-        cids.append(raw_cid(sha256))
-        return opened.read(cids[-1], limit=MAX_MANIFEST_BYTES)
+        found[raw_cid(sha256)] = sha256
+        return fetch(sha256)
 
     manifest = parse_head(read(sha256), sha256=sha256)
     if isinstance(manifest, (EvidenceManifest, Listing)):
-        cids += [entry.cid for entry in all_files(manifest, read)]
-    return cids
+        for entry in all_files(manifest, read):
+            found.setdefault(entry.cid, repr(entry.path))
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -120,17 +120,17 @@ class Store(Source, Protocol):
 
 
 @contextmanager
-def called(cid: str, name: str) -> Iterator[None]:
+def called(names: Mapping[str, str]) -> Iterator[None]:
     """Let errors call content what a person calls it, not by the address that stores use.
 
     Args:
-        cid: The address.
-        name: A file's path in quotes, or a manifest's SHA-256.
+        names: By address: a file's path in quotes, or a manifest's SHA-256.
     """
     try:
         yield
     except LlamafundError as error:
-        error.what, error.why = error.what.replace(cid, name), error.why.replace(cid, name)
+        for cid, name in names.items():
+            error.what, error.why = error.what.replace(cid, name), error.why.replace(cid, name)
         raise
 
 

@@ -66,7 +66,7 @@ def reading(source: Source) -> Read:
 
     def read(sha256: str) -> bytes:
         cid = raw_cid(sha256)
-        with called(cid, sha256):
+        with called({cid: sha256}):
             return source.read(cid, limit=MAX_MANIFEST_BYTES)
 
     return read
@@ -350,7 +350,7 @@ def _is_right(path: Path, entry: FileEntry) -> bool:
 def _naming(entry: FileEntry) -> Iterator[None]:
     name = repr(entry.path)
     try:
-        with called(entry.cid, name):
+        with called({entry.cid: name}):
             yield
     except PASSED_OVER as error:
         if name not in error.what:

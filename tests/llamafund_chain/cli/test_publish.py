@@ -320,7 +320,9 @@ def test_a_store_is_looked_after(llamafund: Llamafund, tree: Path, tmp_path: Pat
     assert llamafund("store", "gc", *place, "--json").json["spared"] == 1
     assert llamafund("store", "gc", "--grace", "0", *place, "--json").json["removed"] == [cid]
     llamafund("store", "pin", cid, *place).refused(1, cid)
-    llamafund("store", "export", sha256, "--out", tmp_path / "y.car", *place).refused(1, cid)
+    llamafund("store", "pin", "ab" * 32, *place).refused(1, f"has nothing under {'ab' * 32}.")
+    llamafund("store", "export", "ab" * 32, "--out", tmp_path / "no.car", *place).refused(1, f"under {'ab' * 32}.")
+    llamafund("store", "export", sha256, "--out", tmp_path / "y.car", *place).refused(1, sha256)
     assert llamafund("store", "import", tmp_path / "x.car", *place, "--json").json["incomplete"] == []
     assert holds_from(llamafund, sha256, tmp_path / "s", tmp_path / "out")
     llamafund("store", "gc", "--store", "gateway:https://a.example").refused(2, "is not a directory")
