@@ -100,7 +100,7 @@ def fetch_recipe(store: Store, sha256: str) -> RecipeFile:
         UsageError: It is not a valid recipe.
     """
     cid = raw_cid(sha256)
-    with called(cid, sha256):
+    with called({cid: sha256}):
         data = store.read(cid, limit=MAX_RECIPE_BYTES)
     recipe_file = parse_recipe(data, name=f"The recipe {sha256}")
     if recipe_file.sha256 != sha256:
