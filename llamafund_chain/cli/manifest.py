@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.evidence.manifests import (
     EvidenceManifest,
     Manifest,
+    UpdateManifest,
     complete,
     look_alikes,
     parse,
@@ -29,6 +31,11 @@ from llamafund_chain.evidence.manifests import (
 from llamafund_chain.evidence.manifests.schemas import schema_names, schema_text
 from llamafund_chain.files import write_file
 from llamafund_chain.store import MissingContentError
+
+_WRAPPER = textwrap.TextWrapper(
+    100, expand_tabs=False, replace_whitespace=False, drop_whitespace=False, break_on_hyphens=False
+)
+"""Breaks a stranger's long lines and loses none of their characters."""
 
 _FILES_SHOWN = 20
 _FORMATS = ("croissant", "cyclonedx", "in-toto", "sha256sums")
@@ -193,19 +200,23 @@ def _facts(found: Manifest, data: bytes, all_files: bool) -> dict[str, JsonValue
 
 
 def _lines(found: Manifest, data: bytes, all_files: bool) -> Iterator[str]:
-
     pairs = [
         ("manifest", found.sha256),
         ("address", raw_cid(found.sha256)),
         ("schema", found.schema_),
         ("bytes", str(len(data))),
     ]
-    document = {name: value for name, value in found.document().items() if name not in ("schema", "files", "listings")}
+    apart = {"schema", "files", "listings"} | ({"text"} if isinstance(found, UpdateManifest) else set())
+    document = {name: value for name, value in found.document().items() if name not in apart}
     pairs += _flat(document, "")
     if isinstance(found, EvidenceManifest):
         beside = f", listed in {len(found.listings)} further manifests" if found.listings else ""
         pairs.append(("files", f"{found.file_count}{beside}"))
     yield from rows(pairs)
+    if isinstance(found, UpdateManifest):
+        yield ""
+        for line in found.text.split("\n"):
+            yield from _WRAPPER.wrap(line) or [""]
     if not isinstance(found, EvidenceManifest):
         return
     shown = found.files if all_files else found.files[:_FILES_SHOWN]

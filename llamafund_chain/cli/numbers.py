@@ -11,11 +11,12 @@ import click
 
 from llamafund_chain.amounts import parse_amount
 from llamafund_chain.chain.coins import DECIMALS
-from llamafund_chain.chain.tokens import Asset
 from llamafund_chain.errors import UsageError
 from llamafund_chain.times import parse_duration
 
 if TYPE_CHECKING:
+    from llamafund_chain.chain.tokens import Asset
+
     _WeiType = click.ParamType[int]
 else:
     # Generic only in the newest versions of click.

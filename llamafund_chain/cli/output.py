@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import JsonValue
 
 from llamafund_chain.text import printable
+
+if TYPE_CHECKING:
+    # Kept out of the light commands: it takes longer to load than they run.
+    from pydantic import JsonValue
 
 SCHEMA = "llamafund/cli/1"
 """Version of the JSON that every command prints with `--json`."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import JsonValue
 
 from llamafund_chain.chain.wallet import KeyStore, WalletInfo
 from llamafund_chain.cli.options import json_option, keystore_option, passphrase_option, read_passphrase
 from llamafund_chain.cli.output import emit, rows
+
+if TYPE_CHECKING:
+    # Kept out of the light commands: it takes longer to load than they run.
+    from pydantic import JsonValue
 
 
 @click.command()

@@ -107,7 +107,7 @@ def slow_import(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
     ("package", "words"),
     [
         ("click", ("--help",)),
-        ("pydantic", ("wallet", "list")),
+        ("pydantic", ("manifest", "schema")),
         ("eth_utils", ("pledge", NOBODY, "1")),
         ("web3", ("campaign", "list")),
         ("eth_account", ("wallet", "new", "alice")),

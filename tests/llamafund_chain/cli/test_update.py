@@ -45,6 +45,18 @@ def test_an_update_is_published_and_its_hash_is_on_chain(llamafund, stage, updat
     assert made["title"] == "The data is ready"
     shown = llamafund("manifest", "show", made["update"], "--store", tmp_path / "store")
     assert "\\u{202e}" in shown.stdout
+    assert "\u202e" not in shown.stdout
+
+
+def test_an_update_is_printed_whole_and_line_by_line(llamafund, stage, update) -> None:
+    stage.open()
+    words = "first\n\n    second " + "w" * 9_000 + " last\u2028hidden"
+    made = update("--yes", "--title", "News", words=words).json
+    shown = llamafund("manifest", "show", made["update"], "--store", stage.run.store.location).stdout
+    _, _, text = shown.partition("\n\n")
+    assert text.splitlines()[:2] == ["first", ""]
+    assert text.replace("\n", "").replace("\\u{2028}", "\u2028") == words.replace("\n", "")
+    assert max(map(len, text.splitlines())) < 200
 
 
 def test_a_title_can_be_given_apart_from_the_words(stage, update) -> None:
