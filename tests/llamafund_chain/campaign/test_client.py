@@ -268,7 +268,7 @@ def test_refusals_name_amounts_in_coins_and_times_by_the_clock(stage) -> None:
         client.claim(stage.researcher, 0)
     with pytest.raises(ContractRefusedError, match=r"challenge window until .* \(in 1 day 23 hours\)"):
         stage.attest(1, stage.run.train(stage.seed))
-    with pytest.raises(ContractRefusedError, match="is not payee number 1"):
+    with pytest.raises(ContractRefusedError, match="is not payee 1"):
         client.claim(stage.researcher, 1)
 
 
