@@ -138,8 +138,9 @@ class Model:
 
     @property
     def boundaries(self) -> list[int]:
-        """Moments ahead at which something may change."""
-        moments = [self.rules.funding_deadline, *(self.deadline(i) for i in range(len(self.rules.deadlines)))]
+        """Moments ahead at which something may change, or at which slack keeps it from changing."""
+        moved = [self.deadline(index) for index in range(len(self.rules.deadlines))]
+        moments = [self.rules.funding_deadline, *self.rules.deadlines, *moved]
         if self.ledger.activated:
             moments.append(self.votes_from)
         if self.attested:

@@ -212,7 +212,11 @@ class Escrow(RuleBasedStateMachine):
     def open(self, data: st.DataObject) -> None:
         asset = data.draw(st.sampled_from([None, None, "DevToken", "FeeToken"]), label="asset")
         goal = data.draw(
-            st.one_of(st.integers(1, 50), st.integers(10**6, 10**9), st.just(10 * ETHER + 7), st.just(2**127)),
+            st.one_of(
+                st.integers(1, 50),
+                st.integers(10**6, 10**9),
+                st.sampled_from([10**6, 10 * ETHER, 10 * ETHER + 7, 2**127]),
+            ),
             label="goal",
         )
         cap = data.draw(st.one_of(st.just(goal), st.integers(goal, min(2 * goal, 2**128 - 1))), label="cap")
@@ -240,7 +244,7 @@ class Escrow(RuleBasedStateMachine):
             fee=_one_percent if asset == "FeeToken" else _nothing,
             balances={NATIVE: coin, ASSET: units},
         )
-        starts = ["empty", "begun", "funded", "active", "attested", "attested", "challenged", "challenged"]
+        starts = ["empty", "begun", "funded", "active", *["attested", "challenged", "stopping", "stopping later"] * 2]
         start = data.draw(st.sampled_from(starts), label="start")
         self._begin(start, data)
 
@@ -284,9 +288,12 @@ class Escrow(RuleBasedStateMachine):
         """Some way into the campaign's life, by the same checked calls."""
         if start == "empty":
             return
-        split = data.draw(st.integers(1, 99), label="split")
-        goal = self.model.terms["goal"]
-        first = max(1, goal * split // 100)
+        goal, stop = self.model.terms["goal"], self.model.terms["stopBps"]
+        if start.startswith("stopping"):
+            # What the first backer pledges is the least that stops the campaign, or a unit less.
+            first = max(1, -(-goal * stop // WHOLE) - data.draw(st.sampled_from([0, 0, 1]), label="less"))
+        else:
+            first = max(1, goal * data.draw(st.integers(1, 99), label="split") // 100)
         self._pledge("backer0", "backer0", self._gross(first))
         if start == "begun":
             return
@@ -297,9 +304,14 @@ class Escrow(RuleBasedStateMachine):
         self._call("activate", (), "researcher", lambda model, who: model.activate(who))
         if start == "active" or self.model.phase != ACTIVE:
             return
+        if start == "stopping":
+            self._vote("backer0", True, ("votes", 0))
+            return
         self._attest("none", data.draw(st.integers(1, 40_000), label="size"), ("after", 1))
         if start == "challenged":
             self._challenge("backer0", 0, self.model.required_bond(0))
+        if start == "stopping later":
+            self._vote("backer0", True, ("window", data.draw(st.sampled_from([-1, 0]), label="window")))
 
     def _gross(self, net: int) -> int:
         """The amount of which so much arrives, or the most below."""
@@ -514,8 +526,7 @@ class Escrow(RuleBasedStateMachine):
     @rule(who=people, share=st.sampled_from(["all", "one", "one", "above goal", "above goal", "nothing", "too much"]),
           place=places, moment=moments, backers=st.sampled_from([True, True, True, False]))  # fmt: skip
     def unpledge(self, who: str, share: str, place: str, moment: Moment, backers: bool) -> None:
-        pledged = [name for name, account in self.stage.places.items() if self.model.pledge_of(account)]
-        who = pledged[0] if backers and pledged and who not in pledged else who
+        who = self._who_pledged(who) if backers else who
         own = self.model.pledge_of(self.stage.places[who])
         spare = max(0, self.model.ledger.pledged - self.model.terms["goal"])
         amount = {"all": own, "nothing": 0, "too much": own + 1, "one": 1, "above goal": min(own, spare)}[share]
@@ -527,6 +538,11 @@ class Escrow(RuleBasedStateMachine):
             lambda model, caller: model.unpledge(caller, amount, recipient),
             moment=moment,
         )
+
+    def _who_pledged(self, name: str) -> str:
+        """This one if there is a pledge of theirs, else somebody who has one, if anybody has."""
+        pledged = [other for other, account in self.stage.places.items() if self.model.pledge_of(account)]
+        return name if name in pledged or not pledged else pledged[0]
 
     @precondition(_mostly(FUNDING))
     @rule(who=st.sampled_from(["researcher", "researcher", "stranger", "puppet"]), moment=moments)
@@ -581,10 +597,15 @@ class Escrow(RuleBasedStateMachine):
 
     @precondition(_mostly(ACTIVE))
     @rule(who=st.sampled_from(["backer0", "backer1", "backer2", "puppet", "stranger"]),
-          support=st.sampled_from([True, True, False]),
-          moment=st.one_of(st.sampled_from([("votes", 0), ("votes", 0), ("votes", -1)]), moments))  # fmt: skip
-    def vote(self, who: str, support: bool, moment: Moment) -> None:
-        self._call("voteStop", (support,), who, lambda model, caller: model.vote(caller, support), moment=moment)
+          support=st.sampled_from([True, True, False]), backers=st.sampled_from([True, True, False]),
+          moment=st.one_of(st.sampled_from([("votes", 0), ("votes", 0), ("votes", -1)]),
+                           st.sampled_from([("window", 0), ("window", -1)]), moments))  # fmt: skip
+    def vote(self, who: str, support: bool, backers: bool, moment: Moment) -> None:
+        who = self._who_pledged(who) if backers else who
+        self._vote(who, support, moment)
+
+    def _vote(self, who: str, support: bool, moment: Moment) -> bool:
+        return self._call("voteStop", (support,), who, lambda model, caller: model.vote(caller, support), moment=moment)
 
     @precondition(lambda self: self.model.accounts.claimable > 0 or _seldom(self))
     @rule(who=st.sampled_from([None, None, None, "stranger", "compute"]), payee=st.integers(0, 3), place=places,
