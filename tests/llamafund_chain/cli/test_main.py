@@ -11,6 +11,7 @@ import click
 import pytest
 
 from llamafund_chain.cli import groups, main
+from llamafund_chain.cli.numbers import NumericCommand
 from llamafund_chain.cli.table import COMMANDS, Entry, Section
 from llamafund_chain.errors import LlamafundError
 
@@ -54,6 +55,25 @@ def test_every_command_has_help_with_an_example_and_a_json_form(llamafund) -> No
         assert "Example:" in ran.stdout, path
         assert f"llamafund {' '.join(words)}" in ran.stdout.partition("Example:")[2], path
         assert "--json" in ran.stdout, path
+
+
+def test_json_is_a_flag_of_every_command() -> None:
+    for path, command in every_command():
+        if isinstance(command, click.Group) or str(command.help).startswith("Not available"):
+            continue
+        (option,) = (one for one in command.params if "--json" in one.opts)
+        assert isinstance(option, click.Option), path
+        assert option.is_flag, path
+
+
+def test_whatever_takes_an_amount_or_a_length_of_time_also_takes_a_negative_one() -> None:
+    found = set()
+    for path, command in every_command():
+        words = {str(one.metavar) for one in command.params if isinstance(one, click.Argument)}
+        if words & {"AMOUNT", "AMOUNT|all", "DURATION", "NUMBER", "SECONDS"}:
+            assert isinstance(command, NumericCommand), path
+            found.add(path)
+    assert len(found) == 3
 
 
 def test_every_option_says_what_it_does() -> None:
