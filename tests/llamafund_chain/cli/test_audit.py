@@ -94,6 +94,7 @@ def test_a_look_alike_ends_with_code_3(stage, capsys) -> None:
 
 
 def test_a_campaign_that_is_not_settled_yet_ends_with_code_6(stage, capsys) -> None:
+    stage.devnet.finalize()
     stage.open(settled=False)
 
     assert run(arguments(stage)) == 6
