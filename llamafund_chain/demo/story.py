@@ -16,7 +16,7 @@ from llamafund_chain.demo.processes import interruptible
 from llamafund_chain.demo.stage import Stage, StoryError
 from llamafund_chain.errors import LlamafundError, UsageError
 
-PROMISED_BITS_PER_BYTE = Decimal("2.4")
+PROMISED_BITS_PER_BYTE = Decimal("2.2")
 """What the proposal promises for the trainer's default recipe."""
 
 
