@@ -1,4 +1,4 @@
-"""What to send so that challenges get their answers, decided from numbers alone: nothing here asks a node."""
+"""Decides what to send so that challenges get answers, from numbers alone: nothing here asks a node."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from llamafund_chain.chain.transactions import Fees
 
 IN_FLIGHT = 16
-"""Most answers that wait for inclusion at once: nodes (geth, reth) promise an account no more places."""
+"""Most pending answers at once: nodes (geth, reth) guarantee an account no more slots."""
 
 STUCK_BLOCKS = 3
-"""Blocks after which an answer that none of them included is offered again for more."""
+"""Blocks after which a pending answer is offered again for a higher fee."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """What was sent with one nonce and is not included yet.
+    """A pending transaction with one nonce.
 
     Attributes:
-        challenge: Which it answers; `None` when it only takes the place of an answer that came too late.
-        fees: Highest that were offered for it.
-        block: Latest when it was last looked at.
-        cost: Wei that it takes at most.
+        challenge: The challenge that it answers; `None` if it only replaces an answer that came too late.
+        fees: The highest fees offered for it.
+        block: The latest block when it was last examined.
+        cost: Most wei that it can cost.
         ours: Whether this guard sent it; otherwise the node has it from before this guard began.
     """
 
@@ -41,15 +41,15 @@ class Situation:
     """Everything that decides what is sent next.
 
     Attributes:
-        queue: Challenges that can be answered, in the order in which they must be.
+        queue: The challenges that can be answered, in the order in which they must be answered.
         block: Number of the block at which the queue was read.
-        first: Nonce of the answer to the oldest one: how many of the account's transactions that block knew.
-        mined: How many of them are included by now.
-        under_way: What waits for inclusion, by nonce.
-        market: What a transaction offers now to be included soon.
-        base_fee: Wei for each unit of gas that the latest block burned.
+        first: Nonce of the answer to the oldest one: the number of the account's transactions at that block.
+        mined: How many of the account's transactions are included by now.
+        under_way: The pending transactions, by nonce.
+        market: The fees that get a transaction included soon.
+        base_fee: Wei per unit of gas that the latest block burned.
         held: Wei that the account has.
-        max_fee: Wei that one answer may cost at most; the challenge's bond when `None`.
+        max_fee: Most wei that one answer may cost; `None` for the challenge's bond.
     """
 
     queue: Sequence[OpenChallenge]
@@ -63,13 +63,13 @@ class Situation:
     max_fee: int | None
 
     def highest_fee(self, challenge: OpenChallenge) -> int:
-        """Wei that the answer to a challenge may cost at most."""
+        """Most wei that the answer to a challenge may cost."""
         return challenge.bond if self.max_fee is None else self.max_fee
 
 
 @dataclass(frozen=True)
 class Send:
-    """Send an answer, in the place of what waits with that nonce, if anything does."""
+    """Send an answer, replacing the pending transaction with that nonce, if there is one."""
 
     nonce: int
     challenge: OpenChallenge
@@ -79,14 +79,14 @@ class Send:
 
 @dataclass(frozen=True)
 class Leave:
-    """Leave what waits with that nonce as it is, and look at it again some blocks later."""
+    """Leave the pending transaction with that nonce alone, and look at it again some blocks later."""
 
     nonce: int
 
 
 @dataclass(frozen=True)
 class TooExpensive:
-    """Say that the answer to a challenge would take so much gas that nobody agreed to pay for it."""
+    """Report that the answer to a challenge would cost more than allowed."""
 
     challenge: OpenChallenge
     gas: int
@@ -94,7 +94,7 @@ class TooExpensive:
 
 @dataclass(frozen=True)
 class Vacate:
-    """Send nothing in the place of an answer that came too late: that costs a fraction of a refused answer."""
+    """Replace an answer that came too late with an empty transaction: that costs a fraction of a refused answer."""
 
     nonce: int
     fees: Fees
@@ -104,14 +104,14 @@ Action = Send | Leave | TooExpensive | Vacate
 
 
 def plan(now: Situation, gas_of: Callable[[OpenChallenge], int | None], *, told: bool = False) -> list[Action]:
-    """What to do so that the oldest answers are under way, each with the nonce of its place in the queue.
+    """What to do so that the oldest challenges have pending answers, each with the nonce of its place in the queue.
 
     Answers count only in the order of the challenges, so the plan ends where one cannot be sent.
 
     Args:
         now: Everything else that decides.
-        gas_of: Gas limit of the answer to a challenge; `None` when there is no proof for it yet.
-        told: Whether it was said at this block that an answer is too expensive; it is not said twice.
+        gas_of: Gas limit of the answer to a challenge; `None` if there is no proof for it yet.
+        told: Whether this block's report has already said that an answer is too expensive; it is not said twice.
     """
     actions: list[Action] = []
     costs = {nonce: waiting.cost for nonce, waiting in now.under_way.items()}
@@ -138,7 +138,7 @@ def plan(now: Situation, gas_of: Callable[[OpenChallenge], int | None], *, told:
 
 
 def _is_late(waiting: Waiting, challenge: OpenChallenge, now: Situation) -> bool:
-    """Whether what waits under a nonce should be replaced by the answer to a challenge."""
+    """Whether the answer to a challenge should replace the pending transaction."""
     if waiting.challenge != challenge:
         return True
     outbid = waiting.fees.highest < now.base_fee
@@ -146,7 +146,7 @@ def _is_late(waiting: Waiting, challenge: OpenChallenge, now: Situation) -> bool
 
 
 def _price(now: Situation, challenge: OpenChallenge, gas: int, waiting: Waiting | None) -> Fees | None:
-    """What to offer for each unit of gas; `None` when that would be too much or too little to help."""
+    """The fees to offer per unit of gas; `None` if they would be too high, or too low to help."""
     least = None if waiting is None else waiting.fees.raised()
     wanted = now.market if least is None else now.market.at_least(least)
     fees = wanted.at_most(now.highest_fee(challenge) // gas)
@@ -156,13 +156,13 @@ def _price(now: Situation, challenge: OpenChallenge, gas: int, waiting: Waiting 
 
 
 def _is_affordable(now: Situation, costs: Mapping[int, int], nonce: int, cost: int) -> bool:
-    """Whether the account has enough for one more answer; one that would be the only one is left to the sender."""
+    """Whether the account can afford one more answer. If it would be the only one, the sender checks that."""
     others = sum(other for place, other in costs.items() if place != nonce)
     return not others or now.held >= others + cost
 
 
 def _vacated(now: Situation) -> Iterator[Vacate]:
-    """What waits beyond the end of the queue because somebody else was faster."""
+    """Pending transactions beyond the end of the queue, because somebody else was faster."""
     for nonce, waiting in sorted(now.under_way.items()):
         if nonce >= max(now.mined, now.first + len(now.queue)) and waiting.challenge is not None and waiting.ours:
             yield Vacate(nonce, waiting.fees.raised())

@@ -1,6 +1,6 @@
-"""What attestors sign: one milestone's evidence, for one campaign on one chain, until it expires (EIP-712).
+"""What attestors sign: one milestone's evidence, for one campaign on one chain, with an expiry (EIP-712).
 
-Attestors need no gas and no node to sign; they pass a small file around until the quorum is complete.
+Attestors need no gas and no node to sign. They pass a small file around until the quorum is complete.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DOMAIN_NAME = "LlamaFund Campaign"
 DOMAIN_VERSION = "1"
 
 DEFAULT_VALIDITY = 7 * DAY
-"""Seconds that a signature counts unless told otherwise."""
+"""Default seconds for which a signature is valid."""
 
 MAX_FILE_BYTES = 256 * 1024
 
@@ -46,7 +46,7 @@ EVIDENCE: Mapping[MilestoneKind, type[EvidenceManifest]] = {
     MilestoneKind.CHECKPOINT: CheckpointManifest,
     MilestoneKind.WEIGHTS: WeightsManifest,
 }
-"""What the evidence of each kind of milestone is."""
+"""The manifest of each kind of milestone's evidence."""
 
 _STRUCT = [
     {"name": "milestone", "type": "uint8"},
@@ -87,7 +87,7 @@ def _between(low: int, high: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-# JSON numbers are exact up to 2^53 only, and a size or score may be larger.
+# JSON numbers are only exact up to 2^53, and a size or score may be larger.
 _Integer = Annotated[str, StringConstraints(pattern=_INTEGER_PATTERN)]
 _Unsigned = Annotated[_Integer, _between(0, 2**64 - 1)]
 _Signed = Annotated[_Integer, _between(-(2**63), 2**63 - 1)]
@@ -111,11 +111,11 @@ class Attestation:
 
     Attributes:
         milestone: Index in the terms.
-        kind: Of the evidence; must be the milestone's.
+        kind: Kind of the evidence; must be the milestone's.
         evidence: SHA-256 of the evidence manifest.
-        parent: Evidence of the milestone before; the proposal for the first one.
-        content_root: Merkle root of the content; zero when the content is withheld.
-        content_size: Bytes; 0 when the content is withheld.
+        parent: Evidence of the previous milestone; for the first one, the proposal.
+        content_root: Merkle root of the content; zero if the content is withheld.
+        content_size: Bytes; 0 if the content is withheld.
         score: The proposal's metric in millionths, higher is better.
         expiry: Unix seconds; accepted strictly before it.
     """
@@ -152,7 +152,7 @@ class Attestation:
         """An attestation from a decoded ABI tuple.
 
         Raises:
-            VerificationError: It is no such tuple.
+            VerificationError: It is not such a tuple.
         """
         try:
             milestone, kind, evidence, parent, root, size, score, expiry = value
@@ -198,7 +198,7 @@ class Attestation:
         }
 
     def digest(self, chain_id: int, campaign: str) -> bytes:
-        """The 32 bytes that are signed; equal to the campaign's `attestationDigest`."""
+        """The 32 bytes to sign; equal to the campaign's `attestationDigest`."""
         from eth_account.messages import encode_typed_data
         from eth_utils import keccak
 
@@ -224,7 +224,7 @@ class SignatureEntry(BaseModel):
 
 
 class AttestationRecord(BaseModel):
-    """An attestation as files carry it; integers that may exceed 2^53 are decimal strings."""
+    """An attestation in a file. Integers that may exceed 2^53 are decimal strings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -259,10 +259,10 @@ class AttestationFile(BaseModel):
         """A file's content.
 
         Args:
-            attestation: What was signed.
+            attestation: The signed attestation.
             chain_id: EIP-155 number.
             campaign: Checksummed address.
-            signatures: By signer's address.
+            signatures: By the signer's address.
         """
         fields = asdict(attestation)
         record = AttestationRecord(
@@ -299,13 +299,13 @@ class AttestationFile(BaseModel):
         """Write the file: all of it or nothing.
 
         Raises:
-            LlamafundError: The disk refuses.
+            LlamafundError: The file cannot be written.
         """
         write_file(path, (self.model_dump_json(indent=2) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a file that may come from anybody.
+        """Read an untrusted file.
 
         Raises:
             UsageError: There is no such file, it is too long, or it is not an attestation file.
@@ -332,7 +332,7 @@ class AttestationFile(BaseModel):
 
 
 def recover_digest(digest: bytes, signature: bytes) -> str | None:
-    """Whose ECDSA signature of a digest it is, by the rules of the contract (65 bytes, low s, v 27 or 28).
+    """The signer of an ECDSA signature, by the rules of the contract (65 bytes, low s, v 27 or 28).
 
     Returns:
         Checksummed address, or `None`.
@@ -359,17 +359,17 @@ def merge(
     contracts: Collection[str] = (),
     judge: Callable[[str, bytes, bytes], bool] | None = None,
 ) -> tuple[Attestation, int, tuple[bytes, ...]]:
-    """Put attestors' signatures together the way `attest` takes them.
+    """Collect attestors' signatures in the form that `attest` takes.
 
-    Of several signatures under one name the one that is proven counts, so that junk in one file cannot shadow what
-    the attestor signed in another.
+    Of several signatures by one signer, the proven one counts. So junk in one file cannot hide what the attestor
+    signed in another.
 
     Args:
         files: All of one attestation.
-        attestors: The terms' attestors in their order.
-        contracts: Those of them that have code, so that a signature that is not their key's may still be theirs.
-        judge: Asks one of the contracts whether it accepts a digest's signature, see
-            `CampaignClient.accepts_signature`. Without it a contract's signature is taken as it is.
+        attestors: The terms' attestors, in their order.
+        contracts: Those with code, whose signature may be valid without being their key's.
+        judge: Asks one of the contracts whether it accepts the signature of a digest; see
+            `CampaignClient.accepts_signature`. Without it, a contract's signature is accepted unchecked.
 
     Returns:
         The attestation; the signers as a bit set; their signatures, lowest bit first.
@@ -377,7 +377,7 @@ def merge(
     Raises:
         UsageError: There is no file.
         VerificationError: The files differ in chain, campaign or attestation, a signer is not an attestor, no
-            signature given for a signer is the signer's, or it cannot be told which of several is.
+            signature given for a signer is the signer's, or nobody can tell which one of several is.
     """
     if not files:
         raise UsageError("No attestation file was given", remedy="Name at least one")
@@ -386,7 +386,7 @@ def merge(
     for file in files[1:]:
         if (file.chain, file.campaign.lower(), file.statement) != (head.chain, head.campaign.lower(), statement):
             raise VerificationError(
-                "The files do not hold one and the same attestation",
+                "The files are not of the same attestation",
                 _difference(head, file),
                 "Let everyone sign the same file: `llamafund attest --attestation FILE`",
             )
@@ -400,7 +400,7 @@ def merge(
                 raise VerificationError(
                     f"{entry.signer} signed, but is not an attestor of this campaign",
                     f"Its attestors are {', '.join(attestors)}",
-                    "Leave that signature out",
+                    "Remove that signature",
                 )
             given.setdefault(place, {}).setdefault(bytes.fromhex(entry.signature[2:]), number)
     digest = statement.digest(head.chain_id, head.campaign)
@@ -412,14 +412,14 @@ def merge(
 
 
 class Attestable(Protocol):
-    """A campaign, as far as an attestation needs to know it."""
+    """The part of a campaign that an attestation needs."""
 
     @property
     def terms(self) -> Terms:
-        """What its backers agreed to."""
+        """Its terms."""
 
     def state(self) -> CampaignState:
-        """Where it stands in the latest block."""
+        """Its state in the latest block."""
 
 
 def propose(
@@ -430,13 +430,13 @@ def propose(
     *,
     withhold_content: bool = False,
 ) -> Attestation:
-    """The attestation of a milestone's evidence as the campaign stands now.
+    """The attestation of a milestone's evidence in the campaign's current state.
 
     Args:
         campaign: Read from a chain.
         milestone: Index in the terms.
         manifest: The evidence.
-        expiry: Unix seconds; `DEFAULT_VALIDITY` from the chain's now when `None`.
+        expiry: Unix seconds; `None` for `DEFAULT_VALIDITY` from the chain's current time.
         withhold_content: Whether the content is not published, so that its root and size are zero.
 
     Raises:
@@ -471,7 +471,7 @@ def _choose(
     has_code: bool,
     judge: Callable[[str, bytes, bytes], bool] | None,
 ) -> bytes:
-    """The one of the signatures given for a signer that counts; each comes with its file's number, from 1."""
+    """The signature that counts of those given for a signer, each with its file's number, from 1."""
     recovered = {signature: recover_digest(digest, signature) for signature in given}
     for signature, actual in recovered.items():
         if actual is not None and actual.lower() == signer.lower():
@@ -497,10 +497,10 @@ def _accepted(
     if len(given) == 1:
         return next(iter(given))
     raise VerificationError(
-        f"The files hold {len(given)} different signatures for {signer}",
-        f"They are in files {', '.join(str(number) for number in given.values())} in the order given, and only "
-        "that attestor's contract can tell which one is good",
-        "Leave out the files with the others",
+        f"The files have {len(given)} different signatures for {signer}",
+        f"They are in files {', '.join(str(number) for number in given.values())} in the given order, and only "
+        "that attestor's contract can tell which one is valid",
+        "Omit the files with the others",
     )
 
 

@@ -1,4 +1,4 @@
-"""Possession challenges: which chunks of the attested content are challenged, and the proofs that answer."""
+"""Possession challenges: the challenged chunks of the attested content, and the proofs that answer them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_PROOFS = 16_384
-"""Most proofs kept at once (about 300 MB). Blocks take hours to include so many answers; then come the next."""
+"""Most proofs kept at once (about 300 MB). Blocks take hours to include that many answers; the next proofs follow."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Challenges:
     """The open challenges to a campaign at one block.
 
     Attributes:
-        attestation: The one whose content is meant; `None` before the first.
-        queue: Those that wait, in the order in which they must be answered.
-        status: The campaign's.
+        attestation: The attestation of the challenged content; `None` before the first.
+        queue: The unanswered challenges, in the order in which they must be answered.
+        status: The campaign's status.
         now: Unix seconds of the block at which all this was read.
-        block: Its number.
+        block: That block's number.
     """
 
     attestation: Attestation | None
@@ -46,19 +46,19 @@ class Challenges:
 
     @property
     def answerable(self) -> bool:
-        """Whether an answer would be taken now."""
+        """Whether the campaign would accept an answer now."""
         return self.status is Status.ACTIVE and self.attestation is not None and bool(self.queue)
 
 
 def challenges_on(client: CampaignClient, *, known: Challenges | None = None) -> Challenges:
-    """What waits for an answer now, read at one block.
+    """The challenges that need an answer now, read at one block.
 
     Args:
         client: The campaign.
-        known: From an earlier call; what has not changed since is not read again.
+        known: The result of an earlier call; unchanged parts are not read again.
 
     Raises:
-        VerificationError: The node does not show what the campaign has recorded.
+        VerificationError: The node contradicts the campaign's record.
     """
     block = client.connection.block()
     queue = client.open_challenges(block.number, known=known.queue if known else ())
@@ -71,7 +71,7 @@ def evidence_of(stores: Sequence[Store], attestation: Attestation) -> EvidenceMa
 
     Raises:
         LlamafundError: No store has it.
-        VerificationError: It is no evidence, or commits to other content than was attested.
+        VerificationError: It is not evidence, or commits to other content than was attested.
     """
     manifest = first_of(stores, lambda store: fetch_manifest(store, attestation.evidence, Manifest))
     if not isinstance(manifest, EvidenceManifest):
@@ -80,7 +80,7 @@ def evidence_of(stores: Sequence[Store], attestation: Attestation) -> EvidenceMa
     if (manifest.content.root, manifest.content.size) != stated:
         raise VerificationError(
             f"The evidence {attestation.evidence} has other content than was attested",
-            f"Its content root is {manifest.content.root} over {manifest.content.size} bytes; attested was "
+            f"Its content root is {manifest.content.root} over {manifest.content.size} bytes; the attested one is "
             f"{stated[0]} over {stated[1]} bytes",
             "Nobody can answer for such an attestation: challenge any chunk of it",
         )
@@ -90,12 +90,12 @@ def evidence_of(stores: Sequence[Store], attestation: Attestation) -> EvidenceMa
 class Prover:
     """Makes proofs of attested content, and keeps them and the content's outline for the next time.
 
-    The first proof of a content takes a pass over all of it. A later one reads only the files that its chunk touches,
-    and none when it was made before.
+    The first proof of a content reads all of it. A later one reads only the files that its chunk touches, and nothing
+    if it was made before.
 
     Args:
         stores: Where to look, in this order.
-        progress: Called with the number of bytes read since the call before.
+        progress: Called with the number of bytes read since the previous call.
     """
 
     def __init__(self, stores: Sequence[Store], *, progress: Progress | None = None) -> None:
@@ -106,11 +106,11 @@ class Prover:
         self._proofs: dict[int, ChunkProof] = {}
 
     def prove(self, attestation: Attestation, chunks: Sequence[int]) -> dict[int, ChunkProof]:
-        """Proofs by chunk. Those that were made for other chunks are forgotten.
+        """Proofs by chunk. Proofs of other chunks are forgotten.
 
         Args:
-            attestation: Whose content.
-            chunks: Numbers, from 0, the most urgent first.
+            attestation: The attestation of the content.
+            chunks: Their numbers, from 0, the most urgent first.
 
         Raises:
             ContractRefusedError: There is no such chunk.
@@ -132,7 +132,7 @@ class Prover:
         """Which of the first `MAX_PROOFS` chunks have no proof yet.
 
         Args:
-            attestation: Whose content.
+            attestation: The attestation of the content.
             chunks: As for `prove`.
         """
         if self._attestation != attestation:
@@ -143,19 +143,19 @@ class Prover:
 
     @property
     def proofs(self) -> Mapping[int, ChunkProof]:
-        """Those that are kept, by chunk."""
+        """The kept proofs, by chunk."""
         return self._proofs
 
 
 def chunk_at(attestation: Attestation, offset: int) -> int:
-    """Number of the chunk that holds a byte of the content.
+    """Number of the chunk that contains a byte of the content.
 
     Raises:
         ContractRefusedError: The content is shorter.
     """
     if not 0 <= offset < attestation.content_size:
         raise ContractRefusedError(
-            f"The content has no byte {offset}", f"It has {attestation.content_size} bytes, from 0"
+            f"The content has no byte {offset}", f"It has {attestation.content_size} bytes, counted from 0"
         )
     return offset // CHUNK_SIZE
 
@@ -170,12 +170,12 @@ def check_chunk(attestation: Attestation, chunk: int) -> None:
     if not 0 <= chunk < count:
         raise ContractRefusedError(
             f"The content has no chunk {chunk}",
-            f"It has {count} chunks of 16 KiB, from 0" if count else "The attestation says that it is withheld",
+            f"It has {count} chunks of 16 KiB, counted from 0" if count else "The attestation says that it is withheld",
         )
 
 
 def offset_of(manifest: EvidenceManifest, path: str) -> int:
-    """Where a file begins in the content, bytes.
+    """Offset of a file in the content, in bytes.
 
     Raises:
         ContractRefusedError: The manifest names no such file, or the file is empty.
@@ -202,5 +202,5 @@ def first_of(stores: Sequence[Store], get: Callable[[Store], T]) -> T:
     raise LlamafundError(
         f"None of {len(stores)} stores has it",
         "; ".join(f"{store.location}: {problem.what}" for store, problem in zip(stores, problems, strict=True)),
-        "Name a store that holds the whole content with --store",
+        "Name a store that has the whole content with --store",
     )

@@ -1,4 +1,4 @@
-"""One campaign: proving that an address is one, reading it at one block, its events, and every transaction on it."""
+"""One campaign: proof that an address is one, its state at one block, its events, and all its transactions."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ if TYPE_CHECKING:
     from eth_account.signers.base import BaseAccount
 
 ANSWER_GAS = 1_250_000
-"""Most gas that an answer to a challenge can cost; `Campaign.sol` derives it."""
+"""Most gas that an answer to a challenge can cost, as derived in `Campaign.sol`."""
 
 QUEUE_HEAD = 16
-"""Open challenges that are read each time, whatever was known of them before."""
+"""Number of open challenges that are read each time, even if they are known."""
 
-# ERC-1271's isValidSignature(bytes32,bytes): called by these bytes, and answered with them for yes.
+# The selector of ERC-1271's isValidSignature(bytes32,bytes), which is also its answer for yes.
 _IS_VALID_SIGNATURE = bytes.fromhex("1626ba7e")
 
 _MAX_UINT32 = 2**32 - 1
 
 PledgeMeans = Literal["native", "allowance", "permit", "approval"]
-"""How a pledge was paid: in the chain's coin, or in a token by what right to take it."""
+"""How a pledge was paid: in the chain's coin, or the right by which a token was taken."""
 
 
 def connect(rpc_url: str) -> Connection:
-    """Open a connection whose refusals speak of campaigns; see `llamafund_chain.chain.connection.connect`."""
+    """Open a connection that explains campaigns' refusals; see `llamafund_chain.chain.connection.connect`."""
     return connection.connect(rpc_url, explain=explain)
 
 
 @dataclass
 class CampaignClient:
-    """A campaign on a chain. Nothing is believed of it before `verify_code` or `terms`.
+    """A campaign on a chain. Nothing about it is trusted before `verify_code` or `terms`.
 
     Attributes:
         connection: The chain.
         address: Checksummed address.
-        salt: 64 hexadecimal digits when it is known; looked up in the factory's events otherwise.
+        salt: 64 hexadecimal digits if it is known; otherwise it is looked up in the factory's events.
     """
 
     connection: Connection
@@ -74,10 +74,10 @@ class CampaignClient:
     # ------------------------------------------------------------------ prove
 
     def verify_code(self) -> Identity:
-        """Prove that the address is a campaign of the one factory. Done once.
+        """Prove that the address is a campaign of the factory. This happens once.
 
         Raises:
-            VerificationError: Nothing is there, or a look-alike, or the contracts are not on this chain.
+            VerificationError: There is nothing, or a look-alike, or the contracts are not on this chain.
         """
         if self._identity is None:
             deployment = self.connection.deployment()
@@ -102,7 +102,7 @@ class CampaignClient:
 
     @property
     def terms(self) -> Terms:
-        """The terms, read from the campaign's own code.
+        """The terms, read from the campaign's code.
 
         Raises:
             VerificationError: The code is not that of a campaign.
@@ -121,19 +121,19 @@ class CampaignClient:
 
     @property
     def asset(self) -> Asset:
-        """What the campaign's amounts are counted in."""
+        """The asset of the campaign's amounts."""
         if self._asset is None:
             self._asset = asset_at(self.connection, self.terms.asset)
         return self._asset
 
     @property
     def coin(self) -> Asset:
-        """The chain's own coin: what bonds are counted in."""
+        """The chain's coin, in which bonds are paid."""
         return coin_of(self.connection)
 
     @property
     def token(self) -> Token:
-        """The campaign's ERC-20; only for campaigns that are not in the chain's own coin."""
+        """The campaign's ERC-20; only for campaigns that are not in the chain's coin."""
         return Token(self.connection, self.terms.asset)
 
     @property
@@ -147,13 +147,13 @@ class CampaignClient:
         """Everything about the campaign at one block.
 
         Args:
-            block: Which block; all is read at that one, whatever comes after it meanwhile.
+            block: Which block. Everything is read at that block, even if newer ones arrive meanwhile.
         """
         at = self.connection.block(block)
         return self._state_at(at)
 
     def exists_at(self, block: BlockId) -> bool:
-        """Whether the campaign was there at a block."""
+        """Whether the campaign existed at a block."""
         return bool(self.connection.code(self.address, block))
 
     def settled_block(self, finality: Finality) -> int:
@@ -163,14 +163,14 @@ class CampaignClient:
             finality: How settled it must be.
 
         Raises:
-            NotFinalError: The campaign is not there yet.
+            NotFinalError: The campaign does not exist there yet.
         """
         block = self.connection.block(finality).number
         if not self.exists_at(block):
             raise NotFinalError(
                 f"The campaign {self.address} is on chain, but not {finality} yet",
                 "A reorganisation could still undo it, and money sent there would be lost",
-                "Wait some blocks and repeat the command, or say --finality latest if you accept that",
+                "Wait a few blocks and repeat the command. Or pass --finality latest, if you accept that",
             )
         return block
 
@@ -179,18 +179,18 @@ class CampaignClient:
         return int(self._ask("pledgeOf", backer, block=block)[0])
 
     def refundable(self, backer: str, block: BlockId = "latest") -> int:
-        """Smallest units that a refund would send; zero unless the campaign has failed."""
+        """Smallest units of a backer's refund; zero unless the campaign has failed."""
         return int(self._ask("refundable", backer, block=block)[0])
 
     def required_bond(self) -> int:
-        """Wei that a challenge must bring at the latest block's base fee.
+        """Least bond of a challenge at the latest block's base fee, in wei.
 
-        Computed here: many nodes run calls, and with them the contract's own view, as if the base fee were zero.
+        Computed here, because many nodes run calls as if the base fee were zero, even the contract's own view.
         """
         return max(self.terms.min_bond, ANSWER_GAS * self.connection.base_fee())
 
     def status(self, block: BlockId = "latest") -> Status:
-        """Where the campaign stands at a block.
+        """The campaign's status at a block.
 
         Raises:
             VerificationError: The node names a status that does not exist.
@@ -203,12 +203,12 @@ class CampaignClient:
     def open_challenges(
         self, block: BlockId = "latest", *, known: Sequence[OpenChallenge] = ()
     ) -> tuple[OpenChallenge, ...]:
-        """The challenges that wait for an answer, in the order in which they must be answered.
+        """The unanswered challenges, in the order in which they must be answered.
 
         Args:
             block: Which block.
-            known: Those at an earlier block. Challenges leave at the front and come at the end, so that most are not
-                read again; the first `QUEUE_HEAD` always are.
+            known: Those at an earlier block. Challenges leave at the front and join at the end, so most need not be
+                read again. The first `QUEUE_HEAD` always are.
         """
         at = self.connection.block(block).number
 
@@ -221,20 +221,20 @@ class CampaignClient:
         if found and found[0] in known:
             start = known.index(found[0])
             kept = [*known[start : start + count]]
-            # A reorganisation may have changed what comes after the head.
+            # A reorganisation may have changed the challenges after the head.
             if kept[: len(found)] == found[: len(kept)] and kept[-1] == read(len(kept) - 1):
                 found = [*found, *kept[len(found) :]]
         return (*found, *(read(position) for position in range(len(found), count)))
 
     def latest_attestation(self, block: BlockId = "latest", *, known: Attestation | None = None) -> Attestation | None:
-        """The attestation whose content can be challenged, `None` when there is none.
+        """The attestation whose content can be challenged; `None` if there is none.
 
         Args:
             block: Which block.
-            known: The one at an earlier block; nothing is searched while the campaign still records it.
+            known: The attestation at an earlier block. No search is needed while the campaign still records it.
 
         Raises:
-            VerificationError: The node shows another one than the campaign has recorded.
+            VerificationError: The node shows another attestation than the campaign has recorded.
         """
         from eth_utils import keccak
 
@@ -257,17 +257,17 @@ class CampaignClient:
             raise VerificationError(
                 "The node does not show the campaign's latest attestation",
                 "Its events and the campaign's record differ",
-                "Ask another node",
+                "Use another node",
             )
         return latest
 
     def accepts_signature(self, wallet: str, digest: bytes, signature: bytes) -> bool:
-        """Whether a wallet contract accepts a signature now (ERC-1271); the campaign will ask it again.
+        """Whether a wallet contract accepts a signature now (ERC-1271). The campaign will ask it again.
 
         Args:
             wallet: Address of the contract.
             digest: The 32 bytes that were signed.
-            signature: In whatever form the wallet has agreed with its owners.
+            signature: In whatever form the wallet uses.
         """
         from eth_abi.abi import encode
 
@@ -281,12 +281,12 @@ class CampaignClient:
     def events(
         self, first: int | None = None, last: BlockId = "latest", *, only: Collection[type[Event]] = ()
     ) -> tuple[CampaignEvent, ...]:
-        """What happened to the campaign, in order; all of it in memory, see `each_event`.
+        """The campaign's events, in order, all in memory; see `each_event`.
 
         Args:
-            first: First block; the one that opened the campaign when `None`.
+            first: First block; `None` for the one that opened the campaign.
             last: Last block.
-            only: Kinds of events to ask the node for; all when empty.
+            only: Kinds of events to request from the node; all if empty.
 
         Raises:
             VerificationError: A log of the campaign does not fit its event.
@@ -296,14 +296,14 @@ class CampaignClient:
     def each_event(
         self, first: int | None = None, last: BlockId = "latest", *, only: Collection[type[Event]] = ()
     ) -> Iterator[CampaignEvent]:
-        """What happened to the campaign, in order, read as it is asked for.
+        """The campaign's events, in order, read on demand.
 
-        Anyone may add events to a campaign: tell in `only` which ones matter, so that the others cost nothing.
+        Anyone may add events to a campaign. Name the kinds that matter in `only`, so that the others cost nothing.
 
         Args:
-            first: First block; the one that opened the campaign when `None`.
+            first: First block; `None` for the one that opened the campaign.
             last: Last block.
-            only: Kinds of events to ask the node for; all when empty.
+            only: Kinds of events to request from the node; all if empty.
 
         Raises:
             VerificationError: A log of the campaign does not fit its event.
@@ -317,7 +317,7 @@ class CampaignClient:
                 yield event
 
     def events_in(self, receipt: Receipt) -> tuple[CampaignEvent, ...]:
-        """What a transaction did to the campaign, from its receipt alone.
+        """The campaign's events in one transaction, from its receipt alone.
 
         Raises:
             VerificationError: A log of the campaign does not fit its event.
@@ -328,12 +328,12 @@ class CampaignClient:
     # ------------------------------------------------------------------ write
 
     def pledge(self, account: BaseAccount, amount: int, backer: str | None = None) -> Receipt:
-        """Pledge the chain's own coin.
+        """Pledge the chain's coin.
 
         Args:
-            account: Who pays.
+            account: The payer.
             amount: Wei.
-            backer: Who is credited; the payer when `None`.
+            backer: The account to credit; `None` for the payer.
         """
         return self._send(account, "pledgeCoin", backer or account.address, value=amount)
 
@@ -341,9 +341,9 @@ class CampaignClient:
         """Pledge tokens that the campaign may already take from the payer.
 
         Args:
-            account: Who pays.
+            account: The payer.
             amount: Smallest units.
-            backer: Who is credited; the payer when `None`.
+            backer: The account to credit; `None` for the payer.
         """
         return self._send(account, "pledgeToken", backer or account.address, amount)
 
@@ -353,10 +353,10 @@ class CampaignClient:
         """Pledge tokens with a permit signed by the payer.
 
         Args:
-            account: Who pays.
+            account: The payer.
             amount: Smallest units.
             permit: From `Token.sign_permit` for this campaign and amount.
-            backer: Who is credited; the payer when `None`.
+            backer: The account to credit; `None` for the payer.
         """
         return self._send(
             account,
@@ -370,19 +370,19 @@ class CampaignClient:
         )
 
     def pledge_any(self, account: BaseAccount, amount: int, backer: str | None = None) -> tuple[Receipt, PledgeMeans]:
-        """Pledge in the campaign's asset by the cheapest means that it offers.
+        """Pledge in the campaign's asset, in the cheapest way that the asset supports.
 
         Args:
-            account: Who pays.
+            account: The payer.
             amount: Smallest units.
-            backer: Who is credited; the payer when `None`.
+            backer: The account to credit; `None` for the payer.
 
         Returns:
-            The pledge's receipt, and how it was made.
+            The pledge's receipt, and how it was paid.
 
         Raises:
             ContractRefusedError: The campaign or the token refused.
-            LlamafundError: The account holds too little.
+            LlamafundError: The account has too little.
         """
         if self.terms.is_native:
             return self.pledge(account, amount, backer), "native"
@@ -390,7 +390,7 @@ class CampaignClient:
         held = token.balance_of(owner)
         if held < amount:
             raise LlamafundError(
-                f"{owner} holds {self.asset.format(held)}",
+                f"{owner} has {self.asset.format(held)}",
                 f"The pledge is {self.asset.format(amount)}",
                 "Nothing was sent. Pledge less, or use another wallet",
             )
@@ -406,7 +406,7 @@ class CampaignClient:
                 if refusal.name.startswith("Campaign_"):
                     raise
         if allowed:
-            # Some tokens refuse to change an allowance that is not zero.
+            # Some tokens refuse to change an allowance other than zero.
             self.approve(account, 0)
         self.approve(account, amount)
         return self.pledge_token(account, amount, backer), "approval"
@@ -415,7 +415,7 @@ class CampaignClient:
         """Allow the campaign to take tokens from an account.
 
         Args:
-            account: Whose tokens.
+            account: The owner of the tokens.
             amount: Smallest units.
         """
         return self.connection.send(account, self.token.approve(self.address, amount), money=self.asset.format)
@@ -423,61 +423,61 @@ class CampaignClient:
     def unpledge(
         self, account: BaseAccount, amount: int, recipient: str | None = None, *, agree: Agree | None = None
     ) -> Receipt:
-        """Take back a part of the account's pledge.
+        """Take back part of the account's pledge.
 
         Args:
             account: The backer.
             amount: Smallest units.
-            recipient: Who receives them; the backer when `None`.
+            recipient: The account that receives them; `None` for the backer.
             agree: See `Connection.send`.
         """
         return self._send(account, "unpledge", amount, recipient or account.address, agree=agree)
 
     def refund(self, account: BaseAccount, backer: str, *, agree: Agree | None = None) -> Receipt:
-        """Send a failed campaign's refund to the backer it belongs to; anyone may.
+        """Send a failed campaign's refund to its backer; anyone may.
 
         Args:
-            account: Who pays for the transaction.
-            backer: Who receives it.
+            account: The account that pays for the transaction.
+            backer: The account that receives the refund.
             agree: See `Connection.send`.
         """
         return self._send(account, "collectRefund", backer, agree=agree)
 
     def refund_to(self, account: BaseAccount, recipient: str, *, agree: Agree | None = None) -> Receipt:
-        """Send the account's own refund to another address.
+        """Send the account's refund to another account.
 
         Args:
             account: The backer.
-            recipient: Who receives it.
+            recipient: The account that receives it.
             agree: See `Connection.send`.
         """
         return self._send(account, "refundTo", recipient, agree=agree)
 
     def vote_stop(self, account: BaseAccount, support: bool = True, *, agree: Agree | None = None) -> Receipt:
-        """Vote to stop the campaign, or retract that vote: from a day after activation.
+        """Vote to stop the campaign, or retract that vote, from a day after activation.
 
         Args:
             account: The backer.
-            support: Whether to vote; an earlier vote is retracted otherwise.
+            support: Whether to vote. Otherwise an earlier vote is retracted.
             agree: See `Connection.send`.
         """
         return self._send(account, "voteStop", support, agree=agree)
 
     def activate(self, account: BaseAccount, *, agree: Agree | None = None) -> Receipt:
-        """Leave funding and publish the training seed.
+        """Close funding and publish the training seed.
 
         Args:
-            account: Who pays for the transaction.
+            account: The account that pays for the transaction.
             agree: See `Connection.send`.
         """
         return self._send(account, "activate", agree=agree)
 
     def extend_deadlines(self, account: BaseAccount, by_seconds: int, *, agree: Agree | None = None) -> Receipt:
-        """Push the current and all later deadlines back, within the slack.
+        """Push back the current and all later deadlines, within the slack.
 
         Args:
             account: The researcher.
-            by_seconds: Seconds.
+            by_seconds: How far, in seconds.
             agree: See `Connection.send`.
         """
         if by_seconds > _MAX_UINT32:
@@ -511,10 +511,10 @@ class CampaignClient:
         """Submit a signed attestation; anyone may.
 
         Args:
-            account: Who pays for the transaction.
-            attestation: What was signed.
-            signers: Bit i is set when attestor i of the terms signed.
-            signatures: One for each set bit, lowest bit first.
+            account: The account that pays for the transaction.
+            attestation: The signed attestation.
+            signers: Bit i is set if attestor i of the terms signed.
+            signatures: One per set bit, lowest bit first.
             agree: See `Connection.send`.
         """
         return self._send(account, "attest", attestation.to_abi(), signers, list(signatures), agree=agree)
@@ -522,12 +522,12 @@ class CampaignClient:
     def claim(
         self, account: BaseAccount, payee: int, recipient: str | None = None, *, agree: Agree | None = None
     ) -> Receipt:
-        """Collect what was released to a payee.
+        """Collect a payee's released money.
 
         Args:
             account: The payee.
-            payee: Its number in the terms.
-            recipient: Who receives it; the payee when `None`.
+            payee: Its index in the terms.
+            recipient: The account that receives it; `None` for the payee.
             agree: See `Connection.send`.
 
         Raises:
@@ -543,45 +543,45 @@ class CampaignClient:
     def challenge(
         self, account: BaseAccount, attestation: Attestation, chunk: int, bond: int, *, agree: Agree | None = None
     ) -> Receipt:
-        """Challenge a chunk of the content that was attested last.
+        """Challenge a chunk of the latest attested content.
 
         Args:
             account: A backer.
-            attestation: The latest.
-            chunk: From 0.
+            attestation: The latest attestation.
+            chunk: Number of the chunk, from 0.
             bond: Wei, all of it for whoever answers.
             agree: See `Connection.send`.
         """
         return self._send(account, "challenge", *_content_of(attestation), chunk, value=bond, agree=agree)
 
     def answer(self, account: BaseAccount, attestation: Attestation, proof: ChunkProof) -> Receipt:
-        """Show the chunk that the oldest open challenge names, and take its bond; anyone may.
+        """Answer the oldest open challenge and get its bond; anyone may.
 
         Args:
-            account: Who gets the bond.
-            attestation: The latest.
-            proof: Of the challenged chunk.
+            account: The account that gets the bond.
+            attestation: The latest attestation.
+            proof: Proof of the challenged chunk.
         """
         return self.connection.send(account, self.answer_call(attestation, proof), money=self.asset.format)
 
     def answer_call(self, attestation: Attestation, proof: ChunkProof) -> Call:
-        """The call that shows a chunk, for whoever sends it with others.
+        """The call that answers with a chunk, for callers that send several answers.
 
         Args:
-            attestation: The latest.
-            proof: Of the challenged chunk.
+            attestation: The latest attestation.
+            proof: Proof of the challenged chunk.
         """
         return self._call("answer", *_content_of(attestation), proof.index, proof.data, list(proof.path))
 
     def return_bond(
         self, account: BaseAccount, chunk: int, recipient: str | None = None, *, agree: Agree | None = None
     ) -> Receipt:
-        """Take back the bond of a challenge that was never answered, once the campaign has failed.
+        """Reclaim the bond of an unanswered challenge after the campaign has failed.
 
         Args:
             account: The challenger.
-            chunk: From 0.
-            recipient: Who receives it; the challenger when `None`.
+            chunk: Number of the chunk, from 0.
+            recipient: The account that receives it; `None` for the challenger.
             agree: See `Connection.send`.
         """
         return self._send(account, "returnBond", chunk, recipient or account.address, agree=agree)
@@ -636,10 +636,10 @@ class CampaignClient:
         return Call(self.address, abi.contract(self._CONTRACT).encode(function, *arguments))
 
     def _check_pledge_token(self, payer: str, amount: int, backer: str) -> None:
-        """Let the campaign refuse before anything is approved; only the missing allowance is expected."""
+        """Let the campaign refuse before anything is approved. Only the missing allowance is expected."""
         total = self.state().pledged + amount
         if total > self.terms.cap:
-            # The contract can tell only after the transfer, how much arrives.
+            # The contract knows only after the transfer how much arrives.
             raise ContractRefusedError(
                 f"The pledge would bring the total to {self.asset.format(total)} (Campaign_CapExceeded)",
                 f"The campaign's cap is {self.asset.format(self.terms.cap)}",
@@ -683,7 +683,7 @@ class CampaignClient:
         return ContractRefusedError(
             f"There is nothing to claim now ({refusal.name})",
             why,
-            "A share is released when its milestone's window has passed",
+            "A milestone's money is released when its challenge window has passed",
             name=refusal.name,
             values=refusal.values,
         )

@@ -15,7 +15,7 @@ from llamafund_chain.chain.transactions import Log
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened. Amounts in the asset's smallest unit.
+    """An event. Amounts are in the asset's smallest unit.
 
     Attributes:
         block: Number of the block.

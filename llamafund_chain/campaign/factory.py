@@ -1,4 +1,4 @@
-"""The factory: opening a campaign, listing all of them, and where each one is."""
+"""The factory: opening campaigns, listing them, and computing their addresses."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def create_campaign(connection: Connection, account: BaseAccount, terms: Terms, 
     Args:
         connection: The chain.
         account: The researcher.
-        terms: What backers will agree to.
-        salt: 64 hexadecimal digits; tells apart campaigns with equal terms.
+        terms: The terms for backers to agree to.
+        salt: 64 hexadecimal digits; tells campaigns with equal terms apart.
 
     Returns:
         The campaign's address, and the transaction's receipt.
@@ -52,12 +52,12 @@ def list_campaigns(connection: Connection, last: BlockId = "latest") -> tuple[Ca
 
 
 def predict_address(factory: str, implementation: str, terms: Terms, salt: str) -> str:
-    """Where the factory puts a campaign.
+    """The address that the factory gives a campaign.
 
     Args:
         factory: Address.
         implementation: Address.
-        terms: The campaign's.
+        terms: The campaign's terms.
         salt: 64 hexadecimal digits.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Answering challenges for as long as it takes: what was seen, proven and sent, and what became of it."""
+"""Answering challenges for as long as it takes: what was seen, proven and sent, and the outcome."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from llamafund_chain.store import Store
 
 MAX_ANSWER_GAS = ANSWER_GAS + ANSWER_GAS // 4
-"""Highest gas limit of an answer, whatever a node estimates."""
+"""The highest gas limit of an answer, whatever a node estimates."""
 
 _EMPTY_GAS = 21_000
 _FIRST_POLL = 0.05
@@ -46,10 +46,10 @@ _LONGEST_POLL = 2.0
 
 @dataclass(frozen=True)
 class Opened:
-    """A challenge that was not there when the guard looked before.
+    """A challenge that is new since the guard last looked.
 
     Attributes:
-        challenge: Which.
+        challenge: The challenge.
         now: Unix seconds of the block at which it was seen.
     """
 
@@ -59,11 +59,11 @@ class Opened:
 
 @dataclass(frozen=True)
 class Answer:
-    """A challenge that was answered.
+    """An answered challenge.
 
     Attributes:
-        challenge: Which.
-        receipt: Of the transaction that answered it.
+        challenge: The challenge.
+        receipt: The receipt of the transaction that answered it.
     """
 
     challenge: OpenChallenge
@@ -72,10 +72,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """Something that kept challenges from being answered; those that it does not stand in the way of still are.
+    """A problem that kept challenges from being answered. Other challenges are still answered.
 
     Attributes:
-        problem: What it was.
+        problem: The problem.
     """
 
     problem: LlamafundError
@@ -86,14 +86,14 @@ Outcome = Opened | Answer | Unanswered
 
 @dataclass
 class _Sent:
-    """What was sent with one nonce; whichever try is included, it is the only one.
+    """The transactions sent with one nonce. Only one of these tries can be included.
 
     Attributes:
-        challenge: Which the latest try answers; `None` when it only takes the place of an answer that came too late.
-        tries: All, with the challenges that they answer; none when the node has one from before this guard began.
-        fees: Highest that were tried.
-        block: Latest when it was last looked at.
-        lost: How often another one seemed to be included.
+        challenge: The challenge that the latest try answers; `None` if it only replaces an answer that came too late.
+        tries: All tries, with the challenges that they answer; empty if the node has one from before this guard began.
+        fees: The highest fees tried.
+        block: The latest block when this was last examined.
+        lost: How often another transaction seemed to be included.
     """
 
     challenge: OpenChallenge | None
@@ -111,18 +111,17 @@ class _Sent:
 class Guard:
     """Answers the challenges to a campaign, and remembers what it has read, proven and sent.
 
-    Answers are taken only in the order of the challenges, so they are sent with consecutive nonces, up to `IN_FLIGHT`
-    at once, each in a transaction of its own: nodes take no more than 128 KiB in one. One that does not get through is
-    replaced under the same nonce, never sent beside itself.
+    The campaign accepts answers only in the order of the challenges. So they are sent with consecutive nonces, up to
+    `IN_FLIGHT` at once, each in its own transaction: nodes accept at most 128 KiB in one. An answer that does not get
+    through is replaced under the same nonce, never sent a second time beside it.
 
     Args:
         client: The campaign.
-        account: Who pays, and gets the bonds; `None` to only look.
+        account: The account that pays and gets the bonds; `None` to only look.
         stores: Where the content may be.
-        max_fee: Wei that one answer may cost at most; its bond when `None`, so that no answer ever costs more than it
-            brings.
-        replace: Whether the account is the guard's alone, so that its transactions that wait may be replaced.
-        progress: Called with the number of bytes read since the call before.
+        max_fee: Most wei that one answer may cost; `None` for its bond, so that no answer costs more than it earns.
+        replace: Whether the account is dedicated to the guard, so that its pending transactions may be replaced.
+        progress: Called with the number of bytes read since the previous call.
     """
 
     def __init__(
@@ -143,9 +142,9 @@ class Guard:
         self._seen: Challenges | None = None
         self._announced: frozenset[OpenChallenge] = frozenset()
         self._under_way: dict[int, _Sent] = {}
-        # Gas of the answer that was estimated last, and its call data.
+        # Gas of the answer estimated last, and its call data.
         self._measured: tuple[int, bytes] = (0, b"")
-        # Block at which it was last said that an answer is too expensive.
+        # Block at which it last reported that an answer is too expensive.
         self._told = -1
         self._unprovable = False
         self._included = 0
@@ -153,23 +152,23 @@ class Guard:
 
     @property
     def under_way(self) -> list[str]:
-        """Hashes of the transactions that were sent and wait for inclusion, 64 hexadecimal digits each."""
+        """Hashes of the sent transactions that are still pending, 64 hexadecimal digits each."""
         return [sent.tries[-1][1].tx_hash for _, sent in sorted(self._under_way.items()) if sent.tries]
 
     def look(self) -> Challenges:
-        """What waits for an answer now.
+        """The challenges that need an answer now.
 
         Raises:
-            LlamafundError: The node does not answer, or not in a way that can be true.
+            LlamafundError: The node does not answer, or its answer cannot be true.
         """
         self._seen = challenges_on(self.client, known=self._seen)
         return self._seen
 
     def settle(self) -> Iterator[Outcome]:
-        """Answer until nothing is open or nothing more can be done now.
+        """Answer until no challenge is open or nothing more can be done now.
 
         Raises:
-            NotFinalError: For `transactions.RECEIPT_TIMEOUT` seconds nothing that was sent has been included.
+            NotFinalError: No sent transaction was included for `transactions.RECEIPT_TIMEOUT` seconds.
             LlamafundError: As `step`.
         """
         self._unprovable = False
@@ -187,11 +186,11 @@ class Guard:
             pause = min(pause * 1.5, _LONGEST_POLL)
 
     def step(self) -> Iterator[Outcome]:
-        """Look, tell what became of what was sent, and send what is missing; wait for no block.
+        """Look, report outcomes, and send missing answers, without waiting for a block.
 
         Raises:
             LlamafundError: The node refused something, or the account cannot pay.
-            NodeUnreachableError: The node went away; what may have been sent is remembered.
+            NodeUnreachableError: The node stopped answering; transactions that may have been sent are remembered.
         """
         challenges = self.look()
         yield from self._announce(challenges)
@@ -204,7 +203,7 @@ class Guard:
         try:
             self._prover.prove(_attested(challenges), _chunks(challenges))
         except LlamafundError as error:
-            # The content may be back the next time, but not while this one goes on.
+            # The content may be back the next time, but not during this call.
             self._unprovable = True
             yield Unanswered(error)
             return
@@ -223,7 +222,7 @@ class Guard:
         return challenges.answerable and bool(self._prover.missing(_attested(challenges), _chunks(challenges)))
 
     def _collect(self, account: BaseAccount) -> Iterator[Outcome]:
-        """Tell what became of what was sent."""
+        """Report the outcomes of what was sent."""
         if not self._under_way:
             return
         mined = self.client.connection.nonce(account.address)
@@ -231,7 +230,7 @@ class Guard:
             if nonce >= mined:
                 continue
             found = self._outcome(sent)
-            # A receipt may come late; of what was sent before this guard began there is none to be had.
+            # A receipt may come late. For transactions from before this guard began, there is none.
             sent.lost += 1
             if found is not None or not sent.tries or sent.lost > STUCK_BLOCKS:
                 del self._under_way[nonce]
@@ -240,7 +239,7 @@ class Guard:
                 yield from found
 
     def _outcome(self, sent: _Sent) -> list[Outcome] | None:
-        """What came of the one try that was included; `None` while the node shows none."""
+        """The outcome of the try that was included; `None` while the node shows none."""
         for challenge, signed in reversed(sent.tries):
             try:
                 receipt = self.client.connection.outcome(signed, money=self.client.asset.format)
@@ -251,7 +250,7 @@ class Guard:
         return None
 
     def _send(self, account: BaseAccount, challenges: Challenges) -> Iterator[Outcome]:
-        """Have the answers to the oldest challenges under way."""
+        """Send the answers to the oldest challenges, as far as they are missing."""
         if not challenges.answerable and not self._under_way:
             return
         now = self._situation(str(account.address), challenges)
@@ -273,7 +272,7 @@ class Guard:
 
     def _situation(self, sender: str, challenges: Challenges) -> Situation:
         connection = self.client.connection
-        # At the block of the queue: what was answered before it has used its nonce, what comes after has not.
+        # At the block of the queue: earlier answers have used their nonces, later ones have not.
         first, mined = connection.nonce(sender, challenges.block), connection.nonce(sender)
         self._check_wallet(sender, range(mined, connection.nonce(sender, "pending")))
         return Situation(
@@ -300,9 +299,9 @@ class Guard:
         foreign = [nonce for nonce in waiting if nonce not in self._under_way]
         if foreign and not self._replace:
             raise LlamafundError(
-                f"{sender} has transactions that wait for inclusion: {len(foreign)}",
+                f"{sender} has pending transactions: {len(foreign)}",
                 "Answers would have to wait behind them, and may be among them",
-                "Wait until they are included, or let `llamafund watch` answer with a wallet that is its alone",
+                "Wait until they are included, or let `llamafund watch` answer with a dedicated wallet",
             )
 
     def _call(self, attestation: Attestation, proof: ChunkProof) -> Call:
@@ -311,10 +310,10 @@ class Guard:
         return self.client.answer_call(attestation, proof)
 
     def _gas_of(self, account: BaseAccount, challenges: Challenges, challenge: OpenChallenge) -> int | None:
-        """Gas limit of an answer: estimated for the oldest, the only one that can be simulated, and from it for others.
+        """Gas limit of an answer. Only the oldest can be simulated; its estimate is scaled for the others.
 
-        Whatever the prices are (EIP-2028, EIP-7623, EIP-7976), no answer takes more than the oldest by a larger factor
-        than its call data are longer, or heavier with bytes that are not zero.
+        Whatever the prices are (EIP-2028, EIP-7623, EIP-7976), an answer's gas grows at most in proportion to its call
+        data: by their length, or by their weight with bytes other than zero.
         """
         attestation, proofs = _attested(challenges), self._prover.proofs
         if challenge.chunk not in proofs:
@@ -332,16 +331,16 @@ class Guard:
         return min(limit + limit // 10 + _EMPTY_GAS, MAX_ANSWER_GAS)
 
     def _too_expensive(self, challenge: OpenChallenge, gas: int, now: Situation) -> LlamafundError:
-        limit = "the bond that it brings" if self._max_fee is None else "what --max-fee allows"
+        limit = "the bond that it earns" if self._max_fee is None else "what --max-fee allows"
         money = self.client.coin.format
         return LlamafundError(
-            f"Answering chunk {challenge.chunk} may cost {money(gas * now.base_fee)} at the base fee of the moment",
+            f"Answering chunk {challenge.chunk} may cost {money(gas * now.base_fee)} at the current base fee",
             f"That is more than {limit}, {money(now.highest_fee(challenge))}",
-            "It is tried again when the fee falls; say --max-fee to pay more, for the campaign fails without an answer",
+            "It is tried again when the fee falls. Pay more with --max-fee: without an answer the campaign fails",
         )
 
     def _transmit(self, challenge: OpenChallenge | None, signed: SignedTransaction, block: int) -> bool:
-        """Send, and remember it first; whether later nonces can follow."""
+        """Remember the transaction, then send it. Returns whether later nonces can follow."""
         before = self._under_way.get(signed.nonce)
         sent = before or _Sent(challenge, [], signed.fees, block)
         earlier = sent.challenge
@@ -351,7 +350,7 @@ class Guard:
         try:
             self.client.connection.transmit(signed)
         except transactions.UnderpricedError:
-            # What waits there pays about as much. It is outbid once it turns out to be late.
+            # The pending one pays about as much. It will be outbid if it turns out to be late.
             sent.tries.pop()
             sent.challenge = earlier
             return True
@@ -374,7 +373,7 @@ class Guard:
 
 
 def _attested(challenges: Challenges) -> Attestation:
-    """The attestation of challenges that are answerable."""
+    """The attestation of answerable challenges."""
     assert challenges.attestation is not None
     return challenges.attestation
 
@@ -384,5 +383,5 @@ def _chunks(challenges: Challenges) -> list[int]:
 
 
 def _weight(data: bytes) -> int:
-    """Call data's length as EIP-7623 counts it: a byte that is not zero counts four times."""
+    """Length of call data as EIP-7623 counts it: a byte other than zero counts four times."""
     return 4 * len(data) - 3 * data.count(0)

@@ -1,4 +1,4 @@
-"""What a campaign is and where it stands at one block."""
+"""A campaign's identity, and its state at one block."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from llamafund_chain.campaign.terms import Status, Terms
 
 @dataclass(frozen=True)
 class Identity:
-    """Proof that an address is a campaign of the one factory.
+    """Proof that an address is a campaign of the factory.
 
     Attributes:
         address: Checksummed.
         salt: 64 hexadecimal digits; with the terms and the factory it gives the address.
         factory: Checksummed address.
         implementation: Checksummed address.
-        created: Block that opened it; `None` when the salt was given and nobody had to look.
-        transaction: Hash of the transaction that opened it, 64 hexadecimal digits; `None` as `created`.
+        created: Block that opened it; `None` if the salt was given, so that nobody had to look.
+        transaction: Hash of the transaction that opened it, 64 hexadecimal digits; `None` like `created`.
     """
 
     address: str
@@ -30,29 +30,29 @@ class Identity:
 
 @dataclass(frozen=True)
 class CampaignState:
-    """A campaign at one block. Amounts in the asset's smallest unit, times in unix seconds.
+    """A campaign at one block. Amounts are in the asset's smallest unit, times in unix seconds.
 
     Attributes:
         block: Number of the block.
         block_hash: 64 hexadecimal digits.
         timestamp: The block's time.
-        status: At that time.
+        status: Status at that time.
         pledged: Pledged and not taken back.
-        attested_at: Of the latest attestation; 0 when there is none.
-        challenged_at: When the oldest open challenge was made; 0 when none is open.
+        attested_at: Time of the latest attestation; 0 if there is none.
+        challenged_at: When the oldest open challenge was made; 0 if none is open.
         slack_used: Seconds by which deadlines were pushed back.
-        attested: Number of milestones attested.
+        attested: Number of attested milestones.
         active: Whether the campaign was activated.
         stopped: Whether a stop vote succeeded.
-        withheld: Whether it came before the latest attestation's tranche was released.
+        withheld: Whether it succeeded before the latest attestation's tranche was released.
         released: Released to payees so far.
-        stop_support: Pledges whose backers vote to stop.
-        votes_from: From when votes to stop are taken; 0 before activation.
+        stop_support: Pledges of the backers who vote to stop.
+        votes_from: When voting to stop opens; 0 before activation.
         training_seed: 64 hexadecimal digits; empty before activation.
-        latest_evidence: SHA-256 of the latest evidence; the proposal's before the first.
-        balance: What the campaign's address holds of the asset.
-        claimable: By payee.
-        claimed: By payee.
+        latest_evidence: SHA-256 of the latest evidence; before the first, the proposal's.
+        balance: The campaign's balance of the asset.
+        claimable: What each payee can claim now.
+        claimed: What each payee has claimed.
     """
 
     block: int
@@ -77,14 +77,14 @@ class CampaignState:
     claimed: tuple[int, ...]
 
     def window_end(self, terms: Terms) -> int:
-        """When the challenge window of the latest attestation ends; 0 when there is none."""
+        """When the challenge window of the latest attestation ends; 0 if there is none."""
         return self.attested_at + terms.challenge_window if self.attested else 0
 
     def deadline(self, terms: Terms, milestone: int) -> int:
         """A milestone's deadline with the slack used so far.
 
         Args:
-            terms: The campaign's.
+            terms: The campaign's terms.
             milestone: Index in the terms.
         """
         moved = self.slack_used if milestone >= self.attested else 0
@@ -93,13 +93,13 @@ class CampaignState:
 
 @dataclass(frozen=True)
 class OpenChallenge:
-    """A challenge that waits for an answer, or in a failed campaign had none.
+    """A challenge without an answer, in an active or a failed campaign.
 
     Attributes:
         chunk: Number of the 16 KiB chunk of the latest attestation's content, from 0.
         opened_at: Unix seconds.
-        challenger: Whose bond it is.
-        bond: Wei; zero once it was returned.
+        challenger: The owner of the bond.
+        bond: Wei; zero after it was returned.
     """
 
     chunk: int
@@ -108,5 +108,5 @@ class OpenChallenge:
     bond: int
 
     def answer_by(self, terms: Terms) -> int:
-        """Unix seconds from which it counts as unanswered."""
+        """Unix seconds from which it counts as unanswered, so that the campaign fails."""
         return self.opened_at + terms.answer_window

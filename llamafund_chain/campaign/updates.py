@@ -1,4 +1,4 @@
-"""Updates: what a researcher tells the backers. The chain has their hashes, stores have the words."""
+"""Updates: a researcher's news for the backers. The chain has their hashes, stores have their texts."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from llamafund_chain.store.content import fetch_manifest
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_CHARACTERS = 20_000
-"""As many as the text of a manifest may have."""
+"""Most characters of an update's text, as in its manifest."""
 
 _LONGEST_TITLE = 300
 
 
 @dataclass(frozen=True)
 class PostedUpdate:
-    """An update as a reader finds it.
+    """A posted update and its manifest.
 
     Attributes:
-        sha256: What the chain says, 64 hexadecimal digits.
+        sha256: The hash on chain, 64 hexadecimal digits.
         block: Number of the block that posted it.
-        manifest: What was published under the hash; `None` when it cannot be read, or is no update of this campaign.
-        problem: Why not; empty when there is one.
+        manifest: The manifest with that hash; `None` if it cannot be read, or is not an update of this campaign.
+        problem: Why there is no manifest; empty if there is one.
     """
 
     sha256: str
@@ -43,16 +43,16 @@ class PostedUpdate:
 def write_update(
     path: Path, campaign: str, *, title: str | None = None, links: Mapping[str, str] | None = None
 ) -> UpdateManifest:
-    """The manifest of an update whose words are in a file.
+    """The manifest of an update whose text is in a file.
 
     Args:
         path: Markdown in UTF-8. Without `title`, its first line is the title: `# The data is ready`.
-        campaign: The campaign with its chain, as CAIP-10 writes it.
-        title: Of the update; the file is then the text as it is.
+        campaign: The campaign with its chain, in CAIP-10 form.
+        title: The update's title; then the whole file is the text.
         links: SHA-256 by title.
 
     Raises:
-        UsageError: There is no such file, it is no text, or it has no title, nothing below it, or too much.
+        UsageError: There is no such file, it is not text, it has no title or no text, or its text is too long.
     """
     text = _read(path)
     if title is None:
@@ -71,7 +71,7 @@ def write_update(
         raise UsageError(
             f"The text of {str(path)!r} has {len(text)} characters",
             f"An update has 1 to {MAX_CHARACTERS}",
-            "Publish what is longer as a file of its own, and link it by its hash",
+            "Publish a longer text as a file, and link it by its hash",
         )
     return UpdateManifest(
         campaign=campaign,
@@ -84,13 +84,13 @@ def write_update(
 def latest_updates(
     client: CampaignClient, store: Store, most: int, last: BlockId = "latest"
 ) -> tuple[int, tuple[PostedUpdate, ...]]:
-    """How many updates a campaign has, and the latest of them, newest first.
+    """The number of a campaign's updates, and the latest ones, newest first.
 
     Args:
         client: The campaign.
         store: Where they may be published.
-        most: How many are fetched; a researcher may have posted any number.
-        last: Last block to look into.
+        most: How many to fetch; a researcher may have posted any number.
+        last: Last block to search.
     """
     count, kept = 0, deque[UpdatePosted](maxlen=most)
     for event in client.each_event(last=last, only=(UpdatePosted,)):
@@ -115,7 +115,7 @@ def _read(path: Path) -> str:
     for span in read_spans(path):
         data += span
         if len(data) > MAX_FILE_BYTES:
-            raise UsageError(f"{str(path)!r} is longer than {MAX_FILE_BYTES} bytes", "No update is")
+            raise UsageError(f"{str(path)!r} is longer than {MAX_FILE_BYTES} bytes", "An update may not be that long")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

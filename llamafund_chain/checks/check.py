@@ -1,4 +1,4 @@
-"""What a check is: it looks at one milestone's evidence and says what it found."""
+"""What a check is: it examines one milestone's evidence and reports findings."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CheckStatus = Literal["pass", "fail", "warn", "skip"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. Its name is the check's, so that no check can report under another one's.
+    """One finding of a check. It has no name of its own, so no check can report under another check's name.
 
     Attributes:
-        status: `warn` asks for a person's judgement, `skip` was not looked at.
-        detail: For a person, with the values that decided. Parts of it may be strangers' text.
-        data: The same facts for machines.
+        status: `warn` needs a person's judgement, `skip` was not examined.
+        detail: A sentence for people, with the values that decided. Parts of it may be strangers' text.
+        data: The same facts, as JSON.
     """
 
     status: CheckStatus
@@ -42,10 +42,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check of a certain name found.
+    """A finding with its check's name.
 
     Attributes:
-        name: Stable, in kebab case, for example `content-published`.
+        name: Stable name in kebab case, for example `content-published`.
         status: As in `Finding`.
         detail: As in `Finding`, but made printable.
         data: As in `Finding`.
@@ -67,7 +67,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class CheckContext:
-    """Everything a check may look at. What comes from the chain was read at one block.
+    """Everything that a check may examine. Everything from the chain was read at one block.
 
     Attributes:
         chain_id: EIP-155 number.
@@ -75,11 +75,11 @@ class CheckContext:
         training_seed: 64 hexadecimal digits, empty before activation.
         milestone: Index in the terms.
         ancestry: Evidence of the earlier milestones on chain, oldest first.
-        score: What is or will be attested, millionths, higher is better; `None` when not known.
-        entropy: Decides which random samples are taken; nobody could know it when the evidence was made.
-        replay_segments: How many training segments to repeat; 0 for none.
+        score: The attested or proposed score in millionths, higher is better; `None` if not known.
+        entropy: Determines the random samples. Nobody could know it when the evidence was made.
+        replay_segments: How many training segments to replay; 0 for none.
         workdir: Existing directory for fetched files; `run_checks` gives each check its own in it.
-        progress: Called with a short sentence before anything that takes long.
+        progress: Called with a short sentence before anything slow.
         content_withheld: Whether the attestation says that the content is not published (`contentSize` 0).
     """
 
@@ -104,17 +104,17 @@ Check = Callable[[CheckContext], Iterator[Finding]]
 
 
 def check_name(check: Callable[..., object]) -> str:
-    """The name under which a check is listed, skipped and reported: that of its function, with hyphens."""
+    """The name by which a check is listed, skipped and reported: its function's name, with hyphens."""
     name: str = getattr(check, "__name__", type(check).__name__)
     return name.strip("_").replace("_", "-")
 
 
 def result_of(check: Callable[P, Finding], *args: P.args, **kwargs: P.kwargs) -> CheckResult:
-    """What a check that always finds one thing found, under its name.
+    """The result of a check that always has one finding.
 
     Args:
         check: The function.
-        args: Handed to it.
-        kwargs: Handed to it.
+        args: Its arguments.
+        kwargs: Its keyword arguments.
     """
     return CheckResult.of(check_name(check), check(*args, **kwargs))

@@ -20,7 +20,7 @@ from llamafund_chain.store.content import fetch_manifest, verify_content
 
 
 def parent_links(context: CheckContext) -> Iterator[Finding]:
-    """The evidence grows out of the evidence of the milestone before."""
+    """The evidence's parent is the evidence of the previous milestone."""
     evidence = context.evidence
     before = context.ancestry[-1].sha256 if context.ancestry else context.proposal.sha256
     if isinstance(evidence, DatasetManifest):
@@ -33,17 +33,17 @@ def parent_links(context: CheckContext) -> Iterator[Finding]:
         yield _link("The checkpoint names as its parent", head.parent, head.chain[-1])
         return
     first = fetch_manifest(context.store, head.chain[0], CheckpointManifest) if head.chain else head
-    yield _link("The first checkpoint of this milestone grows out of", first.parent, before)
+    yield _link("The first checkpoint of this milestone names as its parent", first.parent, before)
 
 
 def seed_fresh(context: CheckContext) -> Iterator[Finding]:
-    """The run started from the seed that the chain published at activation: it is not an older one."""
+    """The run started from the seed that the chain published at activation, so it is not an older run."""
     if isinstance(context.evidence, DatasetManifest):
         return
     if isinstance(context.evidence, WeightsManifest) and _grew_on_chain(context):
         head = context.ancestry[-1]
         if not isinstance(head, CheckpointManifest):
-            raise TypeError("weights that grew on chain have a checkpoint before them")
+            raise TypeError("weights with a parent on chain have a checkpoint before them")
     else:
         head = _head(context)
     facts: dict[str, JsonValue] = {"used": head.seed, "published": context.training_seed or None}
@@ -78,7 +78,7 @@ def checkpoint_chain(context: CheckContext) -> Iterator[Finding]:
 
 
 def chain_published(context: CheckContext) -> Iterator[Finding]:
-    """Each checkpoint before the evidence is published, so that any step can be repeated."""
+    """Each checkpoint before the evidence is published, so that any step can be replayed."""
     head = _own_head(context)
     if head is None:
         return
@@ -86,7 +86,7 @@ def chain_published(context: CheckContext) -> Iterator[Finding]:
     if problem is not None:
         yield Finding("skip", "The checkpoints do not form one run, so none of them was read")
         return
-    # That the evidence itself is published is a check of its own.
+    # Another check makes sure that the evidence itself is published.
     between = links[:-1] if head is context.evidence else links
     size = sum(link.content.size for link in between)
     facts: dict[str, JsonValue] = {"checkpoints": len(between), "bytes": size}
@@ -99,11 +99,11 @@ def chain_published(context: CheckContext) -> Iterator[Finding]:
                 "fail", f"The checkpoint at step {link.steps.last} is not published as it says. {error}", facts
             )
             return
-    yield Finding("pass", f"All {len(between)} checkpoints in between, {size} bytes, were read and agree", facts)
+    yield Finding("pass", f"All {len(between)} checkpoints in between, {size} bytes, were read and match", facts)
 
 
 def weights_match_run(context: CheckContext) -> Iterator[Finding]:
-    """The weights name the data and the recipe of the run that they were exported from."""
+    """The weights name the data and the recipe of the run that they came from."""
     evidence = context.evidence
     if not isinstance(evidence, WeightsManifest):
         return
@@ -129,7 +129,7 @@ def _grew_on_chain(context: CheckContext) -> bool:
 
 
 def _head(context: CheckContext) -> CheckpointManifest:
-    """The last checkpoint of this milestone's run: the evidence, or what the weights were exported from."""
+    """The last checkpoint of this milestone's run: the evidence, or the checkpoint that the weights came from."""
     evidence = context.evidence
     if isinstance(evidence, CheckpointManifest):
         return evidence
@@ -139,7 +139,7 @@ def _head(context: CheckContext) -> CheckpointManifest:
 
 
 def _own_head(context: CheckContext) -> CheckpointManifest | None:
-    """The last checkpoint of the run that this milestone answers for; `None` when it answers for none."""
+    """The last checkpoint of the run that this milestone must prove; `None` if it proves none."""
     evidence = context.evidence
     if isinstance(evidence, DatasetManifest) or (isinstance(evidence, WeightsManifest) and _grew_on_chain(context)):
         return None
@@ -147,7 +147,7 @@ def _own_head(context: CheckContext) -> CheckpointManifest | None:
 
 
 def _read_chain(context: CheckContext, head: CheckpointManifest) -> tuple[list[CheckpointManifest], str | None]:
-    """The checkpoints of a run, oldest first, and the first thing that is wrong with them."""
+    """The checkpoints of a run, oldest first, and the first fault in them."""
     hashes = (*head.chain, head.sha256)
     links: list[CheckpointManifest] = []
     for index, sha256 in enumerate(head.chain):
@@ -173,17 +173,17 @@ def _chain_problem(
     before: EvidenceManifest | None,
     proposal: ProposalManifest,
 ) -> str | None:
-    """The first thing that is wrong with a run of checkpoints, or `None`.
+    """The first fault in a run of checkpoints, or `None`.
 
     Args:
         links: The checkpoints, oldest first; the last one is the run's head.
         hashes: Their hashes as the head lists them, and its own.
-        before: Evidence of the milestone before, if there is one.
-        proposal: What the first milestone grows out of.
+        before: Evidence of the previous milestone, if there is one.
+        proposal: The first milestone's parent.
     """
     if len(set(hashes)) != len(hashes):
         repeated = next(sha256 for sha256 in hashes if hashes.count(sha256) > 1)
-        return f"Checkpoint {repeated} stands in the chain more than once"
+        return f"Checkpoint {repeated} is in the chain more than once"
     parent = before.sha256 if before is not None else proposal.sha256
     previous = before if isinstance(before, CheckpointManifest) else None
     for index, (link, sha256) in enumerate(zip(links, hashes, strict=True)):
@@ -199,7 +199,7 @@ def _link_problem(
 ) -> str | None:
     """Why a checkpoint does not continue the one before it, as the rest of a sentence."""
     if link.parent != parent:
-        return f"grows out of {link.parent}, but before it stands {parent}"
+        return f"names {link.parent} as its parent, but the one before it is {parent}"
     if link.chain != tuple(earlier):
         return f"lists other checkpoints before it than the {len(earlier)} that the chain has there"
     start = previous.steps.last if previous is not None else 0
@@ -208,7 +208,7 @@ def _link_problem(
     if previous is None and link.steps.last != 0:
         return f"is the first, at step {link.steps.last}: the initial weights are missing"
     if previous is not None and link.steps.last <= start:
-        return f"ends at step {link.steps.last}, where the one before it ended already"
+        return f"ends at step {link.steps.last}, where the one before it already ended"
     return _difference(link, previous)
 
 

@@ -1,4 +1,4 @@
-"""Checks of what was delivered against what the proposal and the terms promise."""
+"""Checks that the delivered evidence keeps the promises of the proposal and the terms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from llamafund_chain.text import from_millionths
 
 
 def dataset_fixed(context: CheckContext) -> Iterator[Finding]:
-    """The data is what backers saw: in terms, proposal, attested dataset and every later manifest."""
+    """The data is what backers saw: the same in terms, proposal, attested dataset and every later manifest."""
     agreed = context.terms.dataset
     evidence = context.evidence
     earlier = [ancestor for ancestor in context.ancestry if isinstance(ancestor, DatasetManifest)]
@@ -29,7 +29,7 @@ def dataset_fixed(context: CheckContext) -> Iterator[Finding]:
         used, wanted, source = evidence.sha256, agreed, "the terms fix"
     else:
         used = dataset_named_by(evidence)
-        wanted, source = (earlier[-1].sha256, "attested was") if earlier else (agreed, "the terms fix")
+        wanted, source = (earlier[-1].sha256, "the attested one is") if earlier else (agreed, "the terms fix")
     promised = context.proposal.dataset.manifest
     facts: dict[str, JsonValue] = {"used": used, "expected": wanted, "proposal": promised}
     if wanted != NO_HASH and used != wanted:
@@ -60,7 +60,7 @@ def recipe_matches_proposal(context: CheckContext) -> Iterator[Finding]:
     try:
         context.store.read(raw_cid(evidence.recipe), limit=MAX_MANIFEST_BYTES)
     except LlamafundError as error:
-        detail = f"The recipe cannot be read, so nobody can repeat the run. {error}"
+        detail = f"The recipe cannot be read, so nobody can replay the run. {error}"
         yield Finding("fail", detail, facts)
         return
     if promised is None:
@@ -103,7 +103,7 @@ def dataset_license_matches_proposal(context: CheckContext) -> Iterator[Finding]
 
 
 def score_matches_manifest(context: CheckContext) -> Iterator[Finding]:
-    """The attested score is the manifest's, and the manifest's is the promised metric that it reports."""
+    """The attested score is the manifest's score, which follows from the promised metric in the manifest."""
     evidence = context.evidence
     stated = evidence.score or 0
     outcome = context.proposal.outcome
@@ -131,14 +131,14 @@ def score_matches_manifest(context: CheckContext) -> Iterator[Finding]:
 
 
 def score_meets_promise(context: CheckContext) -> Iterator[Finding]:
-    """The score reaches what the terms ask for and, for the weights, the proposal's target."""
+    """The score reaches the terms' minimum and, for the weights, the proposal's target."""
     score = context.score if context.score is not None else (context.evidence.score or 0)
     floor = context.terms.milestones[context.milestone].min_score
     outcome = context.proposal.outcome
     target = outcome.score(outcome.target) if isinstance(context.evidence, WeightsManifest) else floor
     facts: dict[str, JsonValue] = {"score": score, "terms": floor, "proposal": target}
     if score < floor:
-        detail = f"The score is {from_millionths(score)}; the terms pay from {from_millionths(floor)} upwards"
+        detail = f"The score is {from_millionths(score)}; the terms require at least {from_millionths(floor)}"
         yield Finding("fail", detail, facts)
     elif score < target:
         detail = (
@@ -148,8 +148,8 @@ def score_meets_promise(context: CheckContext) -> Iterator[Finding]:
         yield Finding("warn", detail, facts)
     else:
         promised = max(floor, target)
-        wanted = f"promised was at least {from_millionths(promised)}"
+        wanted = f"the promise was at least {from_millionths(promised)}"
         if promised == NO_MINIMUM:
-            wanted = "none was promised"
+            wanted = "there was no promise"
         detail = f"The score is {from_millionths(score)}; {wanted}"
         yield Finding("pass", detail, facts)

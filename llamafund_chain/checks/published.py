@@ -1,4 +1,4 @@
-"""Checks of what is published: the content, its kind, the dataset and what of it is held out."""
+"""Checks of what is published: the content, its kind, the dataset and its held-out part."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WITHHELD = "The attestation says that this content is withheld, so no possessio
 
 
 def content_published(context: CheckContext) -> Iterator[Finding]:
-    """Every byte that the manifest names can be had from the store and hashes to what it says."""
+    """Every byte that the manifest names can be fetched from the store and has the right hash."""
     content = context.evidence.content
     amount = f"{len(context.evidence.files)} files, {content.size} bytes"
     facts: dict[str, JsonValue] = {
@@ -37,7 +37,7 @@ def content_published(context: CheckContext) -> Iterator[Finding]:
         if not context.content_withheld:
             yield Finding("fail", str(error), facts)
             return
-        detail = f"{_WITHHELD}. Only the attestors vouch for it, as the store does not have it. {error}"
+        detail = f"{_WITHHELD}. Only the attestors vouch for it, because the store does not have it. {error}"
         yield Finding("warn", detail, facts)
         return
     detail = f"Every byte was read ({amount}): sizes, hashes and Merkle root agree"
@@ -49,7 +49,7 @@ def content_published(context: CheckContext) -> Iterator[Finding]:
 
 
 def kind_matches(context: CheckContext) -> Iterator[Finding]:
-    """The manifest is of the kind that terms and proposal name for this milestone."""
+    """The manifest has the kind that terms and proposal name for this milestone."""
     actual = context.evidence.KIND
     agreed = context.terms.milestones[context.milestone].kind.name
     promises = context.proposal.milestones
@@ -60,14 +60,14 @@ def kind_matches(context: CheckContext) -> Iterator[Finding]:
         return
     yield Finding(
         "fail",
-        f"The evidence is of kind {actual}; for milestone {context.milestone} the terms agree {agreed} "
+        f"The evidence is of kind {actual}; for milestone {context.milestone} the terms fix {agreed} "
         f"and the proposal promises {promised}",
         facts,
     )
 
 
 def dataset_published(context: CheckContext) -> Iterator[Finding]:
-    """Data that no milestone attests by itself can be had from the store, every byte of it."""
+    """Every byte of data that no milestone attests can be fetched from the store."""
     dataset = dataset_manifest(context)
     if dataset is None or dataset is context.evidence:
         return
@@ -75,12 +75,12 @@ def dataset_published(context: CheckContext) -> Iterator[Finding]:
     facts: dict[str, JsonValue] = {"dataset": dataset.sha256, "bytes": dataset.content.size}
     context.progress(f"Reading the dataset, {amount}")
     verify_content(context.store, dataset)
-    detail = f"No milestone attests the dataset, so every byte of it was read ({amount}): it is what its manifest says"
+    detail = f"No milestone attests the dataset, so every byte of it was read ({amount}): it matches its manifest"
     yield Finding("pass", detail, facts)
 
 
 def heldout_separate(context: CheckContext) -> Iterator[Finding]:
-    """No document that the model is measured with stands among those that it is trained on."""
+    """No document for measuring the model is also a training document."""
     dataset = dataset_manifest(context)
     if dataset is None:
         return
@@ -99,7 +99,7 @@ def heldout_separate(context: CheckContext) -> Iterator[Finding]:
     seen = {_document_hash(document) for document in read_documents(context.workdir, train)}
     for entry in heldout:
         if any(_document_hash(document) in seen for document in read_documents(context.workdir, (entry,))):
-            detail = f"A document of {entry.path!r} is held out and trained on, so the metric flatters the model"
+            detail = f"A document of {entry.path!r} is both held out and trained on, so the metric flatters the model"
             yield Finding("fail", detail)
             return
     detail = f"None of the held-out documents is among the {len(seen)} training documents"
@@ -107,12 +107,12 @@ def heldout_separate(context: CheckContext) -> Iterator[Finding]:
 
 
 def _document_hash(document: str) -> bytes:
-    """What two documents have in common that differ in nothing but white space."""
+    """A hash that is equal for documents that differ only in white space."""
     return hashlib.sha256(" ".join(document.split()).encode()).digest()
 
 
 def dataset_manifest(context: CheckContext) -> DatasetManifest | None:
-    """The dataset that this milestone answers for; `None` when an earlier milestone answered for it."""
+    """The dataset that this milestone must prove; `None` if an earlier milestone proved it."""
     if isinstance(context.evidence, DatasetManifest):
         return context.evidence
     if any(isinstance(ancestor, DatasetManifest) for ancestor in context.ancestry):

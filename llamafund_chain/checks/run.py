@@ -1,4 +1,4 @@
-"""Finding the checks, those of plug-ins too, and running them."""
+"""Finding the checks, including those of plug-ins, and running them."""
 
 from __future__ import annotations
 
@@ -52,14 +52,13 @@ BUILT_IN: tuple[Check, ...] = (
     score_matches_manifest,
     score_meets_promise,
 )
-"""The checks of this package, cheapest to understand first."""
+"""The checks of this package, the simplest first."""
 
 
 def discover() -> tuple[Check, ...]:
     """The built-in checks, then those of installed packages in the order of their entry points' names.
 
-    A package whose checks cannot be loaded is not passed over in silence: a check of that package's name
-    reports why.
+    A package whose checks cannot be loaded is not skipped silently: a check with that package's name reports why.
     """
     found: list[Check] = list(BUILT_IN)
     entries = entry_points(group=ENTRY_POINT_GROUP)
@@ -71,11 +70,11 @@ def discover() -> tuple[Check, ...]:
 def run_checks(
     context: CheckContext, checks: Sequence[Check] | None = None, *, skip: Collection[str] = ()
 ) -> tuple[CheckResult, ...]:
-    """Run checks on one milestone's evidence. Never raises because of what it is given to look at.
+    """Run checks on one milestone's evidence. Hostile evidence never makes it raise.
 
     Args:
-        context: What to look at.
-        checks: The checks; all that `discover` finds when `None`.
+        context: What to examine.
+        checks: The checks; `None` for all that `discover` finds.
         skip: Names of checks not to run; each is reported as skipped.
 
     Returns:
@@ -86,7 +85,7 @@ def run_checks(
     for check in discover() if checks is None else checks:
         name = check_name(check)
         if name in skip:
-            results.append(CheckResult(name, "skip", "Left out as asked"))
+            results.append(CheckResult(name, "skip", "Skipped as requested"))
             continue
         context.progress(f"Checking {name}")
         results.extend(CheckResult.of(name, finding) for finding in _findings(check, name, context))
@@ -123,7 +122,7 @@ def _load(entry: EntryPoint) -> tuple[Check, ...]:
 
 
 class _NotLoaded:
-    """Stands in for a package's checks that could not be loaded."""
+    """Replaces a package's checks that cannot be loaded."""
 
     def __init__(self, name: str, finding: Finding) -> None:
         self.__name__ = f"{name}_checks"

@@ -1,4 +1,4 @@
-"""What an attestor does before it signs, and the signature: it proposes an attestation, or co-signs somebody else's."""
+"""Signing as an attestor: proposing an attestation or co-signing one, after all checks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from llamafund_chain.store import Store
 
 MOST_DAYS = 30
-"""Days for which a co-signature is given at most unless told otherwise.
+"""Default of the most days for which a co-signature is given.
 
 A signature with a long life may outlast the state of the campaign that it was given for.
 """
@@ -42,8 +42,8 @@ class Propose:
     Attributes:
         milestone: Index in the terms.
         evidence: SHA-256 of the evidence manifest, 64 hexadecimal digits.
-        days: How long the signatures are valid, from the chain's current time; `attestation.DEFAULT_VALIDITY` when
-            `None`.
+        days: How long the signatures are valid, from the chain's current time; `None` for
+            `attestation.DEFAULT_VALIDITY`.
     """
 
     milestone: int
@@ -56,8 +56,8 @@ class CoSign:
     """Add a signature to somebody else's attestation; made by `co_sign`.
 
     Attributes:
-        file: Theirs.
-        most_days: For how long it may be valid, from the chain's current time.
+        file: Their attestation file.
+        most_days: How long it may be valid, from the chain's current time.
     """
 
     file: AttestationFile
@@ -66,18 +66,18 @@ class CoSign:
 
 @dataclass(frozen=True)
 class Request:
-    """What an attestor is asked to check and sign.
+    """A request for an attestor to check and sign.
 
     Attributes:
         client: The campaign.
-        state: Its state, as `settled_state` gives it.
+        state: Its state, from `settled_state`.
         store: Where the evidence is.
-        attestor: Address of the attestor that is to sign.
+        attestor: Address of the attestor who will sign.
         what: Whether the attestation is new, or somebody else's.
         withhold_content: Whether it states that the content is not published.
         replay_segments: How many training segments to replay; 0 for none.
-        skip: Names of checks to leave out.
-        progress: Called with a short sentence before anything that takes long.
+        skip: Names of checks to skip.
+        progress: Called with a short sentence before anything slow.
     """
 
     client: CampaignClient
@@ -93,12 +93,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Examination:
-    """What an attestor found out about a statement that it is asked to sign.
+    """An attestor's examination of a statement to sign.
 
     Attributes:
-        request: What was asked.
-        statement: What a signature would say.
-        results: What the checks found.
+        request: The request.
+        statement: The statement that a signature would make.
+        results: The results of the checks.
     """
 
     request: Request
@@ -111,10 +111,10 @@ class Examination:
         return [result for result in self.results if result.status == "fail"]
 
     def require_passed(self) -> None:
-        """Refuse a statement of which a check failed.
+        """Refuse a statement if a check failed.
 
         Raises:
-            VerificationError: One did; the message names it.
+            VerificationError: A check failed; the message names it.
         """
         if self.failed:
             raise VerificationError(
@@ -128,7 +128,7 @@ def require_checks(names: Sequence[str]) -> None:
     """Refuse names of checks that are not installed.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no check of that name.
     """
     if not names:
         return
@@ -146,8 +146,8 @@ def settled_state(client: CampaignClient, finality: Finality) -> CampaignState:
         finality: Which blocks count as settled.
 
     Raises:
-        NotFinalError: What is latest is not settled.
-        ContractRefusedError: The campaign takes no attestation now.
+        NotFinalError: The latest state is not settled.
+        ContractRefusedError: The campaign accepts no attestation now.
     """
     settled = client.state(client.settled_block(finality))
     latest = client.state()
@@ -163,12 +163,12 @@ def settled_state(client: CampaignClient, finality: Finality) -> CampaignState:
 
 
 def co_sign(client: CampaignClient, file: AttestationFile, most_days: int | None = None) -> CoSign:
-    """The wish to co-sign an attestation.
+    """A request to co-sign an attestation.
 
     Args:
         client: The campaign.
-        file: Somebody else's.
-        most_days: For how long it may be valid; `MOST_DAYS` when `None`.
+        file: Somebody else's attestation file.
+        most_days: How long it may be valid; `None` for `MOST_DAYS`.
 
     Raises:
         VerificationError: It is for another campaign or chain.
@@ -183,11 +183,11 @@ def co_sign(client: CampaignClient, file: AttestationFile, most_days: int | None
 
 
 def examine(request: Request) -> Examination:
-    """Find out what a signature would say, and check everything that it would vouch for.
+    """Make the statement to sign, and check everything that a signature would vouch for.
 
     Raises:
-        ContractRefusedError: The campaign would not take that attestation, or not from that attestor.
-        VerificationError: The evidence is not what was asked for, or it is not an attestation to co-sign.
+        ContractRefusedError: The campaign would not accept that attestation, or not from that attestor.
+        VerificationError: The evidence is not the requested one, or the attestation must not be co-signed.
         LlamafundError: The store lacks something.
     """
     attestors = request.client.terms.attestors
@@ -203,17 +203,17 @@ def examine(request: Request) -> Examination:
 
 
 def sign(examination: Examination, account: BaseAccount) -> AttestationFile:
-    """Sign what was examined.
+    """Sign the examined statement.
 
     Args:
-        examination: What an attestor found out.
-        account: The attestor's.
+        examination: The attestor's examination.
+        account: The attestor's account.
 
     Returns:
-        The attestation with this signature and, for one that was co-signed, those that it had.
+        The attestation with this signature and, if it was co-signed, with its earlier signatures.
 
     Raises:
-        VerificationError: A check failed, or a signature that the attestation had is not valid.
+        VerificationError: A check failed, or an earlier signature is not valid.
     """
     examination.require_passed()
     client, statement, what = examination.request.client, examination.statement, examination.request.what
@@ -246,7 +246,7 @@ def _co_signed(request: Request, what: CoSign) -> tuple[Attestation, EvidenceMan
 
 
 def _evidence(request: Request, milestone: int, sha256: str) -> EvidenceManifest:
-    """The evidence of the milestone that is next."""
+    """The evidence of the next milestone."""
     if milestone != request.state.attested:
         raise ContractRefusedError(
             f"Milestone {milestone} cannot be attested now",
@@ -326,7 +326,7 @@ def _check(request: Request, statement: Attestation, manifest: EvidenceManifest)
 
 
 def _collected(client: CampaignClient, file: AttestationFile) -> dict[str, str]:
-    """The signatures that an attestation has, each proven to be its attestor's."""
+    """The signatures of an attestation, each proven to be its attestor's."""
     attestors = client.terms.attestors
     contracts = {attestor for attestor in attestors if client.connection.code(attestor)}
     _, signers, collected = merge([file], attestors, contracts=contracts, judge=client.accepts_signature)

@@ -242,7 +242,7 @@ def test_a_signature_given_twice_counts_once() -> None:
 def test_files_of_different_statements_are_not_put_together() -> None:
     one, two = accounts(7, 8)
     other = signed(two, statement=replace(STATEMENT, score=5))
-    with pytest.raises(VerificationError, match="one and the same"):
+    with pytest.raises(VerificationError, match="not of the same attestation"):
         merge([signed(one), other], (one.address, two.address))
 
 

@@ -359,7 +359,7 @@ def test_nothing_is_approved_for_a_pledge_that_the_campaign_would_refuse(stage, 
 
 def test_more_than_a_backer_holds_is_not_tried(stage) -> None:
     client = token_campaign(stage)
-    with pytest.raises(LlamafundError, match="holds 15 DEMO"):
+    with pytest.raises(LlamafundError, match="has 15 DEMO"):
         client.pledge_any(stage.backers[0], 15_000_001)
 
 

@@ -311,7 +311,7 @@ def test_a_persons_wallet_with_transactions_that_wait_answers_nothing(large, kee
         )
     )
     list(Guard(large.client, None, ()).step())
-    with untouched(), pytest.raises(LlamafundError, match="wait for inclusion"):
+    with untouched(), pytest.raises(LlamafundError, match="pending transactions"):
         list(guard_of(large, keeper).settle())
 
 

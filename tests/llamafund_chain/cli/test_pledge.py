@@ -51,7 +51,7 @@ def test_a_token_is_pledged_with_a_permit(llamafund, stage) -> None:
     assert (ran.json["means"], ran.json["asset"], ran.json["amount"]) == ("permit", "DEMO", "1.500001")
     assert client.token.allowance(stage.backers[0].address, client.address) == 0
     pledge(llamafund, stage, "0.0000001", "--yes").refused(2, "smallest unit")
-    pledge(llamafund, stage, "4", "--yes").refused(1, "holds 3.499999 DEMO")
+    pledge(llamafund, stage, "4", "--yes").refused(1, "has 3.499999 DEMO")
 
 
 def test_a_token_without_permits_is_pledged_with_an_approval(llamafund, stage, monkeypatch) -> None:

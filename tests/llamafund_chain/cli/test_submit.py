@@ -103,7 +103,7 @@ def test_files_that_do_not_belong_together_or_here_are_refused(llamafund, stage,
     foreign.save(tmp_path / "foreign.json")
     (tmp_path / "bad.json").write_text("{}")
     with untouched():
-        submit(llamafund, stage, one, other).refused(3, "one and the same", "expiry")
+        submit(llamafund, stage, one, other).refused(3, "not of the same attestation", "expiry")
         submit(llamafund, stage, tmp_path / "foreign.json").refused(3, "is for campaign")
         submit(llamafund, stage, tmp_path / "bad.json").refused(2, "not an attestation file")
         submit(llamafund, stage, tmp_path / "nothing.json").refused(2, "no file")

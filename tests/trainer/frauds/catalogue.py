@@ -75,7 +75,7 @@ def fraud(name: str, *, check: str, words: str) -> Callable[[Commit], Commit]:
 # Data.
 
 
-@fraud("dataset swapped before training", check="dataset-fixed", words="but attested was")
+@fraud("dataset swapped before training", check="dataset-fixed", words="but the attested one is")
 def dataset_swapped_openly(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     other = build_dataset(
         _text(scratch / "corpus"),
@@ -327,7 +327,7 @@ def _chain(lab: Any, hashes: list[str], scratch: Path) -> Planted:
     return Planted(lab.forge(lab.run[-1], scratch, chain=tuple(hashes), parent=hashes[-1]))
 
 
-@fraud("chain link removed", check="checkpoint-chain", words="but before it stands")
+@fraud("chain link removed", check="checkpoint-chain", words="but the one before it is")
 def link_removed(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     hashes = list(lab.run[-1].chain)
     return _chain(lab, [*hashes[:1], *hashes[2:]], scratch)
@@ -338,7 +338,7 @@ def link_removed_and_mended(lab: Any, runs: DishonestRuns, scratch: Path) -> Pla
     return Planted(claim(lab, [*lab.run[:2], *lab.run[3:]], scratch)[-1])
 
 
-@fraud("chain links reordered", check="checkpoint-chain", words="but before it stands")
+@fraud("chain links reordered", check="checkpoint-chain", words="but the one before it is")
 def links_reordered(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     first, second, third, last = lab.run[-1].chain
     return _chain(lab, [first, third, second, last], scratch)
