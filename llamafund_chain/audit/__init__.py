@@ -1,4 +1,4 @@
-"""Audit a campaign from nothing but a node, an address and a store, trusting nobody."""
+"""Audits a campaign from just a node, an address and a store, trusting nobody."""
 
 from __future__ import annotations
 

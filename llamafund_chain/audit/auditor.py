@@ -1,7 +1,7 @@
-"""The audit itself: read everything at one block, check it, keep the books twice, and come to a verdict.
+"""The audit itself: read everything at one block, check it, keep the books twice, and reach a verdict.
 
-Nothing is believed. Whatever a manifest, a token or a missing file does ends as a failed check; only a node that
-does not answer, and a campaign that is not settled yet, end the audit.
+Nothing is trusted. Whatever a manifest, a token or a missing file causes becomes a failed check. Only a node that does
+not answer, or a campaign that is not settled yet, ends the audit.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 LIMITS = (
     "Whether the data was any good, or worth its price.",
-    "Whether what the model was measured with leaked into what it was trained on, beyond equal documents.",
+    "Whether the held-out text leaked into the training data in other ways than as equal documents.",
     "What the payees spent the money on.",
     "Who the people behind the addresses are; the names are the proposal's.",
     "Whether the store will still have the files tomorrow.",
@@ -85,15 +85,15 @@ def audit(
     Args:
         client: The campaign, by its address alone.
         store: Where its evidence should be.
-        finality: Which block everything is read at.
-        replay_segments: How many training segments of each training milestone to repeat; 0 for none.
+        finality: The finality of the block at which everything is read.
+        replay_segments: How many training segments of each training milestone to replay; 0 for none.
         workdir: Existing directory for fetched files.
-        progress: Called with a short sentence before anything that takes long.
-        checks: Which checks look at the evidence; all that are installed when `None`.
+        progress: Called with a short sentence before anything slow.
+        checks: The checks of the evidence; `None` for all that are installed.
 
     Raises:
-        NodeUnreachableError: The node does not answer, or not sensibly.
-        NotFinalError: There is no block of that finality, or the campaign is younger than it.
+        NodeUnreachableError: The node does not answer, or its answers make no sense.
+        NotFinalError: There is no block of that finality, or the campaign is newer than it.
     """
     connection = client.connection
     block = connection.block(finality)
@@ -101,7 +101,7 @@ def audit(
         raise NotFinalError(
             f"The campaign {client.address} is on chain, but not {finality} yet",
             "A reorganisation could still undo it",
-            "Wait some blocks, or use --finality latest if you accept that",
+            "Wait a few blocks. Or pass --finality latest, if you accept that",
         )
     shop = Workshop(
         client=client,
@@ -120,8 +120,8 @@ class _Known:
     """What could be read about a genuine campaign.
 
     Attributes:
-        proposal: `None` when it cannot be read.
-        evidence: Manifests that could be read, in the order of their milestones.
+        proposal: `None` if it cannot be read.
+        evidence: The readable manifests, in the order of their milestones.
         amount: Writes units as whole coins.
     """
 
@@ -143,7 +143,7 @@ class _Known:
 
 @dataclass(frozen=True)
 class _Parts:
-    """What a report says beside its checks; nothing about a campaign that cannot be read."""
+    """The parts of a report beside its checks; empty for a campaign that cannot be read."""
 
     facts: CampaignFacts | None = None
     milestones: tuple[MilestoneReport, ...] = ()
@@ -165,14 +165,14 @@ class _Draft:
         self._findings = findings
 
     def fill(self) -> AuditReport:
-        """Run every part that the one before it makes possible."""
+        """Run each part that the parts before it make possible."""
         findings, client, at = self._findings, self._client, self._block.number
         self._shop.progress("Verifying the contract's code")
         genuine = findings.attempt(
             "contract",
             "campaign-is-genuine",
             client.verify_code,
-            "Its code is the clone of the known implementation, at the address that its terms and factory give",
+            "Its code is a clone of the known implementation, at the address that follows from its terms and factory",
         )
         if genuine is None:
             return self._report(conclude(findings.checks, None, (), campaign=client.address, genuine=False))
@@ -183,7 +183,7 @@ class _Draft:
             "proposal",
             "proposal-published",
             lambda: fetch_manifest(self._shop.store, client.terms.proposal, ProposalManifest),
-            "The proposal was fetched, and its bytes hash to what the terms say",
+            "The proposal was fetched, and its hash is the one in the terms",
         )
         if proposal is not None:
             findings.add("proposal", proposal_against_terms(proposal, client.terms))
@@ -225,7 +225,7 @@ class _Draft:
         return tuple(describe(known.story, terms, known.state.timestamp, titles, signers, known.amount))
 
     def _money(self, known: _Known) -> tuple[Money, tuple[Flow, ...]]:
-        """The books, and the picture of them."""
+        """The books, and their picture."""
         client, findings, amount = self._client, self._findings, known.amount
         books, rules = known.story.books, known.story.rules
         self._shop.progress("Adding up the money")
@@ -246,7 +246,7 @@ class _Draft:
         return money_report(books, by_events, by_state, known.state, payees, client.terms, amount), flows
 
     def _risks(self, known: _Known) -> None:
-        """What no rule forbids."""
+        """The risks that no rule forbids."""
         client, terms, state, asset = self._client, self._client.terms, known.state, known.asset
         self._findings.add("risks", term_risks(terms, client.connection.chain_id))
         self._findings.check(
@@ -314,7 +314,7 @@ class _Draft:
 
     def _statement(self, story: Story, state: CampaignState) -> Statement:
         client, at = self._client, self._block.number
-        # Bonds lie beside the pledges, in the chain's coin. They are no part of the pool.
+        # Bonds are held beside the pledges, in the chain's coin. They are not part of the pool.
         bonds = story.books.bonds if client.terms.is_native else 0
         return Statement(
             state=replace(state, balance=state.balance - bonds),
@@ -351,7 +351,7 @@ class _Draft:
         )
 
     def _run(self, evidence: Sequence[EvidenceManifest]) -> list[CheckpointManifest]:
-        """Every checkpoint that the store has, for the curves; what is missing was reported by its check."""
+        """Every checkpoint that the store has, for the curves. A check has reported missing ones."""
         heads = [one for one in evidence if isinstance(one, CheckpointManifest)]
         weights = _weights_in(evidence)
         hashes = [sha256 for head in heads for sha256 in (*head.chain, head.sha256)]
@@ -391,10 +391,10 @@ def _weights_in(evidence: Sequence[EvidenceManifest]) -> WeightsManifest | None:
 
 
 def _randomness(connection: Connection, block: int) -> str:
-    """A block's `mixHash`, which is what the chain calls its randomness, 64 hexadecimal digits."""
+    """A block's `mixHash`, the chain's randomness, 64 hexadecimal digits."""
     raw = connection.request("eth_getBlockByNumber", hex(block), False)
     value = str(raw.get("mixHash", "")) if isinstance(raw, Mapping) else ""
     digits = value.removeprefix("0x")
     if len(digits) != 64:
-        raise LlamafundError(f"The node does not tell the randomness of block {block}", f"It says {value[:80]!r}")
+        raise LlamafundError(f"The node does not return the randomness of block {block}", f"It says {value[:80]!r}")
     return digits

@@ -1,8 +1,8 @@
-"""What is at an address: told from a node's answers and the artifacts in this package, and from nothing else.
+"""Finds out what is at an address, from just a node's answers and the artifacts in this package.
 
-No record of a deployment is needed. The artifacts say which bytes a chain must hold, and through CREATE2 (EIP-1014)
-also where: the factory and the implementation have one address on all chains, and a campaign's address follows from
-the factory, the campaign's own code and a salt.
+No record of a deployment is needed. The artifacts say which bytes must be on the chain and, through CREATE2 (EIP-1014),
+where. The factory and the implementation have the same address on all chains. A campaign's address follows from the
+factory, the campaign's code and a salt.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from llamafund_chain.chain.connection import Block, Connection
 
 MAX_CODE_BYTES = 24_576
-"""Longest code of a contract (EIP-170)."""
+"""Bytes of the longest code of a contract (EIP-170)."""
 
 _CLONE_LIKENESS = 20
-"""Bytes of head and tail, of 25, from which code is taken for a clone that was tampered with."""
+"""Matching bytes of head and tail, out of 25, from which code counts as a tampered clone."""
 
 _DELEGATED = re.compile(rb"\xef\x01\x00(.{20})", re.DOTALL)
-"""What an account that delegates to a contract shows as its code (EIP-7702)."""
+"""The code of an account that delegates to a contract (EIP-7702)."""
 
-# The map in CBOR that the compiler appends to code: {"ipfs": multihash, "solc": version}, and its length.
+# The CBOR map that the compiler appends to code: {"ipfs": multihash, "solc": version}, and its length.
 _TRAILER = re.compile(rb"\xa2\x64ipfs\x58\x22(\x12\x20.{32})\x64solc\x43(.{3})\x00\x33$", re.DOTALL)
 _TRAILER_BYTES = 53
 
@@ -49,12 +49,12 @@ _SHOWN_NAMES = 3
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two byte strings begin to differ.
+    """The first difference of two byte strings.
 
     Attributes:
-        offset: Of the first byte that differs, from 0.
-        expected: Some bytes from there on; empty when it should have ended.
-        actual: The same of what is there; empty when it has ended.
+        offset: Offset of the first byte that differs, from 0.
+        expected: Some expected bytes from there on; empty if there should be none.
+        actual: Some actual bytes from there on; empty if there are none.
     """
 
     offset: int
@@ -67,7 +67,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Compilation:
-    """What the compiler wrote at the end of code.
+    """The compiler's record at the end of code.
 
     Attributes:
         compiler: Its version, for example `0.8.37`.
@@ -85,20 +85,20 @@ class Inspection:
     Attributes:
         chain_id: EIP-155 number.
         address: Checksummed.
-        block: Where it was read.
-        contract: `CampaignFactory`, `Campaign` (the implementation) or `campaign` (a clone of it): what it is, or with
-            failed checks pretends to be. Null when it is nothing like any of them.
+        block: The block at which it was read.
+        contract: What it is, or with failed checks pretends to be: `CampaignFactory`, `Campaign` (the implementation)
+            or `campaign` (a clone of it). `None` if it is similar to none of them.
         code_bytes: Length of its code.
         code_hash: Keccak-256 of its code, 64 hexadecimal digits.
-        compilation: What the code of the factory, or of the implementation that runs, says of its compiler; `None` when
-            it says nothing.
-        compiler: Exact version that compiled the package's artifact, with its commit; `None` as `contract`.
-        immutables: Addresses in the code by the name of the immutable.
-        factory: Checksummed address that the package's artifacts give.
-        implementation: The same of the implementation.
-        terms: Of a campaign; `None` when its code holds none.
-        salt: With which a campaign was opened, 64 hexadecimal digits; `None` when nobody knows.
-        checks: What was checked, each with its outcome.
+        compilation: The compiler's record in the code of the factory, or of the running implementation; `None` if there
+            is none.
+        compiler: Exact version that compiled the package's artifact, with its commit; `None` like `contract`.
+        immutables: Addresses in the code, by the name of the immutable.
+        factory: Checksummed address that follows from the package's artifacts.
+        implementation: The same for the implementation.
+        terms: A campaign's terms; `None` if its code has none.
+        salt: A campaign's salt, 64 hexadecimal digits; `None` if it is unknown.
+        checks: The checks with their results.
     """
 
     chain_id: int
@@ -118,20 +118,20 @@ class Inspection:
 
     @property
     def holds(self) -> bool:
-        """Whether it is one of LlamaFund's contracts, down to the last byte, and the one that belongs there."""
+        """Whether it is one of LlamaFund's contracts, to the last byte and at its right address."""
         return all(check.status != "fail" for check in self.checks)
 
 
 def inspect(connection: Connection, address: str, salt: str | None = None) -> Inspection:
-    """Tell what is at an address, and whether it is what it should be.
+    """Find out what is at an address, and whether it is what it should be.
 
     Args:
         connection: The chain; read at its latest block.
-        address: A factory, an implementation, a campaign, or anything.
-        salt: Of a campaign, 64 hexadecimal digits; looked up in the factory's events when `None`.
+        address: A factory, an implementation, a campaign, or anything else.
+        salt: A campaign's salt, 64 hexadecimal digits; `None` to look it up in the factory's events.
 
     Raises:
-        NodeUnreachableError: The node does not answer, or not sensibly.
+        NodeUnreachableError: The node does not answer, or its answers make no sense.
         LlamafundError: It refuses a request, for example for events of old blocks.
     """
     from eth_utils import to_checksum_address
@@ -140,11 +140,11 @@ def inspect(connection: Connection, address: str, salt: str | None = None) -> In
 
 
 def compare(artifact: Artifact, code: bytes) -> Difference | None:
-    """Where code begins to differ from an artifact's, whatever its immutables are; `None` when it does not."""
+    """The first difference of code from an artifact's, ignoring immutables; `None` if there is none."""
     actual = bytearray(code[: len(artifact.deployed_bytecode)])
     for ranges in artifact.immutable_references.values():
         for start, length in ranges:
-            # Zeros, as the artifact has them; never more bytes than there are.
+            # Zeros, like in the artifact; never more bytes than there are.
             end = min(start + length, len(actual))
             if end > start:
                 actual[start:end] = bytes(end - start)
@@ -156,13 +156,13 @@ def read_immutables(artifact: Artifact, code: bytes) -> dict[str, str]:
 
     Args:
         artifact: A contract whose immutables are all addresses.
-        code: Of that contract.
+        code: That contract's code.
 
     Returns:
         Checksummed address by the immutable's name.
 
     Raises:
-        VerificationError: The places of one immutable disagree, or hold no address.
+        VerificationError: The copies of an immutable disagree, or are not an address.
     """
     from eth_utils import to_checksum_address
 
@@ -177,13 +177,13 @@ def read_immutables(artifact: Artifact, code: bytes) -> dict[str, str]:
                     "A constructor writes the same value everywhere",
                 )
         if len(first) != 32 or any(first[:12]):
-            raise VerificationError(f"The immutable {name} at byte {ranges[0][0]} is no address: {_hex(first)}")
+            raise VerificationError(f"The immutable {name} at byte {ranges[0][0]} is not an address: {_hex(first)}")
         found[name] = str(to_checksum_address(first[12:]))
     return found
 
 
 def read_compilation(code: bytes) -> Compilation | None:
-    """What the compiler wrote at the end of code (Solidity's metadata section); `None` when nothing of the kind."""
+    """The compiler's record at the end of code (Solidity's metadata section); `None` if there is none."""
     match = _TRAILER.search(code[-_TRAILER_BYTES:])
     if match is None:
         return None
@@ -191,10 +191,10 @@ def read_compilation(code: bytes) -> Compilation | None:
 
 
 def check_sources(artifact: Artifact) -> CheckResult:
-    """Follow code to sources without a compiler: the code names the metadata's hash, the metadata each source's.
+    """Follow code to its sources without a compiler: the code names the metadata's hash, the metadata each source's.
 
     Args:
-        artifact: Whose code, metadata and sources are compared.
+        artifact: The artifact whose code, metadata and sources are compared.
     """
     from eth_utils import keccak
 
@@ -217,7 +217,7 @@ def check_sources(artifact: Artifact) -> CheckResult:
         return CheckResult(
             name,
             "fail",
-            f"{len(wrong)} sources are not those that the metadata names: {_some(wrong)}",
+            f"{len(wrong)} sources are not the ones that the metadata names: {_some(wrong)}",
             {"wrong": [*wrong]},
         )
     return CheckResult(
@@ -256,7 +256,7 @@ class _Inspector:
             contract=contract,
             code_bytes=len(code),
             code_hash=keccak(code).hex(),
-            # Filled while the checks run.
+            # Filled in while the checks run.
             checks=tuple(self._checks(contract, code)),
             compilation=self.compilation,
             compiler=self.compiler,
@@ -326,8 +326,8 @@ class _Inspector:
         if difference is None:
             yield self._immutable_check(artifact, address, code)
         wanted = self.expected.factory if name == "CampaignFactory" else self.expected.implementation
-        good = f"{address} is the address that its code gives it (CREATE2 by {addresses.CREATE2_DEPLOYER})"
-        bad = f"it is at {address}; the one {name} is at {wanted} on every chain"
+        good = f"{address} is the address that follows from its code (CREATE2 by {addresses.CREATE2_DEPLOYER})"
+        bad = f"it is at {address}; the real {name} is at {wanted} on every chain"
         holds = address == wanted
         yield CheckResult(f"{what}-address", "pass" if holds else "fail", good if holds else bad)
 
@@ -354,8 +354,8 @@ class _Inspector:
         yield _code_check(
             "campaign-code",
             difference,
-            f"its first {CLONE_BYTES} bytes hand every call to {self.expected.implementation} (EIP-1167)",
-            f"its first {CLONE_BYTES} bytes do not hand every call to {self.expected.implementation}"
+            f"its first {CLONE_BYTES} bytes delegate every call to {self.expected.implementation} (EIP-1167)",
+            f"its first {CLONE_BYTES} bytes do not delegate every call to {self.expected.implementation}"
             + _delegate(code, difference),
         )
         yield from self._check_part("Campaign", self.expected.implementation)
@@ -371,15 +371,15 @@ class _Inspector:
             yield self._check_address(packed)
 
     def _check_address(self, packed: bytes) -> CheckResult:
-        """Whether the address is what CREATE2 makes of the factory, the campaign's code and the salt."""
+        """Whether the address follows by CREATE2 from the factory, the campaign's code and the salt."""
         name = "campaign-address"
-        source = "the salt that was given"
+        source = "the given salt"
         if self.salt is None:
             creation = self._creation()
             if creation is None:
                 detail = (
                     f"the factory {self.expected.factory} has no CampaignCreated event for {self.address}: it never "
-                    "opened this, or the node does not keep old events (then name the salt)"
+                    "opened this, or the node does not keep old events (then pass the salt)"
                 )
                 return CheckResult(name, "fail", detail)
             self.salt, source = creation.salt, f"the salt of the event in block {creation.block}"
@@ -411,7 +411,7 @@ class _Inspector:
         return None
 
     def _spans(self) -> Iterator[tuple[int, int]]:
-        """All blocks; those since the recorded deployment first, which only saves time."""
+        """All blocks, first those since the recorded deployment, to save time."""
         try:
             recorded = addresses.load(self.connection.chain_id)
         except LlamafundError:
@@ -427,7 +427,7 @@ class _Inspector:
         name = "code"
         if not code:
             ours = self.address in (self.expected.factory, self.expected.implementation)
-            what = "LlamaFund is not deployed on this chain" if ours else "it is an account with a key, or nothing yet"
+            what = "LlamaFund is not deployed on this chain" if ours else "it is an account with a key, or unused"
             return CheckResult(name, "fail", f"there is no code at {self.address}: {what}")
         delegated = _DELEGATED.fullmatch(code)
         if delegated is not None:
@@ -444,11 +444,11 @@ class _Inspector:
         size = f"{len(code)} bytes" + (
             f", more than any contract may have ({MAX_CODE_BYTES}, EIP-170)" if len(code) > MAX_CODE_BYTES else ""
         )
-        detail = f"its code ({size}) is none of LlamaFund's. Compared with {', with '.join(parts)}"
+        detail = f"its code ({size}) is not LlamaFund's. Compared with {', with '.join(parts)}"
         return CheckResult(name, "fail", detail, {"offsets": offsets})
 
     def _recorded(self, contract: str) -> CheckResult:
-        """What this package's record of the chain says, for whom it helps; nothing depends on it."""
+        """What this package's record of the chain says. It may help; nothing depends on it."""
         name = "record"
         try:
             recorded = addresses.load(self.connection.chain_id)
@@ -479,7 +479,7 @@ def _difference(expected: bytes, actual: bytes) -> Difference | None:
 
 
 def _delegate(code: bytes, difference: Difference | None) -> str:
-    """Whom a look-alike's clone obeys, when it is a clone at all."""
+    """The address that a look-alike delegates to, if it is a clone at all."""
     from eth_utils import to_checksum_address
 
     start, end = len(CLONE_HEAD), len(CLONE_HEAD) + 20

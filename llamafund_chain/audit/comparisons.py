@@ -1,4 +1,4 @@
-"""What the proposal says against what the terms bind, and what to keep in mind about the terms."""
+"""Compares the proposal with the terms, and computes the costs of blocking and forcing a stop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from llamafund_chain.times import duration
 
 
 def proposal_against_terms(proposal: ProposalManifest, terms: Terms) -> Iterator[CheckResult]:
-    """Whether the words that backers read and the terms that the contract enforces agree."""
+    """Whether the proposal that backers read agrees with the terms that the contract enforces."""
     yield _same(
         "researcher-matches",
         "The researcher",
@@ -40,14 +40,14 @@ def proposal_against_terms(proposal: ProposalManifest, terms: Terms) -> Iterator
 
 
 def cost_of_blocking(terms: Terms, *, decimals: int, symbol: str, pledged: int, researcher_pledge: int) -> Finding:
-    """What somebody must have pledged so that no stop vote succeeds against it, and whether the researcher has.
+    """The pledge that can block a stop vote, and whether the researcher has pledged as much.
 
     Args:
-        terms: What the contract enforces.
-        decimals: Of the asset.
-        symbol: Of the asset.
+        terms: The terms that the contract enforces.
+        decimals: Decimals of the asset.
+        symbol: Symbol of the asset.
         pledged: The pool in the asset's smallest unit.
-        researcher_pledge: The researcher's own part of it.
+        researcher_pledge: The researcher's part of it.
     """
     blocking = terms.blocking_stake(pledged)
     money = f"{format_amount(blocking, decimals)} {symbol}"
@@ -59,27 +59,27 @@ def cost_of_blocking(terms: Terms, *, decimals: int, symbol: str, pledged: int, 
         return Finding("pass", "Nothing is pledged, so there is nothing to stop", facts)
     if researcher_pledge >= blocking:
         detail = (
-            f"Whoever pledged {money} can block a stop vote, and the researcher alone pledged "
+            f"Whoever has pledged {money} can block a stop vote, and the researcher alone has pledged "
             f"{format_amount(researcher_pledge, decimals)} {symbol}"
         )
         return Finding("warn", detail, facts)
-    detail = f"To block a stop vote somebody must have put {money} of its own into the pool"
+    detail = f"To block a stop vote, somebody must have pledged {money}"
     return Finding("pass", detail, facts)
 
 
 def cost_of_forcing(terms: Terms, *, decimals: int, symbol: str, pledged: int, open_for_pledges: bool) -> Finding:
-    """What somebody must still pledge to be able to stop the campaign alone, and whether the cap lets it.
+    """What somebody must still pledge to stop the campaign alone, and whether the cap leaves room for that.
 
-    It has nothing to lose: votes are taken before anything is paid, and a stop gives all of it back.
+    That risks nothing: voting opens before anything is paid, and a stop gives all of it back.
 
     Args:
-        terms: What the contract enforces.
-        decimals: Of the asset.
-        symbol: Of the asset.
+        terms: The terms that the contract enforces.
+        decimals: Decimals of the asset.
+        symbol: Symbol of the asset.
         pledged: The pool in the asset's smallest unit.
-        open_for_pledges: Whether more can come in.
+        open_for_pledges: Whether the campaign accepts more pledges.
     """
-    # Below the goal there is nothing to stop: it has to bring the pool there as well.
+    # Below the goal there is nothing to stop, so the money must also fill the pool up to the goal.
     forcing, room = max(terms.forcing_stake(pledged), terms.goal - pledged), terms.cap - pledged
     money = f"{format_amount(forcing, decimals)} {symbol}"
     facts: dict[str, JsonValue] = {
@@ -91,19 +91,19 @@ def cost_of_forcing(terms: Terms, *, decimals: int, symbol: str, pledged: int, o
     if not open_for_pledges:
         return Finding("pass", "Funding is over: nobody can buy the votes that stop the campaign", facts)
     if forcing > room:
-        detail = f"To stop the campaign alone somebody would have to add {money}, and the cap leaves less room"
+        detail = f"To stop the campaign alone, somebody would have to add {money}, but the cap leaves less room"
         return Finding("pass", detail, facts)
-    detail = f"Whoever adds {money} can stop the campaign {duration(VOTE_DELAY)} after activation, and takes it back"
+    detail = f"Whoever adds {money} can stop the campaign {duration(VOTE_DELAY)} after activation, and gets it back"
     return Finding("warn", detail, facts)
 
 
 def promise_is_binding(proposal: ProposalManifest, terms: Terms) -> Finding:
-    """Whether the terms pay for what the proposal promises, and for nothing less."""
+    """Whether the terms require the score that the proposal promises."""
     target = proposal.outcome.score(proposal.outcome.target)
     floor = terms.milestones[-1].min_score
     facts: dict[str, JsonValue] = {"target": target, "min_score": floor}
     if floor >= target:
-        detail = f"The last tranche is paid only from a score of {from_millionths(floor)} upwards, as promised"
+        detail = f"The last tranche requires a score of at least {from_millionths(floor)}, as promised"
         return Finding("pass", detail, facts)
     least = "any score" if floor == NO_MINIMUM else from_millionths(floor)
     detail = f"The proposal promises a score of {from_millionths(target)}; the terms already pay for {least}"

@@ -25,37 +25,37 @@ class Findings:
         return tuple(self._checks)
 
     def add(self, group: str, results: Iterable[CheckResult]) -> None:
-        """Keep results under a group's name."""
+        """Add results to a group."""
         self._checks.extend(ReportCheck.of(group, result) for result in results)
 
     def check(self, group: str, check: Callable[P, Finding | None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Run a check and keep what it finds under its own name; nothing when it has nothing to say.
+        """Run a check and add its finding, if any, under the check's name.
 
         Args:
             group: As in `add`.
             check: The function.
-            args: Handed to it.
-            kwargs: Handed to it.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
         """
         finding = check(*args, **kwargs)
         if finding is not None:
             self.add(group, [CheckResult.of(check_name(check), finding)])
 
     def attempt(self, group: str, name: str, produce: Callable[[], T], good: str | None = None) -> T | None:
-        """Do something that hostile data may break, and report it as a failed check when it does.
+        """Do something that hostile data may break. If it breaks, add a failed check.
 
         Args:
             group: As in `add`.
             name: The check's name.
             produce: What to do.
-            good: Detail of the passed check; none is reported when `None`.
+            good: Detail of the passed check; `None` to report none.
 
         Returns:
             What `produce` returned, or `None` after a failure.
 
         Raises:
-            NodeUnreachableError: The node went away: that says nothing about the campaign.
-            NotFinalError: So does a block that is not settled.
+            NodeUnreachableError: The node stopped answering, which says nothing about the campaign.
+            NotFinalError: A block is not settled, which says nothing either.
         """
         try:
             value = produce()

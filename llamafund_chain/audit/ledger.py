@@ -13,20 +13,20 @@ from typing import Literal, Self
 from llamafund_chain.campaign.terms import Terms
 
 WHOLE = 10_000
-"""Basis points of a whole."""
+"""Basis points in a whole."""
 
 StatusName = Literal["Funding", "Active", "Completed", "Failed"]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the books need of the terms. Amounts in the asset's smallest unit, times in (unix) seconds.
+    """The parts of the terms that the books need. Amounts in the asset's smallest unit, times in (unix) seconds.
 
     Attributes:
-        stop_bps: Share of the pledges that stops the campaign, basis points.
-        milestone_bps: Share of each milestone, basis points of the pool.
-        deadlines: Of each milestone, without slack.
-        payee_bps: Share of each payee, basis points of a tranche.
+        stop_bps: Part of the pledges that stops the campaign, basis points.
+        milestone_bps: Each milestone's part of the pool, basis points.
+        deadlines: Each milestone's deadline, without slack.
+        payee_bps: Each payee's part of a tranche, basis points.
     """
 
     goal: int
@@ -40,7 +40,7 @@ class Rules:
 
     @classmethod
     def of(cls, terms: Terms) -> Self:
-        """The rules that a campaign's terms set."""
+        """The rules in a campaign's terms."""
         return cls(
             goal=terms.goal,
             funding_deadline=terms.funding_deadline,
@@ -55,7 +55,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Accounts:
-    """One column of the books in the asset's smallest unit; `None` where the source cannot know.
+    """One column of the books in the asset's smallest unit; `None` if the source cannot know.
 
     The attributes are those of `llamafund_chain.audit.model.Ledger`.
     """
@@ -92,10 +92,10 @@ class Books:
         attested_at: Time of each attestation, in order.
         activated: Whether the campaign was activated.
         voters: Backers who vote to stop the campaign.
-        stopped_at: Time of the successful stop vote, `None` without one.
+        stopped_at: Time of the successful stop vote; `None` if there is none.
         slack_used: Seconds by which deadlines were pushed back.
-        challenges: Time and bond (wei) of each challenge that nobody has answered, by chunk, oldest first; the bond
-            is 0 once it was returned.
+        challenges: Time and bond (wei) of each unanswered challenge, by chunk, oldest first; the bond is 0 after it was
+            returned.
     """
 
     deposits: dict[str, int] = field(default_factory=dict)
@@ -149,7 +149,7 @@ class Books:
 
     @property
     def backers(self) -> tuple[str, ...]:
-        """Everybody who ever pledged, in the order of the first pledge."""
+        """Everybody who ever pledged, in the order of their first pledges."""
         return tuple(self.deposits)
 
     @property
@@ -157,12 +157,12 @@ class Books:
         return sum(self.deposits.values()) - sum(self.withdrawals.values())
 
     def pledge_of(self, backer: str) -> int:
-        """What the backer's share is counted by, units; a refund does not change it here."""
+        """The backer's pledge, which determines its refund and its vote, units. A refund does not change it here."""
         return self.deposits.get(backer, 0) - self.withdrawals.get(backer, 0)
 
     @property
     def stop_support(self) -> int:
-        """What those who vote to stop have pledged, units; a refund does not change it here."""
+        """The pledges of those who vote to stop, units. A refund does not change them here."""
         return sum(self.pledge_of(backer) for backer in self.voters)
 
     def stop_decided(self, rules: Rules) -> bool:
@@ -187,7 +187,7 @@ class Books:
         return "Failed" if now >= rules.deadlines[len(self.attested_at)] + self.slack_used else "Active"
 
     def released_milestones(self, rules: Rules, now: int) -> int:
-        """How many milestones are attested with their window over, every challenge answered and no stop before."""
+        """Number of milestones attested, with the window over, every challenge answered and no stop before that."""
         count = len(self.attested_at)
         return count if count == 0 or self._window_over(rules, now) else count - 1
 
@@ -198,7 +198,7 @@ class Books:
         return now >= end and (self.stopped_at is None or self.stopped_at >= end)
 
     def tranche(self, rules: Rules, milestone: int) -> int:
-        """What a milestone pays, units; the tranches of all milestones add up to the pool."""
+        """What a milestone pays, units. The tranches of all milestones add up to the pool."""
         before = sum(rules.milestone_bps[:milestone])
         after = before + rules.milestone_bps[milestone]
         return self.pledged * after // WHOLE - self.pledged * before // WHOLE
@@ -207,7 +207,7 @@ class Books:
         return sum(self.tranche(rules, index) for index in range(self.released_milestones(rules, now)))
 
     def entitled(self, rules: Rules, payee: int, now: int) -> int:
-        """What a payee may have had in all by now, units. The last payee takes each tranche's rest."""
+        """What a payee may have received in all by now, units. The last payee gets the rest of each tranche."""
         last = len(rules.payee_bps) - 1
         total = 0
         for index in range(self.released_milestones(rules, now)):
@@ -261,18 +261,18 @@ def state_accounts(
     balance: int,
     surplus: int,
 ) -> Accounts:
-    """The column that the contract's views and its balance give, units.
+    """The column from the contract's views and its balance, units.
 
     Args:
         failed: Whether the contract says that the campaign has failed.
         pledged: The pool.
-        released: What payees may have had in all.
-        claimed: By each payee.
-        claimable: By each payee.
-        refundable: By each backer.
-        balance: What the campaign's address holds.
-        surplus: What of it nobody pledged. The contract keeps no count of refunds: they are told from the
-            balance, and left open where coins from elsewhere lie in between.
+        released: What payees may have received in all.
+        claimed: What each payee has claimed.
+        claimable: What each payee can claim.
+        refundable: What each backer can get back.
+        balance: The campaign's balance.
+        surplus: The part of it that nobody pledged. The contract does not count refunds. They follow from the balance,
+            and are unknown if there are coins from elsewhere.
     """
     collected, due, returning = sum(claimed), sum(claimable), sum(refundable)
     locked = 0 if failed else pledged - released

@@ -1,4 +1,4 @@
-"""The milestones: who signed each attestation, and whether the evidence behind it holds."""
+"""The milestones: who signed each attestation, and whether its evidence holds."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What looking at evidence needs.
+    """Everything that the examination of evidence needs.
 
     Attributes:
-        head: Number of the block that the audit reads at.
-        checks: Which checks look at the evidence.
-        replay_segments: How many training segments of each training milestone to repeat.
+        head: Number of the block at which the audit reads.
+        checks: The checks of the evidence.
+        replay_segments: How many training segments of each training milestone to replay.
         workdir: Existing directory for fetched files.
-        progress: Called with a short sentence before anything that takes long.
+        progress: Called with a short sentence before anything slow.
     """
 
     client: CampaignClient
@@ -52,7 +52,7 @@ class Workshop:
 
 
 def group_of(milestone: int) -> str:
-    """Under which name a milestone's results are filed."""
+    """The name of a milestone's group of results."""
     return f"milestone {milestone}"
 
 
@@ -62,7 +62,7 @@ def look_at_evidence(
     """Fetch and check every attested milestone's evidence.
 
     Returns:
-        The manifests that could be read, in order.
+        The readable manifests, in order.
     """
     terms = shop.client.terms
     evidence: list[EvidenceManifest] = []
@@ -74,11 +74,11 @@ def look_at_evidence(
             group,
             "evidence-published",
             partial(fetch_manifest, shop.store, attested.attestation.evidence, kind),
-            "The evidence's manifest was fetched, and its bytes hash to what was attested",
+            "The evidence's manifest was fetched, and its hash is the attested one",
         )
         if manifest is None or len(evidence) < index or proposal is None:
             missing = "this" if manifest is None else "the proposal" if proposal is None else "an earlier"
-            detail = f"Cannot be looked at while {missing} manifest cannot be read"
+            detail = f"Cannot be checked while {missing} manifest cannot be read"
             findings.add(group, [CheckResult("evidence-checked", "skip", detail)])
             if manifest is not None:
                 findings.check(group, content_root_attested, attested, manifest)
@@ -111,15 +111,15 @@ def look_at_evidence(
 def attestation_signed(
     client: CampaignClient, attested: AttestedMilestone, names: Sequence[str]
 ) -> tuple[tuple[Signer, ...], Finding]:
-    """Who signed an attestation, recovered from the transaction's own bytes.
+    """Who signed an attestation, recovered from the transaction's bytes.
 
     Args:
         client: The campaign.
         attested: The event.
-        names: Of the attestors, in the terms' order.
+        names: The attestors' names, in the terms' order.
 
     Returns:
-        The signers, and whether their signatures hold.
+        The signers, and whether their signatures are valid.
 
     Raises:
         NodeUnreachableError: The node does not answer.
@@ -130,8 +130,8 @@ def attestation_signed(
     if signatures is None:
         signers = tuple(_signer(place, attestors, names, recovered=False) for place in places)
         detail = (
-            "The transaction reached the campaign through another contract, so the signatures are not in its own "
-            "bytes; the campaign's verified code accepted them"
+            "The transaction reached the campaign through another contract, so the signatures are not in its bytes; "
+            "the campaign's verified code accepted them"
         )
         return signers, Finding("warn", detail)
     if len(signatures) != len(places):
@@ -149,7 +149,7 @@ def attestation_signed(
     by_contract = [signer.index for signer in found if signer.proof == "contract"]
     detail = f"{len(found)} signatures of {len(attestors)} attestors over exactly this attestation"
     if by_contract:
-        detail += f"; of attestor {', '.join(map(str, by_contract))} the wallet contract judged at the time"
+        detail += f"; the wallet contract of attestor {', '.join(map(str, by_contract))} accepted it at the time"
     return tuple(found), Finding("pass", detail)
 
 
@@ -164,11 +164,11 @@ def describe(
     """The milestones for the report.
 
     Args:
-        story: What the events tell.
-        terms: The campaign's.
-        now: Unix seconds of the block that the audit reads at.
-        titles: From the proposal; empty when it could not be read.
-        signers: Of each attested milestone.
+        story: The campaign's events, added up.
+        terms: The campaign's terms.
+        now: Unix seconds of the block at which the audit reads.
+        titles: From the proposal; empty if it could not be read.
+        signers: The signers of each attested milestone.
         amount: Writes units as whole coins.
     """
     released = story.books.released_milestones(story.rules, now)
@@ -203,10 +203,10 @@ def describe(
 
 
 def content_root_attested(attested: AttestedMilestone, manifest: EvidenceManifest) -> Finding:
-    """Whether attestation and manifest name the same content."""
+    """Whether the attestation and the manifest name the same content."""
     said = attested.attestation
     if said.content_size == 0 and said.content_root == NO_HASH:
-        return Finding("warn", "The attestation names no content: it may be withheld from everybody")
+        return Finding("warn", "The attestation names no content, which may be withheld from everybody")
     if (said.content_root, said.content_size) == (manifest.content.root, manifest.content.size):
         detail = f"Attestation and manifest name the same {said.content_size} bytes by the same Merkle root"
         return Finding("pass", detail)
@@ -228,7 +228,7 @@ def content_open(attested: Sequence[AttestedMilestone]) -> Finding:
 
 
 def names_of(proposal: ProposalManifest | None, addresses: Sequence[str]) -> list[Person]:
-    """Addresses with the names that the proposal gives them."""
+    """Addresses with their names in the proposal."""
     named: dict[str, str] = {}
     if proposal is not None:
         for party in (*proposal.attestors, proposal.researcher):
@@ -254,7 +254,7 @@ def _signer(place: int, attestors: Sequence[str], names: Sequence[str], *, recov
 
 
 def _signatures(client: CampaignClient, attested: AttestedMilestone) -> tuple[bytes, ...] | None:
-    """The signatures in the transaction's call data; `None` when it did not call the campaign directly."""
+    """The signatures in the transaction's call data; `None` if it did not call the campaign directly."""
     try:
         to, data = client.connection.transaction_input(attested.tx_hash)
         decoded = abi.contract("Campaign").decode_input(data)
@@ -271,7 +271,7 @@ def _signatures(client: CampaignClient, attested: AttestedMilestone) -> tuple[by
 
 
 def _entropy(shop: Workshop, attested: AttestedMilestone, milestone: int) -> bytes:
-    """Randomness that was fixed only after the attestation, and is the same for every auditor."""
+    """Randomness that is fixed only after the attestation and is the same for every auditor."""
     after = min(attested.block + 1, shop.head)
     block = shop.client.connection.block(after)
     return hashlib.sha256(f"{block.hash}/{shop.client.address.lower()}/{milestone}".encode()).digest()

@@ -1,4 +1,4 @@
-"""The audit's report as data: what `audit --json` prints and what the HTML page is drawn from.
+"""The audit's report as data, for `audit --json` and for the HTML page.
 
 Amounts are decimal strings in whole coins, exact to the smallest unit. Times are UTC. Scores and metrics are
 integers in millionths.
@@ -27,7 +27,7 @@ class ReportCheck(_Record):
     """One result.
 
     Attributes:
-        group: What was looked at: `contract`, `proposal`, `timeline`, `milestone 0` …, `money`, `risks`.
+        group: What was checked: `contract`, `proposal`, `timeline`, `milestone 0` …, `money`, `risks`.
     """
 
     group: str
@@ -38,7 +38,7 @@ class ReportCheck(_Record):
 
     @classmethod
     def of(cls, group: str, result: CheckResult) -> ReportCheck:
-        """The result of one check, filed under `group`."""
+        """The result of one check, in `group`."""
         return cls(
             group=group,
             name=result.name,
@@ -52,9 +52,8 @@ class Asset(_Record):
     """The money of the campaign.
 
     Attributes:
-        address: The ERC-20's address, `None` for the chain's native coin.
-        symbol: As the token calls itself; anybody can call a token anything. `None` for the coin of a chain that we do
-            not know.
+        address: The ERC-20's address; `None` for the chain's native coin.
+        symbol: The token's name for itself; a token can choose any name. `None` for the coin of an unknown chain.
         decimals: Decimal places of a whole coin.
     """
 
@@ -64,17 +63,17 @@ class Asset(_Record):
 
     @property
     def unit(self) -> str:
-        """What stands after an amount."""
+        """The text after an amount."""
         return self.symbol or UNKNOWN
 
     @property
     def name(self) -> str:
-        """What it is called where no amount is given."""
+        """Its name without an amount."""
         return self.symbol or UNNAMED
 
 
 class Person(_Record):
-    """A key, and the name that the proposal gives it (empty when it gives none)."""
+    """A key and its name in the proposal (empty if it has none)."""
 
     address: str
     name: str = ""
@@ -85,8 +84,8 @@ class Signer(_Record):
 
     Attributes:
         index: Position in the terms.
-        proof: `signature` was recovered here from the transaction; `contract` means that the campaign's
-            verified code accepted it and the transaction does not show it to us directly.
+        proof: `signature` means that it was recovered from the transaction. `contract` means that the campaign's
+            verified code accepted it, and the transaction does not show it directly.
     """
 
     index: int
@@ -99,8 +98,8 @@ class Attested(_Record):
 
     Attributes:
         evidence: SHA-256 of the evidence manifest.
-        content_size: Bytes, 0 where the content is withheld.
-        window_ends: From then on the tranche counts as released.
+        content_size: Bytes; 0 if the content is withheld.
+        window_ends: The tranche counts as released from then on.
     """
 
     evidence: str
@@ -117,8 +116,8 @@ class MilestoneReport(_Record):
     """One milestone.
 
     Attributes:
-        bps: Share of the pool, basis points.
-        tranche: That share as an amount.
+        bps: Part of the pool, basis points.
+        tranche: That part as an amount.
         deadline: With the slack used so far.
     """
 
@@ -141,21 +140,21 @@ class PayeeReport(_Record):
 
 
 class Ledger(_Record):
-    """Every unit of the campaign's money, from one source; `None` where it cannot know.
+    """Every unit of the campaign's money, from one source; `None` if it cannot know.
 
     Attributes:
-        deposited: All that backers ever pledged.
+        deposited: Everything that backers ever pledged.
         withdrawn: What they took back before the goal locked it.
-        pledged: The pool: deposited less withdrawn.
+        pledged: The pool: deposited minus withdrawn.
         released: What payees may have: attested, window over.
         claimed: What payees have collected.
         claimable: What they can collect now.
         refunded: What backers have got back after a failure.
         refundable: What they can get back now.
         locked: Neither released nor refundable yet.
-        rounding: Units too small to divide among the backers; they stay in the escrow.
+        rounding: Units that cannot be divided among the backers; they stay in the escrow.
         held: What the escrow must hold for all this.
-        balance: What it does hold.
+        balance: What it really holds.
     """
 
     deposited: str | None
@@ -173,7 +172,7 @@ class Ledger(_Record):
 
 
 class Money(_Record):
-    """The books, kept twice and apart: added up from events, and asked from the contract."""
+    """The books, kept twice and independently: added up from events, and read from the contract."""
 
     events: Ledger
     state: Ledger
@@ -185,8 +184,8 @@ class Flow(_Record):
     """A stream of money for the picture.
 
     Attributes:
-        direction: `in` to the escrow, `out` of it, or `inside` for what still lies there.
-        kind: Decides the colour.
+        direction: `in` to the escrow, `out` of it, or `inside` for what is still there.
+        kind: Determines the colour.
     """
 
     direction: Literal["in", "out", "inside"]
@@ -217,7 +216,7 @@ class Alarm(_Record):
         until: End of that window.
         headline: One sentence.
         reasons: What failed.
-        choices: What the reader can do, and what nobody can do any more.
+        choices: What the reader can still do, and what nobody can do any more.
     """
 
     milestone: int
@@ -229,7 +228,7 @@ class Alarm(_Record):
 
 
 class Verdict(_Record):
-    """What all checks come to.
+    """The conclusion from all checks.
 
     Attributes:
         holds: No check failed.
@@ -276,8 +275,8 @@ class AuditReport(_Record):
         chain: CAIP-2 name.
         block: Number of the block at which everything was read.
         time: That block's time.
-        finality: How sure it is that this block stays: `finalized`, `safe` or `latest`.
-        facts: Null when the address is not one of our campaigns.
+        finality: How settled this block is: `finalized`, `safe` or `latest`.
+        facts: `None` if the address is not one of our campaigns.
         limits: What no audit of this kind can show.
     """
 
@@ -301,11 +300,11 @@ class AuditReport(_Record):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
     def to_json(self) -> str:
-        """The report as JSON, indented, with a final newline."""
+        """The report as indented JSON, ending in a newline."""
         return self.model_dump_json(indent=2) + "\n"
 
     def by_group(self) -> dict[str, list[ReportCheck]]:
-        """The checks in their groups, in the order in which they ran."""
+        """The checks by group, in the order in which they ran."""
         groups: dict[str, list[ReportCheck]] = {}
         for check in self.checks:
             groups.setdefault(check.group, []).append(check)
@@ -313,5 +312,5 @@ class AuditReport(_Record):
 
 
 def moment(seconds: int) -> datetime:
-    """Unix seconds as an aware UTC datetime; far-off values of a hostile node end at the calendar's edge."""
+    """Unix seconds as an aware UTC datetime. Absurd values of a hostile node become the calendar's last moment."""
     return datetime.fromtimestamp(min(max(seconds, 0), 253_402_300_799), tz=UTC)

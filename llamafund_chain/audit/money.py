@@ -1,4 +1,4 @@
-"""The two columns of the books, and every equality between them as a check of its own."""
+"""The two columns of the books, with a check for every equality between them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Statement:
     """What the contract says about the money at one block. Amounts in the asset's smallest unit.
 
     Attributes:
-        pledges: By backer; 0 once refunded.
-        refundable: By backer.
+        pledges: Each backer's pledge; 0 after the refund.
+        refundable: What each backer can get back.
     """
 
     state: CampaignState
@@ -143,7 +143,7 @@ def _payee(books: Books, rules: Rules, state: CampaignState, index: int, amount:
 
 
 def backers_agree(books: Books, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> Finding:
-    """Whether each backer has in the pool, got back and gets back what follows from the events and the terms."""
+    """Whether each backer's pledge, past refund and due refund follow from the events and the terms."""
     now = statement.state.timestamp
     for backer in books.backers:
         refunded = books.refunds.get(backer)
@@ -174,7 +174,7 @@ def _conserved(source: str, accounts: Accounts, amount: Callable[[int], str]) ->
         + (f" + {amount(rounding)} too small to divide" if rounding else "")
     )
     if accounts.refunded is None:
-        detail = "Coins from elsewhere lie in the escrow, so its balance does not tell what was refunded"
+        detail = "The escrow has coins from elsewhere, so its balance does not show what was refunded"
         return CheckResult(name, "skip", detail)
     if accounts.conserved:
         return CheckResult(name, "pass", f"{amount(accounts.pledged)} pledged = {sum_}")
@@ -189,19 +189,19 @@ def escrow_is_solvent(by_events: Accounts, balance: int, amount: Callable[[int],
         return Finding("fail", f"The escrow holds {amount(balance)}, but owes {amount(held)}", data)
     if balance > held:
         detail = (
-            f"The escrow holds {amount(balance)} and owes {amount(held)}: somebody sent "
-            f"{amount(balance - held)} into it beside the pledges, which nobody can take out"
+            f"The escrow holds {amount(balance)} and owes {amount(held)}: somebody sent it "
+            f"{amount(balance - held)} beside the pledges, which nobody can take out"
         )
         return Finding("warn", detail, data)
     return Finding("pass", f"The escrow holds {amount(balance)}: exactly what it owes", data)
 
 
 def bonds_are_held(books: Books, coins: int, chain_id: int) -> Finding | None:
-    """Whether the escrow can pay the bonds of its open challenges; `None` where there are none.
+    """Whether the escrow can pay the bonds of its open challenges; `None` if there are none.
 
     Args:
         books: From events.
-        coins: What the campaign's address holds of the chain's coin, wei.
+        coins: The campaign's balance of the chain's coin, wei.
         chain_id: EIP-155 number.
     """
     if not books.bonds:
@@ -209,14 +209,14 @@ def bonds_are_held(books: Books, coins: int, chain_id: int) -> Finding | None:
     owed = format_coin(books.bonds, chain_id)
     if coins < books.bonds:
         return Finding("fail", f"Challengers are owed {owed}, but the escrow holds {format_coin(coins, chain_id)}")
-    return Finding("pass", f"{owed} of open challenges' bonds lie in the escrow")
+    return Finding("pass", f"The escrow holds {owed} for the bonds of open challenges")
 
 
 def rounding_favours_escrow(books: Books, accounts: Accounts, now: int, amount: Callable[[int], str]) -> Finding:
-    """Whether the refunds leave less than a unit for each backer."""
+    """Whether the refunds leave less than one unit per backer."""
     rounding = accounts.rounding or 0
     if 0 <= rounding <= max(len(books.backers) - 1, 0):
-        detail = f"{amount(rounding)} is too small to divide among {len(books.backers)} backers"
+        detail = f"{amount(rounding)} cannot be divided among {len(books.backers)} backers"
         return Finding("pass", detail)
-    detail = f"{amount(rounding)} is missing from the refunds at {now}: more than a unit for each backer"
+    detail = f"{amount(rounding)} is missing from the refunds at {now}: more than one unit per backer"
     return Finding("fail", detail)

@@ -1,4 +1,4 @@
-"""What the report's pictures show: streams of money and curves of the training."""
+"""The data of the report's pictures: streams of money and curves of the training."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def money_flows(
     backer_names: Mapping[str, str],
     amount: Callable[[int], str],
 ) -> tuple[Flow, ...]:
-    """Streams into the escrow, out of it, and what still lies there.
+    """Streams into the escrow and out of it, and what is still there.
 
     Args:
         books: From events.
         accounts: Their totals.
         claimable: What each payee could claim now, units.
         payees: Names of the payees.
-        backer_names: Names of those backers that have one.
+        backer_names: Names of the backers who have one.
         amount: Writes units as whole coins.
     """
     ranked = sorted(books.deposits.items(), key=lambda item: (-item[1], item[0]))
@@ -51,7 +51,7 @@ def money_flows(
         flows.append(Flow(direction="in", kind="pledge", label=f"{len(rest)} more backers", amount=total))
     outward = [
         *(("claimed", f"{name} collected", books.claims.get(index, 0)) for index, name in enumerate(payees)),
-        ("withdrawn", "taken back while funding", accounts.withdrawn or 0),
+        ("withdrawn", "taken back during funding", accounts.withdrawn or 0),
         ("refunded", "refunded to backers", accounts.refunded or 0),
     ]
     inside = [
@@ -70,7 +70,7 @@ def money_flows(
 
 
 def training_curves(checkpoints: Sequence[CheckpointManifest], metric: str) -> tuple[Curve, ...]:
-    """Metrics along the run, the promised one first; a metric needs two points to be a curve.
+    """Metrics along the run, the promised one first. A curve needs at least two points.
 
     Args:
         checkpoints: In the order of the run.
@@ -91,7 +91,7 @@ def training_curves(checkpoints: Sequence[CheckpointManifest], metric: str) -> t
 
 
 def reference_levels(proposal: ProposalManifest, weights: WeightsManifest | None) -> tuple[Reference, ...]:
-    """What to compare the promised metric with: the promise itself, and simple models of the same data."""
+    """Levels to compare the promised metric with: the promise itself, and simple models of the same data."""
     levels = [Reference(name="promised", value=proposal.outcome.target)]
     if weights is not None and proposal.outcome.metric.endswith(_BITS_PER_BYTE):
         levels.extend(
@@ -103,7 +103,7 @@ def reference_levels(proposal: ProposalManifest, weights: WeightsManifest | None
 
 
 def _baseline(name: str) -> str:
-    """`unigram_tokens_bits_per_byte` in words."""
+    """`unigram_tokens_bits_per_byte` as text."""
     symbols = name.removeprefix("unigram_").removesuffix(_BITS_PER_BYTE).strip("_")
     return f"best unigram model of {symbols}" if symbols else "best unigram model"
 

@@ -1,4 +1,4 @@
-"""The course of events: what happened when, held against the rules and against what the contract says."""
+"""The timeline: what happened when, compared with the rules and with the contract's state."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TOLD = (
     ChallengeAnswered,
     BondReturned,
 )
-"""Events that `tell` adds up. An update costs its sender a fee and moves nothing: the audit does not read them."""
+"""Events that `tell` adds up. Updates cost their sender a fee and move nothing, so the audit does not read them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class AttestedMilestone:
     """One attestation event with its place in time.
 
     Attributes:
-        signers: Bit i is set when attestor i of the terms signed.
+        signers: Bit i is set if attestor i of the terms signed.
         at: Unix seconds of its block.
         slack_used: Seconds of slack used before it.
         tx_hash: 64 hexadecimal digits.
@@ -66,13 +66,13 @@ class AttestedMilestone:
 
 @dataclass(frozen=True)
 class Story:
-    """What the events tell.
+    """A campaign's events, added up.
 
     Attributes:
         books: The money.
-        rules: What the books need of the terms.
-        attested: The attestations in order.
-        activated: The activation, `None` before it.
+        rules: The parts of the terms that the books need.
+        attested: The attestations, in order.
+        activated: The activation; `None` before it.
     """
 
     books: Books
@@ -82,12 +82,12 @@ class Story:
 
 
 def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int], int]) -> Story:
-    """Add the events up.
+    """Add up the events.
 
     Args:
-        terms: The campaign's.
+        terms: The campaign's terms.
         events: In order, from the first.
-        time_of: Unix seconds of a block by its number.
+        time_of: Returns the unix seconds of a block by its number.
     """
     books = Books()
     attested: list[AttestedMilestone] = []
@@ -152,7 +152,7 @@ def _attested(event: MilestoneAttested, at: int, slack_used: int) -> AttestedMil
 
 
 def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Finding:
-    """Whether the events add up to what the contract says: a node that hides an event shows here."""
+    """Whether the events add up to the contract's state. A node that hides an event is caught here."""
     books, last = story.books, story.attested[-1] if story.attested else None
     events: dict[str, JsonValue] = {
         "status": books.status(story.rules, state.timestamp),
@@ -184,12 +184,12 @@ def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Find
 
 
 def status_name(status: Status) -> str:
-    """A status as it is written in reports."""
+    """A status as reports write it."""
     return status.label
 
 
 def attested_by_the_rules(terms: Terms, attested: Sequence[AttestedMilestone]) -> Finding | None:
-    """Whether every attestation was allowed at its time, by the terms and the one before it; `None` where none was."""
+    """Whether the terms and the previous attestation allowed every attestation; `None` if there is none."""
     parent, free_from = terms.proposal, 0
     for index, one in enumerate(attested):
         problem = _problem(terms, one, index, parent, free_from)
@@ -198,7 +198,7 @@ def attested_by_the_rules(terms: Terms, attested: Sequence[AttestedMilestone]) -
         parent, free_from = one.attestation.evidence, one.at + terms.challenge_window
     if not attested:
         return None
-    detail = f"{len(attested)} attested: in order, in time, each after the window before it, by a quorum"
+    detail = f"{len(attested)} attested: in order, in time, each after the previous window, by a quorum"
     return Finding("pass", detail)
 
 
@@ -210,18 +210,18 @@ def _problem(terms: Terms, one: AttestedMilestone, index: int, parent: str, free
     count = one.signers.bit_count()
     rules = (
         (said.milestone == index, f"it says milestone {said.milestone}"),
-        (said.kind == milestone.kind, f"it says {said.kind.name}, agreed is {milestone.kind.name}"),
-        (said.parent == parent, f"it grows out of {said.parent}, before it stood {parent}"),
+        (said.kind == milestone.kind, f"it says {said.kind.name}, the terms say {milestone.kind.name}"),
+        (said.parent == parent, f"it names {said.parent} as its parent, but the one before it is {parent}"),
         (said.evidence != NO_HASH, "it names no evidence"),
         (one.at < milestone.deadline + one.slack_used, "it came after the deadline"),
-        (one.at >= free_from, "it came while the window before it was open"),
+        (one.at >= free_from, "it came while the previous window was open"),
         (one.at < said.expiry, "it had expired"),
         (said.score >= milestone.min_score, f"its score {said.score} is below {milestone.min_score}"),
         (count >= terms.quorum, f"{count} attestors signed, the quorum is {terms.quorum}"),
-        (one.signers >> len(terms.attestors) == 0, "somebody signed who is no attestor"),
+        (one.signers >> len(terms.attestors) == 0, "somebody who is not an attestor signed"),
         (
             said.kind != MilestoneKind.DATASET or terms.dataset in (NO_HASH, said.evidence),
-            f"its dataset is {said.evidence}, agreed is {terms.dataset}",
+            f"its dataset is {said.evidence}, the terms fix {terms.dataset}",
         ),
     )
     return next((problem for holds, problem in rules if not holds), None)
@@ -231,7 +231,7 @@ def _compare(events: dict[str, JsonValue], contract: dict[str, JsonValue]) -> Fi
     differing = [key for key in events if events[key] != contract[key]]
     data: dict[str, JsonValue] = {"events": events, "state": contract}
     if not differing:
-        return Finding("pass", "The events add up to what the contract says of itself", data)
+        return Finding("pass", "The events add up to the contract's state", data)
     first = differing[0]
     detail = f"By the events {first.replace('_', ' ')} is {events[first]}, the contract says {contract[first]}"
     if len(differing) > 1:
@@ -245,12 +245,12 @@ def seed_from_block(
     """Whether the training seed follows from the block that activated the campaign.
 
     Args:
-        seed: As the chain gives it, 64 hexadecimal digits.
+        seed: The seed on chain, 64 hexadecimal digits.
         parent_hash: Hash of the block before the activation, 64 hexadecimal digits.
         randomness: The activation block's `mixHash`, 64 hexadecimal digits.
         chain_id: EIP-155 number.
         campaign: Address.
-        block: Number of the activation's block.
+        block: Number of the activation block.
     """
     from eth_abi.abi import encode
     from eth_utils import keccak
@@ -265,7 +265,7 @@ def seed_from_block(
         detail = f"The training seed follows from block {block}: nobody could know it before the activation"
         return Finding("pass", detail)
     detail = (
-        f"The training seed is {seed}; from block {block} as this node shows it follows {expected}. "
-        "Chains that define a block's hash or randomness in their own way differ here"
+        f"The training seed is {seed}; from block {block} of this node follows {expected}. "
+        "Chains with another definition of a block's hash or randomness differ here"
     )
     return Finding("warn", detail)

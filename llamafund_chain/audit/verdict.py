@@ -1,4 +1,4 @@
-"""What the checks come to, and what can still be done about it."""
+"""The verdict on all checks, and what can still be done."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SO_FAR = {
     "": "",
     "Funding": " so far: the campaign is still collecting, and nothing is paid yet",
     "Active": " so far: the campaign is under way",
-    "Completed": ": the weights are out, and every unit of money is accounted for",
-    "Failed": ": the campaign has failed, and what was not released belongs to its backers again",
+    "Completed": ": the weights are published, and every unit of money is accounted for",
+    "Failed": ": the campaign has failed, and backers get back what was not released",
 }
-"""What the headline says beside the checks, by the campaign's status."""
+"""The end of the headline, by the campaign's status."""
 
 
 def conclude(
@@ -34,13 +34,13 @@ def conclude(
 
     Args:
         checks: All of them.
-        facts: Null when the campaign could not be read.
+        facts: `None` if the campaign could not be read.
         milestones: All of them, attested or not.
         campaign: Its address, for the commands that the verdict suggests.
         genuine: Whether the address is a campaign of the known factory.
-        stop_missing: What the supporters of a stop lack, in whole coins.
+        stop_missing: Pledges that a stop vote still lacks, in whole coins.
         unreleased: What is neither released nor refundable yet, in whole coins.
-        votes_from: Unix seconds from which votes to stop are taken; 0 when they are taken already.
+        votes_from: Unix seconds at which voting to stop opens; 0 if it is open.
     """
     counts = {status: sum(check.status == status for check in checks) for status in ("pass", "warn", "fail", "skip")}
     alarms = tuple(
@@ -72,15 +72,15 @@ def _headline(
         return "This is not a genuine LlamaFund campaign: do not send money to it"
     if any(alarm.in_time for alarm in alarms):
         which = ", ".join(str(alarm.milestone) for alarm in alarms if alarm.in_time)
-        return f"Fraud or negligence, seen before the money is released: milestone {which} was attested wrongly"
+        return f"Fraud or negligence, caught before the money is released: milestone {which} was wrongly attested"
     if alarms:
         which = ", ".join(str(alarm.milestone) for alarm in alarms)
         return f"Milestone {which} was attested although its evidence does not hold"
     if counts["fail"]:
         names = ", ".join(sorted({check.name for check in checks if check.status == "fail"}))
-        return f"{counts['fail']} of {len(checks)} checks do not hold: {names}"
+        return f"{counts['fail']} of {len(checks)} checks failed: {names}"
     if counts["skip"]:
-        return f"Everything that was checked holds, but {counts['skip']} checks were not run{_SO_FAR[status]}"
+        return f"Everything that was checked holds, but {counts['skip']} checks were skipped{_SO_FAR[status]}"
     return f"Everything holds{_SO_FAR[status]}"
 
 
@@ -135,22 +135,22 @@ def _choices(
         f"stop ({format_share(facts.stop_bps)} of the pledges in all)"
     )
     if votes_from:
-        stop += f", and votes are taken from {when(votes_from)} on"
+        stop += f", and voting opens at {when(votes_from)}"
     choices = []
     if facts.status == "Failed":
         choices.append(f"The campaign has failed. Backers get back what was not released: llamafund refund {campaign}")
     if milestone.state == "window-open" and voting:
-        choices.append(f"Backers: {stop}. Before {until} a stop withholds this tranche, {tranche}, and all after it.")
-        choices.append(f"From {until} on this tranche counts as released, and nothing brings it back.")
+        choices.append(f"Backers: {stop}. Before {until} a stop withholds this tranche, {tranche}, and all later ones.")
+        choices.append(f"From {until} this tranche counts as released, and nothing brings it back.")
     elif milestone.state == "window-open":
         choices.append(
-            f"No vote holds this tranche, {tranche}, back: the stop vote closed with this attestation. "
-            f"From {until} on it counts as released."
+            f"No vote can hold back this tranche, {tranche}: voting closed with this attestation. "
+            f"From {until} it counts as released."
         )
         choices.append(
             "Backers who cannot fetch a part of the content can challenge it until then: "
-            f"llamafund challenge {campaign}. If nobody shows it, the campaign fails and refunds them. "
-            "Content that can be fetched is no ground for it."
+            f"llamafund challenge {campaign}. If nobody answers, the campaign fails and refunds them. "
+            "Content that can be fetched is no reason for a challenge."
         )
     elif milestone.state == "released":
         choices.append(f"The tranche, {tranche}, was released at {until}; nothing brings it back.")

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "pass": ("✓", "holds"),
-    "warn": ("!", "judge yourself"),
+    "warn": ("!", "for you to judge"),
     "fail": ("✗", "does not hold"),
-    "skip": ("–", "not looked at"),
+    "skip": ("–", "skipped"),
 }
 _STATES = {
     "pending": "to come",
@@ -27,9 +27,9 @@ _STATES = {
 _GROUPS = {
     "contract": "The contract",
     "proposal": "The proposal",
-    "timeline": "The course of events",
+    "timeline": "The timeline",
     "money": "The money",
-    "risks": "What to keep in mind",
+    "risks": "Risks",
 }
 
 
@@ -40,7 +40,7 @@ def render_html(report: AuditReport) -> str:
         report: From `llamafund_chain.audit.audit`, or read back from its JSON.
 
     Returns:
-        The page. Every text of strangers in it is escaped and has its invisible characters spelt out.
+        The page. Strangers' texts in it are escaped, and their invisible characters are spelled out.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -112,17 +112,17 @@ def _books(report: AuditReport) -> list[tuple[str, str, str | None, str | None]]
         return []
     events, state = report.money.events, report.money.state
     rows = (
-        ("deposited", "all that backers ever pledged"),
+        ("deposited", "everything that backers ever pledged"),
         ("withdrawn", "taken back before the goal locked it"),
         ("pledged", "the pool"),
-        ("released", "payees' by right"),
+        ("released", "what payees are entitled to"),
         ("claimed", "collected by payees"),
         ("claimable", "waiting for payees"),
         ("refunded", "collected by backers"),
         ("refundable", "waiting for backers"),
-        ("locked", "neither payees' nor backers' yet"),
-        ("rounding", "too small to divide, stays in the escrow"),
+        ("locked", "not yet the payees' or the backers'"),
+        ("rounding", "cannot be divided, stays in the escrow"),
         ("held", "what the escrow must hold"),
-        ("balance", "what it holds"),
+        ("balance", "what it really holds"),
     )
     return [(name, meaning, getattr(events, name), getattr(state, name)) for name, meaning in rows]

@@ -1,4 +1,4 @@
-"""Geometry of the report's pictures. Numbers only: the template writes the markup and escapes every label."""
+"""Geometry of the report's pictures. Only numbers: the template writes the markup and escapes every label."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Chart:
 
 
 def draw_money(flows: Sequence[Flow]) -> MoneyDrawing | None:
-    """Ribbons from backers into the escrow and out of it; `None` when no money moved."""
+    """Ribbons from backers into the escrow and out of it; `None` if no money moved."""
     entering = [flow for flow in flows if flow.direction == "in" and Decimal(flow.amount) > 0]
     leaving = [flow for flow in flows if flow.direction != "in" and Decimal(flow.amount) > 0]
     total = sum((Decimal(flow.amount) for flow in entering), Decimal(0))
@@ -159,7 +159,7 @@ def _column(
 
 
 def draw_curves(curves: Sequence[Curve], references: Sequence[Reference]) -> tuple[Chart, ...]:
-    """One chart a curve; `references` are drawn into the first, which shows the promised metric."""
+    """One chart per curve. `references` are drawn into the first, which shows the promised metric."""
     return tuple(_chart(curve, references if index == 0 else ()) for index, curve in enumerate(curves) if curve.points)
 
 
@@ -198,7 +198,7 @@ def _chart(curve: Curve, references: Sequence[Reference]) -> Chart:
 
 
 def _levels(lines: list[tuple[float, str]], top: float) -> tuple[Level, ...]:
-    """Reference lines whose labels lie on no label and no line: below their own where there is no room above."""
+    """Reference lines whose labels overlap no label and no line: below their line if there is no room above it."""
     levels = []
     free = top + 4
     for line_y, label in sorted(lines):

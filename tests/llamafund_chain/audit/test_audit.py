@@ -252,13 +252,13 @@ def test_an_old_run_attested_by_a_colluding_quorum_is_called_fraud_while_backers
 
     assert not report.verdict.holds
     assert failed(report) == {"seed-fresh"}
-    assert report.verdict.headline.startswith("Fraud or negligence, seen before the money is released")
+    assert report.verdict.headline.startswith("Fraud or negligence, caught before the money is released")
     (alarm,) = report.verdict.alarms
     assert alarm.milestone == attestation.milestone
     assert alarm.in_time
     assert int(alarm.until.timestamp()) == stage.client.state().attested_at + 2 * DAY
     assert any("vote-stop" in choice and "6.000000000000000004 ETH more" in choice for choice in alarm.choices)
-    assert not any("votes are taken from" in choice for choice in alarm.choices)
+    assert not any("voting opens at" in choice for choice in alarm.choices)
     assert any("Attestor 0, Attestor 2" in choice for choice in alarm.choices)
 
 
@@ -270,7 +270,7 @@ def test_on_the_first_day_the_audit_says_from_when_backers_can_stop_what_it_foun
 
     (alarm,) = report.verdict.alarms
     opens = when(stage.client.state().votes_from)
-    assert any(f"votes are taken from {opens} on. Before" in choice for choice in alarm.choices)
+    assert any(f"voting opens at {opens}. Before" in choice for choice in alarm.choices)
 
 
 def test_the_stop_that_the_audit_advises_withholds_the_tranche(stage, look) -> None:
@@ -297,7 +297,7 @@ def test_other_weights_than_the_trained_ones_are_called_fraud_and_the_audit_admi
     assert failed(report) == {"parent-links"}
     (alarm,) = report.verdict.alarms
     assert alarm.in_time
-    assert any("No vote holds this tranche" in choice for choice in alarm.choices)
+    assert any("No vote can hold back this tranche" in choice for choice in alarm.choices)
     assert any("llamafund challenge" in choice for choice in alarm.choices)
     assert not any("vote-stop" in choice for choice in alarm.choices)
 
@@ -451,7 +451,7 @@ def test_a_cap_with_room_for_a_forced_stop_is_a_remark_until_funding_is_over(sta
     stage.client.pledge(stage.backers[0], 4 * ETHER)
     assert _forcing(stage, look) == (
         "warn",
-        "Whoever adds 6 ETH can stop the campaign 1 day after activation, and takes it back",
+        "Whoever adds 6 ETH can stop the campaign 1 day after activation, and gets it back",
     )
     stage.client.pledge(stage.backers[1], 8 * ETHER)
     status, detail = _forcing(stage, look)
