@@ -149,7 +149,7 @@ def warnings(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
     if terms.goal + forcing <= terms.cap:
         found.append(
             f"The cap leaves room for whoever adds {asset.format(forcing)} to the goal: it can stop the campaign "
-            f"{duration(VOTE_DELAY)} after activation, and takes it back"
+            f"{duration(VOTE_DELAY)} after activation, and gets it back"
         )
     return found
 
