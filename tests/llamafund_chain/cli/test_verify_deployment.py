@@ -197,7 +197,7 @@ def test_threat_an_immutable_with_bits_above_its_address_is_no_address(llamafund
     wrong = failed(verify(llamafund, devnet, ADDRESSES.factory))
 
     assert wrong.keys() == {"factory-immutables"}
-    assert "is no address" in str(wrong["factory-immutables"]["detail"])
+    assert "is not an address" in str(wrong["factory-immutables"]["detail"])
 
 
 @pytest.mark.parametrize("part", ["factory", "implementation"])
