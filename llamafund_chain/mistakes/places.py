@@ -13,7 +13,7 @@ Lines = Mapping[Place, int]
 """The line of each value, counted from 1: that of its key, or that in which the entry of a list begins."""
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
-_SUFFIXES = {1: "st", 2: "nd", 3: "rd"}
+_SUFFIXES = {1: "st", 2: "nd", 3: "rd"}  # codespell:ignore
 _LONGEST_KEY = 60
 
 

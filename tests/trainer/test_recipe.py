@@ -96,8 +96,8 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path, recipe: RecipeFile) -> Non
             ("line 9: model.hiden_size is not known", "Did you mean hidden_size?"),
         ),
         (
-            lambda raw: raw.update(trainning={}),
-            ("trainning is not known", "Did you mean training?"),
+            lambda raw: raw.update(trainning={}),  # codespell:ignore
+            ("trainning is not known", "Did you mean training?"),  # codespell:ignore
         ),  # codespell:ignore
         (lambda raw: raw["training"].pop("steps"), ("training.steps is missing",)),
         (lambda raw: raw["training"].update(steps="4o"), ("training.steps is '4o'. It must be a whole number",)),

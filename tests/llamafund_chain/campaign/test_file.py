@@ -230,14 +230,15 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (
         {"proposal__outcome__taget": "1"},
         (
-            "line 13: proposal.outcome.taget is not known here. Known are metric, direction, target, evaluation. "
+            "line 13: proposal.outcome.taget is not known here. "  # codespell:ignore
+            "Known are metric, direction, target, evaluation. "
             "Did you mean target?"
         ),
     ),
     (
         {"proposal__attestors__0__adress": ROSA},
         (
-            "line 38: adress in the first entry of proposal.attestors is not known here. "
+            "line 38: adress in the first entry of proposal.attestors is not known here. "  # codespell:ignore
             "Known are name, address, promise. Did you mean address?"
         ),
     ),

@@ -157,10 +157,10 @@ def test_a_bare_group_prints_its_help_as_a_result(llamafund, words: tuple[str, .
     ("typed", "meant"),
     [
         (("pldge",), "Did you mean 'pledge'"),
-        (("campaing", "show"), "Did you mean 'campaign'"),
-        (("campaign", "shwo"), "Did you mean 'show'"),
+        (("campaing", "show"), "Did you mean 'campaign'"),  # codespell:ignore
+        (("campaign", "shwo"), "Did you mean 'show'"),  # codespell:ignore
         (("activate",), "Did you mean 'campaign activate'"),
-        (("trian", "recipe.yaml"), "Did you mean 'train'"),
+        (("trian", "recipe.yaml"), "Did you mean 'train'"),  # codespell:ignore
         (("--verbsoe",), "Did you mean"),
         (("pledge", "--walet", "alice"), "Did you mean"),
     ],
