@@ -118,7 +118,7 @@ def _told_short_help(plug_in: EntryPoint) -> str | None:
         helps = getattr(import_module(package), "SHORT_HELPS", {})
     except ImportError:
         return None
-    told = helps.get(plug_in.name)
+    told = helps.get(plug_in.name) if isinstance(helps, Mapping) else None
     return None if told is None else str(told)
 
 
