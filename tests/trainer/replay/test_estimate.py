@@ -29,7 +29,7 @@ def test_a_dry_run_says_what_it_takes_and_trains_nothing(
         "--json",
     )  # fmt: skip
     assert ran.code == ExitCode.OK, ran.stderr
-    assert "To repeat: 20 of 40 steps (50% of the computing): 5120 tokens" in ran.stderr
+    assert "To repeat: 20 of 40 steps (50% of the compute): 5120 tokens" in ran.stderr
     assert (ran.json["verdict"], ran.json["segments"]) == (None, [])
     assert ran.json["detection_formula"] == "1 - (1 - f)^s"
     random = ran.json["random_segments"]
