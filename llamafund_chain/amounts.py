@@ -1,4 +1,4 @@
-"""Amounts of money: whole coins as decimal text at the edge, integers of the smallest unit inside."""
+"""Amounts of money: whole coins as decimal text outside, integers of the smallest unit inside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from llamafund_chain.errors import UsageError
 
 MAX_UINT256 = 2**256 - 1
-"""Largest amount that a contract can name, in the smallest unit."""
+"""The largest amount in a contract, in the smallest unit."""
 
 MAX_DECIMALS = 77
 """Largest number of decimals at which one whole coin still fits into a `uint256`."""
@@ -17,7 +17,7 @@ _PLAIN_NUMBER = re.compile(r"([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]{1,4}))?")
 
 
 def parse_amount(text: str, decimals: int) -> int:
-    """Read an amount in whole coins exactly; nothing is ever rounded.
+    """Read an amount in whole coins exactly. Nothing is ever rounded.
 
     Args:
         text: Digits with at most one decimal point and an optional exponent: `25`, `0.1`, `1e-18`.
@@ -41,7 +41,7 @@ def parse_amount(text: str, decimals: int) -> int:
             raise UsageError(
                 f"{_shown(text)!r} is finer than the asset's smallest unit",
                 f"The asset has {decimals} decimals, so its smallest amount is {format_amount(1, decimals)}",
-                "Give an amount with fewer decimal places",
+                "Write an amount with fewer decimal places",
             )
         digits = digits[:shift]
         shift = 0
@@ -57,7 +57,7 @@ def parse_amount(text: str, decimals: int) -> int:
 
 
 def check_amount(text: str) -> None:
-    """Refuse what is no amount, whatever the asset is.
+    """Refuse text that is not an amount, whatever the asset is.
 
     Raises:
         UsageError: The text is not a number as `parse_amount` reads it.
@@ -86,7 +86,7 @@ def format_amount(amount: int, decimals: int) -> str:
 
 
 def format_share(bps: int) -> str:
-    """A share in percent, for people: `12.5 %`.
+    """A share in percent, as text: `12.5 %`.
 
     Args:
         bps: Basis points.

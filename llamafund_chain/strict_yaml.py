@@ -1,7 +1,7 @@
-"""YAML and JSON from strangers, read with one meaning only.
+"""Unambiguous YAML and JSON from strangers.
 
-Whatever two readers could take for two things is refused: a key that occurs twice, or a document that is put together
-from its own parts. So is what makes a small file take all memory, and what Python's numbers cannot hold.
+Everything that two readers could understand differently is refused: a key that occurs twice, or a document assembled
+from its own parts. So is anything that makes a small file take all memory, or that Python's numbers cannot hold.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from llamafund_chain.mistakes.syntax import DocumentError, decode, explain_json,
 from llamafund_chain.text import printable
 
 MAX_DEPTH = 32
-"""How deep objects and lists may be nested."""
+"""The deepest nesting of objects and lists."""
 
 _MAX_DIGITS = 78
-"""Of an integer: as many as the largest one that a contract holds."""
+"""Most digits of an integer: as many as the largest one in a contract."""
 
 # Text up to some brackets, and these. It never looks back, and the closing quote is optional: text without one would
 # take quadratic time.
@@ -39,14 +39,14 @@ def load_yaml(text: str | bytes) -> Any:
     Numbers with a point, hexadecimal digits, dates and the like stay text.
 
     Raises:
-        DocumentError: It is no YAML, nested too deep, has a key twice in one mapping, or anchors, aliases, merges or
-            tags; says in which line.
+        DocumentError: It is not YAML, is nested too deep, has a key twice in one mapping, or has anchors, aliases,
+            merges or tags. The error says in which line.
     """
     return load_yaml_with_lines(text)[0]
 
 
 def load_yaml_with_lines(text: str | bytes) -> tuple[Any, Lines]:
-    """As `load_yaml`, with the line in which each value stands.
+    """Like `load_yaml`, with the line of each value.
 
     Raises:
         DocumentError: As `load_yaml`; or bytes are not UTF-8.
@@ -82,11 +82,11 @@ def load_json(
 
     Args:
         data: UTF-8 text.
-        parse_float: What a number with a point or an exponent stands for.
-        parse_int: What another number stands for.
+        parse_float: Converts a number with a point or an exponent.
+        parse_int: Converts any other number.
 
     Raises:
-        ValueError: It is no JSON, nested too deep, or has a key twice in one object or a number out of range.
+        ValueError: It is not JSON, is nested too deep, or has a key twice in one object or a number out of range.
     """
     text = decode(data)
     if _nesting(data) > MAX_DEPTH:
@@ -104,14 +104,14 @@ def load_json(
 
 
 def read_json(path: Path, limit: int) -> Any:
-    """A published JSON file.
+    """Read a published JSON file.
 
     Args:
         path: The file.
-        limit: Bytes that it may have.
+        limit: Most bytes that it may have.
 
     Raises:
-        VerificationError: It is not there, longer, not JSON, or JSON that others may read otherwise.
+        VerificationError: It is missing, too long, not JSON, or ambiguous JSON.
     """
     try:
         return load_json(read_limited(path, limit))
@@ -120,7 +120,7 @@ def read_json(path: Path, limit: int) -> Any:
 
 
 def _nesting(data: bytes) -> int:
-    """Nesting depth of JSON, found without recursion."""
+    """Nesting depth of JSON, computed without recursion."""
     depth = deepest = 0
     for match in _BRACKETS.finditer(data):
         for byte in match[1]:
@@ -135,7 +135,7 @@ def _nesting(data: bytes) -> int:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise DocumentError(f"{text[:40]} is no number")
+        raise DocumentError(f"{text[:40]} is not a number")
     return value
 
 
@@ -149,13 +149,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise DocumentError(f"the key {printable(key, 60)!r} occurs twice in one object", "Leave out one of them")
+            raise DocumentError(f"the key {printable(key, 60)!r} occurs twice in one object", "Remove one of them")
         result[key] = value
     return result
 
 
 def _lines(node: Any, place: Place) -> Iterator[tuple[Place, int]]:
-    """Where each value below a node stands: the line of its key, or that in which the entry begins."""
+    """The line of each value below a node: the line of its key, or the first line of its entry."""
     import yaml
 
     if isinstance(node, yaml.MappingNode):
@@ -205,9 +205,9 @@ def _plain_loader() -> Any:
                 if key.tag != "tag:yaml.org,2002:str":
                     raise refused("a key is not text", key.start_mark, "Put it in quotes")
                 if key.value == "<<":
-                    raise refused("merges (<<) are not allowed", key.start_mark, "Write out what is meant")
+                    raise refused("merges (<<) are not allowed", key.start_mark, "Write the keys out")
                 if key.value in seen:
-                    raise refused(f"the key {key.value[:60]!r} occurs twice", key.start_mark, "Leave out one of them")
+                    raise refused(f"the key {key.value[:60]!r} occurs twice", key.start_mark, "Remove one of them")
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 

@@ -16,7 +16,7 @@ def printable(text: str, limit: int = 600) -> str:
 
     Args:
         text: Anything, from anybody.
-        limit: Characters kept; the rest is replaced by its count.
+        limit: Number of characters to keep; the rest is replaced by its count.
 
     Returns:
         The text with line breaks and tabs as spaces and other control, format, private and unassigned

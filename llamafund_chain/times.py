@@ -1,4 +1,4 @@
-"""Points in time and lengths of time, as people write and read them. Inside they are integers of seconds."""
+"""Points in time and lengths of time, as people write and read them. Internally they are integers of seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PART = re.compile(r"([0-9]+)([smhdw])")
 
 
 def when(timestamp: int) -> str:
-    """A point in time for people, in UTC.
+    """A point in time as text, in UTC.
 
     Args:
         timestamp: Unix seconds.

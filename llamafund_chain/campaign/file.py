@@ -1,7 +1,7 @@
-"""The file that a researcher writes to open a campaign: what is proposed, and the terms of the money.
+"""The file that a researcher writes to open a campaign: the proposal, and the terms for the money.
 
-YAML with people's units: whole coins, percent, lengths of time such as `3d`, points in time such as `+30d` or
-ISO 8601. Nothing is rounded, nothing unknown is passed over. What does not fit is told with its line, in these units.
+It is YAML with everyday units: whole coins, percent, lengths of time such as `3d`, points in time such as `+30d` or
+ISO 8601. Nothing is rounded, and nothing unknown is ignored. Messages name a mistake's line and use the same units.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _score(text: str) -> int:
 
 
 def _address(text: str) -> str:
-    """An address with its checksum; a wrong one is refused, a missing one is not."""
+    """An address with its checksum. A wrong checksum is refused, a missing one is accepted."""
     from eth_utils import to_checksum_address
 
     if not _ADDRESS.fullmatch(text):
@@ -94,7 +94,7 @@ def _address(text: str) -> str:
     checksummed = str(to_checksum_address(text))
     if text[2:] not in (text[2:].lower(), text[2:].upper(), checksummed[2:]):
         raise UnfitError(
-            "Its upper and lower case letters do not fit together: an address with a typing error",
+            "It has a typo: its upper and lower case letters do not match its checksum",
             "Copy the address again",
         )
     return checksummed
@@ -105,7 +105,7 @@ def _asset(text: str) -> str:
         return NATIVE
     if not _ADDRESS.fullmatch(text):
         raise UnfitError(
-            "It must be native, for the chain's own coin, or the address of a token", "Write native or the address"
+            "It must be native, for the chain's coin, or the address of a token", "Write native or the address"
         )
     return _address(text)
 
@@ -116,7 +116,7 @@ def _amount(text: str) -> str:
 
 
 def _written(parse: Callable[[str], T]) -> BeforeValidator:
-    """A value that people write as text or, where YAML takes it for one, as a number."""
+    """A value that people write as text, or that YAML reads as a number."""
 
     def read(value: object) -> T:
         return _parsed(parse, value)
@@ -131,7 +131,7 @@ def _moment(value: object, info: ValidationInfo) -> int:
 
 
 def _parsed(parse: Callable[[str], T], value: object) -> T:
-    # What is neither is read as no text at all: that fails with the words that say what belongs there.
+    # Any other type is read as empty text, which fails with a message about what belongs there.
     written = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     try:
         return parse(written)
@@ -143,7 +143,7 @@ _Share = Annotated[int, _written(_percent)]
 _Duration = Annotated[int, _written(parse_duration)]
 _Moment = Annotated[int, BeforeValidator(_moment)]
 _Amount = Annotated[str, _written(_amount)]
-"""Checked, but not read: the asset decides how many decimal places there are."""
+"""Checked, but not parsed: the number of decimal places depends on the asset."""
 
 
 class _Section(BaseModel):
@@ -189,13 +189,13 @@ def load(path: Path, *, now: int, asset_of: Callable[[str], Asset]) -> tuple[Pro
     Args:
         path: The file.
         now: Unix seconds that relative times count from: the chain's clock.
-        asset_of: The asset at an address; the chain's own coin at `NATIVE`.
+        asset_of: Returns the asset at an address; the chain's coin at `NATIVE`.
 
     Returns:
-        The proposal, and terms that the factory would take.
+        The proposal, and terms that the factory would accept.
 
     Raises:
-        UsageError: There is no such file, it is no campaign file, or the factory would refuse its terms.
+        UsageError: There is no such file, it is not a campaign file, or the factory would refuse its terms.
         VerificationError: There is no token at the asset's address.
         LlamafundError: Whatever else `asset_of` raises.
     """
@@ -211,13 +211,13 @@ def load(path: Path, *, now: int, asset_of: Callable[[str], Asset]) -> tuple[Pro
 def parse(
     data: bytes, *, now: int, asset_of: Callable[[str], Asset], name: str = "The campaign file"
 ) -> tuple[ProposalManifest, Terms]:
-    """As `load`, from the file's bytes.
+    """Like `load`, but from the file's bytes.
 
     Args:
         data: The bytes.
         now: As in `load`.
         asset_of: As in `load`.
-        name: What messages call it.
+        name: The file's name in messages.
     """
     try:
         document, lines = load_yaml_with_lines(data)
@@ -228,7 +228,7 @@ def parse(
 
 
 class _Reader:
-    """One campaign file, with what its messages need to know."""
+    """One campaign file, with everything that its messages need."""
 
     def __init__(self, name: str, lines: Lines, now: int, asset_of: Callable[[str], Asset]) -> None:
         self._name = name
@@ -372,7 +372,7 @@ class _Reader:
 
 
 def _scale_target(document: dict[str, Any]) -> list[Mistake]:
-    """Turn the promised value from the metric's unit into the millionths that the manifest holds."""
+    """Convert the promised value from the metric's unit to the millionths of the manifest."""
     outcome = document
     for key in _TARGET[:-1]:
         outcome = outcome.get(key) if isinstance(outcome, dict) else None  # type: ignore[assignment]
@@ -387,7 +387,7 @@ def _scale_target(document: dict[str, Any]) -> list[Mistake]:
 
 
 def _place_of(error: TermsError) -> Place:
-    """Where the file has what the terms call by other names."""
+    """The place in the file of a field of the terms, which may have another name there."""
     first, *rest = error.field
     inner = ["share" if part == "bps" else part for part in rest]
     if first == "attestors":

@@ -1,4 +1,4 @@
-"""Why a contract refused, in words: each custom error with its values, the rule behind it, and what to do."""
+"""Explains why a contract refused: each custom error with its values, the rule behind it, and what to do."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def explain(data: bytes, reading: Reading, *, message: str = "") -> ContractRefu
     """The error to raise for a revert.
 
     Args:
-        data: Revert data; anybody's bytes.
+        data: Untrusted revert data.
         reading: How to read values.
-        message: What the node said, used when the data says nothing.
+        message: The node's message, used if the data says nothing.
     """
     for contract in ("Campaign", "CampaignFactory", "DevToken"):
         decoded = abi.contract(contract).decode_error(data)
@@ -45,7 +45,7 @@ def _known(name: str, values: Mapping[str, Any], reading: Reading) -> ContractRe
 
 
 class _Value:
-    """One value of a custom error, written as its format says."""
+    """One value of a custom error, written according to its format."""
 
     def __init__(self, value: Any, reading: Reading) -> None:
         self._value = value
@@ -56,7 +56,7 @@ class _Value:
         if style == "money":
             return self._reading.money(value)
         if style == "coin":
-            # Bonds are in the chain's own coin, whatever the campaign's asset is.
+            # Bonds are in the chain's coin, whatever the campaign's asset is.
             return format_coin(value, self._reading.chain_id)
         if style == "time":
             return when(value)
@@ -84,7 +84,7 @@ class _Value:
         return printable(str(value), 300)
 
 
-_SHOW = "`llamafund campaign show` tells the state"
+_SHOW = "See its state with `llamafund campaign show`"
 
 _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "Campaign_NotAClone": (
@@ -100,7 +100,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "Campaign_NotPayee": (
         "{caller} is not payee {payee}",
-        "Only the payee itself may claim its share",
+        "Only the payee may claim its share",
         "Use the payee's wallet, or name another number with --payee",
     ),
     "Campaign_NotBacker": (
@@ -115,17 +115,17 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "Campaign_ZeroAmount": (
         "The amount is zero",
-        "Or nothing of the token arrived",
-        "Give an amount above zero",
+        "Or none of the tokens arrived",
+        "Name an amount above zero",
     ),
     "Campaign_WrongAsset": (
         "The campaign takes another asset: {asset}",
-        "The zero address stands for the chain's own coin",
+        "The zero address stands for the chain's coin",
         _SHOW,
     ),
     "Campaign_FundingOver": (
         "Funding ended {fundingDeadline:from_now}, at {fundingDeadline:time}",
-        "Pledges are taken strictly before it",
+        "Pledges are only accepted before it",
         "",
     ),
     "Campaign_CapExceeded": (
@@ -135,22 +135,22 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "Campaign_PledgeTooSmall": (
         "The pledge is {pledged:money}",
-        "Asked for was {requested:money}",
+        "The request was to take back {requested:money}",
         "Take back at most the pledge",
     ),
     "Campaign_GoalLocked": (
         "This would leave {wouldBe:money}",
-        "The goal of {goal:money} is reached, and from then on pledges lock it in",
+        "The goal of {goal:money} is reached, and pledges that hold it are locked in",
         "Take back less, or wait for the outcome",
     ),
     "Campaign_GoalNotMet": (
-        "Pledged are {pledged:money}",
+        "Only {pledged:money} are pledged",
         "The goal is {goal:money}",
-        "The campaign becomes active only when it is met",
+        "The campaign can be activated once it is met",
     ),
     "Campaign_FundingOpen": (
         "Funding is open until {fundingDeadline:time} ({fundingDeadline:from_now})",
-        "Before that only the researcher may close it, or a full cap",
+        "Before that, only the researcher or a full cap can close it",
         "Wait, or ask the researcher",
     ),
     "Campaign_WrongMilestone": (
@@ -164,13 +164,13 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Attest the right evidence",
     ),
     "Campaign_WindowOpen": (
-        "The milestone before is still in its challenge window until {endsAt:time} ({endsAt:from_now})",
-        "The next one can be attested once it is released",
+        "The previous milestone is still in its challenge window until {endsAt:time} ({endsAt:from_now})",
+        "The next one can be attested once that one is released",
         "Wait and submit again",
     ),
     "Campaign_AttestationExpired": (
         "The attestation expired {expiry:from_now}, at {expiry:time}",
-        "Attestors limit how long their signature counts",
+        "Attestors limit how long their signature is valid",
         "Ask them to sign again",
     ),
     "Campaign_WrongParent": (
@@ -195,18 +195,18 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "Campaign_ScoreTooLow": (
         "The attested score is {actual:score}",
-        "The terms pay from {minScore:score} upwards",
-        "This milestone cannot be paid with this result",
+        "The terms require at least {minScore:score}",
+        "This result does not release the milestone's money",
     ),
     "Campaign_QuorumNotMet": (
         "There are {actual} signatures",
-        "The terms ask for {quorum}",
+        "The terms require {quorum}",
         "Collect more attestors' signatures",
     ),
     "Campaign_UnknownSigner": (
         "One of the signatures is not an attestor's",
         "Only attestors of the terms count",
-        "Leave the others out",
+        "Remove the others",
     ),
     "Campaign_BadSignature": (
         "The signature of attestor {attestor} is not valid",
@@ -219,28 +219,28 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Extend by less",
     ),
     "Campaign_VoteUnchanged": (
-        "The vote is already as asked",
+        "The vote is already like that",
         "A vote counts once, with the whole pledge",
         "Nothing needs to be done",
     ),
     "Campaign_VotingNotOpen": (
-        "Votes are taken from {opensAt:time} on ({opensAt:from_now})",
-        "A day lies between activation and the first vote, so that nobody votes with money borrowed for a moment",
-        "Vote then: nothing of the money is paid out before",
+        "Voting opens at {opensAt:time} ({opensAt:from_now})",
+        "It opens a day after activation, so that nobody votes with money borrowed for a moment",
+        "Vote then: no money is paid out before",
     ),
     "Campaign_VotingClosed": (
         "Voting is closed",
-        "The weights were attested: the product is public by now",
+        "The weights are attested, so the product is public",
         "From here only an overdue or challenged milestone fails the campaign",
     ),
     "Campaign_WrongContent": (
-        "This is not the content that was attested last",
-        "Root {contentRoot} with {contentSize} bytes is of another milestone or campaign",
-        "Take both from the latest attestation; `llamafund campaign show` tells them",
+        "This is not the latest attested content",
+        "Root {contentRoot} with {contentSize} bytes belongs to another milestone or campaign",
+        "Take both from the latest attestation; `llamafund campaign show` prints them",
     ),
     "Campaign_WindowOver": (
         "No challenge can be made now",
-        "Only what was attested is challenged, until its challenge window is over",
+        "Only attested content can be challenged, until its challenge window is over",
         _SHOW,
     ),
     "Campaign_ChunkOutOfRange": (
@@ -249,58 +249,58 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Name a smaller number",
     ),
     "Campaign_AlreadyChallenged": (
-        "Chunk {chunk} has been challenged before",
+        "Chunk {chunk} was challenged before",
         "Each chunk of a milestone can be challenged once",
         "Watch for the answer, or name another chunk",
     ),
     "Campaign_BondTooSmall": (
         "The bond of {actual:coin} is too small",
-        "It has to cover an answer at this block's base fee: at least {min:coin}",
+        "It must cover an answer at this block's base fee: at least {min:coin}",
         "Offer more, with some room for a rising base fee",
     ),
     "Campaign_BondTooLarge": (
         "The bond of {actual:coin} is too large",
-        "The record holds at most {max:coin}",
-        "Offer less: whoever answers takes all of it",
+        "The contract can record at most {max:coin}",
+        "Offer less: whoever answers gets all of it",
     ),
     "Campaign_ChallengeOpen": (
-        "A chunk of the milestone before was challenged and is not shown yet",
+        "A chunk of the previous milestone was challenged and is not answered yet",
         "It is released once every challenge is answered, at the latest before {answerBy:time} ({answerBy:from_now})",
         "Answer with `llamafund answer`, then submit again",
     ),
     "Campaign_NoChallengeOpen": (
-        "No challenge waits for an answer",
+        "No challenge is open",
         "All of them have been answered, or nobody made one",
         _SHOW,
     ),
     "Campaign_NotNextChallenge": (
-        "Chunk {expected} has to be answered first, not chunk {actual}",
+        "Chunk {expected} must be answered first, not chunk {actual}",
         "Challenges are answered in the order in which they were made",
         "`llamafund answer` answers all that are open, in order",
     ),
     "Campaign_WrongChunk": (
         "These bytes are not chunk {chunk} of the attested content",
         "Their length, or their path to the content root, is not right",
-        "Check the store: `llamafund answer` finds the right bytes where they are",
+        "Check the store. `llamafund answer` finds the right bytes if it has them",
     ),
     "Campaign_NotChallenger": (
-        "{caller} has no bond to take back for chunk {chunk}",
+        "{caller} has no bond to reclaim for chunk {chunk}",
         "A bond belongs to whoever made the challenge, as long as it is open",
         _SHOW,
     ),
     "Campaign_NothingToClaim": (
         "There is nothing to claim now",
-        "A share is released when a milestone was attested and its challenge window has passed",
+        "A milestone's money is released when its challenge window has passed",
         _SHOW,
     ),
     "Campaign_NothingToRefund": (
-        "{backer} has nothing to be refunded",
-        "It has no pledge, or was refunded before",
+        "{backer} is owed no refund",
+        "It has no pledge, or already has its refund",
         _SHOW,
     ),
     "CampaignFactory_NotResearcher": (
         "{caller} is not the researcher of these terms",
-        "Nobody may open a campaign in another's name; they name {researcher}",
+        "The terms name {researcher}, and only the researcher may open the campaign",
         "Use the researcher's wallet",
     ),
     "CampaignFactory_AssetWithoutCode": (
@@ -391,7 +391,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "CampaignFactory_WeightsBpsTooSmall": (
         "The weights' share is {bps:percent}",
-        "At least {min:percent} of the pool hang on them",
+        "At least {min:percent} of the pool must depend on them",
         "Give them more",
     ),
     "CampaignFactory_DeadlineTooEarly": (
@@ -442,7 +442,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "FailedCall": (
         "The recipient did not take the money",
         "Its contract refused or ran out of gas",
-        "Name another recipient where the command takes one (--to), or use another wallet",
+        "Name another recipient if the command has --to, or use another wallet",
     ),
     "InsufficientBalance": (
         "The campaign holds {balance:money}",
@@ -456,11 +456,11 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "SafeERC20FailedOperation": (
         "The token {token} refused the transfer",
-        "Balance or allowance may be too small, or the token bars one of the two sides",
+        "Balance or allowance may be too small, or the token blocks one of the two accounts",
         "Check the token's balance of your wallet",
     ),
     "ERC20InsufficientBalance": (
-        "{sender} holds {balance:money}",
+        "{sender} has {balance:money}",
         "The transfer needs {needed:money}",
         "Get more of the token, or use less",
     ),
@@ -471,7 +471,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "ERC2612ExpiredSignature": (
         "The permit expired at {deadline:time}",
-        "Permits are good for a short time",
+        "Permits are only valid for a short time",
         "Try again",
     ),
     "ERC2612InvalidSigner": (

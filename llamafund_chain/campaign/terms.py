@@ -1,8 +1,8 @@
-"""What a backer agrees to: the terms of a campaign, their encodings and the rules they obey.
+"""What a backer agrees to: the terms of a campaign, their encodings and their rules.
 
-The chain has two encodings: the ABI tuple that the factory takes and events carry, and the tightly packed
-bytes that a campaign carries in its own code. Both are here, and so is everything that the factory refuses, so
-that a mistake is found before a transaction is paid for.
+The chain has two encodings: the ABI tuple in calls of the factory and in events, and the tightly packed bytes in a
+campaign's code. Both are here. So are all rules of the factory, so that a mistake is found before anybody pays for a
+transaction.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ BPS = 10_000
 DAY = 86_400
 
 NO_HASH = "00" * 32
-"""How an empty `bytes32` is written."""
+"""An empty `bytes32`."""
 
 NO_MINIMUM = -(2**63)
-"""The `min_score` that every score reaches."""
+"""The `min_score` that accepts every score."""
 
 MIN_WEIGHTS_BPS = 2_500
 MIN_STOP_BPS = 3_300
@@ -34,7 +34,7 @@ MAX_ATTESTORS = 16
 MAX_PAYEES = 8
 MAX_MILESTONES = 16
 VOTE_DELAY = DAY
-"""Between a campaign's activation and the first vote to stop it."""
+"""Seconds between a campaign's activation and the opening of the stop vote."""
 MIN_CHALLENGE_WINDOW = 2 * DAY
 MAX_CHALLENGE_WINDOW = 90 * DAY
 MIN_ANSWER_WINDOW = DAY
@@ -73,7 +73,7 @@ class TermsError(UsageError):
 
 
 class MilestoneKind(IntEnum):
-    """What a milestone's evidence is about."""
+    """The kind of a milestone's evidence."""
 
     DATASET = 0
     CHECKPOINT = 1
@@ -81,7 +81,7 @@ class MilestoneKind(IntEnum):
 
 
 class Status(IntEnum):
-    """Where a campaign stands."""
+    """A campaign's status."""
 
     FUNDING = 0
     ACTIVE = 1
@@ -90,17 +90,17 @@ class Status(IntEnum):
 
     @property
     def label(self) -> str:
-        """Its name in the contract, and everywhere that people or machines read it, for example `Funding`."""
+        """Its name in the contract, in texts and in JSON, for example `Funding`."""
         return self.name.capitalize()
 
 
 @dataclass(frozen=True)
 class Payee:
-    """Who shares what is released.
+    """An account that gets a part of the released money.
 
     Attributes:
         account: Checksummed address.
-        bps: Share of every released tranche, basis points.
+        bps: Part of every released tranche, basis points.
     """
 
     account: str
@@ -112,9 +112,9 @@ class Milestone:
     """One step that releases a tranche.
 
     Attributes:
-        kind: What its evidence is about.
-        bps: Share of the pool that it releases, basis points.
-        deadline: Unix seconds; attested strictly before it.
+        kind: The kind of its evidence.
+        bps: Part of the pool that it releases, basis points.
+        deadline: Unix seconds; it must be attested before this.
         min_score: The proposal's metric in millionths, higher is better; attestations below it are refused.
     """
 
@@ -126,24 +126,24 @@ class Milestone:
 
 @dataclass(frozen=True)
 class Terms:
-    """Everything a backer agrees to; immutable on chain.
+    """Everything that a backer agrees to; immutable on chain.
 
     Attributes:
-        researcher: Checksummed address of who opens the campaign.
-        asset: `NATIVE` for the chain's own coin, else the ERC-20's checksummed address.
+        researcher: Checksummed address of the account that opens the campaign.
+        asset: `NATIVE` for the chain's coin, otherwise the ERC-20's checksummed address.
         goal: Smallest unit of the asset; below it every pledge is refunded.
         cap: Smallest unit of the asset; pledges above it are refused.
-        funding_deadline: Unix seconds; pledged strictly before it.
-        stop_bps: Share of the pledges that stops the campaign, basis points.
+        funding_deadline: Unix seconds; pledges are accepted before this.
+        stop_bps: Part of the pledges that stops the campaign, basis points.
         challenge_window: Seconds between an attestation and its payout.
         answer_window: Seconds that a challenge may stay unanswered.
         min_bond: Wei; lower bound of a challenge's bond.
         slack: Seconds by which the researcher may push deadlines back in total.
         proposal: SHA-256 of the proposal manifest, 64 hexadecimal digits.
-        dataset: SHA-256 of the dataset manifest, or `NO_HASH` when it is only promised.
-        attestors: Checksummed addresses of who may sign milestone attestations.
-        quorum: How many of them must.
-        payees: Who shares what is released.
+        dataset: SHA-256 of the dataset manifest, or `NO_HASH` if it is only promised.
+        attestors: Checksummed addresses of the accounts that may sign milestone attestations.
+        quorum: How many of them must sign.
+        payees: The accounts that get the released money.
         milestones: In the order in which they are attested.
     """
 
@@ -166,7 +166,7 @@ class Terms:
 
     @property
     def is_native(self) -> bool:
-        """Whether pledges are in the chain's own coin."""
+        """Whether pledges are in the chain's coin."""
         return int(self.asset, 16) == 0
 
     def to_abi(self) -> tuple[Any, ...]:
@@ -192,10 +192,10 @@ class Terms:
 
     @classmethod
     def from_abi(cls, value: Sequence[Any] | Mapping[str, Any]) -> Self:
-        """Terms from a decoded ABI tuple, or from the mapping that decoded events carry.
+        """Terms from a decoded ABI tuple, or from the mapping in decoded events.
 
         Raises:
-            VerificationError: It is no such tuple.
+            VerificationError: It is not such a tuple.
         """
         try:
             fields = [value[name] for name in _ABI_NAMES] if isinstance(value, Mapping) else list(value)
@@ -228,7 +228,7 @@ class Terms:
             raise VerificationError("These are not the terms of a campaign", f"{error}") from error
 
     def pack(self) -> bytes:
-        """The bytes that a campaign with these terms carries at the end of its code.
+        """The bytes at the end of the code of a campaign with these terms.
 
         Raises:
             OverflowError: A number does not fit; `validate` says which.
@@ -265,10 +265,10 @@ class Terms:
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        """Terms from the bytes that a campaign carries.
+        """Terms from the bytes in a campaign's code.
 
         Raises:
-            VerificationError: `pack` does not make these bytes.
+            VerificationError: `pack` would not make these bytes.
         """
         if len(data) < _FIXED_BYTES:
             raise VerificationError(
@@ -308,12 +308,12 @@ class Terms:
     def validate(
         self, now: int, *, money: Callable[[int], str] = smallest_units, coin: Callable[[int], str] = smallest_units
     ) -> None:
-        """Refuse what the factory would refuse, except an asset without code.
+        """Refuse terms that the factory would refuse, except for an asset without code.
 
         Args:
             now: Unix seconds of the block in which the campaign would be opened.
             money: Writes an amount of the asset, given in its smallest unit, for messages.
-            coin: Writes an amount of the chain's own coin, given in wei, for messages.
+            coin: Writes an amount of the chain's coin, given in wei, for messages.
 
         Raises:
             TermsError: Naming the field, its value and the bound.
@@ -325,15 +325,15 @@ class Terms:
         self._validate_milestones(now)
 
     def stop_threshold(self, pledged: int) -> int:
-        """Units of a pool whose backers must support a stop for it to succeed."""
+        """Units of a pool that must support a stop for it to succeed."""
         return -(-pledged * self.stop_bps // BPS)
 
     def blocking_stake(self, pledged: int) -> int:
-        """Units of a pool that make every stop vote fail when their backer does not join it."""
+        """Units of a pool that block every stop vote if their backer does not join it."""
         return pledged - self.stop_threshold(pledged) + 1
 
     def forcing_stake(self, pledged: int) -> int:
-        """Units that somebody must add to a pool to hold the share of the sum that stops the campaign."""
+        """Units that somebody must add to a pool to hold enough of the sum to stop the campaign."""
         return -(-pledged * self.stop_bps // (BPS - self.stop_bps))
 
     def _validate_money(self, money: Callable[[int], str], coin: Callable[[int], str]) -> None:
@@ -407,7 +407,7 @@ class Terms:
                     "Put them in this order",
                 )
             if step.deadline < earliest:
-                before = "the funding deadline" if index == 0 else "the deadline of the milestone before"
+                before = "the funding deadline" if index == 0 else "the deadline of the previous milestone"
                 raise TermsError(
                     ("milestones", index, "deadline"),
                     f"is {when(step.deadline)}",
@@ -476,7 +476,7 @@ def _parts(data: bytes, size: int) -> list[bytes]:
 
 
 def _unpack_milestones(data: bytes) -> tuple[Milestone, ...]:
-    """Milestones from their packed form, in which each share is added to all before it."""
+    """Milestones from their packed form, in which basis points are cumulative."""
     found: list[Milestone] = []
     before = 0
     for part in _parts(data, _MILESTONE_BYTES):

@@ -194,7 +194,7 @@ def _facts(examination: Examination) -> dict[str, JsonValue]:
 
 
 def _said(examination: Examination) -> dict[str, str]:
-    """What a signature would say, for a person."""
+    """What a signature would say, as text."""
     statement = examination.statement
     content = f"{statement.content_size} bytes with the root {statement.content_root}"
     if statement.withholds_content:

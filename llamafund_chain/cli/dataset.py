@@ -77,7 +77,7 @@ def build(
         raise UsageError("--cache and --no-cache contradict each other", remedy="Drop one of them")
     place = None if no_cache else cache or store_cache(store)
     known = None if place is None else HashCache(place)
-    if_interrupted("the documents put into the store stay there. Run the same command again to go on")
+    if_interrupted("documents already in the store stay there. Run the same command again to continue")
     with HashingProgress(f"Hashing {directory.name}") as shown:
         manifest = build_dataset(
             directory,

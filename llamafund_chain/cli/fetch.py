@@ -99,7 +99,7 @@ def _fetch_tree(
     sources: Sources, sha256: str, out: Path, *, mirrors: Sequence[str], hints: bool, as_json: bool
 ) -> None:
     manifest = fetch_manifest(sources, sha256, Manifest)
-    if_interrupted(f"files that are complete are in {out}. Run the same command again to go on")
+    if_interrupted(f"complete files are in {out}. Run the same command again to continue")
     with HashingProgress(f"Fetching {out.name}") as shown:
         done = fetch_all(
             sources, manifest, out, mirrors=mirrors, hints=hints, total=shown.total, progress=shown.advance

@@ -1,4 +1,4 @@
-"""What somebody is told who presses Ctrl-C: what has happened by then, and what stays."""
+"""What Ctrl-C reports: what has happened by then, and what stays."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _KEY = "llamafund_chain.cli.interruption"
 
 
 def if_interrupted(say: str | Callable[[], str]) -> None:
-    """Set what an interruption leaves behind from here on.
+    """Set what an interruption reports from here on.
 
     Args:
-        say: Goes on after “Interrupted; ”. A function is asked when it happens.
+        say: The text after “Interrupted; ”, or a function that returns it when the interruption happens.
     """
     context = click.get_current_context(silent=True)
     if context is not None:
@@ -23,10 +23,10 @@ def if_interrupted(say: str | Callable[[], str]) -> None:
 
 
 def left_behind(context: click.Context | None) -> str:
-    """What is left behind when the command of a context is interrupted now.
+    """What is left behind if the command of a context is interrupted now.
 
     Args:
-        context: `None` before there is one.
+        context: The context; `None` before there is one.
     """
     say = NOTHING_SENT if context is None else context.meta.get(_KEY, NOTHING_SENT)
     return str(say() if callable(say) else say)

@@ -1,4 +1,4 @@
-"""Arguments that are numbers, also negative ones: `-1` is refused as an amount, not as an option that there is not."""
+"""Arguments that are numbers, even negative ones: `-1` is refused as an amount, not as an unknown option."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NumericCommand(click.Command):
         return super().parse_args(ctx, list(self._shielded(args)))
 
     def _shielded(self, args: list[str]) -> Iterator[str]:
-        """The same words, with a space before negative arguments: click takes each word with a dash for an option."""
+        """The same words, with a space before negative arguments: click takes every word with a dash for an option."""
         with_value = {
             name
             for option in self.params
@@ -52,7 +52,7 @@ class NumericCommand(click.Command):
 
 
 class CoinAmountType(_WeiType):
-    """An amount of the chain's own coin, given in whole coins; in wei."""
+    """An amount of the chain's coin, typed in whole coins, returned in wei."""
 
     name = "amount"
 
@@ -68,19 +68,19 @@ def _parse_coins(text: str) -> int:
 
 
 def amount_above_zero(text: str, asset: Asset) -> int:
-    """An amount that moves something, in the asset's smallest unit.
+    """An amount above zero, in the asset's smallest unit.
 
     Raises:
-        UsageError: It is no amount, or not above zero.
+        UsageError: It is not an amount, or not above zero.
     """
     return _above_zero("amount", text, asset.parse)
 
 
 def duration_above_zero(text: str) -> int:
-    """A length of time that changes something, in seconds.
+    """A length of time above zero, in seconds.
 
     Raises:
-        UsageError: It is no length of time, or not above zero.
+        UsageError: It is not a length of time, or not above zero.
     """
     return _above_zero("length of time", text, parse_duration)
 

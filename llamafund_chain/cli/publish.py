@@ -116,7 +116,7 @@ def publish(
     else:
         manifest, files = _read(manifest_file, locations)
     size = sum(entry.size for entry in files)
-    if_interrupted("what a place has got stays there. Run the same command again to go on")
+    if_interrupted("what locations have received stays there. Run the same command again to continue")
     with HashingProgress(f"Publishing {directory.name}") as shown:
         shown.total(size)
         published = publishing.publish(

@@ -39,7 +39,7 @@ def open_campaign(rpc: str, address: str) -> CampaignClient:
 
 
 def sent_through(connection: Connection, otherwise: str = NOTHING_SENT) -> Callable[[], str]:
-    """What an interruption leaves of the transactions of a connection, for `if_interrupted`.
+    """What an interruption reports about a connection's transactions, for `if_interrupted`.
 
     Args:
         connection: Through which they are sent.
@@ -58,7 +58,7 @@ def sent_through(connection: Connection, otherwise: str = NOTHING_SENT) -> Calla
 
 
 def _transactions(hashes: Sequence[str], of_one: str, of_many: str) -> str:
-    """What is said of one transaction, or of many: named by their hashes where these are few enough to read."""
+    """A sentence about one transaction or many, with their hashes if there are only a few."""
     if len(hashes) == 1:
         return f"transaction 0x{hashes[0]} {of_one}"
     if len(hashes) > _MOST_NAMED:

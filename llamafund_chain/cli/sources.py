@@ -18,7 +18,7 @@ _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
 def as_hash(text: str) -> str | None:
-    """The 64 hexadecimal digits of a hash as a person writes it; `None` if it is none."""
+    """The 64 hexadecimal digits of a hash that a person typed; `None` if it is not a hash."""
     return text.lower().removeprefix("0x") if _HASH.fullmatch(text) else None
 
 
@@ -28,9 +28,9 @@ class Source:
 
     Attributes:
         data: Its bytes.
-        read: Gets its listings, which are beside its file or in the stores.
-        file: The file, when that is what the person named.
-        sha256: The hash, when that is what the person named.
+        read: Returns its listings, which are beside its file or in the stores.
+        file: The file, if the person named a file.
+        sha256: The hash, if the person named a hash.
     """
 
     data: bytes
@@ -63,7 +63,7 @@ def read_source(source: str, locations: Sequence[str]) -> Source:
     if not os.path.lexists(source):
         raise UsageError(
             f"There is no file {source!r}",
-            "It is no hash either: a hash has 64 hexadecimal digits, as sha256sum prints them",
-            "Check the path, or give the hash that is on chain",
+            "It is not a hash either: a hash has 64 hexadecimal digits, as sha256sum prints them",
+            "Check the path, or name the hash that is on chain",
         )
     return Source(read_saved(path), beside(path, read), file=path)

@@ -186,7 +186,7 @@ def import_(file: Path, no_pin: bool, store: str, as_json: bool) -> None:
       llamafund store import weights.car --store ./store
     """
     opened = _local(store)
-    if_interrupted("what was put into the store stays there. Run the same command again to go on")
+    if_interrupted("files already in the store stay there. Run the same command again to continue")
     done = import_car(file, opened)
     if not no_pin:
         for cid in done.files:

@@ -56,7 +56,7 @@ def submit(
     window = duration(client.terms.challenge_window)
     question = (
         f"Submit milestone {attestation.milestone} ({attestation.kind.name}) with {len(signatures)} signatures, the "
-        f"evidence {attestation.evidence} and the score {from_millionths(attestation.score)}? Its share is released "
+        f"evidence {attestation.evidence} and the score {from_millionths(attestation.score)}? Its money is released "
         f"after {window}, unless a challenge stays unanswered."
     )
     receipt = client.attest(account, attestation, signers, signatures, agree=agreement(question, yes=yes))

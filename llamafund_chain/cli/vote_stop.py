@@ -64,10 +64,10 @@ def vote_stop(
 
 
 def _question(client: CampaignClient, backer: str, *, retract: bool) -> str:
-    """What a vote does, and whether it decides as things stand."""
+    """What a vote does, and whether it decides now."""
     state, asset, own = client.state(), client.asset, client.pledge_of(backer)
     if retract:
-        return f"Take back the vote of {backer} to stop the campaign, with {asset.format(own)}?"
+        return f"Retract the vote of {backer} to stop the campaign, with {asset.format(own)}?"
     support, needed = state.stop_support + own, _needed(client, state)
     vote = f"Vote with the {asset.format(own)} of {backer} to stop the campaign?"
     shown = f"{asset.format(support)} would want to stop; {asset.format(needed)} are needed"

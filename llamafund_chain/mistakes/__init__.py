@@ -1,7 +1,7 @@
-"""What is wrong with a document, in the words of whoever wrote it: where, what stands there, what belongs there.
+"""Explains what is wrong with a document to whoever wrote it: where, what is there, and what belongs there.
 
-No library's own phrase reaches a person. `syntax` is about text that is no YAML or JSON, `model` about values that do
-not fit, `places` about how a value in a document is called.
+No phrase of a library reaches a person. `syntax` is about text that is not YAML or JSON, `model` about values that do
+not fit, `places` about the names of values in a document.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Values that do not fit their model: each refusal of pydantic as a sentence about the document."""
+"""Values that do not fit their model: turns each refusal of pydantic into a sentence about the document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=LlamafundError)
 
 Language = Literal["YAML", "JSON"]
-"""What the document is written in: the same mistake is put right in another way."""
+"""The document's language, which determines how to correct a mistake."""
 
 _SECTION = {"YAML": "a section with keys of its own", "JSON": "an object"}
 _LIST = {"YAML": "Write each entry in a line of its own, after a dash", "JSON": "Put the entries in brackets: [ ]"}
@@ -29,11 +29,11 @@ _MOST_NAMED = 4
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing to put right.
+    """One mistake to correct.
 
     Attributes:
-        place: Where.
-        what: What stands there, with its place; begins and ends as a sentence about it does.
+        place: Where it is.
+        what: What is there, with its place, as a sentence.
         why: What belongs there; a sentence, or empty.
         remedy: What to do; a sentence, or empty.
     """
@@ -45,7 +45,7 @@ class Mistake:
 
 
 class Rule(NamedTuple):
-    """What a regular expression of a model demands, in words.
+    """The meaning of a regular expression of a model, as text.
 
     Attributes:
         why: A sentence.
@@ -57,7 +57,7 @@ class Rule(NamedTuple):
 
 
 class UnfitError(ValueError):
-    """Raised by a model's own check of one value: `find_mistakes` adds the place and what stands there.
+    """Raised by a model's own check of a value. `find_mistakes` adds the place and what is there.
 
     Args:
         why: What belongs there, a sentence.
@@ -78,17 +78,17 @@ def find_mistakes(
     language: Language,
     rules: Mapping[str, Rule],
 ) -> list[Mistake]:
-    """What pydantic refuses, in words; the most useful one first.
+    """The mistakes that pydantic found, the most useful one first.
 
     Args:
-        error: Of `kind`'s validation.
-        kind: What the document must be.
-        document: What was validated, as plain values.
-        language: What it is written in.
-        rules: What each regular expression of the model means.
+        error: The error of `kind`'s validation.
+        kind: The model that the document must fit.
+        document: The validated document, as plain values.
+        language: The document's language.
+        rules: The meaning of each regular expression of the model.
     """
     details = error.errors(include_url=False)
-    # A mistyped key may also leave another one missing: the mistake itself is more use.
+    # A mistyped key may also leave another one missing. The typo itself is more useful.
     details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
     unknown = [_place(detail, document) for detail in details if detail["type"] == "extra_forbidden"]
     found: dict[Place, Mistake] = {}
@@ -99,18 +99,18 @@ def find_mistakes(
         if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
             # Pydantic does not count entries that are wrong themselves.
             continue
-        # Of a choice between types each says its own; one of them is enough.
+        # In a choice between types, each type reports its own error; one of them is enough.
         found.setdefault(place, _mistake(detail, place, kind, language, rules))
     return list(found.values())
 
 
 def unknown_keys(document: object, kind: type[BaseModel], place: Place = ()) -> Iterator[Mistake]:
-    """The keys that a model does not know, however deep, also where it would keep them.
+    """The keys that a model does not know, however deep, even where it would keep them.
 
     Args:
         document: Plain values.
-        kind: What they are meant to be.
-        place: Where they stand in the whole document.
+        kind: The model that they must fit.
+        place: Where they are in the whole document.
     """
     if not isinstance(document, Mapping):
         return
@@ -130,23 +130,23 @@ def unfit(place: Place, value: object, why: str, remedy: str, language: Language
     """A mistake that no model finds.
 
     Args:
-        place: Where.
-        value: What stands there.
+        place: Where it is.
+        value: What is there.
         why: What belongs there, a sentence.
         remedy: What to do, a sentence.
-        language: What the document is written in.
+        language: The document's language.
     """
     return Mistake(place, f"{named(place)} {_is(value, '', language)}", why, remedy)
 
 
 def refusal(kind: type[E], name: str, mistakes: Sequence[Mistake], lines: Lines | None = None) -> E:
-    """The error that tells of mistakes: all of the first one, and where the others are.
+    """The error for mistakes: it describes the first one, and says where the others are.
 
     Args:
         kind: Its class.
-        name: What the person calls the document.
+        name: The document's name for the person.
         mistakes: At least one.
-        lines: Where its values stand.
+        lines: The lines of its values.
     """
     first, *others = mistakes
     line = line_of(first.place, lines or {})
@@ -193,7 +193,9 @@ def _mistake(
                 return unfit(place, value, said.why, said.remedy, language)
             return Mistake(place, f"{name}: {said}" if place else str(said))
         case "json_invalid":
-            return Mistake(place, "it holds half of a character", "Two \\u escapes make up a whole one", "Complete it")
+            return Mistake(
+                place, "it contains half of a character", "Two \\u escapes make up a whole one", "Complete it"
+            )
         case other:
             why, remedy = _demand(other, context, value, language, rules)
             return Mistake(place, f"{name} {_is(value, other, language)}", why, remedy)
@@ -209,7 +211,7 @@ def _demand(
             return "It must be text", f'Put it in quotes: "{value}"' if quoted else "Write text there"
         case "string_pattern_mismatch":
             rule = rules.get(context["pattern"])
-            return ("It is not written as it must be", "") if rule is None else (rule.why, rule.remedy(str(value)))
+            return ("It has the wrong form", "") if rule is None else (rule.why, rule.remedy(str(value)))
         case "int_type" | "int_parsing" | "int_from_float" | "int_parsing_size":
             digits = value.strip() if isinstance(value, str) else ""
             whole = digits.removeprefix("-").isdecimal() and digits.isascii()
@@ -259,7 +261,7 @@ def _bound(kind: str, context: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _is(value: object, kind: str, language: Language) -> str:
-    """What stands there, as the rest of a sentence."""
+    """What is there, as the rest of a sentence."""
     if value is None:
         return "has no value"
     if isinstance(value, bool):
@@ -333,7 +335,7 @@ def _known(kind: type[BaseModel], place: Place) -> list[str]:
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    """What the keys of a section stand for, by the name that documents use."""
+    """The fields of a section, by their names in documents."""
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 

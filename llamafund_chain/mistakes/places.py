@@ -1,4 +1,4 @@
-"""How a value in a document is called, and in which line it stands."""
+"""The name and the line of a value in a document."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from llamafund_chain.text import printable
 
 Place = tuple[str | int, ...]
-"""Where a value stands: the keys and, in lists, the indexes that lead to it. Empty for the whole document."""
+"""Where a value is: the keys and, in lists, the indexes that lead to it. Empty for the whole document."""
 
 Lines = Mapping[Place, int]
 """The line of each value, counted from 1: that of its key, or that in which the entry of a list begins."""
@@ -18,7 +18,7 @@ _LONGEST_KEY = 60
 
 
 def named(place: Place) -> str:
-    """A place in words, for example `terms.goal` or `share in the first entry of terms.payees`.
+    """A place as text, for example `terms.goal` or `share in the first entry of terms.payees`.
 
     Entries are never numbered: some people count from 0 and others from 1.
     """

@@ -97,7 +97,7 @@ def extending(place: Place) -> Scene:
     stage = place.stage
     stage.open(slack=5 * DAY)
     stage.fund()
-    words = ("Push 3 deadlines back by 2 days", "Milestone 0:", "Milestone 2:", "Of 5 days of slack 3 days are left")
+    words = ("Push 3 deadlines back by 2 days", "Milestone 0:", "Milestone 2:", "3 days of 5 days of slack are left")
     return Scene(("campaign", "extend", stage.client.address, "2d"), "researcher", words)
 
 
@@ -121,7 +121,7 @@ def voting(place: Place) -> Scene:
 def retracting(place: Place) -> Scene:
     scene = voting(place)
     place.stage.client.vote_stop(place.stage.backers[1])
-    return Scene((*scene.command, "--retract"), scene.wallet, ("Take back the vote of", "3 ETH"))
+    return Scene((*scene.command, "--retract"), scene.wallet, ("Retract the vote of", "3 ETH"))
 
 
 def refunding(place: Place) -> Scene:

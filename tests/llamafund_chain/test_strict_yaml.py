@@ -58,9 +58,9 @@ def test_json_keeps_its_numbers() -> None:
     [
         (b'{"a": 1, "b": {"c": 1, "c": 1}}', "twice in one object"),
         (b'{"a": 1, "\\u0061": 1}', "twice in one object"),
-        (b"[NaN]", "NaN is no number"),
-        (b"[-Infinity]", "-Infinity is no number"),
-        (b"[1e999]", "1e999 is no number"),
+        (b"[NaN]", "NaN is not a number"),
+        (b"[-Infinity]", "-Infinity is not a number"),
+        (b"[1e999]", "1e999 is not a number"),
         (b"1" * 5_000, "more than 78 digits"),
         (b'["' + b"\\\\" * 40 + b'", ' + b"[" * 32, "nested more than 32 deep"),
         (b"[" * 100_000, "nested more than 32 deep"),

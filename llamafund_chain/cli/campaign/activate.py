@@ -43,7 +43,7 @@ def activate(
     client = open_campaign(rpc, address)
     account = unlock(wallet, keystore, passphrase_file)
     pledged = client.asset.format(client.state().pledged)
-    question = f"Close funding with {pledged} and start the campaign? From then on no pledge can be taken back"
+    question = f"Close funding with {pledged} and start the campaign? After that no pledge can be taken back"
     receipt = client.activate(account, agree=agreement(f"{question}.", yes=yes))
     state = client.state(receipt.block)
     facts: dict[str, JsonValue] = {

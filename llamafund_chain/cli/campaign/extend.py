@@ -31,10 +31,10 @@ def extend(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Push the next deadline and all later ones of the campaign at ADDRESS back by DURATION.
+    """Push back the next deadline and all later ones of the campaign at ADDRESS by DURATION.
 
-    DURATION is written like 3d, 36h or 1d12h. Only the researcher may do this, while the campaign is active, and in all
-    by no more than the slack that the terms allow. Backers who disagree can vote to stop.
+    Write DURATION like 3d, 36h or 1d12h. Only the researcher may do this, while the campaign is active, and in all by
+    at most the slack in the terms. Backers who disagree can vote to stop.
 
     \b
     Example:
@@ -76,4 +76,4 @@ def extend(
 
 def _left(client: CampaignClient, used: int) -> str:
     left = max(client.terms.slack - used, 0)
-    return f"Of {duration(client.terms.slack)} of slack {duration(left)} are left"
+    return f"{duration(left)} of {duration(client.terms.slack)} of slack are left"

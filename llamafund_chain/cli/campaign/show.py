@@ -97,7 +97,7 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
 
 
 def _update_lines(count: int, updates: Sequence[PostedUpdate]) -> list[str]:
-    """The latest updates, for people; nothing when there is none."""
+    """The latest updates, as text; nothing if there are none."""
     pairs = [("updates", f"{count}; `llamafund manifest show HASH` prints one")] if count else []
     pairs += [
         (

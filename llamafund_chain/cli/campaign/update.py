@@ -1,4 +1,4 @@
-"""`llamafund campaign update`: tell the backers how it goes."""
+"""`llamafund campaign update`: publish news for the backers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from llamafund_chain.store.content import publish_manifest
     type=(str, HASH),
     multiple=True,
     metavar="TITLE SHA256",
-    help="Something published that the update speaks of; repeatable.",
+    help="Something published that the update refers to; repeatable.",
 )
 @rpc_option
 @wallet_options
@@ -70,7 +70,7 @@ def update(
     """
     named = dict(links)
     if len(named) < len(links):
-        raise UsageError("Two links have the same title", remedy="Give each --link a title of its own")
+        raise UsageError("Two links have the same title", remedy="Give each --link its own title")
     client = open_campaign(rpc, address)
     place = open_store(store)
     manifest = write_update(file, client.caip10, title=title, links=named)
@@ -82,7 +82,7 @@ def update(
             f"hash {manifest.sha256}? It can never be taken back.",
             yes=yes,
         )
-        # Before its hash is on chain, so that nobody looks for it in vain.
+        # Published before its hash is on chain, so that nobody looks for it in vain.
         progress("Publishing the update")
         publish_manifest(place, manifest)
         left = f"the update is published in {place.location}, but its hash was not sent"

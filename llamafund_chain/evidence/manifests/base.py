@@ -58,11 +58,11 @@ RULES: Mapping[str, Rule] = {
         "It must be an address with its chain, as CAIP-10 writes it", lambda _: "Write it like eip155:1:0x…"
     ),
 }
-"""What the regular expressions of these types mean, for whoever breaks one."""
+"""The meaning of these types' regular expressions, for messages."""
 
 
 class Record(BaseModel):
-    """A part of a manifest. Fields that this version does not know are kept, and hashed with the rest."""
+    """A part of a manifest. Fields that this version does not know are kept and hashed with the rest."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
 
@@ -94,10 +94,10 @@ class Manifest(Record):
         return data
 
     def document(self) -> dict[str, Any]:
-        """What is encoded: JSON's own types only."""
+        """The object to encode, of JSON's types only."""
         return self.model_dump(mode="json")
 
     @property
     def sha256(self) -> str:
-        """The manifest's hash, 64 hexadecimal digits: what the chain stores."""
+        """The manifest's hash, 64 hexadecimal digits, which the chain stores."""
         return hashlib.sha256(self.to_bytes()).hexdigest()

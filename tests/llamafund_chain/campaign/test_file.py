@@ -152,14 +152,14 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         (
             "line 40: terms.goal is '1e-19'. "
             "The asset has 18 decimals, so its smallest amount is 0.000000000000000001. "
-            "Give an amount with fewer decimal places."
+            "Write an amount with fewer decimal places."
         ),
     ),
     (
         {"terms__asset": TOKEN, "terms__goal": "0.0000001"},
         (
             "line 40: terms.goal is '0.0000001'. The asset has 6 decimals, so its smallest amount is 0.000001. "
-            "Give an amount with fewer decimal places."
+            "Write an amount with fewer decimal places."
         ),
     ),
     ({"terms__stop": "half"}, f"line 43: terms.stop is 'half'. {SHARE}"),
@@ -259,7 +259,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"terms__payees__0__account": ROSA.replace("C8", "c8")},
         (
             "line 50: account in the first entry of terms.payees is '0x70997970C51812dc3A010C7d01b50e0d17dc79c8'. "
-            "Its upper and lower case letters do not fit together: an address with a typing error. "
+            "It has a typo: its upper and lower case letters do not match its checksum. "
             "Copy the address again."
         ),
     ),
@@ -274,14 +274,14 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"proposal__researcher__address": ROSA.replace("C8", "c8")},
         (
             "line 33: proposal.researcher.address is '0x70997970C51812dc3A010C7d01b50e0d17dc79c8'. "
-            "Its upper and lower case letters do not fit together: an address with a typing error. "
+            "It has a typo: its upper and lower case letters do not match its checksum. "
             "Copy the address again."
         ),
     ),
     (
         {"terms__asset": "ETH"},
         (
-            "line 39: terms.asset is 'ETH'. It must be native, for the chain's own coin, or the address of a token. "
+            "line 39: terms.asset is 'ETH'. It must be native, for the chain's coin, or the address of a token. "
             "Write native or the address."
         ),
     ),
@@ -558,7 +558,7 @@ def test_hostile_yaml_is_one_clear_error(text: str) -> None:
             b"a: \xff\xfe",
             ", line 1: the byte 0xff is not UTF-8 text. Save it as UTF-8, or check that it is the right file.",
         ),
-        (b"a:\n\tb: 1", ", line 2: a tab stands where only spaces may indent. Replace it by spaces."),
+        (b"a:\n\tb: 1", ", line 2: a tab is used for indentation, where only spaces may be. Replace it with spaces."),
         (b"a" * 300_000, " is not a campaign file. It is longer than 262144 bytes."),
         (b"", f" is not a campaign file. It is empty. Begin with the line: schema: {SCHEMA}."),
         (b"- a", f" is not a campaign file. It has no sections. Begin with the line: schema: {SCHEMA}."),

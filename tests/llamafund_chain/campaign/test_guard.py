@@ -133,7 +133,7 @@ def test_a_beaten_answer_does_not_keep_the_next_ones_from_being_sent(large, keep
     node(faster)
     outcomes = list(guard_of(large, keeper).settle())
     assert answered(outcomes) == [1, 2, 3, 4]
-    assert "Chunk 1 has to be answered first" in " ".join(problems(outcomes))
+    assert "Chunk 1 must be answered first" in " ".join(problems(outcomes))
     assert large.client.open_challenges() == ()
 
 

@@ -267,7 +267,7 @@ def test_a_goal_that_is_not_met_activates_nothing(llamafund, stage, untouched) -
     client = stage.open()
     client.pledge(stage.backers[0], 10 * ETHER - 1)
     with untouched():
-        activate(llamafund, stage).refused(5, "Pledged are 9.999999999999999999 ETH", "goal is 10 ETH")
+        activate(llamafund, stage).refused(5, "Only 9.999999999999999999 ETH are pledged", "goal is 10 ETH")
 
 
 def test_funding_that_is_open_is_closed_by_nobody_else(llamafund, stage, untouched) -> None:

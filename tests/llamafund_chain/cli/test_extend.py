@@ -49,9 +49,9 @@ def test_old_and_new_deadlines_and_the_slack_left_are_shown_beforehand_and_after
     due = stage.client.terms.milestones[0].deadline
     asked = answering("y", "campaign", "extend", stage.client.address, "2d", wallet="researcher")
     assert f"Milestone 0: {when(due)} becomes {when(due + 2 * DAY)}." in asked.stderr
-    assert "Of 5 days of slack 3 days are left" in asked.stderr
+    assert "3 days of 5 days of slack are left" in asked.stderr
     assert f"milestone 0 is due before {when(due + 2 * DAY)}, not {when(due)}" in asked.stdout
-    assert "Of 5 days of slack 3 days are left" in asked.stdout
+    assert "3 days of 5 days of slack are left" in asked.stdout
     shown = llamafund("campaign", "show", stage.client.address, "--rpc", stage.devnet.rpc_url).stdout
     assert "2 days used, 3 days left" in shown
 

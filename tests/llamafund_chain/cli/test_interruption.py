@@ -276,12 +276,12 @@ def test_while_a_directory_is_compared(start: Start, endless: Path, tmp_path: Pa
         (
             ("publish", "TREE", "--to", "STORE"),
             "cli.publish.publishing.publish",
-            "what a place has got stays there",
+            "what locations have received stays there",
         ),
         (
             ("fetch", "HASH", "--from", "STORE", "--out", "OUT"),
             "cli.fetch.fetch_all",
-            "files that are complete are",
+            "complete files are",
         ),
         (("audit", "CAMPAIGN", "--rpc", "RPC"), "cli.audit.run_audit", "the audit reached no verdict"),
         (("store", "gc", "--store", "STORE"), "cli.store._local", "nothing was sent"),

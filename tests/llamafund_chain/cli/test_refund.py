@@ -54,8 +54,8 @@ def test_a_refund_is_paid_once(llamafund, stage, untouched) -> None:
     failed(stage)
     assert refund(llamafund, stage).code == 0
     with untouched():
-        refund(llamafund, stage).refused(5, "nothing to be refunded")
-        refund(llamafund, stage, wallet="backer2").refused(5, "nothing to be refunded")
+        refund(llamafund, stage).refused(5, "is owed no refund")
+        refund(llamafund, stage, wallet="backer2").refused(5, "is owed no refund")
 
 
 def test_what_is_no_campaign_refunds_nothing(llamafund, stage) -> None:

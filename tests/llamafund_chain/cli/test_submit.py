@@ -53,7 +53,7 @@ def test_too_few_signatures_release_nothing(llamafund, stage, write, untouched) 
     stage.open()
     stage.fund()
     with untouched():
-        submit(llamafund, stage, write("one.json", 1)).refused(5, "There are 1 signatures", "ask for 2")
+        submit(llamafund, stage, write("one.json", 1)).refused(5, "There are 1 signatures", "require 2")
 
 
 def test_a_signature_given_twice_counts_once(llamafund, stage, write, untouched) -> None:

@@ -76,7 +76,7 @@ def test_a_vote_can_be_retracted(llamafund, voting) -> None:
 
 def test_votes_that_change_nothing_or_are_nobodys_are_refused(llamafund, voting, untouched) -> None:
     with untouched():
-        vote(llamafund, voting, "--retract").refused(5, "already as asked")
+        vote(llamafund, voting, "--retract").refused(5, "already like that")
         vote(llamafund, voting, wallet="researcher").refused(5, "no pledge")
 
 
@@ -87,7 +87,7 @@ def test_on_the_first_day_a_backer_is_told_from_when_votes_are_taken(llamafund, 
     (activated,) = client.events(only=[Activated])
     assert opens == stage.devnet.connection.timestamp(activated.block) + VOTE_DELAY
     with untouched():
-        vote(llamafund, stage).refused(5, f"taken from {when(opens)} on (in ", "Campaign_VotingNotOpen")
+        vote(llamafund, stage).refused(5, f"opens at {when(opens)} (in ", "Campaign_VotingNotOpen")
     stage.devnet.advance(opens - stage.devnet.connection.timestamp())
     assert vote(llamafund, stage).json["stopped"] is True
 

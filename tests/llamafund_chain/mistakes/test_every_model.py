@@ -112,7 +112,7 @@ def test_everything_that_a_model_can_refuse_has_its_sentence(model: type[BaseMod
         words = said(model, kind, context, value, rules)
         assert not FORBIDDEN.search(words), (kind, words)
         assert UNTOLD not in words, kind
-        assert "It is not written as it must be" not in words, context
+        assert "It has the wrong form" not in words, context
         seen.add(kind)
     assert {"missing", "string_type", "model_type", "literal_error"} <= seen
     assert ("extra_forbidden" in seen) == ("forbid" in str(model.__pydantic_core_schema__))

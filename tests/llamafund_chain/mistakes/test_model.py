@@ -136,7 +136,7 @@ def test_half_of_a_character_is_named_as_such() -> None:
     with pytest.raises(ValidationError) as caught:
         Document.model_validate_json(r'{"goal": "\ud800"}')
     (mistake,) = find_mistakes(caught.value, Document, {}, language="JSON", rules={})
-    assert mistake.what == "it holds half of a character"
+    assert mistake.what == "it contains half of a character"
 
 
 def test_strangers_text_is_shown_short_and_visible() -> None:
