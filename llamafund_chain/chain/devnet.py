@@ -57,14 +57,23 @@ class Devnet:
         port: TCP port on 127.0.0.1; 0 for a free one.
         deploy: Deploy the contracts on it.
         hardfork: The Ethereum upgrade whose rules apply; the contracts need cancun or later.
+        block_time: Seconds after which a block comes even without a transaction; `None` for never.
+        explain: Puts reverts into words.
     """
 
     def __init__(
-        self, *, port: int = 0, deploy: bool = True, hardfork: str = "cancun", explain: Explain = explain
+        self,
+        *,
+        port: int = 0,
+        deploy: bool = True,
+        hardfork: str = "cancun",
+        block_time: int | None = None,
+        explain: Explain = explain,
     ) -> None:
         self._port = port
         self._hardfork = hardfork
         self._deploy = deploy
+        self._block_time = block_time
         self._process: subprocess.Popen[str] | None = None
         self._home: tempfile.TemporaryDirectory[str] | None = None
         self._explain = explain
@@ -222,6 +231,8 @@ class Devnet:
         self._home = tempfile.TemporaryDirectory(prefix="llamafund-devnet-")
         arguments = ["--host", "127.0.0.1", "--port", str(self._port), "--chain-id", str(CHAIN_ID)]
         arguments += ["--hardfork", self._hardfork, "--slots-in-an-epoch", "1"]
+        if self._block_time is not None:
+            arguments += ["--mixed-mining", "--block-time", str(self._block_time)]
         try:
             process = subprocess.Popen(
                 [str(binary), *arguments],

@@ -17,6 +17,9 @@ from llamafund_chain.errors import LlamafundError
 _DEFAULT_PORT = 8545
 _GIFT = 100 * 10**18
 
+_BLOCK_TIME = 2
+"""Seconds. What waits for finality would wait forever on a chain without new blocks."""
+
 
 @click.command(short_help="Run a local test chain until Ctrl-C.")
 @click.option(
@@ -27,8 +30,8 @@ _GIFT = 100 * 10**18
 def devnet(port: int, funded: tuple[str, ...], as_json: bool) -> None:
     """Run a local test chain that has the contracts, until Ctrl-C.
 
-    Its coins are worth nothing, everybody knows its test keys, and nothing remains afterwards. A block is final after
-    two more blocks.
+    Its coins are worth nothing, everybody knows its test keys, and nothing remains afterwards. Each transaction gets a
+    block at once; without any, a block comes every two seconds. A block is final after two more blocks.
 
     \b
     Example:
@@ -40,7 +43,7 @@ def devnet(port: int, funded: tuple[str, ...], as_json: bool) -> None:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        with Devnet(port=port) as chain:
+        with Devnet(port=port, block_time=_BLOCK_TIME) as chain:
             for address in funded:
                 chain.fund(address, _GIFT)
             deployment = chain.deployment

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -33,6 +34,9 @@ def test_it_runs_until_it_is_told_to_stop_and_leaves_nothing_behind(how: signal.
         assert connection.caip2 == facts["chain"] == "eip155:31337"
         assert connection.deployment().factory == facts["factory"]
         assert connection.balance(FUNDED) == 100 * 10**18
+        latest, until = connection.block("latest").number, time.monotonic() + 120
+        while connection.block("finalized").number < latest:
+            assert time.monotonic() < until, "no block comes without a transaction, so nothing ever becomes final"
         process.send_signal(how)
         _, stderr = process.communicate(timeout=120)
         assert process.returncode == 0
