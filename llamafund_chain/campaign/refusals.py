@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llamafund_chain.amounts import format_share
@@ -44,6 +44,15 @@ def _known(name: str, values: Mapping[str, Any], reading: Reading) -> ContractRe
     return ContractRefusedError(f"{what} ({name})", why, remedy, name=name, values=values)
 
 
+_STYLES: Mapping[str, Callable[[int], str]] = {
+    "time": when,
+    "duration": duration,
+    "score": from_millionths,
+    "percent": format_share,
+    "ordinal": ordinal,
+}
+
+
 class _Value:
     """One value of a custom error, written according to its format."""
 
@@ -53,28 +62,24 @@ class _Value:
 
     def __format__(self, style: str) -> str:
         value = self._value
+        if style in _STYLES:
+            return _STYLES[style](value)
         if style == "money":
             return self._reading.money(value)
         if style == "coin":
             # Bonds are in the chain's coin, whatever the campaign's asset is.
             return format_coin(value, self._reading.chain_id)
-        if style == "time":
-            return when(value)
         if style == "from_now":
             distance = value - self._reading.now
             return f"in {duration(distance)}" if distance > 0 else f"{duration(distance)} ago"
-        if style == "duration":
-            return duration(value)
-        if style == "score":
-            return from_millionths(value)
         if style == "status":
             return Status(value).label if value < len(Status) else str(value)
         if style == "kind":
             return MilestoneKind(value).name if value < len(MilestoneKind) else str(value)
-        if style == "percent":
-            return format_share(value)
-        if style == "ordinal":
-            return ordinal(value)
+        if style == "vote":
+            return "You have already voted to stop" if value else "You have no vote to retract"
+        if style.startswith("count "):
+            return f"{value} {style.removeprefix('count ')}{'' if value == 1 else 's'}"
         if isinstance(value, bytes):
             return value.hex()
         if isinstance(value, str) and value.startswith("0x"):
@@ -135,7 +140,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "Campaign_PledgeTooSmall": (
         "The pledge is {pledged:money}",
-        "The request was to take back {requested:money}",
+        "You asked for {requested:money}",
         "Take back at most the pledge",
     ),
     "Campaign_GoalLocked": (
@@ -144,7 +149,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Take back less, or wait for the outcome",
     ),
     "Campaign_GoalNotMet": (
-        "Only {pledged:money} are pledged",
+        "Only {pledged:money} is pledged",
         "The goal is {goal:money}",
         "The campaign can be activated once it is met",
     ),
@@ -199,7 +204,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "This result does not release the milestone's money",
     ),
     "Campaign_QuorumNotMet": (
-        "There are {actual} signatures",
+        "The attestation carries {actual:count signature}",
         "The terms require {quorum}",
         "Collect more attestors' signatures",
     ),
@@ -219,7 +224,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Extend by less",
     ),
     "Campaign_VoteUnchanged": (
-        "The vote is already like that",
+        "{support:vote}",
         "A vote counts once, with the whole pledge",
         "Nothing needs to be done",
     ),
@@ -245,13 +250,13 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "Campaign_ChunkOutOfRange": (
         "The content has no chunk {actual}",
-        "It has {chunks} chunks of 16 KiB, counted from 0",
+        "It has {chunks:count chunk} of 16 KiB, counted from 0",
         "Name a smaller number",
     ),
     "Campaign_AlreadyChallenged": (
         "Chunk {chunk} was challenged before",
         "Each chunk of a milestone can be challenged once",
-        "Watch for the answer, or name another chunk",
+        "Name another chunk",
     ),
     "Campaign_BondTooSmall": (
         "The bond of {actual:coin} is too small",
@@ -335,7 +340,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "CampaignFactory_BadQuorum": (
         "The quorum is {quorum}",
-        "There are {attestors} attestors",
+        "The terms name {attestors:count attestor}",
         "Choose between 1 and their number",
     ),
     "CampaignFactory_NoPayee": ("The terms name no payee", "Somebody has to be paid", "Name at least one"),

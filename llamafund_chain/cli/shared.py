@@ -215,7 +215,7 @@ def state_lines(terms: Terms, asset: Asset, state: CampaignState) -> list[str]:
         )
     for index, step in enumerate(terms.milestones):
         pairs.append((f"milestone {index}", f"{step.kind.name}: {_milestone_status(terms, state, index)}"))
-    if state.active and terms.slack:
+    if state.active and terms.slack and state.status is not Status.FAILED:
         pairs.append(("slack", f"{duration(state.slack_used)} used, {duration(terms.slack - state.slack_used)} left"))
     if state.training_seed:
         pairs.append(("training seed", state.training_seed))
@@ -293,12 +293,13 @@ def _explain_status(terms: Terms, state: CampaignState) -> str:
 
 
 def _milestone_status(terms: Terms, state: CampaignState, index: int) -> str:
-    due = f"due before {when(state.deadline(terms, index))}"
+    failed = state.status is Status.FAILED
     if index >= state.attested:
-        return due
-    if index == state.attested - 1 and state.timestamp < state.window_end(terms):
-        left = state.window_end(terms) - state.timestamp
-        return f"attested {when(state.attested_at)}, released in {duration(left)}"
-    if index == state.attested - 1 and state.challenged_at:
-        return f"attested {when(state.attested_at)}, challenged"
-    return "attested and released" if state.status is not Status.FAILED or index < state.attested - 1 else "attested"
+        return "not reached" if failed else f"due before {when(state.deadline(terms, index))}"
+    left = state.window_end(terms) - state.timestamp
+    if index < state.attested - 1 or not (state.withheld or state.challenged_at or left > 0):
+        return "attested and released"
+    attested = f"attested {when(state.attested_at)}"
+    if failed:
+        return f"{attested}, never released"
+    return f"{attested}, released in {duration(left)}" if left > 0 else f"{attested}, challenged"

@@ -87,9 +87,60 @@ def test_every_custom_error_becomes_a_sentence_with_its_name(name: str, types: l
                 "It must be between 33 % and 80 %. Choose another share."
             ),
         ),
+        (
+            "Campaign_QuorumNotMet",
+            ["uint256", "uint256"],
+            [2, 1],
+            (
+                "The attestation carries 1 signature (Campaign_QuorumNotMet). The terms require 2. "
+                "Collect more attestors' signatures."
+            ),
+        ),
+        (
+            "Campaign_QuorumNotMet",
+            ["uint256", "uint256"],
+            [2, 0],
+            (
+                "The attestation carries 0 signatures (Campaign_QuorumNotMet). The terms require 2. "
+                "Collect more attestors' signatures."
+            ),
+        ),
+        (
+            "Campaign_PledgeTooSmall",
+            ["uint256", "uint256"],
+            [5, 6],
+            ("The pledge is 5 coins (Campaign_PledgeTooSmall). You asked for 6 coins. Take back at most the pledge."),
+        ),
+        (
+            "Campaign_VoteUnchanged",
+            ["bool"],
+            [True],
+            (
+                "You have already voted to stop (Campaign_VoteUnchanged). "
+                "A vote counts once, with the whole pledge. Nothing needs to be done."
+            ),
+        ),
+        (
+            "Campaign_VoteUnchanged",
+            ["bool"],
+            [False],
+            (
+                "You have no vote to retract (Campaign_VoteUnchanged). "
+                "A vote counts once, with the whole pledge. Nothing needs to be done."
+            ),
+        ),
+        (
+            "Campaign_AlreadyChallenged",
+            ["uint256"],
+            [3],
+            (
+                "Chunk 3 was challenged before (Campaign_AlreadyChallenged). "
+                "Each chunk of a milestone can be challenged once. Name another chunk."
+            ),
+        ),
     ],
 )
-def test_a_refusal_speaks_in_units_of_people(name: str, types: list[str], values: list[int], said: str) -> None:
+def test_a_refusal_speaks_in_units_of_people(name: str, types: list[str], values: list[int | bool], said: str) -> None:
     assert (name, types) in ERRORS
     assert str(explain(selector(name, types) + encode(types, values), READING)) == said
 

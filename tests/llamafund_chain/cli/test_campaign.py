@@ -19,6 +19,7 @@ from llamafund_chain.times import when
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 ETHER = 10**18
+DAY = 86_400
 
 
 def create(llamafund, stage, file: Path, *more: object, wallet: str | None = "researcher", store: Path | None = None):
@@ -159,6 +160,55 @@ def test_on_the_first_day_a_campaign_shows_from_when_votes_are_taken(llamafund, 
     assert "votes to stop" not in show(llamafund, stage, client.address).stdout
 
 
+def milestones_of(text: str) -> list[str]:
+    lines = text[text.index("\nstatus ") :].splitlines()
+    return [line.partition(": ")[2] for line in lines if line.startswith("milestone ")]
+
+
+def test_a_stopped_campaign_tells_what_was_never_released_and_what_is_not_reached(llamafund, stage) -> None:
+    client = stage.open(slack=5 * DAY)
+    stage.fund()
+    stage.devnet.advance(DAY)
+    stage.attest(0, stage.run.dataset)
+    attested = f"attested {when(client.state().attested_at)}"
+    text = show(llamafund, stage, client.address).stdout
+    first, *later = milestones_of(text)
+    assert first.startswith(f"{attested}, released in ")
+    assert all(line.startswith("due before ") for line in later)
+    assert "5 days left" in text
+    client.vote_stop(stage.backers[0])
+    stage.devnet.finalize()
+    text = show(llamafund, stage, client.address).stdout
+    assert milestones_of(text) == [f"{attested}, never released", "not reached", "not reached"]
+    assert "left" not in text
+
+
+def test_what_was_released_before_a_stop_stays_released(llamafund, stage) -> None:
+    stage.honest_until(1)
+    stage.client.vote_stop(stage.backers[0])
+    stage.devnet.finalize()
+    text = show(llamafund, stage, stage.client.address).stdout
+    assert milestones_of(text) == ["attested and released", "not reached", "not reached"]
+
+
+def test_a_challenge_without_an_answer_withholds_the_milestone_for_good(llamafund, stage) -> None:
+    stage.honest_until(1)
+    stage.attest(1, stage.run.train(stage.seed))
+    attested = f"attested {when(stage.client.state().attested_at)}"
+    stage.client.challenge(stage.backers[0], stage.client.latest_attestation(), 0, ETHER // 10)
+    stage.devnet.advance(3 * DAY)
+    stage.devnet.finalize()
+    text = show(llamafund, stage, stage.client.address).stdout
+    assert milestones_of(text) == ["attested and released", f"{attested}, never released", "not reached"]
+
+
+def test_a_campaign_that_missed_its_goal_reached_no_milestone(llamafund, stage) -> None:
+    client = stage.open()
+    stage.devnet.advance(11 * DAY)
+    text = show(llamafund, stage, client.address).stdout
+    assert milestones_of(text) == ["not reached"] * 3
+
+
 def test_what_is_not_final_is_shown_as_such(llamafund, stage) -> None:
     client = stage.open()
     client.pledge(stage.backers[0], 5)
@@ -267,7 +317,7 @@ def test_a_goal_that_is_not_met_activates_nothing(llamafund, stage, untouched) -
     client = stage.open()
     client.pledge(stage.backers[0], 10 * ETHER - 1)
     with untouched():
-        activate(llamafund, stage).refused(5, "Only 9.999999999999999999 ETH are pledged", "goal is 10 ETH")
+        activate(llamafund, stage).refused(5, "Only 9.999999999999999999 ETH is pledged", "goal is 10 ETH")
 
 
 def test_funding_that_is_open_is_closed_by_nobody_else(llamafund, stage, untouched) -> None:

@@ -53,7 +53,7 @@ def test_too_few_signatures_release_nothing(llamafund, stage, write, untouched) 
     stage.open()
     stage.fund()
     with untouched():
-        submit(llamafund, stage, write("one.json", 1)).refused(5, "There are 1 signatures", "require 2")
+        submit(llamafund, stage, write("one.json", 1)).refused(5, "carries 1 signature ", "require 2")
 
 
 def test_a_signature_given_twice_counts_once(llamafund, stage, write, untouched) -> None:
@@ -61,7 +61,7 @@ def test_a_signature_given_twice_counts_once(llamafund, stage, write, untouched)
     stage.fund()
     path = write("one.json", 1)
     with untouched():
-        submit(llamafund, stage, path, path).refused(5, "There are 1 signatures")
+        submit(llamafund, stage, path, path).refused(5, "carries 1 signature ")
 
 
 def test_a_goal_that_is_not_met_takes_no_attestation(llamafund, stage, write, untouched) -> None:

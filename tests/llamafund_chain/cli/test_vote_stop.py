@@ -76,8 +76,11 @@ def test_a_vote_can_be_retracted(llamafund, voting) -> None:
 
 def test_votes_that_change_nothing_or_are_nobodys_are_refused(llamafund, voting, untouched) -> None:
     with untouched():
-        vote(llamafund, voting, "--retract").refused(5, "already like that")
+        vote(llamafund, voting, "--retract").refused(5, "You have no vote to retract (")
         vote(llamafund, voting, wallet="researcher").refused(5, "no pledge")
+    assert vote(llamafund, voting, wallet="backer1").code == 0
+    with untouched():
+        vote(llamafund, voting, wallet="backer1").refused(5, "You have already voted to stop (")
 
 
 def test_on_the_first_day_a_backer_is_told_from_when_votes_are_taken(llamafund, stage, untouched) -> None:
