@@ -318,7 +318,7 @@ def make_proposal(dataset: DatasetManifest, recipe: RecipeFile, checkpoints: int
         budget="none",
         milestones=tuple(MilestonePromise(kind=kind, title=kind, description=kind) for kind in kinds),
         license=LICENSE,
-        researcher=Party(name="Rosalind", address=ADDRESS),
+        researcher=Party(name="Rosa", address=ADDRESS),
         attestors=(Party(name="Vera", address=ADDRESS, promise="repeat"),),
     )
 

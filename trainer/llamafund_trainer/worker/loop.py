@@ -108,48 +108,25 @@ def train(
             which step and for which samples.
         LlamafundError: A file cannot be written.
     """
-
-    def finish(directory: Path) -> None:
-        if corpus.base is None:
-            save_tokenizer(corpus.tokenizer, recipe.data.context_length, directory)
-        else:
-            if recipe.lora is None:
-                model: Any = trainer.model
-                refuse_renamed(model, corpus.base, directory / WEIGHTS)
-            finish_fine_tuned(recipe, corpus.base, directory)
-
-    def measure(model: Any) -> Mapping[str, int]:
-        metrics = {HELDOUT_BYTES: corpus.heldout.size, HELDOUT_TOKENS: corpus.heldout.tokens}
-        if recipe.determinism.sharding == "full":
-            # The other processes are not here to send their parts, so read them from the disk.
-            model = _saved_model(recipe, places.checkpoints / f"checkpoint-{trainer.state.global_step}")
-        value = measure_model(model, recipe, corpus)
-        return {**metrics, DIVERGED: 1} if value is None else {**metrics, METRIC: value}
-
-    def pause(trainer: OrderedTrainer) -> None:
-        losses, logged = trainer.losses_since_log()
-        unfinished = unfinished_pause(places.pause)
-        if not trainer.is_world_process_zero():
-            trainer.save_state_together(unfinished)
-            return
-        recorder.wait()
-        write_pause(
-            places.pause,
-            trainer.save_state_together,
-            step=trainer.state.global_step,
-            after=recorder.head,
-            losses=losses,
-            logged=logged,
-        )
-
     start = None if resume is None else places.checkpoints / f"checkpoint-{resume}"
     paused = None if resume is None else find_pause(places.pause, recorder.head_of(resume))
+    begin = start if paused is None else paused.state
     work = _Work(recipe, corpus, recorder.identity.seed, places.checkpoints)
-    callback = RecordingCallback(recorder, finish=finish, measure=measure)
-    trainer = work.trainer(recipe.training.steps, progress, [callback], told_to_stop, pause, paused)
+    callback = RecordingCallback(
+        recorder,
+        finish=lambda directory: _finish_checkpoint(work, trainer, directory),
+        measure=lambda model: _measure_checkpoint(work, trainer, model),
+    )
+    trainer = work.trainer(
+        recipe.training.steps,
+        progress,
+        [callback],
+        told_to_stop,
+        lambda running: _pause(running, recorder, places.pause),
+        paused,
+    )
     if trainer.is_world_process_zero():
         recorder.begin(resume or 0, recorded_environment(recipe))
-    begin = start if paused is None else paused.state
     try:
         trainer.train(resume_from_checkpoint=None if begin is None else str(begin))
     except DivergedError as error:
@@ -164,6 +141,46 @@ def train(
         raise
     recorder.end()
     return int(trainer.state.global_step) if trainer.paused else None
+
+
+def _finish_checkpoint(work: _Work, trainer: OrderedTrainer, directory: Path) -> None:
+    """Add the files to a checkpoint that the Trainer does not save."""
+    recipe, corpus = work.recipe, work.corpus
+    if corpus.base is None:
+        save_tokenizer(corpus.tokenizer, recipe.data.context_length, directory)
+        return
+    if recipe.lora is None:
+        model: Any = trainer.model
+        refuse_renamed(model, corpus.base, directory / WEIGHTS)
+    finish_fine_tuned(recipe, corpus.base, directory)
+
+
+def _measure_checkpoint(work: _Work, trainer: OrderedTrainer, model: Any) -> Mapping[str, int]:
+    """The metrics of the checkpoint that was just saved."""
+    recipe, heldout = work.recipe, work.corpus.heldout
+    metrics = {HELDOUT_BYTES: heldout.size, HELDOUT_TOKENS: heldout.tokens}
+    if recipe.determinism.sharding == "full":
+        # The other processes are not here to send their parts, so read them from the disk.
+        model = _saved_model(recipe, work.output / f"checkpoint-{trainer.state.global_step}")
+    value = measure_model(model, recipe, work.corpus)
+    return {**metrics, DIVERGED: 1} if value is None else {**metrics, METRIC: value}
+
+
+def _pause(trainer: OrderedTrainer, recorder: Recorder, place: Path) -> None:
+    """Save the state between two checkpoints, each process its part."""
+    losses, logged = trainer.losses_since_log()
+    if not trainer.is_world_process_zero():
+        trainer.save_state_together(unfinished_pause(place))
+        return
+    recorder.wait()
+    write_pause(
+        place,
+        trainer.save_state_together,
+        step=trainer.state.global_step,
+        after=recorder.head,
+        losses=losses,
+        logged=logged,
+    )
 
 
 def _explain_divergence(error: DivergedError, work: _Work, recorder: Recorder, step: int) -> DivergedError:
