@@ -99,7 +99,7 @@ def test_a_tensor_that_stands_in_two_places_is_refused(tmp_path: Path) -> None:
     header = f'{{"w": {one}, "w": {other}, "v": {one}}}'.encode()
     path = tmp_path / "twice.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
-    with pytest.raises(VerificationError, match="a key occurs twice"):
+    with pytest.raises(VerificationError, match="occurs twice"):
         read_entries([path])
 
 

@@ -186,9 +186,10 @@ def _pieces(path: Path) -> Iterator[tuple[str, _Piece]]:
     try:
         places = load_json((note or "").encode())
     except ValueError as error:
+        reason = f"Its header has no {SHARDING_KEY}" if note is None else f"In its {SHARDING_KEY}, {error}"
         raise VerificationError(
             f"{path.name} does not say which parts of the tensors it holds",
-            f"Its header has no {SHARDING_KEY} that can be read",
+            reason,
             "Use shards that torch.distributed.checkpoint wrote with save_distributed",
         ) from error
     for name, entry in read_entries([path]).items():
