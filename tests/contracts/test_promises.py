@@ -83,7 +83,7 @@ def test_promise_4_weights_or_money_back(world: World, active: Campaign) -> None
     active.overdue()
     assert active.status == FAILED
     assert active.read("refundable", world.backer0) + active.read("refundable", world.backer1) == 5 * ETHER
-    for last, error in (((CHECKPOINT, 2_500), "LastNotWeights"), ((WEIGHTS, 2_499), "WeightsShareTooSmall")):
+    for last, error in (((CHECKPOINT, 2_500), "LastNotWeights"), ((WEIGHTS, 2_499), "WeightsBpsTooSmall")):
         first = (CHECKPOINT, 10_000 - last[1], world.now() + 60 * DAY, 0)
         with refused(f"CampaignFactory_{error}"):
             world.open(milestones=[first, (*last, world.now() + 90 * DAY, 0)])
