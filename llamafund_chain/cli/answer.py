@@ -60,20 +60,21 @@ def answer(
     if not challenges.queue:
         emit("answer", {**facts, "answered": []}, ["No challenge is open"], as_json=as_json)
         return
+    count = len(challenges.queue)
     if not challenges.answerable or challenges.attestation is None:
         raise ContractRefusedError(
             f"It is too late to answer: the campaign has {challenges.status.label.lower()}",
-            f"{len(challenges.queue)} challenges were not answered in time",
+            f"{count} challenge{' was' if count == 1 else 's were'} not answered in time",
         )
     account = unlock(wallet, keystore, passphrase_file)
     bonds = client.coin.format(sum(challenge.bond for challenge in challenges.queue))
     limit = "its bond" if max_fee is None else client.coin.format(max_fee)
-    ask(
-        f"Answer {len(challenges.queue)} challenges as {account.address}, for bonds of {bonds} in all? Each answer may "
-        f"cost up to {limit}.",
-        yes=yes,
-    )
-    progress(f"Reading {challenges.attestation.content_size} bytes to prove {len(challenges.queue)} chunks")
+    what = f"1 challenge as {account.address}, for a bond of {bonds}"
+    if count > 1:
+        what = f"{count} challenges as {account.address}, for bonds of {bonds} in all"
+    ask(f"Answer {what}? Each answer may cost up to {limit}.", yes=yes)
+    chunks = f"{count} chunk{'' if count == 1 else 's'}"
+    progress(f"Reading {challenges.attestation.content_size} bytes to prove {chunks}")
     guard = Guard(client, account, [open_store(store) for store in stores], max_fee=max_fee)
     done = _settle(guard)
     answered: list[JsonValue] = [

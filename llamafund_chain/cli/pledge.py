@@ -70,7 +70,8 @@ def pledge(
     note("\n".join(terms_lines(client.terms, asset, client.connection.chain_id)))
     for warning in warnings(client.terms, asset, client.connection.chain_id):
         note(f"Note: {warning}.")
-    ask(f"Pledge {asset.format(units)} from {account.address}, credited to {credited}?", yes=yes)
+    elsewhere = "" if credited == account.address else f", credited to {credited}"
+    ask(f"Pledge {asset.format(units)} from {account.address}{elsewhere}?", yes=yes)
     progress("Sending the pledge")
     receipt, means = client.pledge_any(account, units, credited)
     total = client.pledge_of(credited, receipt.block)

@@ -52,7 +52,8 @@ def refund(
         )
     asset = client.asset
     question = f"Collect the refund of {asset.format(client.refundable(owner))} for {owner}"
-    agree = agreement(f"{question}, sent to {recipient or owner}?", yes=yes)
+    elsewhere = "" if recipient in (None, owner) else f", sent to {recipient}"
+    agree = agreement(f"{question}{elsewhere}?", yes=yes)
     if recipient is None:
         receipt = client.refund(account, owner, agree=agree)
     else:

@@ -54,7 +54,8 @@ def unpledge(
         )
     target = recipient or account.address
     question = f"Take back {asset.format(units)} of the {asset.format(pledged)} that {account.address} pledged"
-    receipt = client.unpledge(account, units, target, agree=agreement(f"{question}, sent to {target}?", yes=yes))
+    elsewhere = "" if target == account.address else f", sent to {target}"
+    receipt = client.unpledge(account, units, target, agree=agreement(f"{question}{elsewhere}?", yes=yes))
     rest = client.pledge_of(account.address, receipt.block)
     facts: dict[str, JsonValue] = {
         "backer": account.address,
@@ -63,5 +64,5 @@ def unpledge(
         "asset": asset.symbol,
         "pledge": asset.plain(rest),
     }
-    sentence = f"Took back {asset.format(units)}; {asset.format(rest)} stay pledged"
+    sentence = f"Took back {asset.format(units)}; {asset.format(rest)} stays pledged"
     report("unpledge", client, receipt, facts, sentence, as_json=as_json)

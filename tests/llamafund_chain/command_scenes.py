@@ -52,7 +52,7 @@ def creating(place: Place) -> Scene:
 def pledging(place: Place) -> Scene:
     stage = place.stage
     stage.open()
-    return Scene(("pledge", stage.client.address, "2"), "backer0", ("Pledge 2 ETH from", stage.backers[0].address))
+    return Scene(("pledge", stage.client.address, "2"), "backer0", (f"Pledge 2 ETH from {stage.backers[0].address}?",))
 
 
 def _in_a_token(stage) -> None:
@@ -72,10 +72,18 @@ def pledging_a_token_that_was_approved(place: Place) -> Scene:
     return Scene(("pledge", place.stage.client.address, "1.5"), "backer0", ("Pledge 1.5 DEMO from",))
 
 
+def pledging_for_another(place: Place) -> Scene:
+    stage = place.stage
+    stage.open()
+    payer, backer = stage.backers[0].address, stage.backers[1].address
+    words = (f"Pledge 2 ETH from {payer}, credited to {backer}?",)
+    return Scene(("pledge", stage.client.address, "2", "--backer", backer), "backer0", words)
+
+
 def unpledging(place: Place) -> Scene:
     stage = place.stage
     stage.open().pledge(stage.backers[0], 3 * ETHER)
-    words = ("Take back 1 ETH of the 3 ETH", stage.backers[0].address)
+    words = (f"Take back 1 ETH of the 3 ETH that {stage.backers[0].address} pledged?",)
     return Scene(("unpledge", stage.client.address, "1"), "backer0", words)
 
 
@@ -128,13 +136,19 @@ def refunding(place: Place) -> Scene:
     stage = place.stage
     stage.open().pledge(stage.backers[0], 3 * ETHER)
     stage.devnet.advance(11 * DAY)
-    words = ("refund of 3 ETH", f"sent to {stage.backers[0].address}")
+    words = (f"Collect the refund of 3 ETH for {stage.backers[0].address}?",)
     return Scene(("refund", stage.client.address), "backer0", words)
 
 
 def refunding_to_another(place: Place) -> Scene:
     scene, elsewhere = refunding(place), place.stage.compute.address
     return Scene((*scene.command, "--to", elsewhere), scene.wallet, ("refund of 3 ETH", f"sent to {elsewhere}"))
+
+
+def pushing_a_refund(place: Place) -> Scene:
+    scene, owner = refunding(place), place.stage.backers[0].address
+    words = (f"Collect the refund of 3 ETH for {owner}?",)
+    return Scene((*scene.command, "--backer", owner), "backer1", words)
 
 
 def claiming(place: Place) -> Scene:
@@ -168,7 +182,7 @@ def answering(place: Place) -> Scene:
     challenging(place)
     stage = place.stage
     stage.client.challenge(stage.backers[0], stage.client.latest_attestation(), 0, ETHER // 10)
-    words = ("Answer 1 challenges as", "bonds of 0.1 ETH", "cost up to its bond")
+    words = ("Answer 1 challenge as", "for a bond of 0.1 ETH?", "cost up to its bond")
     return Scene(("answer", stage.client.address, "--store", stage.run.store.location), "backer1", words)
 
 
@@ -185,6 +199,7 @@ SCENES: tuple[Callable[[Place], Scene], ...] = (
     pledging,
     pledging_a_token_with_a_permit,
     pledging_a_token_that_was_approved,
+    pledging_for_another,
     unpledging,
     unpledging_all_to_another,
     activating,
@@ -194,6 +209,7 @@ SCENES: tuple[Callable[[Place], Scene], ...] = (
     retracting,
     refunding,
     refunding_to_another,
+    pushing_a_refund,
     claiming,
     submitting,
     challenging,

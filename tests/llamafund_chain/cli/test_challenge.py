@@ -71,6 +71,9 @@ def test_all_open_challenges_are_answered_in_one_go_in_their_order(llamafund, st
     challenge(llamafund, stage, "--offset", size - 1)
     challenge(llamafund, stage, "--chunk", 0, wallet="backer1")
     stage.devnet.fund(account_of("stranger"), ETHER)
+    where = ("--rpc", stage.devnet.rpc_url, "--store", stage.run.store.location)
+    unasked = llamafund("answer", stage.client.address, *where, wallet="stranger")
+    unasked.refused(2, "Answer 2 challenges as", "for bonds of", "in all? Each answer may cost up to its bond")
     ran = answer(llamafund, stage)
     assert [one["chunk"] for one in ran.json["answered"]] == [last, 0]
 
@@ -148,7 +151,7 @@ def test_silence_fails_the_campaign_and_the_bond_comes_back(llamafund, attested)
     attested.devnet.advance(DAY)
     client, target = attested.client, "0x00000000000000000000000000000000000000cc"
     assert client.state().status is Status.FAILED
-    answer(llamafund, attested).refused(5, "too late")
+    answer(llamafund, attested).refused(5, "too late", "1 challenge was not answered in time")
     run(llamafund, attested, "return-bond", wallet="backer1").refused(5, "no bond")
     ran = run(llamafund, attested, "return-bond", "--to", target)
     assert [one["bond"] for one in ran.json["returned"]] == ["0.1"]
