@@ -124,7 +124,7 @@ def standards_python() -> Path:
     if not python.is_file():
         pytest.skip(
             f"model-signing, in-toto-attestation and mlcroissant are not here: there is no {python}. To have them: "
-            "python3.11 -m venv .venv/standards && .venv/standards/bin/pip install -r constraints-standards.txt"
+            "make .venv/standards/.ready"
         )
     return python
 
