@@ -105,7 +105,7 @@ def test_a_model_in_parts_and_in_half_precision_is_taken_over_without_loss(folde
             lambda place: (place / "config.json").write_text('{"vocab_size": 3, "vocab_size": 300}'),
             "occurs twice",
         ),
-        (lambda place: (place / "config.json").write_text('{"rms_norm_eps": NaN}'), "NaN is no number"),
+        (lambda place: (place / "config.json").write_text('{"rms_norm_eps": NaN}'), "NaN is not a number"),
         (lambda place: (place / "config.json").write_bytes(b" " * (module.MAX_CONFIG_BYTES + 1)), "is longer than"),
         (lambda place: edit(place, "config.json", auto_map={"AutoConfig": "x.Y"}), "program of its own"),
         (lambda place: edit(place, "tokenizer_config.json", auto_map={"AutoTokenizer": ["x.Y"]}), "program of its own"),
