@@ -181,6 +181,15 @@ class Views:
         found["now",] = int(results[-1]["timestamp"], 16)
         return found
 
+    def ahead(self, moments: Sequence[int]) -> list[tuple[int, int]]:
+        """Status and units released at times to come, if nobody does anything until then."""
+        calls = [entry[2] for entry in self._asked if entry[0] in ("status", "released")]
+        answers = self._world.w3.provider.make_batch_request(  # type: ignore[attr-defined]
+            [("eth_call", [call, "latest", {}, {"time": hex(moment)}]) for moment in moments for call in calls]
+        )
+        values = [int(answer["result"], 16) for answer in answers]
+        return list(zip(values[::2], values[1::2], strict=True))
+
 
 def _seldom(machine: Escrow) -> bool:
     return machine.steps % 4 == 0
@@ -796,6 +805,17 @@ class Escrow(RuleBasedStateMachine):
         assert sum(model.claimed(payee) + model.claimable(payee) for payee in payees) == accounts.released
 
     @invariant()
+    def time_alone_brings_what_the_ledger_says(self) -> None:
+        around = {boundary + offset for boundary in self.model.boundaries for offset in (-1, 0)}
+        moments = sorted(moment for moment in around if moment > self.model.now)
+        if not moments or not _seldom(self):
+            return
+        ahead = copy.copy(self.model)
+        for moment, found in zip(moments, self.views.ahead(moments), strict=True):
+            ahead.now = moment
+            assert found == (ahead.phase, ahead.accounts.released), f"{moment - self.model.now} s ahead"
+
+    @invariant()
     def time_takes_nothing_back(self) -> None:
         phase, released = self.model.phase, self.model.accounts.released
         before, least = self._so_far
@@ -850,6 +870,7 @@ class Escrow(RuleBasedStateMachine):
         self.world.rpc("anvil_setNextBlockBaseFeePerGas", "0x0")
         self.world.warp(moment)
         self.model.now = moment
+        self.the_contract_answers_what_the_model_says()
 
     def _take_out(self) -> dict[str, int]:
         """Everybody collects everything, in some order; what each call paid, and what stays."""
