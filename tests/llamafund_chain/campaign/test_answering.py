@@ -227,7 +227,9 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do_in_the_same_block(now,
     for action in plan(now, limits):
         match action:
             case Send(nonce, challenge, gas, offered):
-                under_way[nonce] = Waiting(challenge, offered, now.block, gas * offered.highest, True)
+                # Either of two with one nonce may be included, so the dearer one counts.
+                before = under_way[nonce].cost if nonce in under_way else 0
+                under_way[nonce] = Waiting(challenge, offered, now.block, max(before, gas * offered.highest), True)
             case Vacate(nonce, offered):
                 under_way[nonce] = replace(under_way[nonce], challenge=None, fees=offered, block=now.block)
             case Leave(nonce):
