@@ -7,11 +7,8 @@ From the ground up: `errors`, `text`, `times`, `amounts`, `files`, `mistakes`, `
 `evidence`; `chain` and `store`; `campaign`; `checks`; `audit`; `cli`; `demo`. Imports only ever point down.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# Not `typing.TYPE_CHECKING`: nothing is imported here, so that `llamafund_chain.__main__` soon catches Ctrl-C.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamafund_chain.campaign.attestation import Attestation, AttestationFile, merge, propose
     from llamafund_chain.campaign.client import CampaignClient, connect
@@ -56,8 +53,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # PEP 562: importing the package costs nothing, however many names it offers.
     if name in _PLACES:
+        from importlib import import_module
+
         return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
