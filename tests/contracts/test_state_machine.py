@@ -318,7 +318,10 @@ class Escrow(RuleBasedStateMachine):
             return
         self._attest("none", data.draw(st.integers(1, 40_000), label="size"), ("after", 1))
         if start == "challenged":
-            self._challenge("backer0", 0, self.model.required_bond(0))
+            for chunk in range(data.draw(st.integers(1, 2), label="challenges")):
+                self._challenge("backer0", chunk, self.model.required_bond(0))
+            if data.draw(st.integers(0, 3), label="answered") == 0:
+                self._answer("stranger", 0, "none", ("after", 1))
         if start == "stopping later":
             self._vote("backer0", True, ("window", data.draw(st.sampled_from([-1, 0]), label="window")))
 
@@ -581,7 +584,7 @@ class Escrow(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.content is not None and (bool(self.model.open_challenges) or _seldom(self)))
     @rule(who=st.sampled_from(["stranger", "backer1", "researcher", "puppet"]),
-          flaw=st.sampled_from(["none"] * 5 + ["byte", "length", "path", "size"]),
+          flaw=st.sampled_from(["none"] * 10 + ["byte", "length", "path", "size"]),
           wanted=st.sampled_from([True, True, True, False]), moment=moments)  # fmt: skip
     def answer(self, who: str, flaw: str, wanted: bool, moment: Moment) -> None:
         content, open_challenges = self.model.content, self.model.open_challenges
