@@ -89,7 +89,7 @@ def load_json(
         ValueError: It is not JSON, is nested too deep, or has a key twice in one object or a number out of range.
     """
     text = decode(data)
-    if _nesting(data) > MAX_DEPTH:
+    if nesting(data) > MAX_DEPTH:
         raise DocumentError(f"it is nested more than {MAX_DEPTH} deep")
     try:
         return json.loads(
@@ -119,7 +119,7 @@ def read_json(path: Path, limit: int) -> Any:
         raise VerificationError(f"{path.name} cannot be read as JSON", str(error)[:200]) from error
 
 
-def _nesting(data: bytes) -> int:
+def nesting(data: bytes) -> int:
     """Nesting depth of JSON, computed without recursion."""
     depth = deepest = 0
     for match in _BRACKETS.finditer(data):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from llamafund_chain.chain.coins import format_coin
+from llamafund_chain.chain.node import Node
 from llamafund_chain.chain.reverted import ContractRefusedError, Explain, Reading, explain, smallest_units
 from llamafund_chain.chain.transactions import (
     RECEIPT_TIMEOUT,
@@ -90,16 +91,14 @@ class Connection:
     """
 
     def __init__(self, rpc_url: str, explain: Explain = explain) -> None:
-        from llamafund_chain.chain.node import NodeProvider, shown_url
-
         self.rpc_url = rpc_url
         self.sent: dict[str, bool] = {}
         self._explain = explain
         try:
-            self.shown_url = shown_url(rpc_url)
-            self._provider = NodeProvider(rpc_url)
+            self._node = Node(rpc_url)
         except ValueError as error:
             raise UsageError("The node's address cannot be used", "It is not a URL") from error
+        self.shown_url = self._node.shown
         self._w3: Web3 | None = None
         self._deployment: Deployment | None = None
         self.chain_id = self._quantity(self.request("eth_chainId"), "eth_chainId")
@@ -118,7 +117,9 @@ class Connection:
         if self._w3 is None:
             from web3 import Web3
 
-            self._w3 = Web3(self._provider)
+            from llamafund_chain.chain.web3_provider import NodeProvider
+
+            self._w3 = Web3(NodeProvider(self._node.request))
         return self._w3
 
     # ------------------------------------------------------------------ read
@@ -133,9 +134,7 @@ class Connection:
             NodeUnreachableError: No node answered.
             RpcError: It answered with an error.
         """
-        from web3.types import RPCEndpoint
-
-        response: Mapping[str, Any] = self._provider.make_request(RPCEndpoint(method), list(params))
+        response = self._node.request(method, params)
         if "error" not in response:
             return response["result"]
         error = response["error"]

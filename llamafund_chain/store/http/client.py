@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ipaddress
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -18,26 +16,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError, system_reason
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
+from llamafund_chain.http.answers import parse_json
+from llamafund_chain.http.deadline import Deadline
+from llamafund_chain.http.transport import Reply, Transport, is_loopback
 from llamafund_chain.store.base import MissingContentError, RefusedError
-from llamafund_chain.store.http.deadline import Deadline, watch_connections
-
-CONNECT_SECONDS = 10.0
-"""How long a server may take to accept a connection."""
-
-READ_SECONDS = 60.0
-"""How long a server may be silent."""
 
 MAX_REDIRECTS = 5
 """Most redirects that one request follows."""
 
-MAX_JSON = 4 * 1024 * 1024
-"""Longest JSON response, in bytes."""
-
 _EXAMPLE = "Write it like https://host or http://127.0.0.1:5001"
 _MAX_ERROR = 16 * 1024
 _MAX_CREDENTIALS = 64 * 1024
-_PIECE = 64 * 1024
 _GONE = (404, 410)
 
 _PUBLIC = re.compile(
@@ -111,16 +101,6 @@ def place_of(url: str, *, insecure: bool = False) -> Place:
     return Place(url.rstrip("/"), insecure)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def is_public(url: str) -> bool:
     """Whether a request may go to an address that a stranger wrote: HTTPS to a host name that is not clearly private.
 
@@ -190,64 +170,6 @@ def credential_for(place: Place, kind: str, environment: Mapping[str, str] | Non
     return found
 
 
-class Reply:
-    """A response whose body is read only as far as the caller asks."""
-
-    def __init__(self, response: Any, place: str, deadline: Deadline) -> None:
-        self._response = response
-        self._place = place
-        self._deadline = deadline
-        self.status: int = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-
-    def read(self, amount: int = _PIECE) -> bytes:
-        """At most `amount` bytes; empty at the end.
-
-        Raises:
-            NodeUnreachableError: The connection broke or the server is too slow.
-        """
-        with self._deadline.enforced(self._place), network_errors(self._place):
-            # One piece as it arrives: nothing more may come before the deadline.
-            piece = bytes(self._response.raw.read1(amount, decode_content=False))
-        self._deadline.moved(len(piece))
-        return piece
-
-    def read_exactly(self, limit: int) -> bytes:
-        """The whole body, at most `limit` bytes.
-
-        Raises:
-            VerificationError: There are more.
-            NodeUnreachableError: The connection broke or the server is too slow.
-        """
-        body = bytearray()
-        while piece := self.read(min(_PIECE, limit + 1 - len(body))):
-            body += piece
-            if len(body) > limit:
-                raise VerificationError(
-                    f"{self._place} sent more than {limit} bytes",
-                    "The requested content is shorter, so this is something else",
-                    "Use another server",
-                )
-        return bytes(body)
-
-    def json(self) -> Any:
-        """The body as JSON.
-
-        Raises:
-            VerificationError: It is not JSON, or longer than `MAX_JSON`.
-            NodeUnreachableError: The connection broke or the server is too slow.
-        """
-        body = self.read_exactly(MAX_JSON)
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise VerificationError(
-                f"{self._place} did not answer in JSON",
-                f"Its answer began with {body[:60]!r}",
-                "Check the server's address",
-            ) from error
-
-
 class WebClient:
     """Requests to one server.
 
@@ -268,17 +190,10 @@ class WebClient:
         stride: int | None = None,
         most: float | None = None,
     ) -> None:
-        import requests
-
         self.place = place
         self._credential = credential
         self._limits = partial(Deadline, seconds, stride=stride, most=most)
-        self._session = requests.Session()
-        watch_connections(self._session)
-        # Otherwise the user's .netrc would replace the credential. Proxies are set below instead.
-        self._session.trust_env = False
-        # Otherwise requests reads a redirect's whole body, however long, even if it does not follow it.
-        self._session.get_redirect_target = lambda _: None  # type: ignore[assignment,method-assign]
+        self._transport = Transport()
 
     def __repr__(self) -> str:
         return f"WebClient({self.place.url!r})"
@@ -315,20 +230,18 @@ class WebClient:
         with self._limits() as deadline:
             url = self.place.url + path
             for _ in range(MAX_REDIRECTS + 1):
-                response = self._send(method, url, params, headers, body, deadline)
-                with contextlib.closing(response):
-                    if response.is_redirect and method == "GET":
-                        url = self._follow(url, response.headers["Location"])
+                reply = self._send(method, url, params, headers, body, deadline)
+                with contextlib.closing(reply):
+                    if reply.location is not None and method == "GET":
+                        url = self._follow(url, reply.location)
                         # An address that the server redirected to already has its query.
                         params = None
                         continue
-                    reply = Reply(response, self.place.url, deadline)
                     if reply.status not in accept:
                         raise self._refused(reply, what)
-                    encoding = reply.headers.get("Content-Encoding", "identity")
-                    if encoding != "identity":
+                    if reply.encoding != "identity":
                         raise VerificationError(
-                            f"{self.place.url} compressed its answer ({encoding[:40]})", "It was asked not to"
+                            f"{self.place.url} compressed its answer ({reply.encoding[:40]})", "It was asked not to"
                         )
                     yield reply
                     return
@@ -344,22 +257,13 @@ class WebClient:
         headers: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
         deadline: Deadline,
-    ) -> Any:
-        sent = {"Accept-Encoding": "identity", "User-Agent": "llamafund", **(headers or {})}
+    ) -> Reply:
+        sent = dict(headers or {})
         if self._credential is not None and _origin(urlsplit(url)) == self.place.origin:
             sent["Authorization"] = self._credential.header
-        with deadline.enforced(self.place.url), deadline.applied(), network_errors(self.place.url):
-            return self._session.request(
-                method,
-                url,
-                params=params,
-                headers=sent,
-                json=body,
-                stream=True,
-                allow_redirects=False,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                proxies=_proxies(url),
-            )
+        return self._transport.send(
+            method, url, place=self.place.url, deadline=deadline, headers=sent, params=params, document=body
+        )
 
     def _follow(self, url: str, location: str) -> str:
         import requests
@@ -413,8 +317,8 @@ class WebClient:
         except LlamafundError:
             return ""
         try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
+            document = parse_json(text)
+        except ValueError:
             document = None
         error = document.get("error") if isinstance(document, dict) else None
         if isinstance(error, dict):
@@ -431,50 +335,6 @@ class WebClient:
 def _is_unambiguous(url: str) -> bool:
     """Whether all programs see the same host. Some drop white space, some take a backslash for a slash."""
     return url.isprintable() and " " not in url and "\\" not in url
-
-
-def _proxies(url: str) -> dict[str, str]:
-    """The proxies for an address. None for this machine: its requests and tokens must not go through another one."""
-    import requests
-
-    if is_loopback(urlsplit(url).hostname or ""):
-        return {}
-    return dict(requests.utils.get_environ_proxies(url))
-
-
-@contextlib.contextmanager
-def network_errors(place: str) -> Iterator[None]:
-    """Turn the exceptions of HTTP libraries into readable errors."""
-    import http.client
-
-    import requests
-    import urllib3
-
-    try:
-        yield
-    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-        raise NodeUnreachableError(
-            f"{place} did not answer in time", remedy="Check that it is running, or try another server"
-        ) from error
-    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
-        raise NodeUnreachableError(
-            f"{place} has no valid certificate", str(error)[:300], "Do not use it, or correct its address"
-        ) from error
-    except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, UnicodeError) as error:
-        raise UsageError(f"{place} cannot be reached", str(error)[:300], "Correct the address") from error
-    except (
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-        http.client.HTTPException,
-        OSError,
-        # http.client parses what a server claims are numbers.
-        ValueError,
-    ) as error:
-        raise NodeUnreachableError(
-            f"The connection to {place} failed or broke off",
-            system_reason(error) or type(error).__name__,
-            "Check that it is running and reachable, then run the command again",
-        ) from error
 
 
 def _origin(parts: SplitResult) -> str:

@@ -14,8 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, VerificationError
+from llamafund_chain.http.transport import Reply
 from llamafund_chain.store.base import MissingContentError, RefusedError, check_cid
-from llamafund_chain.store.http.client import Credential, Place, Reply, WebClient
+from llamafund_chain.store.http.client import Credential, Place, WebClient
 from llamafund_chain.store.http.resume import ReadOnlyStore
 from llamafund_chain.store.ipfs.car import CarReader
 from llamafund_chain.store.ipfs.unixfs import (

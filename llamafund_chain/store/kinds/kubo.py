@@ -21,9 +21,11 @@ from urllib.parse import urlsplit
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
 from llamafund_chain.evidence.hashing import FileDigest, FileHasher
 from llamafund_chain.files import read_spans
+from llamafund_chain.http.answers import MAX_DEPTH, parse_json
+from llamafund_chain.http.deadline import STRIDE, Deadline, TooSlowError, current_deadline, watch_connections
+from llamafund_chain.http.transport import CONNECT_SECONDS, network_errors
 from llamafund_chain.store.base import MissingContentError, RefusedError, check_cid, is_cid
-from llamafund_chain.store.http.client import CONNECT_SECONDS, Credential, Place, network_errors
-from llamafund_chain.store.http.deadline import STRIDE, Deadline, TooSlowError, current_deadline, watch_connections
+from llamafund_chain.store.http.client import Credential, Place
 from llamafund_chain.store.http.resume import RemoteStore
 from llamafund_chain.store.ipfs import car
 from llamafund_chain.store.ipfs.unixfs import (
@@ -37,6 +39,7 @@ from llamafund_chain.store.ipfs.unixfs import (
     matches,
     reading_at,
 )
+from llamafund_chain.strict_yaml import nesting
 
 READ_SECONDS = 120.0
 """How long a node may be silent, or take for a short response, or for each `STRIDE` bytes of a file or an upload."""
@@ -359,8 +362,12 @@ class KuboStore(RemoteStore):
         if "data" in options:
             deadline = Deadline(self._short, stride=STRIDE)
             options["data"] = self._uploading(options["data"], deadline)
-        with self._asked(path, arguments, deadline, decoder="json", **options) as lines:
-            for line in lines:
+        with self._asked(path, arguments, deadline, **options) as pieces:
+            for text in _split_lines(pieces):
+                try:
+                    line = parse_json(text)
+                except ValueError as error:
+                    raise self._strange(path, error) from error
                 if not isinstance(line, dict):
                     raise self._strange(path, line)
                 problem = line.get("Err") or line.get("Error") or (line.get("Message") if "Code" in line else None)
@@ -398,8 +405,6 @@ class KuboStore(RemoteStore):
                 raise requests.Timeout from error
             except exceptions.CommunicationError as error:
                 raise requests.ConnectionError from error
-            except exceptions.DecodingError as error:
-                raise self._strange("a request", error) from error
 
     def _said(self, message: str, cid: str) -> LlamafundError:
         lowered = message.lower()
@@ -460,7 +465,13 @@ class KuboStore(RemoteStore):
                         deadline.moved(len(piece))
                     yield piece
 
-        response.iter_content = pieces
+        def explanation(chunk_size: int | None = None) -> Iterator[bytes]:
+            body = b"".join(pieces(chunk_size))
+            # The client would hand it to Python's parser, which any depth of brackets can end.
+            if nesting(body) <= MAX_DEPTH:
+                yield body
+
+        response.iter_content = pieces if response.status_code < 400 else explanation
 
 
 class _NotPinnedError(LlamafundError):
@@ -472,6 +483,16 @@ def _protocol(host: str) -> str:
         return f"ip{ipaddress.ip_address(host).version}"
     except ValueError:
         return "dns"
+
+
+def _split_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a response, without empty ones."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n") if b"\n" in piece else (rest + piece,)
+        yield from (line for line in whole if line.strip())
+    if rest.strip():
+        yield rest
 
 
 def _through(spans: Iterator[bytes], use: Callable[[bytes], None]) -> Iterator[bytes]:

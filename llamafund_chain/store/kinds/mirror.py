@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from llamafund_chain.errors import NodeUnreachableError, UsageError, VerificationError
 from llamafund_chain.evidence.manifests import FileEntry, Manifest
+from llamafund_chain.http.deadline import STRIDE
 from llamafund_chain.store.base import MissingContentError, check_cid
 from llamafund_chain.store.http.client import Place, WebClient, is_public, place_of
-from llamafund_chain.store.http.deadline import STRIDE
 from llamafund_chain.store.http.resume import ReadOnlyStore
 
 MAX_MIRRORS = 16

@@ -100,7 +100,7 @@ def test_only_liars_give_nothing(world: World, tmp_path: Path) -> None:
 def test_a_slow_gateway_is_dropped_and_named(world: World) -> None:
     store = world.store(misbehaving(hangs=True), misbehaving(), seconds=4)
     # The time one may be silent is part of the time one answer may take.
-    import llamafund_chain.store.http.client as web
+    import llamafund_chain.http.transport as web
 
     before, web.READ_SECONDS = web.READ_SECONDS, 3
     try:

@@ -24,11 +24,11 @@ from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageEr
 from llamafund_chain.evidence.hashing import hash_bytes, hash_tree
 from llamafund_chain.evidence.manifests import FileEntry, Listing
 from llamafund_chain.files import write_file
+from llamafund_chain.http.deadline import MAX_LINES, Deadline
 from llamafund_chain.store import LocalStore, MissingContentError, open_store
 from llamafund_chain.store.base import RefusedError
 from llamafund_chain.store.content import Fetched, fetch_files
 from llamafund_chain.store.http.client import Credential, WebClient, credential_for, is_public, place_of
-from llamafund_chain.store.http.deadline import MAX_LINES, Deadline
 from llamafund_chain.store.http.resume import fetch_resuming
 from llamafund_chain.store.ipfs.unixfs import FANOUT, LEAF_SIZE, Link, decode_node, encode_node
 from llamafund_chain.store.kinds.gateway import GatewayStore
