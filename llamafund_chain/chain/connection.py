@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from llamafund_chain.chain.coins import format_coin
-from llamafund_chain.chain.node import Node
+from llamafund_chain.chain.node import AnswerTooLongError, Node, NothingRanError
 from llamafund_chain.chain.reverted import ContractRefusedError, Explain, Reading, explain, smallest_units
 from llamafund_chain.chain.transactions import (
     RECEIPT_TIMEOUT,
@@ -48,6 +48,10 @@ BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
 
 MAX_ANSWER_BYTES = 1 << 20
 """Bytes of the longest result of a contract call that is read."""
+
+MOST_AT_ONCE = 100
+"""Requests in one batch. Nodes of providers refuse more, or fewer; then the batches become smaller."""
+
 _GWEI = 10**9
 
 
@@ -101,6 +105,7 @@ class Connection:
         self.shown_url = self._node.shown
         self._w3: Web3 | None = None
         self._deployment: Deployment | None = None
+        self._at_once = MOST_AT_ONCE
         self.chain_id = self._quantity(self.request("eth_chainId"), "eth_chainId")
 
     def __repr__(self) -> str:
@@ -134,14 +139,44 @@ class Connection:
             NodeUnreachableError: No node answered.
             RpcError: It answered with an error.
         """
-        response = self._node.request(method, params)
-        if "error" not in response:
-            return response["result"]
-        error = response["error"]
-        if not isinstance(error, Mapping):
-            error = {"message": str(error)}
-        code = error.get("code")
-        raise RpcError(method, code if isinstance(code, int) else 0, str(error.get("message", "")), error.get("data"))
+        result = _result(method, self._node.request(method, params))
+        if isinstance(result, RpcError):
+            raise result
+        return result
+
+    def request_many(self, requests: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
+        """Several JSON-RPC requests, as many at once as the node takes.
+
+        None of them may change anything: if a node refuses a batch, its requests are made again, in smaller ones.
+
+        Args:
+            requests: Methods with their parameters.
+
+        Returns:
+            The unchanged results in the order of the requests; an `RpcError` in place of each that was refused.
+
+        Raises:
+            NodeUnreachableError: No node answered.
+        """
+        found: list[Any] = []
+        while len(found) < len(requests):
+            part = requests[len(found) : len(found) + self._at_once]
+            if len(part) == 1:
+                found.append(self._request_or_refusal(*part[0]))
+                continue
+            try:
+                responses = self._node.request_many(part)
+            except (AnswerTooLongError, NothingRanError):
+                self._at_once = len(part) // 4 or 1
+                continue
+            found += [_result(method, response) for (method, _), response in zip(part, responses, strict=True)]
+        return found
+
+    def _request_or_refusal(self, method: str, parameters: tuple[Any, ...]) -> Any:
+        try:
+            return self.request(method, *parameters)
+        except RpcError as error:
+            return error
 
     def block(self, which: BlockId = "latest") -> Block:
         """A block's number, hash and time.
@@ -211,6 +246,29 @@ class Connection:
         except RpcError as error:
             raise self._refusal(error, money) from error
         return self._bytes(answer, "eth_call")[:MAX_ANSWER_BYTES]
+
+    def call_many(self, calls: Sequence[Call], *, block: BlockId = "latest") -> list[bytes | LlamafundError]:
+        """Run calls without sending anything, many at once.
+
+        Args:
+            calls: What to call.
+            block: The block after which to run them.
+
+        Returns:
+            What each returned, or why it was refused.
+
+        Raises:
+            NodeUnreachableError: No node answered.
+        """
+        answers = self.request_many(
+            [("eth_call", ({"to": call.to, "data": f"0x{call.data.hex()}"}, _block_param(block))) for call in calls]
+        )
+        return [
+            self._refusal(answer, smallest_units)
+            if isinstance(answer, RpcError)
+            else self._bytes(answer, "eth_call")[:MAX_ANSWER_BYTES]
+            for answer in answers
+        ]
 
     def logs(
         self,
@@ -435,6 +493,11 @@ class Connection:
         base = raw.get("baseFeePerGas") if isinstance(raw, Mapping) else None
         return None if base is None else self._quantity(base, "the base fee")
 
+    def price(self) -> int:
+        """Wei that a transaction pays now for each unit of gas: the base fee and the tip that the node advises."""
+        fees = self.fees()
+        return fees.highest if fees.tip is None else (fees.highest + fees.tip) // 2
+
     def fees(self) -> Fees:
         """The fees that the node advises now, with room for a base fee that doubles."""
         base = self._base_fee()
@@ -498,12 +561,15 @@ class Connection:
                 f"Transaction 0x{signed.tx_hash} was included in block {block} and reverted; only its fee was spent",
                 reason,
             )
+        beside = self._quantity(raw.get("l1Fee") or "0x0", "the data fee")
+        within = self._quantity(raw.get("gasUsedForL1") or "0x0", "the gas of the data") * price
         logs = raw.get("logs")
         return Receipt(
             signed.tx_hash,
             block,
             gas_used,
-            gas_used * price,
+            gas_used * price + beside,
+            beside + within,
             tuple(self._log(item) for item in logs) if isinstance(logs, list) else (),
         )
 
@@ -601,6 +667,17 @@ def check_code(code: bytes, what: str, address: str) -> None:
             "The address has no code on this chain",
             "Check the address, and with --rpc the chain",
         )
+
+
+def _result(method: str, response: Mapping[str, Any]) -> Any:
+    """The result in a response, or the error in its place."""
+    if "error" not in response:
+        return response["result"]
+    error = response["error"]
+    if not isinstance(error, Mapping):
+        error = {"message": str(error)}
+    code = error.get("code")
+    return RpcError(method, code if isinstance(code, int) else 0, str(error.get("message", "")), error.get("data"))
 
 
 def _block_param(block: BlockId) -> str:

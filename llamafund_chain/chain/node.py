@@ -38,6 +38,10 @@ class AnswerTooLongError(NodeUnreachableError):
     """The response is longer than `MAX_ANSWER_BYTES`; a request for less may help."""
 
 
+class NothingRanError(NodeUnreachableError):
+    """The server refused a request, or a batch of them, and ran nothing of it; fewer requests at once may help."""
+
+
 class Node:
     """Sends each request once.
 
@@ -72,12 +76,44 @@ class Node:
         request = {"jsonrpc": "2.0", "id": self._count, "method": method, "params": list(params)}
         body = self._post(method, json.dumps(request).encode())
         try:
-            response = parse_json(body)
+            response: Mapping[str, Any] = parse_json(body)
         except ValueError as error:
             raise self._nonsense(method) from error
-        if not isinstance(response, dict) or ("result" in response) == ("error" in response):
+        if not _is_response(response):
             raise self._nonsense(method)
         return response
+
+    def request_many(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Mapping[str, Any]]:
+        """Several JSON-RPC requests in one HTTP request, a batch.
+
+        Args:
+            requests: Methods with their parameters, at least one.
+
+        Returns:
+            The responses in the order of the requests, each with either `result` or `error`.
+
+        Raises:
+            NothingRanError: The node refused the batch as a whole.
+            AnswerTooLongError: The response is too long.
+            NodeUnreachableError: There was no response, or it is not JSON-RPC.
+        """
+        batch = [
+            {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
+            for number, (method, params) in enumerate(requests)
+        ]
+        words = f"{len(batch)} requests at once"
+        try:
+            responses: Any = parse_json(self._post(words, json.dumps(batch).encode()))
+        except ValueError as error:
+            raise self._nonsense(words) from error
+        if isinstance(responses, dict) and "error" in responses:
+            raise NothingRanError(f"The node at {self.shown} refused {words}")
+        if not isinstance(responses, list) or not all(map(_is_response, responses)):
+            raise self._nonsense(words)
+        by_id = {response["id"]: response for response in responses if isinstance(response.get("id"), int)}
+        if len(responses) != len(batch) or by_id.keys() != set(range(len(batch))):
+            raise self._nonsense(words)
+        return [by_id[number] for number in range(len(batch))]
 
     def _post(self, method: str, data: bytes) -> bytes:
         try:
@@ -121,7 +157,9 @@ class Node:
             ) from error
 
     def _status(self, method: str, reply: Reply) -> NodeUnreachableError:
-        return NodeUnreachableError(
+        # With a status of the 400s a server says that it ran nothing.
+        kind = NothingRanError if 400 <= reply.status < 500 else NodeUnreachableError
+        return kind(
             f"The server at {self.shown} answered {method} with HTTP status {reply.status}",
             "It is not a JSON-RPC node, or refuses this client",
             "Check the address given with --rpc",
@@ -133,6 +171,10 @@ class Node:
             "It is not a node of an Ethereum chain",
             "Check the address given with --rpc",
         )
+
+
+def _is_response(response: Any) -> bool:
+    return isinstance(response, dict) and ("result" in response) != ("error" in response)
 
 
 def _reason(error: BaseException) -> str:

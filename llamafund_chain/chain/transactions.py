@@ -51,7 +51,9 @@ class Receipt:
         tx_hash: 64 hexadecimal digits.
         block: Number of the block that includes it.
         gas_used: Gas.
-        fee: Wei paid for the gas.
+        fee: Wei paid in all: for the gas, and for the data where a rollup charges that apart.
+        data_fee: Wei of it for publishing the data, as rollups report it (`l1Fee` on the OP stack and Scroll,
+            `gasUsedForL1` on Arbitrum); 0 on chains where data costs nothing but gas.
         logs: In order.
     """
 
@@ -59,6 +61,7 @@ class Receipt:
     block: int
     gas_used: int
     fee: int
+    data_fee: int
     logs: tuple[Log, ...]
 
 

@@ -21,7 +21,7 @@ from llamafund_chain.cli.options import (
     yes_option,
 )
 from llamafund_chain.cli.output import emit, note, progress
-from llamafund_chain.cli.shared import open_campaign
+from llamafund_chain.cli.shared import open_campaign, receipt_facts
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.store import open_store
 
@@ -81,15 +81,13 @@ def answer(
         {
             "chunk": one.challenge.chunk,
             "bond": client.coin.plain(one.challenge.bond),
-            "transaction": one.receipt.tx_hash,
-            "block": one.receipt.block,
-            "gas_used": one.receipt.gas_used,
+            **receipt_facts(one.receipt),
         }
         for one in done
     ]
     lines = [
         f"Answered chunk {one.challenge.chunk} for {client.coin.format(one.challenge.bond)} "
-        f"in transaction 0x{one.receipt.tx_hash}"
+        f"in transaction 0x{one.receipt.tx_hash}, which cost {client.coin.format(one.receipt.fee)}"
         for one in done
     ]
     emit("answer", {**facts, "answered": answered}, lines, as_json=as_json)

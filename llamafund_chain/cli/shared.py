@@ -249,8 +249,7 @@ def report(
         **facts,
         **receipt_facts(receipt),
     }
-    lines = [sentence, *rows((("transaction", f"0x{receipt.tx_hash}"), ("block", str(receipt.block))))]
-    emit(command, data, lines, as_json=as_json)
+    emit(command, data, [sentence, *rows(receipt_rows(receipt, client.connection.chain_id))], as_json=as_json)
 
 
 def receipt_facts(receipt: Receipt) -> dict[str, JsonValue]:
@@ -260,7 +259,18 @@ def receipt_facts(receipt: Receipt) -> dict[str, JsonValue]:
         "block": receipt.block,
         "gas_used": receipt.gas_used,
         "fee_wei": str(receipt.fee),
+        "data_fee_wei": str(receipt.data_fee),
     }
+
+
+def receipt_rows(receipt: Receipt, chain_id: int) -> list[tuple[str, str]]:
+    """A receipt, as rows of text."""
+    data = f", {format_coin(receipt.data_fee, chain_id)} of it for its data" if receipt.data_fee else ""
+    return [
+        ("transaction", f"0x{receipt.tx_hash}"),
+        ("block", str(receipt.block)),
+        ("fee", format_coin(receipt.fee, chain_id) + data),
+    ]
 
 
 def network_of(connection: Connection) -> str:

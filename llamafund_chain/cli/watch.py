@@ -27,7 +27,7 @@ from llamafund_chain.cli.options import (
     wallet_options,
 )
 from llamafund_chain.cli.output import event, note
-from llamafund_chain.cli.shared import open_campaign, sent_through
+from llamafund_chain.cli.shared import open_campaign, receipt_facts, sent_through
 from llamafund_chain.errors import LlamafundError, NotFinalError
 from llamafund_chain.store import open_store
 from llamafund_chain.times import duration, when
@@ -181,7 +181,7 @@ class _Watch:
         elif isinstance(outcome, Answer):
             self.say(
                 "answered",
-                {"chunk": outcome.challenge.chunk, "transaction": outcome.receipt.tx_hash},
+                {"chunk": outcome.challenge.chunk, **receipt_facts(outcome.receipt)},
                 f"Answered chunk {outcome.challenge.chunk} in transaction 0x{outcome.receipt.tx_hash}",
             )
         else:

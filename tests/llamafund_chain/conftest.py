@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,9 @@ from llamafund_chain.campaign.attestation import Attestation, propose
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.factory import create_campaign
 from llamafund_chain.campaign.terms import Milestone, MilestoneKind, Payee, Terms
+from llamafund_chain.chain.abi import Interface
 from llamafund_chain.chain.connection import Connection
+from llamafund_chain.chain.data_fees import ARBITRUM_GAS_INFO, ARBITRUM_NODE, OP_STACK_ORACLE, SCROLL_ORACLE
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.chain.tokens import NATIVE
 from llamafund_chain.evidence.hashing import hash_tree
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
 METRIC = "heldout_bits_per_byte"
+ROOT = Path(__file__).resolve().parents[2]
+SOLC = ROOT / ".venv" / "solc" / "solc-v0.8.37"
 RECIPE = b"schema: llamafund/recipe/1\n# Hand-made: nothing was trained with it.\n"
 
 
@@ -357,8 +362,83 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Callable[[Hook], None]:
             "request",
             lambda self, method, *params: hook(method, params, lambda: request(self, method, *params)),
         )
+        # A batch is so many requests: the hook sees each of them.
+        monkeypatch.setattr(
+            Connection,
+            "request_many",
+            lambda self, requests: [self._request_or_refusal(method, params) for method, params in requests],
+        )
 
     return put
+
+
+@pytest.fixture(scope="session")
+def mock_fee_contracts() -> dict[str, tuple[Interface, bytes]]:
+    """The contracts in contracts/test/MockFeeOracles.sol by name: interface and code."""
+    source = (ROOT / "contracts" / "test" / "MockFeeOracles.sol").read_text(encoding="utf-8")
+    request = {
+        "language": "Solidity",
+        "sources": {"mocks": {"content": source}},
+        "settings": {"evmVersion": "cancun", "outputSelection": {"*": {"*": ["abi", "evm.deployedBytecode.object"]}}},
+    }
+    ran = subprocess.run(
+        [str(SOLC), "--standard-json"], input=json.dumps(request), capture_output=True, text=True, check=True
+    )
+    return {
+        name: (Interface(made["abi"]), bytes.fromhex(made["evm"]["deployedBytecode"]["object"]))
+        for name, made in json.loads(ran.stdout)["contracts"]["mocks"].items()
+    }
+
+
+@dataclass
+class RollupMaker:
+    """Makes the development chain charge for data like a rollup."""
+
+    devnet: Devnet
+    contracts: dict[str, tuple[Interface, bytes]]
+
+    def put(self, name: str, address: str, **settings: tuple[int, ...]) -> None:
+        """Put a mock's code at an address, and call its functions with these arguments."""
+        interface, code = self.contracts[name]
+        self.put_code(address, f"0x{code.hex()}")
+        for function, arguments in settings.items():
+            data = interface.encode(function, *arguments)
+            self.devnet._send({"to": address, "data": f"0x{data.hex()}"})
+
+    def put_code(self, address: str, code: str) -> None:
+        """Put any code, hexadecimal with 0x, at the address of a fee contract."""
+        self.devnet.connection.request("anvil_setCode", address, code)
+
+    def op_stack(self, l1_base_fee: int = 8 * 10**9, blob_base_fee: int = 10**9) -> None:
+        """An OP stack chain with Base's scalars of 2024 and 2025; fees in wei."""
+        self.put("MockGasPriceOracle", OP_STACK_ORACLE, set=(l1_base_fee, blob_base_fee, 2_269, 1_055_762))
+
+    def fjord(self, per_byte: int) -> None:
+        """An OP stack chain before Isthmus, at so many wei for each byte."""
+        self.put("MockFjordOracle", OP_STACK_ORACLE, set=(per_byte,))
+
+    def scroll(self, per_byte: int) -> None:
+        """Scroll, at so many wei for each byte."""
+        self.put("MockFjordOracle", SCROLL_ORACLE, set=(per_byte,))
+
+    def arbitrum(self, l1_price: int = 15 * 10**7, l2_price: int = 10**7) -> None:
+        """An Arbitrum chain with these prices of gas, wei."""
+        self.put_code(ARBITRUM_GAS_INFO, "0xfe")
+        self.put("MockNodeInterface", ARBITRUM_NODE, set=(l1_price, l2_price))
+
+    def unreadable(self) -> None:
+        """An OP stack chain whose fee contract returns nothing."""
+        self.put("MockSilentOracle", OP_STACK_ORACLE)
+
+
+@pytest.fixture
+def rollup(devnet: Devnet, mock_fee_contracts: dict[str, tuple[Interface, bytes]]) -> Iterator[RollupMaker]:
+    """Makes the development chain charge for data like a rollup."""
+    maker = RollupMaker(devnet, mock_fee_contracts)
+    yield maker
+    # Going back to a snapshot leaves code that was put there.
+    for address in (OP_STACK_ORACLE, SCROLL_ORACLE, ARBITRUM_GAS_INFO, ARBITRUM_NODE):
+        devnet.connection.request("anvil_setCode", address, "0x")
 
 
 @pytest.fixture

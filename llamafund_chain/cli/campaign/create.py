@@ -27,6 +27,7 @@ from llamafund_chain.cli.options import (
 from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.cli.shared import (
     receipt_facts,
+    receipt_rows,
     sent_through,
     terms_facts,
     terms_lines,
@@ -101,8 +102,7 @@ def create(
             ("campaign", address),
             ("proposal", proposal.sha256),
             ("salt", chosen),
-            ("transaction", f"0x{receipt.tx_hash}"),
-            ("block", str(receipt.block)),
+            *receipt_rows(receipt, connection.chain_id),
         )
     )
     emit("campaign create", facts, lines, as_json=as_json)

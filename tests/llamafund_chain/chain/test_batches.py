@@ -1,0 +1,166 @@
+"""Many requests in one: in order, from nodes that take batches, small ones, or none at all."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from llamafund_chain.chain.connection import MOST_AT_ONCE, connect
+from llamafund_chain.chain.node import MAX_ANSWER_BYTES
+from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.chain.transactions import Call, RpcError
+from llamafund_chain.errors import NodeUnreachableError
+
+Reply = Callable[[Any], tuple[int, bytes]]
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[[Reply], str]]:
+    """Starts servers that answer a parsed request body with a status and bytes; gives their address."""
+    servers: list[HTTPServer] = []
+
+    def start(reply: Reply) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                status, body = reply(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        servers.append(HTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_address[1]}"
+
+    yield start
+    for one in servers:
+        one.shutdown()
+        one.server_close()
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Chain 5; every other answer is the first parameter."""
+    result = "0x5" if request["method"] == "eth_chainId" else request["params"][0]
+    return {"jsonrpc": "2.0", "id": request["id"], "result": result}
+
+
+def node_with(batches: Callable[[list[dict[str, Any]]], tuple[int, Any]]) -> Reply:
+    """A node that answers single requests as usual."""
+
+    def reply(body: Any) -> tuple[int, bytes]:
+        if isinstance(body, dict):
+            return 200, json.dumps(answer(body)).encode()
+        status, answers = batches(body)
+        return status, answers if isinstance(answers, bytes) else json.dumps(answers).encode()
+
+    return reply
+
+
+REQUESTS = [("ask", (number,)) for number in range(2 * MOST_AT_ONCE + 7)]
+
+
+def test_many_requests_go_out_in_few_batches_and_come_back_in_order(server) -> None:
+    sizes: list[int] = []
+
+    def backwards(body):
+        sizes.append(len(body))
+        return 200, [answer(one) for one in reversed(body)]
+
+    assert connect(server(node_with(backwards))).request_many(REQUESTS) == [number for _, (number,) in REQUESTS]
+    assert sizes == [MOST_AT_ONCE, MOST_AT_ONCE, 7]
+
+
+REFUSALS = {
+    "an error for all": lambda body: (
+        200,
+        {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "no batch"}},
+    ),
+    "a status": lambda body: (413, b"too large"),
+    "too long an answer": lambda body: (200, b" " * (MAX_ANSWER_BYTES + 1)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_node_that_takes_no_batch_is_asked_one_by_one_in_the_end(server, name: str) -> None:
+    sizes: list[int] = []
+
+    def refuse(body):
+        sizes.append(len(body))
+        return REFUSALS[name](body)
+
+    connection = connect(server(node_with(refuse)))
+    assert connection.request_many(REQUESTS[:30]) == list(range(30))
+    assert connection.request_many(REQUESTS[:30]) == list(range(30))
+    assert sizes == [30, 7]
+
+
+def test_a_node_that_takes_small_batches_gets_small_ones(server) -> None:
+    sizes: list[int] = []
+
+    def at_most_ten(body):
+        sizes.append(len(body))
+        return (200, [answer(one) for one in body]) if len(body) <= 10 else (400, b"")
+
+    connection = connect(server(node_with(at_most_ten)))
+    assert connection.request_many(REQUESTS[:30]) == list(range(30))
+    assert sizes == [30, 7, 7, 7, 7, 2]
+
+
+NONSENSE = {
+    "not a list": lambda body: {"jsonrpc": "2.0", "result": []},
+    "one too few": lambda body: [answer(one) for one in body[1:]],
+    "one twice": lambda body: [answer(body[0]), answer(body[0])],
+    "other numbers": lambda body: [{**answer(one), "id": one["id"] + 1} for one in body],
+    "no numbers": lambda body: [{"result": "0x1"} for _ in body],
+    "neither result nor error": lambda body: [{"id": one["id"]} for one in body],
+    "no json": lambda body: b"<html>",
+    "too deep": lambda body: b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_a_batch_that_makes_no_sense_is_not_used(server, name: str) -> None:
+    connection = connect(server(node_with(lambda body: (200, NONSENSE[name](body)))))
+    with pytest.raises(NodeUnreachableError, match="not JSON-RPC"):
+        connection.request_many(REQUESTS[:2])
+
+
+def test_a_server_that_fails_is_unreachable_and_asked_once(server) -> None:
+    sizes: list[int] = []
+
+    def fail(body):
+        sizes.append(len(body))
+        return 503, b""
+
+    with pytest.raises(NodeUnreachableError, match="503"):
+        connect(server(node_with(fail))).request_many(REQUESTS[:4])
+    assert sizes == [4]
+
+
+def test_one_refusal_among_many_answers_stays_in_its_place(server) -> None:
+    def some(body):
+        answers = [answer(one) for one in body]
+        del answers[1]["result"]
+        answers[1]["error"] = {"code": -32000, "message": "header not found"}
+        return 200, answers
+
+    one, refused, three = connect(server(node_with(some))).request_many(REQUESTS[:3])
+    assert (one, three) == (0, 2)
+    assert isinstance(refused, RpcError)
+    assert "header not found" in str(refused)
+
+
+def test_calls_of_contracts_come_back_with_their_refusals(devnet) -> None:
+    factory = devnet.deployment.factory
+    calls = [Call(factory, b"\x01\x02\x03\x04"), Call("0x" + "00" * 18 + "dEaD", b"")]
+    refused, empty = devnet.connection.call_many(calls)
+    assert isinstance(refused, ContractRefusedError)
+    assert empty == b""
