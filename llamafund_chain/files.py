@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Iterator
 from io import FileIO
@@ -37,6 +38,42 @@ def read_limited(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise VerificationError(f"{path.name} is longer than {limit} bytes")
     return data
+
+
+def read_secret(path: Path, what: str, limit: int) -> str:
+    """Read a small file with a secret, or a pipe.
+
+    Args:
+        path: The file.
+        what: What it is, for messages, for example `passphrase file`.
+        limit: Most bytes that it may have.
+
+    Returns:
+        Its text, without a byte order mark.
+
+    Raises:
+        UsageError: It cannot be read, other users can read it, it is longer, or it is not UTF-8. The message never
+            contains what is in it.
+    """
+    name = f"The {what} {str(path)!r}"
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
+                raise UsageError(
+                    f"{name} can be read by other users (its mode is {stat.S_IMODE(mode):04o})",
+                    "Whoever has read it has the secret",
+                    f"Run: chmod 600 {shlex.quote(str(path))}",
+                )
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read", error.strerror or str(error), "Check its path") from error
+    if len(data) > limit:
+        raise UsageError(f"{name} is longer than {limit} bytes", "It has more than a secret", "Check its path")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{name} is not UTF-8 text", remedy="Check its path") from None
 
 
 def storage_error(error: OSError, action: str) -> LlamafundError:

@@ -63,6 +63,12 @@ class Ran:
 Llamafund = Callable[..., Ran]
 
 
+def write_secret(path: Path, text: str) -> None:
+    """A file that only its owner can read, as commands demand of secrets."""
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+
+
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Call a test by the beginning of a long value: names are sent to each worker, and to programs as a variable."""
     if isinstance(val, str | bytes) and len(val) > 60:
@@ -76,6 +82,7 @@ def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / ".local/share"))
     for name in ("RPC", "WALLET", "KEYSTORE", "PASSPHRASE_FILE", "STORE", "FINALITY"):
         monkeypatch.delenv(f"LLAMAFUND_{name}", raising=False)
 
@@ -110,7 +117,7 @@ def keystore(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from eth_account import Account
 
     directory = tmp_path_factory.mktemp("keystore")
-    (directory / "passphrase").write_text(f"{PASSPHRASE}\n")
+    write_secret(directory / "passphrase", f"{PASSPHRASE}\n")
     for name, number in PEOPLE.items():
         key_file = Account.encrypt(number.to_bytes(32, "big"), PASSPHRASE, kdf="scrypt", iterations=4)
         (directory / f"{name}.json").write_text(json.dumps(key_file))

@@ -1,34 +1,28 @@
-"""Wallets: private keys in encrypted files, in the common format of Ethereum clients (keystore version 3)."""
+"""Wallets: private keys in encrypted files, found by name in this program's folder and in those of other programs."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from llamafund_chain.errors import UsageError, VerificationError
-from llamafund_chain.files import PendingFile, read_spans, storage_error
+from llamafund_chain.chain.keyfile import encrypt, is_private_key, parse_key_file, read_key_file
+from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.files import PendingFile, storage_error
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
-MAX_KEY_FILE_BYTES = 64 * 1024
-"""Bytes of the longest key file that is read."""
-
-STANDARD_SCRYPT_N = 1 << 18
-"""Cost of one guess of the passphrase: about a second and 256 MiB."""
-
-LIGHT_SCRYPT_N = 1 << 12
-"""The same for keys without value: a few milliseconds and 4 MiB."""
+DERIVATION_PATH = "m/44'/60'/0'/0/0"
+"""The first account of a mnemonic, in every common wallet."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_MAX_SCRYPT_BYTES = 1 << 30
-_MAX_SCRYPT_P = 16
-_MAX_PBKDF2_ROUNDS = 20_000_000
+_GETH_NAME = re.compile(r"UTC--.*--([0-9a-fA-F]{40})")
+_PRIVATE_KEY = re.compile(r"(?:0[xX])?([0-9a-fA-F]{64})")
+_MNEMONIC_WORDS = (12, 15, 18, 21, 24)
+_PATH = re.compile(r"m(/[0-9]{1,10}'?){1,10}")
 
 
 @dataclass(frozen=True)
@@ -37,13 +31,97 @@ class WalletInfo:
 
     Attributes:
         name: Its name in commands.
-        address: Checksummed.
+        address: Checksummed, as the file claims; `None` if the file names none, as Foundry's do.
         path: The key file.
     """
 
     name: str
-    address: str
+    address: str | None
     path: Path
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The key files of all folders.
+
+    Attributes:
+        wallets: By folder and name.
+        unusable: What stands among them and cannot be used, each as a sentence.
+    """
+
+    wallets: tuple[WalletInfo, ...]
+    unusable: tuple[str, ...]
+
+
+def folders_of_others(home: Path) -> tuple[Path, ...]:
+    """Where Foundry, brownie and geth (on Linux, on a Mac) keep key files.
+
+    Args:
+        home: The user's home directory.
+    """
+    places = (".foundry/keystores", ".brownie/accounts", ".ethereum/keystore", "Library/Ethereum/keystore")
+    return tuple(home / place for place in places)
+
+
+def parse_private_key(text: str) -> bytes:
+    """A private key from 64 hexadecimal digits, with or without 0x.
+
+    Raises:
+        UsageError: It is not a private key. The message never contains the text.
+    """
+    found = _PRIVATE_KEY.fullmatch(text.strip())
+    key = b"" if found is None else bytes.fromhex(found[1])
+    if not is_private_key(key):
+        raise UsageError(
+            "This is not a private key",
+            "A private key has 64 hexadecimal digits, and not every number is one",
+            "Export it again from the wallet that has it",
+        )
+    return key
+
+
+def parse_mnemonic(text: str, derivation_path: str = DERIVATION_PATH) -> bytes:
+    """The private key of a mnemonic's account (BIP-39, BIP-44).
+
+    Args:
+        text: 12, 15, 18, 21 or 24 words, in English or in another language of the standard.
+        derivation_path: Which account.
+
+    Raises:
+        UsageError: It is not a mnemonic, or the path is malformed. The message never contains the words.
+    """
+    from eth_account import Account
+
+    if not _PATH.fullmatch(derivation_path):
+        raise UsageError(
+            f"{derivation_path[:80]!r} is not a derivation path", remedy=f"Write it like {DERIVATION_PATH}"
+        )
+    Account.enable_unaudited_hdwallet_features()
+    try:
+        return bytes(Account.from_mnemonic(" ".join(text.lower().split()), account_path=derivation_path).key)
+    except Exception:  # noqa: BLE001 - the library's message has the words in it
+        raise UsageError(
+            "This is not a mnemonic",
+            "It has 12 to 24 words of a fixed list, and the last one checks the others",
+            "Check each word and their order",
+        ) from None
+
+
+def parse_secret(text: str, derivation_path: str = DERIVATION_PATH) -> bytes:
+    """A private key from what a person pasted: the key itself, or a mnemonic.
+
+    Raises:
+        UsageError: It is neither. The message never contains the text.
+    """
+    if _PRIVATE_KEY.fullmatch(text.strip()):
+        return parse_private_key(text)
+    if len(text.split()) in _MNEMONIC_WORDS:
+        return parse_mnemonic(text, derivation_path)
+    raise UsageError(
+        "This is neither a private key nor a mnemonic",
+        "A private key has 64 hexadecimal digits, a mnemonic 12, 15, 18, 21 or 24 words",
+        "Paste one of them, or name a file that has it",
+    )
 
 
 class KeyStore:
@@ -51,21 +129,30 @@ class KeyStore:
 
     Args:
         directory: Created with the first key, readable only by its owner.
+        others: Directories of other programs, in which keys are found too. Nothing is created there.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, others: Sequence[Path] = ()) -> None:
         self._directory = directory
+        self._others = tuple(others)
 
     @property
     def directory(self) -> Path:
-        """Where the key files are."""
+        """Where new key files are written."""
         return self._directory
 
     def create(self, name: str, passphrase: str, *, light_kdf: bool = False) -> WalletInfo:
-        """Create a random key and keep it encrypted. An existing file is never overwritten.
+        """Create a random key and keep it encrypted; otherwise like `add`."""
+        from eth_account import Account
+
+        return self.add(name, bytes(Account.create().key), passphrase, light_kdf=light_kdf)
+
+    def add(self, name: str, key: bytes, passphrase: str, *, light_kdf: bool = False) -> WalletInfo:
+        """Keep a key encrypted. An existing file is never overwritten.
 
         Args:
             name: At most 64 letters, digits, `.`, `_` and `-`.
+            key: 32 bytes.
             passphrase: Unlocks the key; a forgotten passphrase means a lost key.
             light_kdf: Use weak encryption, so that unlocking takes milliseconds and guessing is easy.
 
@@ -75,97 +162,26 @@ class KeyStore:
         """
         from eth_account import Account
 
-        path = self._path(name)
-        if not passphrase:
-            raise UsageError(
-                "The passphrase is empty",
-                "Anyone with the file would have the key",
-                "Choose a passphrase",
-            )
-        if path.exists():
-            raise _taken(name, path)
-        account = Account.create()
-        key_file = Account.encrypt(
-            account.key,
-            passphrase,
-            kdf="scrypt",
-            iterations=LIGHT_SCRYPT_N if light_kdf else STANDARD_SCRYPT_N,
-        )
+        path = self.require_free(name)
+        data = encrypt(key, passphrase, light_kdf=light_kdf)
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(error, f"Making the directory {str(self._directory)!r}") from error
         with PendingFile(self._directory, mode=0o600) as pending:
-            pending.write(json.dumps(key_file, indent=2).encode("ascii") + b"\n")
+            pending.write(data)
             try:
                 pending.commit(path, replace=False)
             except UsageError as error:
                 raise _taken(name, path) from error
-        return WalletInfo(name=name, address=account.address, path=path)
+        return WalletInfo(name=name, address=Account.from_key(key).address, path=path)
 
-    def list(self) -> tuple[WalletInfo, ...]:
-        """The wallets, by name. Their addresses are what the files claim; only unlocking proves them.
-
-        Raises:
-            UsageError: A `.json` file in the directory is not a key file.
-            LlamafundError: The directory or a file cannot be read.
-        """
-        try:
-            names = sorted(
-                entry.name.removesuffix(".json")
-                for entry in self._directory.iterdir()
-                if entry.name.endswith(".json") and not entry.name.startswith(".")
-            )
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            raise storage_error(error, f"Listing the wallets in {str(self._directory)!r}") from error
-        return tuple(self._info(name) for name in names)
-
-    def unlock(self, name_or_path: str | Path, passphrase: str) -> LocalAccount:
-        """Decrypt a key.
-
-        Args:
-            name_or_path: A wallet of this directory, or the path of a key file: a `Path`, or text with a `/`.
-            passphrase: The passphrase that it was encrypted with.
+    def require_free(self, name: str) -> Path:
+        """The path of a key file to be; for a refusal before anybody is asked for a secret.
 
         Raises:
-            UsageError: There is no such wallet, the file is not a key file, or the passphrase is wrong.
-            VerificationError: The key does not belong to the address that the file names.
-            LlamafundError: The file cannot be read.
+            UsageError: The name cannot be used or is taken.
         """
-        from eth_account import Account
-
-        path = self._locate(name_or_path)
-        key_file = _load(path)
-        _check_work(key_file, path)
-        try:
-            key = Account.decrypt(dict(key_file), passphrase)
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            AssertionError,
-            NotImplementedError,
-        ) as error:
-            if str(error) == "MAC mismatch":
-                raise UsageError(
-                    f"The passphrase does not open {str(path)!r}",
-                    remedy="Check the passphrase, the file that it is read from and the wallet's name",
-                ) from error
-            raise _no_key_file(path, "Its encryption is damaged or of an unknown kind") from error
-        account: LocalAccount = Account.from_key(key)
-        stated = _stated_address(key_file)
-        if stated is not None and stated.lower() != account.address.lower():
-            raise VerificationError(
-                f"{str(path)!r} names the address {stated}, but its key is that of {account.address}",
-                "The file was changed by hand or made from two files",
-                "Do not use it. Restore it from a backup",
-            )
-        return account
-
-    def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name) or name.endswith(".json"):
             raise UsageError(
                 f"{name[:80]!r} cannot be a wallet's name",
@@ -173,73 +189,132 @@ class KeyStore:
                 "or digit, and does not end in .json",
                 "Choose another name",
             )
-        return self._directory / f"{name}.json"
-
-    def _locate(self, name_or_path: str | Path) -> Path:
-        if isinstance(name_or_path, Path):
-            return name_or_path
-        if os.sep in name_or_path:
-            return Path(name_or_path).expanduser()
-        path = self._path(name_or_path)
-        if not path.exists():
-            raise UsageError(
-                f"There is no wallet {name_or_path!r} in {str(self._directory)!r}",
-                remedy="See `llamafund wallet list`, create one with `llamafund wallet new`, or name a path",
-            )
+        path = self._directory / f"{name}.json"
+        if path.exists():
+            raise _taken(name, path)
         return path
 
-    def _info(self, name: str) -> WalletInfo:
-        from eth_utils.address import to_checksum_address
+    def list(self) -> Listing:
+        """All key files, by folder and name. One that cannot be used hides no other.
 
-        path = self._directory / f"{name}.json"
-        stated = _stated_address(_load(path))
-        if stated is None:
-            raise _no_key_file(path, "It names no address")
-        return WalletInfo(name=name, address=to_checksum_address(stated), path=path)
+        Raises:
+            LlamafundError: A directory cannot be read.
+        """
+        wallets: list[WalletInfo] = []
+        unusable: list[str] = []
+        for directory in (self._directory, *self._others):
+            for name, path in _entries(directory):
+                try:
+                    stated = read_key_file(path).address
+                except LlamafundError as error:
+                    if _is_named_as_key(path):
+                        unusable.append(str(error))
+                else:
+                    wallets.append(WalletInfo(name, None if stated is None else _checksummed(stated), path))
+        return Listing(tuple(wallets), tuple(unusable))
+
+    def unlock(self, name_or_path: str | Path, passphrase: str) -> LocalAccount:
+        """Decrypt a key.
+
+        Args:
+            name_or_path: A wallet by its name, or the path of a key file: a `Path`, or text with a `/`. geth's files
+                are found by their address too.
+            passphrase: The passphrase that it was encrypted with; see `KeyFile.open`.
+
+        Raises:
+            UsageError: There is no such wallet, or several; the file is not a key file, or the passphrase is wrong.
+            VerificationError: The key does not belong to the address that the file names.
+            LlamafundError: The file cannot be read.
+        """
+        return read_key_file(self.locate(name_or_path)).open(passphrase)
+
+    def change_passphrase(
+        self, name_or_path: str | Path, passphrase: str, new: str, *, light_kdf: bool = False
+    ) -> WalletInfo:
+        """Encrypt a key file anew. Afterwards it opens with the new passphrase, or is unchanged.
+
+        Args:
+            name_or_path: See `unlock`.
+            passphrase: The passphrase that opens it now.
+            new: The one that opens it from now on.
+            light_kdf: See `add`.
+
+        Raises:
+            UsageError: It cannot be unlocked, the new passphrase is empty, or the file has more than a key in it.
+            VerificationError: The key does not belong to the address that the file names.
+            LlamafundError: The file cannot be read or written.
+        """
+        path = self.locate(name_or_path)
+        # A link stays a link.
+        target = path.resolve()
+        key_file = read_key_file(path)
+        key_file.require_replaceable()
+        account = key_file.open(passphrase)
+        data = encrypt(bytes(account.key), new, light_kdf=light_kdf, identifier=key_file.identifier)
+        # The old file is the only other copy of the key: prove the new one first.
+        parse_key_file(data, target).open(new)
+        with PendingFile(target.parent, mode=0o600) as pending:
+            pending.write(data)
+            pending.commit(target)
+        return WalletInfo(path.name.removesuffix(".json"), account.address, path)
+
+    def locate(self, name_or_path: str | Path) -> Path:
+        """The key file of a wallet; see `unlock`.
+
+        Raises:
+            UsageError: There is no such wallet, or there are several.
+        """
+        if isinstance(name_or_path, Path):
+            return name_or_path
+        if "/" in name_or_path:
+            try:
+                return Path(name_or_path).expanduser()
+            except RuntimeError as error:
+                raise UsageError(f"There is no home directory for {name_or_path!r}", str(error)) from error
+        wanted = name_or_path.removesuffix(".json")
+        found = [
+            path
+            for directory in (self._directory, *self._others)
+            for name, path in _entries(directory)
+            if wanted in (name, path.name) or (wanted.lower() == name.lower() and name.startswith("0x"))
+        ]
+        if len(found) > 1:
+            raise UsageError(
+                f"There are {len(found)} wallets {name_or_path!r}",
+                f"They are {', '.join(str(path) for path in found)}",
+                "Name one by its path",
+            )
+        if not found:
+            raise UsageError(
+                f"There is no wallet {name_or_path[:80]!r} in {str(self._directory)!r}"
+                + (", nor in the folders of Foundry, brownie and geth" if self._others else ""),
+                remedy="See `llamafund wallet list`, create one with `llamafund wallet new`, or name a path",
+            )
+        return found[0]
 
 
-def _load(path: Path) -> Mapping[str, Any]:
-    """A key file's fields, in lower case, because some clients write upper case."""
-    data = b""
-    for span in read_spans(path.resolve()):
-        data += span
-        if len(data) > MAX_KEY_FILE_BYTES:
-            raise _no_key_file(path, f"It is longer than {MAX_KEY_FILE_BYTES} bytes")
+def _entries(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Names of wallets and their files, in order: everything in the directory that could be a key file."""
     try:
-        value = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _no_key_file(path, "It is not JSON") from error
-    fields = {key.lower(): item for key, item in value.items()} if isinstance(value, dict) else {}
-    if fields.get("version") != 3 or not isinstance(fields.get("crypto"), dict):
-        raise _no_key_file(path, "It is not an Ethereum keystore of version 3")
-    return fields
+        paths = sorted(path for path in directory.iterdir() if not path.name.startswith(".") and not path.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise storage_error(error, f"Listing the wallets in {str(directory)!r}") from error
+    for path in paths:
+        geth = _GETH_NAME.fullmatch(path.name)
+        yield (path.name.removesuffix(".json") if geth is None else _checksummed(f"0x{geth[1].lower()}")), path
 
 
-def _check_work(key_file: Mapping[str, Any], path: Path) -> None:
-    """Refuse parameters that would make unlocking take forever or fill the memory."""
-    crypto = {key.lower(): item for key, item in key_file["crypto"].items()}
-    parameters = crypto.get("kdfparams")
-    if not isinstance(parameters, dict):
-        raise _no_key_file(path, "It does not say how its key was encrypted")
-    numbers = {key.lower(): item for key, item in parameters.items() if isinstance(item, int)}
-    try:
-        if crypto.get("kdf") == "scrypt":
-            n, r, p = numbers["n"], numbers["r"], numbers["p"]
-            bearable = min(n, r, p) > 0 and 128 * n * r <= _MAX_SCRYPT_BYTES and p <= _MAX_SCRYPT_P
-        else:
-            bearable = 0 < numbers["c"] <= _MAX_PBKDF2_ROUNDS
-        bearable = bearable and numbers["dklen"] == 32
-    except KeyError as error:
-        raise _no_key_file(path, f"Its encryption lacks the number {error.args[0]!r}") from error
-    if not bearable:
-        raise _no_key_file(path, "Its encryption needs more time or memory than any honest key file")
+def _is_named_as_key(path: Path) -> bool:
+    """Whether a file's name says that it has a key. Foundry's say nothing, so other files may stand beside them."""
+    return path.suffix == ".json" or path.name.startswith("UTC--")
 
 
-def _stated_address(key_file: Mapping[str, Any]) -> str | None:
-    stated = key_file.get("address")
-    if not isinstance(stated, str) or not re.fullmatch(r"(0x)?[0-9a-fA-F]{40}", stated):
-        return None
-    return "0x" + stated.removeprefix("0x")
+def _checksummed(address: str) -> str:
+    from eth_utils.address import to_checksum_address
+
+    return str(to_checksum_address(address))
 
 
 def _taken(name: str, path: Path) -> UsageError:
@@ -247,12 +322,4 @@ def _taken(name: str, path: Path) -> UsageError:
         f"There is a wallet {name!r} already: {str(path)!r}",
         "Key files are never overwritten, for the key would be lost",
         "Choose another name",
-    )
-
-
-def _no_key_file(path: Path, reason: str) -> UsageError:
-    return UsageError(
-        f"{str(path)!r} cannot be used as a key file",
-        reason,
-        "Give another file, or move it out of the directory",
     )

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from llamafund_chain.chain.wallet import KeyStore
+from llamafund_chain.chain.wallet import KeyStore, folders_of_others
 from llamafund_chain.cli.numbers import COIN_AMOUNT
 from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.files import read_secret
 from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
@@ -33,14 +34,28 @@ _WHOLE = re.compile(r"-?[0-9]{1,40}")
 _QUESTION_LIMIT = 2000
 
 
-def default_keystore() -> Path:
-    """The default directory for key files."""
-    return Path(click.get_app_dir("llamafund")) / "keystore"
+def data_folder() -> Path:
+    """Where the program keeps key files and evidence unless told otherwise."""
+    # Imported here: most commands are told, or keep nothing.
+    from platformdirs import user_data_path
+
+    return user_data_path("llamafund", appauthor=False)
 
 
 def default_store() -> Path:
     """The default directory for evidence."""
-    return Path(click.get_app_dir("llamafund")) / "store"
+    return data_folder() / "store"
+
+
+def open_keystore(directory: Path | None) -> KeyStore:
+    """The key files to choose from.
+
+    Args:
+        directory: The only directory to look in; `None` for the program's own and those of Foundry, brownie and geth.
+    """
+    if directory is not None:
+        return KeyStore(directory)
+    return KeyStore(data_folder() / "keystore", folders_of_others(Path.home()))
 
 
 if TYPE_CHECKING:
@@ -193,16 +208,16 @@ def _only_one(_: click.Context, __: click.Parameter, locations: tuple[str, ...])
 
 
 def keystore_option(command: F) -> F:
-    """`--keystore`, parameter `keystore`: a directory."""
+    """`--keystore`, parameter `keystore`: a directory or `None`, as `open_keystore` takes it."""
     return click.option(
         "--keystore",
         envvar="LLAMAFUND_KEYSTORE",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIRECTORY",
-        default=default_keystore,
-        show_default="the program's data folder",
+        default=None,
+        show_default="the program's data folder, then those of Foundry, brownie and geth",
         show_envvar=True,
-        help="Directory of the key files.",
+        help="Directory of the key files, the only one to look in.",
     )(command)
 
 
@@ -275,28 +290,16 @@ def read_passphrase(passphrase_file: Path | None, *, confirm: bool = False, purp
                 "Name a file with --passphrase-file, or set LLAMAFUND_PASSPHRASE_FILE",
             )
         return str(click.prompt(purpose, hide_input=True, confirmation_prompt=confirm, err=True))
-    try:
-        with passphrase_file.open("rb") as file:
-            data = file.read(_MAX_PASSPHRASE_FILE + 1)
-        text = data.decode("utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"The passphrase file {passphrase_file} cannot be read",
-            error.strerror or str(error),
-            "Check its path",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"The passphrase file {passphrase_file} is not UTF-8 text") from error
+    text = read_secret(passphrase_file, "passphrase file", _MAX_PASSPHRASE_FILE)
     first = text.split("\n", 1)[0].rstrip("\r")
-    if not first or len(data) > _MAX_PASSPHRASE_FILE:
+    if not first:
         raise UsageError(
-            f"The passphrase file {passphrase_file} contains no passphrase",
-            f"Its first line is empty, or it is longer than {_MAX_PASSPHRASE_FILE} bytes",
+            f"The passphrase file {str(passphrase_file)!r} contains no passphrase", "Its first line is empty"
         )
     return first
 
 
-def unlock(wallet: str | None, keystore: Path, passphrase_file: Path | None) -> LocalAccount:
+def unlock(wallet: str | None, keystore: Path | None, passphrase_file: Path | None) -> LocalAccount:
     """The unlocked account that signs.
 
     Raises:
@@ -310,7 +313,10 @@ def unlock(wallet: str | None, keystore: Path, passphrase_file: Path | None) -> 
             "Name one with --wallet. `llamafund wallet list` shows yours, `llamafund wallet new` creates one",
         )
 
-    return KeyStore(keystore).unlock(wallet, read_passphrase(passphrase_file, purpose=f"Passphrase of {wallet}"))
+    keys = open_keystore(keystore)
+    # Found first: nobody should type a passphrase for a wallet that does not exist.
+    path = keys.locate(wallet)
+    return keys.unlock(path, read_passphrase(passphrase_file, purpose=f"Passphrase of {wallet}"))
 
 
 def agreement(question: str, *, yes: bool) -> Agree:

@@ -111,9 +111,14 @@ COMMANDS: Mapping[str, Entry | Section] = {
     ),
     "vote-stop": Entry(f"{_CLI}.vote_stop:vote_stop", "Vote to stop a campaign."),
     "wallet": Section(
-        "Create and list encrypted key files.",
+        "Create, import and list encrypted key files.",
         {
-            "list": Entry(f"{_CLI}.wallet:list_", "List the key files of the keystore with their addresses."),
+            "change-passphrase": Entry(
+                f"{_CLI}.wallet:change_passphrase",
+                "Encrypt the key of NAME, a wallet or the path of a key file, with a new passphrase.",
+            ),
+            "import": Entry(f"{_CLI}.wallet:import_", "Keep an existing key, encrypted, under NAME."),
+            "list": Entry(f"{_CLI}.wallet:list_", "List the key files with their addresses."),
             "new": Entry(f"{_CLI}.wallet:new", "Create a random key and keep it, encrypted, under NAME."),
         },
     ),

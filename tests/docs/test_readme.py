@@ -56,6 +56,7 @@ class Terminal:
             "LANG": "C.UTF-8",
         }
         (folder / "home").mkdir()
+        (folder / "passphrase").touch(mode=0o600)
         (folder / "passphrase").write_text("correct horse battery staple\n", encoding="utf-8")
         for line in commands("A short path for each role"):
             for name, value in re.findall(r"(\w+)=(\S+)", line):

@@ -66,6 +66,7 @@ def test_a_key_file_pays_where_the_node_has_no_account(bare: Devnet, tmp_path: P
     bare.fund(account.address, 10**18)
     key_file, passphrase = tmp_path / "deployer.json", tmp_path / "passphrase"
     key_file.write_text(json.dumps(Account.encrypt(account.key, "secret words", iterations=2)), encoding="utf-8")
+    passphrase.touch(mode=0o600)
     passphrase.write_text("secret words\n", encoding="utf-8")
 
     code, output = _deploy(
@@ -81,6 +82,7 @@ def test_a_wrong_passphrase_is_one_line_and_deploys_nothing(bare: Devnet, tmp_pa
     account = Account.from_key("0x" + "61" * 32)
     key_file, passphrase = tmp_path / "deployer.json", tmp_path / "passphrase"
     key_file.write_text(json.dumps(Account.encrypt(account.key, "secret words", iterations=2)), encoding="utf-8")
+    passphrase.touch(mode=0o600)
     passphrase.write_text("other words\n", encoding="utf-8")
     height = bare.w3.eth.block_number
 

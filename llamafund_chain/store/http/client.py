@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
+from llamafund_chain.files import read_secret
 from llamafund_chain.http.answers import parse_json
 from llamafund_chain.http.deadline import Deadline
 from llamafund_chain.http.transport import Reply, Transport, is_loopback
@@ -349,15 +350,7 @@ def without_secrets(location: str) -> str:
 
 
 def _credentials(path: Path) -> dict[str, Credential]:
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_CREDENTIALS).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"The credentials file {str(path)!r} cannot be read",
-            getattr(error, "strerror", None) or "It is not UTF-8 text",
-            "Check what LLAMAFUND_CREDENTIALS names",
-        ) from error
+    text = read_secret(path, "credentials file", _MAX_CREDENTIALS)
     found: dict[str, Credential] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split(maxsplit=2)

@@ -1,18 +1,26 @@
-"""Key files are made once, kept from others, and opened by their passphrase only."""
+"""Key files are made once, kept from others, found where other programs keep them, and opened by passphrase only."""
 
 from __future__ import annotations
 
 import json
 import stat
+import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eth_account import Account
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from llamafund_chain.chain.wallet import KeyStore
+from llamafund_chain.chain.wallet import (
+    KeyStore,
+    Listing,
+    WalletInfo,
+    folders_of_others,
+    parse_mnemonic,
+    parse_private_key,
+    parse_secret,
+)
 from llamafund_chain.errors import ExitCode, UsageError, VerificationError
 
 PASSPHRASE = "korrekt Pferd – 電池"
@@ -105,7 +113,7 @@ def test_two_who_make_the_same_wallet_at_once_do_not_lose_a_key(
     monkeypatch.setattr(Account, "encrypt", encrypt_while_another_finishes)
     with pytest.raises(UsageError, match="There is a wallet 'alice' already"):
         keys.create("alice", PASSPHRASE, light_kdf=True)
-    assert keys.unlock("alice", "other").address == keys.list()[0].address
+    assert keys.unlock("alice", "other").address == keys.list().wallets[0].address
     assert len(list(keys.directory.iterdir())) == 1
 
 
@@ -134,11 +142,11 @@ def test_a_name_that_could_be_something_else_is_refused(keys: KeyStore, name: st
 
 def test_wallets_are_listed_by_name(keys: KeyStore) -> None:
     infos = [keys.create(name, PASSPHRASE, light_kdf=True) for name in ("carol", "alice", "bob.2")]
-    assert keys.list() == (infos[1], infos[2], infos[0])
+    assert keys.list().wallets == (infos[1], infos[2], infos[0])
 
 
 def test_an_absent_directory_lists_nothing_and_is_not_made(keys: KeyStore) -> None:
-    assert keys.list() == ()
+    assert keys.list() == Listing((), ())
     assert not keys.directory.exists()
 
 
@@ -177,9 +185,13 @@ def test_what_is_no_key_file_is_refused(keys: KeyStore, tmp_path: Path, content:
     path = tmp_path / "keys" / "broken.json"
     path.parent.mkdir()
     path.write_text(content)
-    for action in (lambda: keys.unlock("broken", PASSPHRASE), keys.list):
-        with pytest.raises(UsageError, match="cannot be used as a key file"):
-            action()
+    with pytest.raises(UsageError, match="cannot be used as a key file"):
+        keys.unlock("broken", PASSPHRASE)
+    good = keys.create("good", PASSPHRASE, light_kdf=True)
+    listing = keys.list()
+    assert listing.wallets == (good,)
+    (sentence,) = listing.unusable
+    assert "broken.json' cannot be used as a key file" in sentence
 
 
 def test_a_huge_file_is_refused_before_it_is_parsed(keys: KeyStore, tmp_path: Path) -> None:
@@ -235,23 +247,163 @@ def test_a_damaged_encryption_is_refused(keys: KeyStore, changes: dict[str, Any]
         keys.unlock("alice", PASSPHRASE)
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["crypto", "kdf", "kdfparams", "n", "r", "p", "c", "dklen", "salt", "mac", "address"]),
-                inner,
-                max_size=5,
-            )
-        ),
-        max_leaves=12,
-    )
-)
-def test_no_crypto_section_breaks_the_program(tmp_path_factory: pytest.TempPathFactory, crypto: Any) -> None:
-    path = tmp_path_factory.mktemp("keys") / "hostile.json"
-    path.write_text(json.dumps({"version": 3, "crypto": crypto}))
+def test_a_changed_passphrase_opens_the_same_key_and_the_old_one_does_not(keys: KeyStore) -> None:
+    info = keys.create("alice", "old", light_kdf=True)
+    before = json.loads(info.path.read_text())
+    assert keys.change_passphrase("alice", "old", "new", light_kdf=True) == info
+    assert keys.unlock("alice", "new").address == info.address
+    assert json.loads(info.path.read_text())["id"] == before["id"]
+    assert stat.S_IMODE(info.path.stat().st_mode) == 0o600
+    with pytest.raises(UsageError, match="does not open"):
+        keys.unlock("alice", "old")
+
+
+@pytest.mark.parametrize(("old", "new"), [("wrong", "new"), ("old", "")])
+def test_a_passphrase_that_cannot_be_changed_leaves_the_file_as_it_is(keys: KeyStore, old: str, new: str) -> None:
+    info = keys.create("alice", "old", light_kdf=True)
+    before = info.path.read_bytes()
     with pytest.raises(UsageError):
-        KeyStore(path.parent).unlock(path, PASSPHRASE)
+        keys.change_passphrase("alice", old, new, light_kdf=True)
+    assert info.path.read_bytes() == before
+    assert list(keys.directory.iterdir()) == [info.path]
+
+
+def test_a_passphrase_is_not_changed_where_another_programs_secret_would_be_lost(keys: KeyStore) -> None:
+    info = keys.create("alice", "old", light_kdf=True)
+    edit(info.path, **{"x-ethers": {"mnemonicCiphertext": "00"}})
+    before = info.path.read_bytes()
+    with pytest.raises(UsageError, match=r"x-ethers.*it would be lost"):
+        keys.change_passphrase("alice", "old", "new", light_kdf=True)
+    assert info.path.read_bytes() == before
+
+
+def test_a_link_to_a_key_file_stays_a_link(keys: KeyStore, tmp_path: Path) -> None:
+    info = keys.create("alice", "old", light_kdf=True)
+    link = tmp_path / "link.json"
+    link.symlink_to(info.path)
+    keys.change_passphrase(link, "old", "new", light_kdf=True)
+    assert link.is_symlink()
+    assert keys.unlock("alice", "new").address == info.address
+
+
+@pytest.fixture
+def everywhere(tmp_path: Path) -> tuple[KeyStore, dict[str, WalletInfo]]:
+    """A wallet in each folder where wallets are looked for, as the program of that folder names its files."""
+    home = tmp_path / "home"
+    foundry, brownie, geth, _ = folders_of_others(home)
+    made: dict[str, WalletInfo] = {}
+    keys = KeyStore(home / "own", folders_of_others(home))
+    made["own"] = keys.create("own", PASSPHRASE, light_kdf=True)
+    for name, folder in (("cast", foundry), ("brownie", brownie), ("geth", geth)):
+        info = KeyStore(folder).create(name, PASSPHRASE, light_kdf=True)
+        if name == "cast":
+            fields = json.loads(info.path.read_text())
+            del fields["address"]
+            info.path.write_text(json.dumps(fields))
+            made[name] = replace(info, path=info.path.rename(folder / name), address=None)
+        elif name == "geth":
+            assert info.address is not None
+            stamp = f"UTC--2026-11-28T17-00-00.000000000Z--{info.address[2:].lower()}"
+            made[name] = WalletInfo(info.address, info.address, info.path.rename(folder / stamp))
+        else:
+            made[name] = info
+    return keys, made
+
+
+def test_wallets_of_foundry_brownie_and_geth_are_listed_and_found(
+    everywhere: tuple[KeyStore, dict[str, WalletInfo]],
+) -> None:
+    keys, made = everywhere
+    assert keys.list() == Listing(tuple(made.values()), ())
+    for info in made.values():
+        assert keys.unlock(info.name, PASSPHRASE).address == (
+            info.address or keys.unlock(info.path, PASSPHRASE).address
+        )
+    assert keys.unlock(made["geth"].name.lower(), PASSPHRASE).address == made["geth"].address
+
+
+def test_other_files_beside_foundrys_keys_are_no_wallets_and_no_faults(
+    everywhere: tuple[KeyStore, dict[str, WalletInfo]],
+) -> None:
+    keys, made = everywhere
+    beside = made["cast"].path.parent
+    (beside / "notes").write_text("my notes")
+    (beside / "folder.json").mkdir()
+    (beside / ".hidden.json").write_text("{")
+    assert keys.list() == Listing(tuple(made.values()), ())
+
+
+def test_a_planted_file_of_the_same_name_signs_nothing(
+    everywhere: tuple[KeyStore, dict[str, WalletInfo]],
+) -> None:
+    keys, made = everywhere
+    KeyStore(made["brownie"].path.parent).create("own", PASSPHRASE, light_kdf=True)
+    with pytest.raises(UsageError, match="There are 2 wallets 'own'"):
+        keys.unlock("own", PASSPHRASE)
+    assert keys.unlock(made["own"].path, PASSPHRASE).address == made["own"].address
+
+
+def test_links_that_lead_nowhere_or_in_a_circle_break_no_list(keys: KeyStore) -> None:
+    good = keys.create("good", PASSPHRASE, light_kdf=True)
+    (keys.directory / "gone.json").symlink_to("nowhere")
+    (keys.directory / "circle.json").symlink_to("circle.json")
+    listing = keys.list()
+    assert listing.wallets == (good,)
+    assert len(listing.unusable) == 2
+
+
+# The first account of anvil's mnemonic, known to everybody.
+MNEMONIC = "test test test test test test test test test test test junk"
+FIRST_KEY = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FIRST_KEY,
+        f"0x{FIRST_KEY}",
+        f"0X{FIRST_KEY.upper()}\n",
+        MNEMONIC,
+        f"  {MNEMONIC.upper()}\n\n",
+        MNEMONIC.replace(" ", "\n"),
+    ],
+)
+def test_a_pasted_key_or_mnemonic_is_recognised(text: str) -> None:
+    assert parse_secret(text).hex() == FIRST_KEY
+
+
+def test_another_account_of_a_mnemonic_is_had_by_its_path() -> None:
+    key = parse_mnemonic(MNEMONIC, "m/44'/60'/0'/0/1")
+    assert Account.from_key(key).address == "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+
+
+@pytest.mark.parametrize("path", ["", "m", "44'/60'", "m/44/x", "m/99999999999", "m/44'/60'/0'/0/0/"])
+def test_a_malformed_derivation_path_is_refused(path: str) -> None:
+    with pytest.raises(UsageError, match=r"derivation path|not a mnemonic"):
+        parse_mnemonic(MNEMONIC, path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "secretmarker",
+        "secretmarker " * 12,
+        MNEMONIC.replace("junk", "secretmarker"),
+        "test " * 12,
+        "00" * 32,
+        "ff" * 32,
+        "ab" * 31,
+        f"{FIRST_KEY}ab",
+    ],
+)
+def test_what_is_no_key_is_refused_and_never_repeated_even_in_the_causes(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_secret(text)
+    told = "".join(traceback.format_exception(caught.value))
+    assert text.strip() not in told
+    assert "secretmarker" not in told
+
+
+def test_a_private_key_of_wrong_length_is_refused() -> None:
+    with pytest.raises(UsageError, match="not a private key"):
+        parse_private_key("ab" * 33)

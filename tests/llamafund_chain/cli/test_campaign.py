@@ -113,6 +113,7 @@ def test_no_node_opens_no_campaign(llamafund, campaign_file, no_node: str) -> No
 
 def test_a_wrong_passphrase_opens_no_campaign(llamafund, stage, campaign_file, tmp_path: Path, untouched) -> None:
     wrong = tmp_path / "wrong"
+    wrong.touch(mode=0o600)
     wrong.write_text("not the passphrase\n")
     file = campaign_file()
     with untouched():

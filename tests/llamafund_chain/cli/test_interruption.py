@@ -123,6 +123,7 @@ def slow_import(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
 def test_while_modules_load(
     start: Start, slow_import, tmp_path: Path, program: tuple[str, ...], package: str, words: tuple[str, ...]
 ) -> None:
+    (tmp_path / "passphrase").touch(mode=0o600)
     (tmp_path / "passphrase").write_text("correct horse\n")
     folder, mark = slow_import(package)
     more = ("--passphrase-file", tmp_path / "passphrase") if "new" in words else ()
@@ -331,6 +332,6 @@ def test_interrupted_in_process_leaves_no_word_of_the_command_before(stage, caps
     """What one command has set is not told of the next."""
     client = stage.open()
     assert run(["campaign", "show", client.address, "--rpc", stage.devnet.rpc_url]) == 0
-    monkeypatch.setattr("llamafund_chain.cli.wallet.KeyStore", interrupt)
+    monkeypatch.setattr("llamafund_chain.cli.wallet.open_keystore", interrupt)
     assert run(["wallet", "list"]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "Error: Interrupted; nothing was sent."

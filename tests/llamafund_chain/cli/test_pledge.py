@@ -134,6 +134,7 @@ def test_a_pledge_after_the_deadline_is_refused_with_the_time(llamafund, stage) 
 
 def test_a_wallet_without_passphrase_or_of_no_name_pledges_nothing(llamafund, stage, tmp_path) -> None:
     client = stage.open()
+    (tmp_path / "empty").touch(mode=0o600)
     (tmp_path / "empty").write_text("\n")
     arguments = ("pledge", client.address, "1", "--rpc", stage.devnet.rpc_url, "--yes")
     llamafund(*arguments, wallet="backer0", passphrase_file=tmp_path / "empty").refused(2, "contains no passphrase")

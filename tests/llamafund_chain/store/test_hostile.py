@@ -171,12 +171,25 @@ def test_a_secret_in_a_location_is_not_repeated(location: str) -> None:
 def test_a_credentials_line_in_another_order_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
+    (tmp_path / "credentials").touch(mode=0o600)
     (tmp_path / "credentials").write_text(line + "\n")
     monkeypatch.setenv("LLAMAFUND_CREDENTIALS", str(tmp_path / "credentials"))
     with pytest.raises(UsageError, match="line 1") as caught:
         credential_for(place_of("https://host"), "kubo")
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_credentials_that_others_can_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "credentials"
+    file.write_text("https://host bearer hunter2\n")
+    file.chmod(0o644)
+    monkeypatch.setenv("LLAMAFUND_CREDENTIALS", str(file))
+    with pytest.raises(UsageError, match=f"chmod 600 {file}") as caught:
+        credential_for(place_of("https://host"), "kubo")
+    assert "hunter2" not in str(caught.value)
+    file.chmod(0o600)
+    assert credential_for(place_of("https://host"), "kubo") is not None
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

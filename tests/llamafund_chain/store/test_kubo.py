@@ -234,6 +234,7 @@ def test_a_netrc_does_not_replace_the_token(
 def test_the_token_comes_from_the_credentials_file(
     rpc: LocalServer, node: KuboStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "credentials").touch(mode=0o600)
     (tmp_path / "credentials").write_text(f"# mine\nhttps://other.example bearer wrong\n{rpc.url} basic ann:pw\n")
     monkeypatch.setenv("LLAMAFUND_CREDENTIALS", str(tmp_path / "credentials"))
     node.token = "Basic YW5uOnB3"
