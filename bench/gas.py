@@ -19,6 +19,7 @@ from llamafund_chain.evidence.merkle import CHUNK_SIZE, leaf_hash, node_hash
 DAY = 86_400
 ETHER = 10**18
 NO_MINIMUM = -(2**63)
+ZERO = "0x" + "00" * 20
 
 BOUNDS = {
     "create a campaign": 150_000,
@@ -146,11 +147,11 @@ class _Scenario:
         transfer = self.w3.eth.send_transaction({"from": sender, "to": recipient, "value": Wei(1)})
         return int(self._receipt(transfer)["gasUsed"])
 
-    def _create(self, researcher: str, payee: str, salt: int) -> tuple[Any, int]:
+    def _create(self, researcher: str, payee: str, salt: int, arbiter: str = ZERO) -> tuple[Any, int]:
         now = int(self.w3.eth.get_block("latest")["timestamp"])
         terms = {
             "researcher": researcher,
-            "asset": "0x" + "00" * 20,
+            "asset": ZERO,
             "goal": 10 * ETHER,
             "cap": 100 * ETHER,
             "fundingDeadline": now + 30 * DAY,
@@ -169,6 +170,8 @@ class _Scenario:
                 (1, 3_000, now + 50 * DAY, -3_000_000),
                 (2, 5_000, now + 60 * DAY, -2_500_000),
             ],
+            "arbiter": arbiter,
+            "rulingWindow": 30 * DAY if arbiter != ZERO else 0,
         }
         create = self.factory.functions.createCampaign(terms, salt.to_bytes(32, "big"))
         receipt = self._receipt(create.transact({"from": researcher}))

@@ -65,6 +65,9 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// all, above what execution takes. The rest is room for the 64 a byte of EIP-7976 (1 186 568), for tips, and for
     /// the answers that come second.
     uint256 private constant ANSWER_GAS = 1_250_000;
+    /// @dev With so many challenges open, the next one costs twice as much: a flood that outruns whoever answers soon
+    /// costs more than there is. Fewer would let a full queue price honest challenges out for less.
+    uint256 private constant DOUBLING = 512;
 
     /// @dev The only immutable, so that the code differs between chains in nothing but this address.
     address private immutable SELF = address(this);
@@ -106,7 +109,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     Queue private _queue;
     mapping(uint256 number => QueuedChallenge) private _challenges;
     /// @dev Stays when it was paid out, so that nobody challenges the same chunk of a milestone twice.
-    mapping(uint256 milestone => mapping(uint256 chunk => Bond)) private _bonds;
+    mapping(uint256 attested => mapping(uint256 chunk => Bond)) private _bonds;
 
     // =============================================================== backers
 
@@ -234,21 +237,18 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         if (pledgeOf(msg.sender) == 0) {
             revert Campaign_NotBacker(msg.sender);
         }
-        uint256 windowEnd = l.attested() == 0 ? 0 : _windowEnd(t, l);
-        if (block.timestamp >= windowEnd) {
-            revert Campaign_WindowOver(windowEnd);
-        }
+        _checkWindow(t, l);
         _checkContent(contentRoot, contentSize);
         uint256 chunks = ContentProof.chunkCount(contentSize);
         if (chunk >= chunks) {
             revert Campaign_ChunkOutOfRange({chunks: chunks, actual: chunk});
         }
-        uint256 milestone = l.attested() - 1;
-        Bond storage bond = _bonds[milestone][chunk];
+        Bond storage bond = _bonds[l.attested()][chunk];
         if (bond.challenger != address(0)) {
             revert Campaign_AlreadyChallenged(chunk);
         }
-        uint256 min = _requiredBond(t);
+        Queue memory queue = _queue;
+        uint256 min = _requiredBond(t, queue);
         if (msg.value < min) {
             revert Campaign_BondTooSmall({min: min, actual: msg.value});
         }
@@ -261,9 +261,10 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
             _ledger = l.withChallengedAt(block.timestamp);
         }
         (bond.challenger, bond.amount) = (msg.sender, uint96(msg.value));
-        _challenges[_queue.end++] = QueuedChallenge({chunk: chunk, openedAt: uint40(block.timestamp)});
+        _challenges[queue.end] = QueuedChallenge({chunk: chunk, openedAt: uint40(block.timestamp)});
+        _queue.end = queue.end + 1;
         emit Challenged({
-            milestone: uint8(milestone),
+            milestone: uint8(l.attested() - 1),
             chunk: chunk,
             challenger: msg.sender,
             bond: msg.value,
@@ -293,13 +294,13 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         }
 
         // Effect
-        uint256 milestone = l.attested() - 1;
-        uint256 amount = _bonds[milestone][chunk].amount;
-        _bonds[milestone][chunk].amount = 0;
+        Bond storage bond = _bonds[l.attested()][chunk];
+        uint256 amount = bond.amount;
+        bond.amount = 0;
         _queue.next = uint128(number + 1);
         // Zero where nobody has challenged yet: then no challenge is open.
         _ledger = l.withChallengedAt(_challenges[number + 1].openedAt);
-        emit ChallengeAnswered({milestone: uint8(milestone), chunk: chunk, answerer: msg.sender, bond: amount});
+        emit ChallengeAnswered({milestone: uint8(l.attested() - 1), chunk: chunk, answerer: msg.sender, bond: amount});
 
         // Interaction
         Address.sendValue(payable(msg.sender), amount);
@@ -312,9 +313,8 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         // Check
         _requireStatus(_terms(), l, Status.Failed);
         _checkRecipient(recipient);
-        // Only the latest attestation can have open challenges. Without any attestation there is no such bond either.
-        uint256 milestone = l.attested() == 0 ? 0 : l.attested() - 1;
-        Bond storage bond = _bonds[milestone][chunk];
+        // Only the latest attestation can have open challenges.
+        Bond storage bond = _bonds[l.attested()][chunk];
         uint256 amount = bond.amount;
         if (amount == 0 || bond.challenger != msg.sender) {
             revert Campaign_NotChallenger({caller: msg.sender, chunk: chunk});
@@ -323,11 +323,51 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         // Effect
         bond.amount = 0;
         emit BondReturned({
-            milestone: uint8(milestone), chunk: chunk, challenger: msg.sender, recipient: recipient, bond: amount
+            milestone: uint8(l.attested() - 1), chunk: chunk, challenger: msg.sender, recipient: recipient, bond: amount
         });
 
         // Interaction
         Address.sendValue(payable(recipient), amount);
+    }
+
+    // =============================================================== arbiter
+
+    /// @inheritdoc ICampaign
+    /// @dev Needs no guard: it calls nobody. Nothing counts the contests, so that a sham one uses up nothing: the window
+    /// never ends later than a challenge and a ruling window after the attestation.
+    function contest() external {
+        Memory.Slice t = _terms();
+        PackedLedger.Word l = _ledger;
+
+        // Check
+        _checkArbiter(t, l);
+        if (l.contested()) {
+            revert Campaign_AlreadyContested();
+        }
+        _checkWindow(t, l);
+
+        // Effect
+        l = l.withContested(true);
+        _ledger = l;
+        emit Contested({ruleBy: _windowEnd(t, l)});
+    }
+
+    /// @inheritdoc ICampaign
+    /// @dev Needs no guard: it calls nobody.
+    function rule(bool upheld) external {
+        Memory.Slice t = _terms();
+        PackedLedger.Word l = _ledger;
+
+        // Check
+        _checkArbiter(t, l);
+        if (!l.contested()) {
+            revert Campaign_NotContested();
+        }
+        _checkWindow(t, l);
+
+        // Effect
+        _ledger = upheld ? l.withContested(false) : l.withStop({withholding: true});
+        emit Ruled(upheld);
     }
 
     // ============================================================ researcher
@@ -522,14 +562,14 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
             revert Campaign_NoChallengeOpen();
         }
         QueuedChallenge memory queued = _challenges[_queue.next + position];
-        Bond memory bond = _bonds[_ledger.attested() - 1][queued.chunk];
+        Bond memory bond = _bonds[_ledger.attested()][queued.chunk];
         return
             Challenge({chunk: queued.chunk, openedAt: queued.openedAt, challenger: bond.challenger, bond: bond.amount});
     }
 
     /// @inheritdoc ICampaign
     function requiredBond() external view returns (uint256) {
-        return _requiredBond(_terms());
+        return _requiredBond(_terms(), _queue);
     }
 
     /// @inheritdoc ICampaign
@@ -585,9 +625,11 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         return block.timestamp >= t.milestoneDeadline(l.attested()) + l.slackUsed() ? Status.Failed : Status.Active;
     }
 
-    /// @dev Unix seconds at which the latest attestation's window is over.
+    /// @dev Unix seconds at which the latest attestation's window is over. Only the last one can be contested, so that
+    /// no deadline waits for a ruling.
     function _windowEnd(Memory.Slice t, PackedLedger.Word l) private pure returns (uint256) {
-        return l.attestedAt() + t.challengeWindow();
+        uint256 end = l.attestedAt() + t.challengeWindow();
+        return l.contested() ? end + t.rulingWindow() : end;
     }
 
     /// @dev Whether the latest attestation's tranche still waits: for its window, or for an answer.
@@ -595,9 +637,9 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         return l.challengedAt() != 0 || block.timestamp < _windowEnd(t, l);
     }
 
-    /// @dev Number of milestones whose tranche is released. Once the campaign has failed this never changes: a stop
-    /// that came first withholds the tranche for good, a challenge that was not answered stays open, and deadlines lie
-    /// further apart than window and answer take.
+    /// @dev Number of milestones whose tranche is released. Once the campaign has failed this never changes: a stop or a
+    /// ruling that came first withholds the tranche for good, a challenge that was not answered stays open, and
+    /// deadlines lie further apart than window and answer take.
     function _releasedCount(Memory.Slice t, PackedLedger.Word l) private view returns (uint256) {
         if (l.attested() == 0) {
             return 0;
@@ -715,6 +757,23 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         }
     }
 
+    function _checkArbiter(Memory.Slice t, PackedLedger.Word l) private view {
+        if (msg.sender != t.arbiter()) {
+            revert Campaign_NotArbiter(msg.sender);
+        }
+        _requireStatus(t, l, Status.Active);
+        if (l.attested() != t.milestoneCount()) {
+            revert Campaign_NothingToContest();
+        }
+    }
+
+    function _checkWindow(Memory.Slice t, PackedLedger.Word l) private view {
+        uint256 end = l.attested() == 0 ? 0 : _windowEnd(t, l);
+        if (block.timestamp >= end) {
+            revert Campaign_WindowOver(end);
+        }
+    }
+
     function _checkRecipient(address recipient) private view {
         if (recipient == address(0) || recipient == address(this)) {
             revert Campaign_BadRecipient(recipient);
@@ -775,8 +834,11 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         return keccak256(abi.encode(contentRoot, contentSize));
     }
 
-    function _requiredBond(Memory.Slice t) private view returns (uint256) {
-        return Math.max(t.minBond(), ANSWER_GAS * block.basefee);
+    /// @dev `minBond` keeps the exponent small: 2^96 wei, the largest bond, is less than 57 doublings of the least.
+    function _requiredBond(Memory.Slice t, Queue memory queue) private view returns (uint256) {
+        uint256 base = Math.max(t.minBond(), ANSWER_GAS * block.basefee);
+        uint256 open = queue.end - queue.next;
+        return base * (DOUBLING + open % DOUBLING) * 2 ** (open / DOUBLING) / DOUBLING;
     }
 
     function _parent(Memory.Slice t) private view returns (bytes32) {

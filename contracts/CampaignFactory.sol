@@ -10,7 +10,7 @@ import {PackedTerms} from "./libraries/PackedTerms.sol";
 /// @title CampaignFactory
 /// @notice Checks terms and opens campaigns with them. Holds no money and no storage.
 /// @dev NOT checked, because no contract can: that the proposal exists and is worth its goal, that attestors and payees
-/// are who they claim to be or independent of the researcher, that the asset is an honest ERC-20 (rebasing ones are
+/// are who they claim to be or independent of the researcher, that the arbiter is, that the asset is an honest ERC-20 (rebasing ones are
 /// unsupported), that an attestor or payee can act at all.
 contract CampaignFactory is ICampaignFactory {
     uint256 public constant MIN_WEIGHTS_BPS = 2_500;
@@ -23,6 +23,10 @@ contract CampaignFactory is ICampaignFactory {
     uint256 public constant MAX_CHALLENGE_WINDOW = 90 days;
     uint256 public constant MIN_ANSWER_WINDOW = 1 days;
     uint256 public constant MAX_ANSWER_WINDOW = 30 days;
+    uint256 public constant MIN_RULING_WINDOW = 7 days;
+    uint256 public constant MAX_RULING_WINDOW = 90 days;
+    /// @dev Wei. From any price above zero a bond that doubles soon costs something, whatever the coin is worth.
+    uint256 public constant MIN_BOND = 10 ** 12;
     uint256 public constant MAX_SLACK = 365 days;
     uint256 public constant MAX_FUNDING_PERIOD = 2 * 365 days;
     uint256 public constant MAX_CAMPAIGN_PERIOD = 10 * 365 days;
@@ -32,7 +36,7 @@ contract CampaignFactory is ICampaignFactory {
     uint256 private constant CLONE_BYTES = 0x2d;
     uint256 private constant MAX_CLONE_BYTES = CLONE_BYTES + PackedTerms.FIXED_BYTES
         + (MAX_ATTESTORS * PackedTerms.ATTESTOR_BYTES) + (MAX_PAYEES * PackedTerms.PAYEE_BYTES)
-        + (MAX_MILESTONES * PackedTerms.MILESTONE_BYTES);
+        + (MAX_MILESTONES * PackedTerms.MILESTONE_BYTES) + PackedTerms.ARBITER_BYTES;
 
     /// @inheritdoc ICampaignFactory
     address public immutable implementation;
@@ -93,6 +97,9 @@ contract CampaignFactory is ICampaignFactory {
         if (terms.stopBps < MIN_STOP_BPS || terms.stopBps > MAX_STOP_BPS) {
             revert CampaignFactory_BadStopBps({bps: terms.stopBps, min: MIN_STOP_BPS, max: MAX_STOP_BPS});
         }
+        if (terms.minBond < MIN_BOND) {
+            revert CampaignFactory_BondTooSmall({actual: terms.minBond, min: MIN_BOND});
+        }
     }
 
     function _checkWindows(Terms calldata terms) private view {
@@ -113,6 +120,10 @@ contract CampaignFactory is ICampaignFactory {
         }
         if (terms.slack > MAX_SLACK) {
             revert CampaignFactory_SlackTooLong({slack: terms.slack, max: MAX_SLACK});
+        }
+        (uint256 min, uint256 max) = terms.arbiter == address(0) ? (0, 0) : (MIN_RULING_WINDOW, MAX_RULING_WINDOW);
+        if (terms.rulingWindow < min || terms.rulingWindow > max) {
+            revert CampaignFactory_BadRulingWindow({actual: terms.rulingWindow, min: min, max: max});
         }
     }
 

@@ -52,6 +52,8 @@ struct Milestone {
 /// @param quorum how many of them must
 /// @param payees who shares what is released
 /// @param milestones in the order in which they are attested
+/// @param arbiter who can refuse the last tranche and nothing else, zero = nobody
+/// @param rulingWindow seconds by which a contest prolongs the last challenge window, 0 iff there is no arbiter
 struct Terms {
     address researcher;
     address asset;
@@ -69,6 +71,8 @@ struct Terms {
     uint8 quorum;
     Payee[] payees;
     Milestone[] milestones;
+    address arbiter;
+    uint32 rulingWindow;
 }
 
 /// @dev EIP-712 struct signed by attestors.
@@ -98,8 +102,9 @@ struct MilestoneAttestation {
 /// @param slackUsed seconds by which deadlines were pushed back
 /// @param attested number of milestones attested
 /// @param active whether the campaign was activated
-/// @param stopped whether a stop vote succeeded
+/// @param stopped whether a stop vote succeeded, or the arbiter refused the last tranche
 /// @param withheld whether it came before the latest attestation's tranche was released
+/// @param contested whether the arbiter contests the last attestation; stays when it refused
 struct Ledger {
     uint128 pledged;
     uint40 attestedAt;
@@ -109,6 +114,7 @@ struct Ledger {
     bool active;
     bool stopped;
     bool withheld;
+    bool contested;
 }
 
 /// @dev A challenge to show one chunk of the content that was attested last.
@@ -148,6 +154,10 @@ interface ICampaign {
     event BondReturned(
         uint8 indexed milestone, uint64 indexed chunk, address indexed challenger, address recipient, uint256 bond
     );
+    /// @param ruleBy unix seconds; ruled strictly before it, or the contest ends without effect
+    event Contested(uint256 ruleBy);
+    /// @param upheld whether the attestation stands; otherwise the campaign has failed and the last tranche is withheld
+    event Ruled(bool upheld);
     event DeadlinesExtended(uint32 bySeconds, uint32 slackUsed);
     event UpdatePosted(bytes32 indexed manifest);
 
@@ -173,6 +183,10 @@ interface ICampaign {
     /// @notice Thrown when an account without a pledge votes or challenges.
     /// @param caller who called
     error Campaign_NotBacker(address caller);
+
+    /// @notice Thrown when somebody else than the terms' arbiter contests or rules, or the terms name none.
+    /// @param caller who called
+    error Campaign_NotArbiter(address caller);
 
     /// @notice Thrown when money, or the credit for a pledge, would go to the zero address or to the campaign itself.
     /// @param recipient the address given
@@ -292,9 +306,19 @@ interface ICampaign {
     /// @param contentSize the size given, bytes
     error Campaign_WrongContent(bytes32 contentRoot, uint256 contentSize);
 
-    /// @notice Thrown by a challenge when the latest attestation's challenge window is over, or nothing is attested.
+    /// @notice Thrown by a challenge, a contest or a ruling when the latest attestation's window is over, and by a
+    /// challenge when nothing is attested.
     /// @param endedAt unix seconds at which the window was over, 0 without an attestation
     error Campaign_WindowOver(uint256 endedAt);
+
+    /// @notice Thrown by a contest or a ruling before the last milestone is attested.
+    error Campaign_NothingToContest();
+
+    /// @notice Thrown by a contest while another one waits for its ruling.
+    error Campaign_AlreadyContested();
+
+    /// @notice Thrown by a ruling that no contest asked for.
+    error Campaign_NotContested();
 
     /// @notice Thrown when a challenge names a chunk that the content does not have.
     /// @param chunks number of 16 KiB chunks in the content
@@ -389,6 +413,17 @@ interface ICampaign {
     /// @notice Take back the bond of the caller's open challenge once the campaign has failed.
     function returnBond(uint64 chunk, address recipient) external;
 
+    // -------------------------------------------------------------- arbiter
+
+    /// @notice Say that the last attestation is in dispute: its window is longer by the terms' `rulingWindow` until
+    /// there is a ruling. Only the terms' arbiter can, while the window is open, again after each ruling.
+    function contest() external;
+
+    /// @notice End the contest. Only the terms' arbiter can, before the prolonged window is over.
+    /// @param upheld true: the attestation stands, and its window ends as if nobody had contested it. False: the
+    /// campaign has failed, and backers get the last tranche back.
+    function rule(bool upheld) external;
+
     // ----------------------------------------------------------- researcher
 
     /// @notice Leave Funding: anyone once the funding deadline has passed with the goal met or the cap is reached,
@@ -438,9 +473,10 @@ interface ICampaign {
     /// @notice One of them. Its bond reads 0 once it was returned.
     /// @param position 0 is the one that is to be answered next
     function openChallenge(uint256 position) external view returns (Challenge memory);
-    /// @notice Wei that a challenge must bring in a block with this one's base fee: the larger of the terms' `minBond`
-    /// and 1 250 000 gas at that fee. Many nodes run calls with a base fee of 0 and then answer `minBond`: a client
-    /// computes it from the latest block's header, with room for the fee to rise.
+    /// @notice Wei that a challenge must bring in a block with this one's base fee. The base price is the larger of the
+    /// terms' `minBond` and 1 250 000 gas at that fee. It doubles with every 512 challenges that are open, and rises in
+    /// a straight line in between. Many nodes run calls with a base fee of 0 and then start from `minBond`: a client
+    /// computes it from the latest block's header, with room for the fee and the queue to grow.
     function requiredBond() external view returns (uint256);
     /// @notice What `collectRefund` would send now; zero unless the campaign has failed.
     function refundable(address backer) external view returns (uint256);

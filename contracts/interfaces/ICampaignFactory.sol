@@ -136,6 +136,17 @@ interface ICampaignFactory {
     /// @param max the longest allowed, seconds
     error CampaignFactory_BadAnswerWindow(uint256 actual, uint256 min, uint256 max);
 
+    /// @notice Thrown when the terms' `minBond` is below `MIN_BOND`.
+    /// @param actual the terms' smallest bond, wei
+    /// @param min the least allowed, wei
+    error CampaignFactory_BondTooSmall(uint256 actual, uint256 min);
+
+    /// @notice Thrown when the ruling window is out of bounds. Without an arbiter both bounds are 0.
+    /// @param actual the terms' window, seconds
+    /// @param min the shortest allowed, seconds
+    /// @param max the longest allowed, seconds
+    error CampaignFactory_BadRulingWindow(uint256 actual, uint256 min, uint256 max);
+
     /// @notice Thrown when the slack is longer than `MAX_SLACK`.
     /// @param slack the terms' slack, seconds
     /// @param max the longest allowed, seconds

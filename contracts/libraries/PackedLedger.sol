@@ -13,6 +13,7 @@ library PackedLedger {
     uint256 private constant ACTIVE = 1 << 248;
     uint256 private constant STOPPED = 1 << 249;
     uint256 private constant WITHHELD = 1 << 250;
+    uint256 private constant CONTESTED = 1 << 251;
 
     function pledged(Word self) internal pure returns (uint256) {
         return uint128(Word.unwrap(self));
@@ -49,6 +50,10 @@ library PackedLedger {
         return Word.unwrap(self) & WITHHELD != 0;
     }
 
+    function contested(Word self) internal pure returns (bool) {
+        return Word.unwrap(self) & CONTESTED != 0;
+    }
+
     /// @param value at most the cap, which has 128 bits
     function withPledged(Word self, uint256 value) internal pure returns (Word) {
         return Word.wrap((Word.unwrap(self) & ~PLEDGED_MASK) | value);
@@ -75,6 +80,11 @@ library PackedLedger {
         return Word.wrap((Word.unwrap(self) & ~(uint256(type(uint32).max) << 208)) | (value << 208));
     }
 
+    function withContested(Word self, bool value) internal pure returns (Word) {
+        uint256 word = Word.unwrap(self) & ~CONTESTED;
+        return Word.wrap(value ? word | CONTESTED : word);
+    }
+
     function withActive(Word self) internal pure returns (Word) {
         return Word.wrap(Word.unwrap(self) | ACTIVE);
     }
@@ -88,7 +98,8 @@ library PackedLedger {
             attested: uint8(attested(self)),
             active: active(self),
             stopped: stopped(self),
-            withheld: withheld(self)
+            withheld: withheld(self),
+            contested: contested(self)
         });
     }
 }

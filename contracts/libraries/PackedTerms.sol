@@ -19,10 +19,13 @@ import {Milestone, MilestoneKind, Payee, Terms} from "../interfaces/ICampaign.so
 ///       83      4  answerWindow               …     22  each payee: account 20, bps 2
 ///       87     12  minBond                      …     16  each milestone: kind 1, cumulative bps 2,
 ///       99      4  slack                                  deadline 5, minScore 8
+///                                                …     24  if there is an arbiter: account 20,
+///                                                          rulingWindow 4
 ///
 /// A milestone's cumulative bps are its own and those of all before it: what is released with it as one number.
 /// @dev NOT checked here: that the bytes were made by `pack`, that counts fit in a byte, that an index is below its
-/// count. The factory checks the terms before it packs them, and is the only author of campaigns.
+/// count, that terms without an arbiter have no ruling window: `pack` drops it. The factory checks the terms before it
+/// packs them, and is the only author of campaigns.
 library PackedTerms {
     using Memory for Memory.Slice;
 
@@ -30,6 +33,7 @@ library PackedTerms {
     uint256 internal constant ATTESTOR_BYTES = 20;
     uint256 internal constant PAYEE_BYTES = 22;
     uint256 internal constant MILESTONE_BYTES = 16;
+    uint256 internal constant ARBITER_BYTES = 24;
 
     // ------------------------------------------------------------------ write
 
@@ -70,6 +74,9 @@ library PackedTerms {
             sumBps += m.bps;
             packed = abi.encodePacked(packed, uint8(m.kind), sumBps, m.deadline, m.minScore);
         }
+        if (t.arbiter != address(0)) {
+            packed = abi.encodePacked(packed, t.arbiter, t.rulingWindow);
+        }
     }
 
     // ------------------------------------------------------------------- read
@@ -103,6 +110,8 @@ library PackedTerms {
         for (uint256 i = t.milestones.length - 1; i > 0; --i) {
             t.milestones[i].bps -= t.milestones[i - 1].bps;
         }
+        t.arbiter = arbiter(self);
+        t.rulingWindow = uint32(rulingWindow(self));
     }
 
     function researcher(Memory.Slice self) internal pure returns (address) {
@@ -204,6 +213,22 @@ library PackedTerms {
             deadline: uint40(bytes5(word << 24)),
             minScore: int64(uint64(bytes8(word << 64)))
         });
+    }
+
+    /// @return the zero address if the terms name none
+    function arbiter(Memory.Slice self) internal pure returns (address) {
+        return address(bytes20(_tail(self)));
+    }
+
+    /// @return seconds, 0 if the terms name no arbiter
+    function rulingWindow(Memory.Slice self) internal pure returns (uint256) {
+        return uint32(bytes4(_tail(self) << 160));
+    }
+
+    /// @return what stands behind the milestones, zero if nothing does
+    function _tail(Memory.Slice self) private pure returns (bytes32) {
+        uint256 offset = _milestoneOffset(self, milestoneCount(self));
+        return self.length() == offset ? bytes32(0) : self.load(offset);
     }
 
     function _payeeOffset(Memory.Slice self, uint256 index) private pure returns (uint256) {

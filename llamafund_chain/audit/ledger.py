@@ -27,6 +27,7 @@ class Rules:
         milestone_bps: Each milestone's part of the pool, basis points.
         deadlines: Each milestone's deadline, without slack.
         payee_bps: Each payee's part of a tranche, basis points.
+        ruling_window: By how much a contest prolongs the last challenge window; 0 if there is no arbiter.
     """
 
     goal: int
@@ -37,6 +38,7 @@ class Rules:
     milestone_bps: tuple[int, ...]
     deadlines: tuple[int, ...]
     payee_bps: tuple[int, ...]
+    ruling_window: int = 0
 
     @classmethod
     def of(cls, terms: Terms) -> Self:
@@ -50,6 +52,7 @@ class Rules:
             milestone_bps=tuple(milestone.bps for milestone in terms.milestones),
             deadlines=tuple(milestone.deadline for milestone in terms.milestones),
             payee_bps=tuple(payee.bps for payee in terms.payees),
+            ruling_window=terms.ruling_window,
         )
 
 
@@ -92,7 +95,8 @@ class Books:
         attested_at: Time of each attestation, in order.
         activated: Whether the campaign was activated.
         voters: Backers who vote to stop the campaign.
-        stopped_at: Time of the successful stop vote; `None` if there is none.
+        stopped_at: Time of the successful stop vote, or of the refusal by the arbiter; `None` if there is none.
+        contested: Whether the arbiter contests the last attestation; stays when it refused.
         slack_used: Seconds by which deadlines were pushed back.
         challenges: Time and bond (wei) of each unanswered challenge, by chunk, oldest first; the bond is 0 after it was
             returned.
@@ -106,6 +110,7 @@ class Books:
     activated: bool = False
     voters: set[str] = field(default_factory=set)
     stopped_at: int | None = None
+    contested: bool = False
     slack_used: int = 0
     challenges: dict[int, tuple[int, int]] = field(default_factory=dict)
 
@@ -136,6 +141,12 @@ class Books:
     def return_bond(self, chunk: int) -> None:
         if chunk in self.challenges:
             self.challenges[chunk] = (self.challenges[chunk][0], 0)
+
+    def rule(self, at: int, *, upheld: bool) -> None:
+        if upheld:
+            self.contested = False
+        else:
+            self.stopped_at = at
 
     @property
     def challenged_at(self) -> int | None:
@@ -194,8 +205,12 @@ class Books:
     def _window_over(self, rules: Rules, now: int) -> bool:
         if self.challenges:
             return False
-        end = self.attested_at[-1] + rules.challenge_window
+        end = self.window_end(rules)
         return now >= end and (self.stopped_at is None or self.stopped_at >= end)
+
+    def window_end(self, rules: Rules) -> int:
+        """When the window of the latest attestation ends, unix seconds, with the time for a ruling."""
+        return self.attested_at[-1] + rules.challenge_window + (rules.ruling_window if self.contested else 0)
 
     def tranche(self, rules: Rules, milestone: int) -> int:
         """What a milestone pays, units. The tranches of all milestones add up to the pool."""

@@ -16,10 +16,12 @@ from llamafund_chain.campaign.events import (
     ChallengeAnswered,
     Challenged,
     Claimed,
+    Contested,
     DeadlinesExtended,
     MilestoneAttested,
     Pledged,
     Refunded,
+    Ruled,
     Stopped,
     StopVoted,
     Unpledged,
@@ -41,6 +43,8 @@ TOLD = (
     Challenged,
     ChallengeAnswered,
     BondReturned,
+    Contested,
+    Ruled,
 )
 """Events that `tell` adds up. Updates cost their sender a fee and move nothing, so the audit does not read them."""
 
@@ -105,6 +109,10 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
                 books.vote(event.backer, support=event.support)
             case Stopped():
                 books.stopped_at = time_of(event.block)
+            case Contested():
+                books.contested = True
+            case Ruled():
+                books.rule(time_of(event.block), upheld=event.upheld)
             case DeadlinesExtended():
                 books.slack_used += event.by_seconds
             case MilestoneAttested():
@@ -162,6 +170,7 @@ def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Find
         "attested_at": last.at if last else 0,
         "latest_evidence": last.attestation.evidence if last else terms.proposal,
         "stopped": books.stopped_at is not None,
+        "contested": books.contested,
         "challenged_at": books.challenged_at or 0,
         "stop_support": books.stop_support,
         "stop_decided": books.stop_decided(story.rules),
@@ -175,9 +184,10 @@ def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Find
         "attested_at": state.attested_at if state.attested else 0,
         "latest_evidence": state.latest_evidence,
         "stopped": state.stopped,
+        "contested": state.contested,
         "challenged_at": state.challenged_at,
         "stop_support": state.stop_support,
-        "stop_decided": state.stopped,
+        "stop_decided": state.stopped and not state.refused,
         "slack_used": state.slack_used,
     }
     return _compare(events, contract)

@@ -43,8 +43,21 @@ _IS_VALID_SIGNATURE = bytes.fromhex("1626ba7e")
 
 _MAX_UINT32 = 2**32 - 1
 
+DOUBLING = 512
+"""Number of open challenges with which the price of the next one doubles."""
+
 PledgeMeans = Literal["native", "allowance", "permit", "approval"]
 """How a pledge was paid: in the chain's coin, or the right by which a token was taken."""
+
+
+def price_of_challenge(base: int, open_challenges: int) -> int:
+    """Least bond of a challenge, in wei: doubled by every `DOUBLING` open challenges, in a straight line in between.
+
+    Args:
+        base: Least bond while none is open, wei.
+        open_challenges: Number of challenges without an answer.
+    """
+    return (base << open_challenges // DOUBLING) * (DOUBLING + open_challenges % DOUBLING) // DOUBLING
 
 
 def connect(rpc_url: str) -> Connection:
@@ -182,12 +195,17 @@ class CampaignClient:
         """Smallest units of a backer's refund; zero unless the campaign has failed."""
         return int(self._ask("refundable", backer, block=block)[0])
 
+    def open_challenge_count(self, block: BlockId = "latest") -> int:
+        """Number of challenges without an answer."""
+        return int(self._ask("openChallenges", block=block)[0])
+
     def required_bond(self) -> int:
-        """Least bond of a challenge at the latest block's base fee, in wei.
+        """Least bond of the next challenge at the latest block's base fee, in wei.
 
         Computed here, because many nodes run calls as if the base fee were zero, even the contract's own view.
         """
-        return max(self.terms.min_bond, ANSWER_GAS * self.connection.base_fee())
+        base = max(self.terms.min_bond, ANSWER_GAS * self.connection.base_fee())
+        return price_of_challenge(base, self.open_challenge_count())
 
     def status(self, block: BlockId = "latest") -> Status:
         """The campaign's status at a block.
@@ -216,7 +234,7 @@ class CampaignClient:
             chunk, opened_at, challenger, bond = self._ask("openChallenge", position, block=at)[0]
             return OpenChallenge(chunk, opened_at, checksum(challenger), bond)
 
-        count = int(self._ask("openChallenges", block=at)[0])
+        count = self.open_challenge_count(at)
         found = [read(position) for position in range(min(count, QUEUE_HEAD))]
         if found and found[0] in known:
             start = known.index(found[0])
@@ -586,13 +604,33 @@ class CampaignClient:
         """
         return self._send(account, "returnBond", chunk, recipient or account.address, agree=agree)
 
+    def contest(self, account: BaseAccount, *, agree: Agree | None = None) -> Receipt:
+        """Contest the last attestation, so that its window lasts until a ruling.
+
+        Args:
+            account: The arbiter.
+            agree: See `Connection.send`.
+        """
+        return self._send(account, "contest", agree=agree)
+
+    def rule(self, account: BaseAccount, *, upheld: bool, agree: Agree | None = None) -> Receipt:
+        """End a contest.
+
+        Args:
+            account: The arbiter.
+            upheld: Whether the attestation stands. Otherwise the campaign fails, and backers get the last tranche.
+            agree: See `Connection.send`.
+        """
+        return self._send(account, "rule", upheld, agree=agree)
+
     # ---------------------------------------------------------------- helpers
 
     def _state_at(self, at: Block) -> CampaignState:
         ask: Callable[..., tuple[Any, ...]] = lambda *args: self._ask(*args, block=at.number)  # noqa: E731
         terms = self.terms
         payees = range(len(terms.payees))
-        pledged, attested_at, challenged_at, slack_used, attested, active, stopped, withheld = ask("ledger")[0]
+        pledged, attested_at, challenged_at, slack_used, attested, active, *flags = ask("ledger")[0]
+        stopped, withheld, contested = flags
         seed = bytes(ask("trainingSeed")[0]).hex()
         if terms.is_native:
             balance = self.connection.balance(self.address, at.number)
@@ -611,6 +649,7 @@ class CampaignClient:
             active=active,
             stopped=stopped,
             withheld=withheld,
+            contested=contested,
             released=ask("released")[0],
             stop_support=ask("stopSupport")[0],
             votes_from=ask("votesFrom")[0],

@@ -131,6 +131,20 @@ class BondReturned(Event):
 
 
 @dataclass(frozen=True)
+class Contested(Event):
+    """Attributes: rule_by: unix seconds."""
+
+    rule_by: int
+
+
+@dataclass(frozen=True)
+class Ruled(Event):
+    """Attributes: upheld: whether the attestation stands; otherwise the campaign has failed."""
+
+    upheld: bool
+
+
+@dataclass(frozen=True)
 class CampaignCreated(Event):
     """Attributes: salt: 64 hexadecimal digits."""
 
@@ -153,6 +167,8 @@ CampaignEvent = (
     | Challenged
     | ChallengeAnswered
     | BondReturned
+    | Contested
+    | Ruled
     | DeadlinesExtended
     | UpdatePosted
 )
@@ -189,6 +205,8 @@ _EVENTS: Mapping[str, Callable[[_Where, _Values], CampaignEvent]] = {
     "BondReturned": lambda at, v: BondReturned(
         *at, v["milestone"], v["chunk"], checksum(v["challenger"]), checksum(v["recipient"]), v["bond"]
     ),
+    "Contested": lambda at, v: Contested(*at, v["ruleBy"]),
+    "Ruled": lambda at, v: Ruled(*at, v["upheld"]),
     "DeadlinesExtended": lambda at, v: DeadlinesExtended(*at, v["bySeconds"], v["slackUsed"]),
     "UpdatePosted": lambda at, v: UpdatePosted(*at, v["manifest"].hex()),
 }

@@ -162,6 +162,11 @@ class _MilestoneSection(_Section):
     kind: _KINDS | None = None
 
 
+class _ArbiterSection(_Section):
+    account: Annotated[str, _written(_address)]
+    ruling_window: _Duration
+
+
 class _TermsSection(_Section):
     asset: Annotated[str, _written(_asset)] | None = None
     goal: _Amount
@@ -170,11 +175,12 @@ class _TermsSection(_Section):
     stop: _Share
     challenge_window: _Duration
     answer_window: _Duration
-    min_bond: _Amount = "0"
+    min_bond: _Amount
     slack: _Duration = 0
     quorum: int
     payees: tuple[_PayeeSection, ...]
     milestones: tuple[_MilestoneSection, ...]
+    arbiter: _ArbiterSection | None = None
 
 
 class _File(_Section):
@@ -343,6 +349,8 @@ class _Reader:
                 )
                 for promise, step in zip(proposal.milestones, section.milestones, strict=True)
             ),
+            arbiter=None if section.arbiter is None else section.arbiter.account,
+            ruling_window=0 if section.arbiter is None else section.arbiter.ruling_window,
         )
         try:
             terms.validate(self._now, money=asset.format, coin=coin.format)
@@ -394,4 +402,8 @@ def _place_of(error: TermsError) -> Place:
         return ("proposal", "attestors", *inner, *(("address",) if inner else ()))
     if first == "milestones" and inner[1:] == ["kind"]:
         return ("proposal", "milestones", *inner)
+    if first == "arbiter":
+        return ("terms", "arbiter", "account")
+    if first == "ruling_window":
+        return ("terms", "arbiter", "ruling_window")
     return ("terms", "stop" if first == "stop_bps" else first, *inner)

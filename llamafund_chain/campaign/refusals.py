@@ -103,6 +103,11 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Only the researcher may do this now",
         "Use the researcher's wallet",
     ),
+    "Campaign_NotArbiter": (
+        "{caller} is not the campaign's arbiter",
+        "Only the arbiter that the terms name may contest or rule, and they may name none",
+        "Use the arbiter's wallet; `llamafund campaign show` says who that is",
+    ),
     "Campaign_NotPayee": (
         "{caller} is not payee {payee}",
         "Only the payee may claim its share",
@@ -244,9 +249,24 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Take both from the latest attestation; `llamafund campaign show` prints them",
     ),
     "Campaign_WindowOver": (
-        "No challenge can be made now",
-        "Only attested content can be challenged, until its challenge window is over",
+        "It is too late for this, or nothing is attested yet",
+        "What is attested can be challenged, contested and ruled on until its window is over",
         _SHOW,
+    ),
+    "Campaign_NothingToContest": (
+        "The last milestone is not attested yet",
+        "The arbiter only decides about the last tranche",
+        "Backers can vote to stop the campaign until then",
+    ),
+    "Campaign_AlreadyContested": (
+        "The last attestation is contested already",
+        "One ruling decides, whoever asked for it",
+        "Wait for the ruling",
+    ),
+    "Campaign_NotContested": (
+        "The last attestation is not contested",
+        "A ruling ends a contest",
+        "Contest it first, if its window is still open",
     ),
     "Campaign_ChunkOutOfRange": (
         "The content has no chunk {actual}",
@@ -260,8 +280,8 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "Campaign_BondTooSmall": (
         "The bond of {actual:coin} is too small",
-        "It must cover an answer at this block's base fee: at least {min:coin}",
-        "Offer more, with some room for a rising base fee",
+        "With this block's base fee and the challenges that are open, it must be at least {min:coin}",
+        "Offer more, with some room for both to rise",
     ),
     "Campaign_BondTooLarge": (
         "The bond of {actual:coin} is too large",
@@ -432,6 +452,16 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "CampaignFactory_BadAnswerWindow": (
         "The answer window is {actual:duration}",
         "It must be between {min:duration} and {max:duration}",
+        "Choose another length",
+    ),
+    "CampaignFactory_BondTooSmall": (
+        "The least bond of a challenge is {actual:coin}",
+        "It must be at least {min:coin}, so that a flood of challenges costs something",
+        "Choose what an answer really costs, or more",
+    ),
+    "CampaignFactory_BadRulingWindow": (
+        "The ruling window is {actual:duration}",
+        "It must be between {min:duration} and {max:duration}: without an arbiter it is 0",
         "Choose another length",
     ),
     "CampaignFactory_SlackTooLong": (

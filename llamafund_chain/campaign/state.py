@@ -43,8 +43,9 @@ class CampaignState:
         slack_used: Seconds by which deadlines were pushed back.
         attested: Number of attested milestones.
         active: Whether the campaign was activated.
-        stopped: Whether a stop vote succeeded.
-        withheld: Whether it succeeded before the latest attestation's tranche was released.
+        stopped: Whether a stop vote succeeded, or the arbiter refused the last tranche.
+        withheld: Whether it happened before the latest attestation's tranche was released.
+        contested: Whether the arbiter contests the last attestation; stays when it refused.
         released: Released to payees so far.
         stop_support: Pledges of the backers who vote to stop.
         votes_from: When voting to stop opens; 0 before activation.
@@ -67,6 +68,7 @@ class CampaignState:
     active: bool
     stopped: bool
     withheld: bool
+    contested: bool
     released: int
     stop_support: int
     votes_from: int
@@ -77,8 +79,15 @@ class CampaignState:
     claimed: tuple[int, ...]
 
     def window_end(self, terms: Terms) -> int:
-        """When the challenge window of the latest attestation ends; 0 if there is none."""
-        return self.attested_at + terms.challenge_window if self.attested else 0
+        """When the window of the latest attestation ends, with the time for a ruling; 0 if there is none."""
+        if not self.attested:
+            return 0
+        return self.attested_at + terms.challenge_window + (terms.ruling_window if self.contested else 0)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the arbiter refused the last tranche, which failed the campaign."""
+        return self.stopped and self.contested
 
     def deadline(self, terms: Terms, milestone: int) -> int:
         """A milestone's deadline with the slack used so far.

@@ -39,6 +39,10 @@ MIN_CHALLENGE_WINDOW = 2 * DAY
 MAX_CHALLENGE_WINDOW = 90 * DAY
 MIN_ANSWER_WINDOW = DAY
 MAX_ANSWER_WINDOW = 30 * DAY
+MIN_RULING_WINDOW = 7 * DAY
+MAX_RULING_WINDOW = 90 * DAY
+MIN_BOND = 10**12
+"""Wei; below it, a price that doubles would stay next to nothing for too long."""
 MAX_SLACK = 365 * DAY
 MAX_FUNDING_PERIOD = 2 * 365 * DAY
 MAX_CAMPAIGN_PERIOD = 10 * 365 * DAY
@@ -51,6 +55,7 @@ _FIXED_BYTES = 171
 _ATTESTOR_BYTES = 20
 _PAYEE_BYTES = 22
 _MILESTONE_BYTES = 16
+_ARBITER_BYTES = 24
 
 
 Field = tuple[str | int, ...]
@@ -145,6 +150,8 @@ class Terms:
         quorum: How many of them must sign.
         payees: The accounts that get the released money.
         milestones: In the order in which they are attested.
+        arbiter: Checksummed address of the account that can refuse the last tranche; `None` if nobody can.
+        ruling_window: Seconds by which a contest prolongs the last challenge window; 0 if there is no arbiter.
     """
 
     researcher: str
@@ -163,6 +170,8 @@ class Terms:
     quorum: int
     payees: tuple[Payee, ...]
     milestones: tuple[Milestone, ...]
+    arbiter: str | None = None
+    ruling_window: int = 0
 
     @property
     def is_native(self) -> bool:
@@ -188,6 +197,8 @@ class Terms:
             self.quorum,
             [(payee.account, payee.bps) for payee in self.payees],
             [(int(step.kind), step.bps, step.deadline, step.min_score) for step in self.milestones],
+            self.arbiter or _NOBODY,
+            self.ruling_window,
         )
 
     @classmethod
@@ -223,6 +234,8 @@ class Terms:
                 int(fields[13]),
                 payees,
                 milestones,
+                None if int(str(fields[16]), 16) == 0 else _checksum(fields[16]),
+                int(fields[17]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise VerificationError("These are not the terms of a campaign", f"{error}") from error
@@ -261,7 +274,8 @@ class Terms:
             cumulative += step.bps
             milestones += step.kind.to_bytes(1, "big") + cumulative.to_bytes(2, "big")
             milestones += step.deadline.to_bytes(5, "big") + step.min_score.to_bytes(8, "big", signed=True)
-        return head + attestors + payees + milestones
+        arbiter = b"" if self.arbiter is None else _address_bytes(self.arbiter) + self.ruling_window.to_bytes(4, "big")
+        return head + attestors + payees + milestones + arbiter
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
@@ -276,13 +290,17 @@ class Terms:
                 f"{len(data)} bytes, at least {_FIXED_BYTES} are needed",
             )
         quorum, attestors, payees, milestones = data[167:171]
-        expected = _FIXED_BYTES + attestors * _ATTESTOR_BYTES + payees * _PAYEE_BYTES + milestones * _MILESTONE_BYTES
-        if len(data) != expected:
-            raise VerificationError(
-                "These bytes are not the terms of a campaign", f"{len(data)} bytes instead of {expected}"
-            )
         first_payee = _FIXED_BYTES + attestors * _ATTESTOR_BYTES
         first_milestone = first_payee + payees * _PAYEE_BYTES
+        end = first_milestone + milestones * _MILESTONE_BYTES
+        if len(data) not in (end, end + _ARBITER_BYTES):
+            raise VerificationError(
+                "These bytes are not the terms of a campaign",
+                f"{len(data)} bytes instead of {end}, or {end + _ARBITER_BYTES} with an arbiter",
+            )
+        arbiter = _checksum(data[end : end + 20]) if len(data) > end else None
+        if arbiter == _NOBODY:
+            raise VerificationError("These bytes are not the terms of a campaign", "The arbiter is the zero address")
         return cls(
             researcher=_checksum(data[0:20]),
             asset=_checksum(data[20:40]),
@@ -302,7 +320,9 @@ class Terms:
                 Payee(_checksum(part[:20]), int.from_bytes(part[20:], "big"))
                 for part in _parts(data[first_payee:first_milestone], _PAYEE_BYTES)
             ),
-            milestones=_unpack_milestones(data[first_milestone:]),
+            milestones=_unpack_milestones(data[first_milestone:end]),
+            arbiter=arbiter,
+            ruling_window=int.from_bytes(data[end + 20 :], "big"),
         )
 
     def validate(
@@ -339,14 +359,9 @@ class Terms:
     def _validate_money(self, money: Callable[[int], str], coin: Callable[[int], str]) -> None:
         if self.proposal == NO_HASH:
             raise TermsError(("proposal",), "is empty", "Backers must be able to see what they pay for")
-        for name, write, largest in (
-            ("goal", money, _MAX_UINT128),
-            ("cap", money, _MAX_UINT128),
-            ("min_bond", coin, _MAX_UINT96),
-        ):
-            value = getattr(self, name)
-            if not 0 <= value <= largest:
-                raise TermsError((name,), f"is {write(value)}", f"It must be from 0 to {write(largest)}")
+        _within("goal", self.goal, 0, _MAX_UINT128, money)
+        _within("cap", self.cap, 0, _MAX_UINT128, money)
+        _within("min_bond", self.min_bond, MIN_BOND, _MAX_UINT96, coin)
         if self.goal == 0:
             raise TermsError(("goal",), f"is {money(0)}", "A campaign needs money to do something", "Ask for more")
         if self.goal > self.cap:
@@ -363,6 +378,22 @@ class Terms:
         _within("challenge_window", self.challenge_window, MIN_CHALLENGE_WINDOW, MAX_CHALLENGE_WINDOW, duration)
         _within("answer_window", self.answer_window, MIN_ANSWER_WINDOW, MAX_ANSWER_WINDOW, duration)
         _within("slack", self.slack, 0, MAX_SLACK, duration)
+        if self.arbiter is not None:
+            if int(self.arbiter, 16) == 0:
+                raise TermsError(
+                    ("arbiter",),
+                    "is the zero address",
+                    "Nobody could rule",
+                    "Name an address, or leave the arbiter out",
+                )
+            _within("ruling_window", self.ruling_window, MIN_RULING_WINDOW, MAX_RULING_WINDOW, duration)
+        elif self.ruling_window:
+            raise TermsError(
+                ("ruling_window",),
+                f"is {duration(self.ruling_window)}",
+                "There is no arbiter who could rule",
+                "Name an arbiter, or leave the window out",
+            )
 
     def _validate_attestors(self) -> None:
         _counted("attestors", len(self.attestors), MAX_ATTESTORS)
@@ -451,7 +482,11 @@ _ABI_NAMES = (
     "quorum",
     "payees",
     "milestones",
+    "arbiter",
+    "rulingWindow",
 )
+
+_NOBODY = "0x" + "00" * 20
 
 
 def _values(item: Any) -> tuple[Any, ...]:

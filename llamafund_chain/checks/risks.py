@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llamafund_chain.campaign.terms import MIN_ANSWER_WINDOW, Terms
+from llamafund_chain.campaign.terms import MIN_ANSWER_WINDOW, MIN_BOND, Terms
 from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.checks.check import CheckResult, Finding, result_of
 from llamafund_chain.times import duration
@@ -58,8 +58,8 @@ def challenge_bond(terms: Terms, chain_id: int) -> Finding:
     bond = format_coin(terms.min_bond, chain_id)
     if terms.min_bond > HIGH_BOND or (terms.is_native and terms.min_bond * BOND_SHARE > terms.goal):
         return Finding("warn", f"A challenge takes a bond of {bond}, so few or no backers will challenge")
-    if terms.min_bond == 0:
-        detail = "There is no minimum bond: if the base fee is low, challenges cost little and do not pay for answers"
+    if terms.min_bond == MIN_BOND:
+        detail = f"A bond of {bond} is the least possible: if the base fee is low, challenges do not pay for answers"
         return Finding("warn", detail)
     return Finding("pass", f"A challenge takes a bond of {bond}, or an answer's gas if that is more")
 

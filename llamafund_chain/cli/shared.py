@@ -280,10 +280,7 @@ def network_of(connection: Connection) -> str:
 
 def _bond(terms: Terms, chain_id: int) -> str:
     """The least that a challenge costs, as text."""
-    gas = "the gas of an answer"
-    if not terms.min_bond:
-        return f"a bond of {gas}"
-    return f"a bond of {format_coin(terms.min_bond, chain_id)}, or {gas} if that is more"
+    return f"a bond of {format_coin(terms.min_bond, chain_id)}, or the gas of an answer if that is more"
 
 
 def _explain_status(terms: Terms, state: CampaignState) -> str:

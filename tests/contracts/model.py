@@ -20,6 +20,7 @@ from llamafund_chain.campaign.state import OpenChallenge
 from llamafund_chain.campaign.terms import Status
 
 ANSWER_GAS = 1_250_000
+DOUBLING = 512
 VOTE_DELAY = DAY
 NATIVE = "native coin"
 ASSET = "asset"
@@ -130,7 +131,7 @@ class Model:
 
     @property
     def window_end(self) -> int:
-        return self.ledger.attested_at[-1] + self.rules.challenge_window if self.attested else 0
+        return self.ledger.window_end(self.rules) if self.attested else 0
 
     @property
     def answer_by(self) -> int:
@@ -144,14 +145,16 @@ class Model:
         if self.ledger.activated:
             moments.append(self.votes_from)
         if self.attested:
-            moments.append(self.window_end)
+            moments += [self.window_end, self.ledger.attested_at[-1] + self.rules.challenge_window]
         moments += [challenge.opened_at + self.rules.answer_window for challenge in self.open_challenges]
         return sorted(moment for moment in set(moments) if moment > self.now)
 
     # ------------------------------------------------------------------- money
 
     def required_bond(self, base_fee: int) -> int:
-        return max(int(self.terms["minBond"]), ANSWER_GAS * base_fee)
+        base = max(int(self.terms["minBond"]), ANSWER_GAS * base_fee)
+        doublings, rest = divmod(len(self.open_challenges), DOUBLING)
+        return (base << doublings) * (DOUBLING + rest) // DOUBLING
 
     def _move(self, unit: str, source: str, target: str, amount: int) -> int:
         """Move units, and return how many arrived."""
@@ -246,8 +249,7 @@ class Model:
         self._require(ACTIVE)
         if self.pledge_of(caller) == 0:
             raise RefusedError("Campaign_NotBacker", caller)
-        if self.now >= self.window_end:
-            raise RefusedError("Campaign_WindowOver", self.window_end)
+        self._window()
         self._content(root, size)
         chunks = -(-size // CHUNK)
         if chunk >= chunks:
@@ -282,6 +284,22 @@ class Model:
                 self._pay(NATIVE, recipient, challenge.bond)
                 return
         raise RefusedError("Campaign_NotChallenger", caller, chunk)
+
+    # ----------------------------------------------------------------- arbiter
+
+    def contest(self, caller: str) -> None:
+        self._arbiter(caller)
+        if self.ledger.contested:
+            raise RefusedError("Campaign_AlreadyContested")
+        self._window()
+        self.ledger.contested = True
+
+    def rule(self, caller: str, upheld: bool) -> None:
+        self._arbiter(caller)
+        if not self.ledger.contested:
+            raise RefusedError("Campaign_NotContested")
+        self._window()
+        self.ledger.rule(self.now, upheld=upheld)
 
     # ------------------------------------------- researcher, attestors, payees
 
@@ -383,6 +401,17 @@ class Model:
     def _researcher(self, caller: str) -> None:
         if caller != self.terms["researcher"]:
             raise RefusedError("Campaign_NotResearcher", caller)
+
+    def _arbiter(self, caller: str) -> None:
+        if caller != self.terms["arbiter"]:
+            raise RefusedError("Campaign_NotArbiter", caller)
+        self._require(ACTIVE)
+        if self.attested != len(self.terms["milestones"]):
+            raise RefusedError("Campaign_NothingToContest")
+
+    def _window(self) -> None:
+        if self.now >= self.window_end:
+            raise RefusedError("Campaign_WindowOver", self.window_end)
 
     def _recipient(self, recipient: str) -> None:
         if recipient in (ZERO, self.address):

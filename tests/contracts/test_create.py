@@ -56,7 +56,7 @@ def test_any_accepted_terms_are_read_back_unchanged(world: World, seed: int) -> 
         stopBps=rng.randint(3_300, 8_000),
         challengeWindow=challenge,
         answerWindow=answer,
-        minBond=rng.randint(0, 2**96 - 1),
+        minBond=rng.randint(10**12, 2**96 - 1),
         slack=rng.randint(0, 365 * DAY),
         proposal=rng.randbytes(32),
         dataset=rng.randbytes(32),
@@ -64,6 +64,7 @@ def test_any_accepted_terms_are_read_back_unchanged(world: World, seed: int) -> 
         quorum=rng.randint(1, len(attestors)),
         payees=[(Account.from_key(rng.randbytes(32)).address, bps) for bps in payees],
         milestones=milestones,
+        **rng.choice([{}, {"arbiter": world.arbiter, "rulingWindow": rng.randint(7 * DAY, 90 * DAY)}]),
     )
 
     campaign = world.create(terms)
@@ -84,10 +85,10 @@ def test_the_address_is_known_beforehand_and_taken_only_once(world: World) -> No
     assert world.create(terms, bytes(32)).address != predicted
 
 
-@pytest.mark.parametrize("field", ["goal", "proposal", "milestones"])
+@pytest.mark.parametrize("field", ["goal", "proposal", "milestones", "arbiter"])
 def test_other_terms_have_another_address(world: World, field: str) -> None:
     terms = world.terms()
-    change: Any = {"goal": terms["goal"] - 1, "proposal": b"\x12" * 32}.get(field)
+    change: Any = {"goal": terms["goal"] - 1, "proposal": b"\x12" * 32, "arbiter": world.arbiter}.get(field)
     if field == "milestones":
         change = [*terms["milestones"][:2], (*terms["milestones"][2][:3], 0)]
 
@@ -158,6 +159,25 @@ def test_windows_lie_within_fixed_bounds(world: World, field: str, error: str, l
             world.open(milestones=far, **{field: value})
     for value in (low, high):
         world.open(milestones=far, **{field: value})
+
+
+def test_the_least_bond_costs_something(world: World) -> None:
+    for bond in (0, 10**12 - 1):
+        with refused("CampaignFactory_BondTooSmall", bond, 10**12):
+            world.open(minBond=bond)
+    world.open(minBond=10**12)
+    world.open(minBond=2**96 - 1)
+
+
+def test_an_arbiter_has_a_week_to_ninety_days_to_rule_and_nobody_has_none(world: World) -> None:
+    for window in (0, 7 * DAY - 1, 90 * DAY + 1, 2**32 - 1):
+        with refused("CampaignFactory_BadRulingWindow", window, 7 * DAY, 90 * DAY):
+            world.open(arbiter=world.arbiter, rulingWindow=window)
+    for window in (7 * DAY, 90 * DAY):
+        world.open(arbiter=world.arbiter, rulingWindow=window)
+    for window in (1, 30 * DAY):
+        with refused("CampaignFactory_BadRulingWindow", window, 0, 0):
+            world.open(rulingWindow=window)
 
 
 def test_slack_is_at_most_a_year(world: World) -> None:

@@ -75,6 +75,7 @@ moments = st.sampled_from(
 )
 """When a call is made: seconds after the block before, or around the next moment at which something may change."""
 Moment = tuple[str, int]
+judges = st.sampled_from(["the arbiter"] * 6 + ["researcher", "puppet"])
 
 
 class Tally:
@@ -110,6 +111,7 @@ class Stage:
             "backer2": world.backer2,
             "puppet": str(self.puppet.address),
             "stranger": world.stranger,
+            "arbiter": world.arbiter,
             "researcher": world.researcher,
             "compute": world.compute,
             "verifier": world.verifier,
@@ -253,7 +255,13 @@ class Escrow(RuleBasedStateMachine):
             fee=_one_percent if asset == "FeeToken" else _nothing,
             balances={NATIVE: coin, ASSET: units},
         )
-        starts = ["empty", "begun", "funded", "active", *["attested", "challenged", "stopping", "stopping later"] * 2]
+        starts = [
+            "empty",
+            "begun",
+            "funded",
+            "active",
+            *["attested", "challenged", "contested", "stopping", "stopping later"] * 2,
+        ]
         start = data.draw(st.sampled_from(starts), label="start")
         self._begin(start, data)
 
@@ -279,11 +287,19 @@ class Escrow(RuleBasedStateMachine):
             "quorum": data.draw(st.integers(1, 3), label="quorum"),
             "slack": data.draw(st.sampled_from([0, 20 * DAY, 20 * DAY]), label="slack"),
             "payees": list(zip(payees, payee_bps, strict=False)),
+            **self._arbiter(data),
             "milestones": [
                 (kind, part, now + (60 + 20 * index) * DAY, NO_MINIMUM if kind == DATASET else -3_000_000)
                 for index, (kind, part) in enumerate(zip(kinds, bps, strict=True))
             ],
         }
+
+    def _arbiter(self, data: st.DataObject) -> dict[str, Any]:
+        name = data.draw(st.sampled_from(["arbiter", "arbiter", "puppet", "nobody"]), label="arbiter")
+        if name == "nobody":
+            return {}
+        window = data.draw(st.sampled_from([7 * DAY, 30 * DAY, 90 * DAY]), label="ruling window")
+        return {"arbiter": self.stage.places[name], "rulingWindow": window}
 
     def _approve(self) -> None:
         assert self.token is not None
@@ -317,6 +333,8 @@ class Escrow(RuleBasedStateMachine):
             self._vote("backer0", True, ("votes", 0))
             return
         self._attest("none", data.draw(st.integers(1, 40_000), label="size"), ("after", 1))
+        if start == "contested":
+            self._begin_contested()
         if start == "challenged":
             for chunk in range(data.draw(st.integers(1, 2), label="challenges")):
                 self._challenge("backer0", chunk, self.model.required_bond(0))
@@ -324,6 +342,11 @@ class Escrow(RuleBasedStateMachine):
                 self._answer("stranger", 0, "none", ("after", 1))
         if start == "stopping later":
             self._vote("backer0", True, ("window", data.draw(st.sampled_from([-1, 0]), label="window")))
+
+    def _begin_contested(self) -> None:
+        while self.model.attested < len(self.model.terms["milestones"]):
+            self._attest("none", 20_000, ("window", 0))
+        self._contest(self._judge("the arbiter"), ("after", 1))
 
     def _gross(self, net: int) -> int:
         """The amount of which so much arrives, or the most below."""
@@ -607,6 +630,31 @@ class Escrow(RuleBasedStateMachine):
             "returnBond", (chunk, recipient), who, lambda model, caller: model.return_bond(caller, chunk, recipient)
         )
 
+    @precondition(lambda self: self._disputable or _seldom(self))
+    @rule(who=judges, moment=moments)
+    def contest(self, who: str, moment: Moment) -> None:
+        self._contest(self._judge(who), moment)
+
+    def _contest(self, who: str, moment: Moment) -> bool:
+        return self._call("contest", (), who, lambda model, caller: model.contest(caller), moment=moment)
+
+    @precondition(lambda self: self._disputable or _seldom(self))
+    @rule(who=judges, upheld=st.sampled_from([True, True, False]), moment=moments)
+    def rule_on_the_last_attestation(self, who: str, upheld: bool, moment: Moment) -> None:
+        self._call("rule", (upheld,), self._judge(who), lambda model, caller: model.rule(caller, upheld), moment=moment)
+
+    @property
+    def _disputable(self) -> bool:
+        """Whether the last milestone is attested and its window open, in a campaign with an arbiter."""
+        last = self.model.attested == len(self.model.terms["milestones"])
+        return last and self._window_is_open and self.model.terms["arbiter"] != ZERO
+
+    def _judge(self, name: str) -> str:
+        """Whoever the terms name, for `the arbiter`."""
+        if name == "the arbiter":
+            return "puppet" if self.model.terms["arbiter"] == self.stage.places["puppet"] else "arbiter"
+        return name
+
     @precondition(_mostly(ACTIVE))
     @rule(who=st.sampled_from(["backer0", "backer1", "backer2", "puppet", "stranger"]),
           support=st.sampled_from([True, True, False]), backers=st.sampled_from([True, True, False]),
@@ -774,6 +822,7 @@ class Escrow(RuleBasedStateMachine):
             stopped,
             # Stopped before the latest tranche was released.
             stopped and model.waiting,
+            ledger.contested,
         )
 
     @invariant()

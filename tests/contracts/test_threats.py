@@ -26,9 +26,14 @@ Payout = tuple[Campaign, Any, bytes]
 
 
 def _with_puppet(world: World) -> tuple[Campaign, Any]:
-    """An active campaign in which a contract is a backer, with 6 of 10 ether, and a payee."""
+    """A campaign in which a contract is a backer, with 6 of 10 ether, a payee and the arbiter."""
     puppet = world.deploy("Puppet")
-    campaign = world.open(payees=[(puppet.address, 7_000), (world.verifier, 3_000)], dataset=bytes(32))
+    campaign = world.open(
+        payees=[(puppet.address, 7_000), (world.verifier, 3_000)],
+        dataset=bytes(32),
+        arbiter=puppet.address,
+        rulingWindow=30 * DAY,
+    )
     campaign.pledge(puppet.address, 6 * ETHER, payer=world.backer0)
     campaign.pledge(world.backer1, 4 * ETHER)
     return campaign, puppet
@@ -50,6 +55,14 @@ def _refund(world: World) -> Payout:
 def _claim(world: World) -> Payout:
     campaign, puppet = _with_puppet(world)
     campaign.activated().attested(1).window_passed()
+    return campaign, puppet, data_of(campaign.functions.claim(0, puppet.address))
+
+
+def _claim_while_contested(world: World) -> Payout:
+    campaign, puppet = _with_puppet(world)
+    campaign.activated().attested(2).attest_content(CONTENT)
+    contest = data_of(campaign.functions.contest())
+    world.send(puppet.functions.execute(campaign.address, 0, contest), world.stranger)
     return campaign, puppet, data_of(campaign.functions.claim(0, puppet.address))
 
 
@@ -80,6 +93,7 @@ def _returned_bond(world: World) -> Payout:
 PAYOUTS: dict[str, Callable[[World], Payout]] = {
     "refund": _refund,
     "claim": _claim,
+    "claim while contested": _claim_while_contested,
     "unpledge": _unpledge,
     "answered bond": _answered_bond,
     "returned bond": _returned_bond,
@@ -87,6 +101,7 @@ PAYOUTS: dict[str, Callable[[World], Payout]] = {
 AMOUNTS = {
     "refund": 6 * ETHER * 8 // 10,
     "claim": 2 * ETHER * 7 // 10,
+    "claim while contested": 5 * ETHER * 7 // 10,
     "unpledge": ETHER,
     "answered bond": ETHER,
     "returned bond": ETHER,
@@ -109,6 +124,8 @@ def _every_changing_call(campaign: Campaign, puppet: Any) -> dict[str, bytes]:
         "challenge": functions.challenge(CONTENT.root, CONTENT.size, 2),
         "answer": functions.answer(CONTENT.root, CONTENT.size, 1, CONTENT.chunk(1), CONTENT.path(1)),
         "returnBond": functions.returnBond(1, account),
+        "contest": functions.contest(),
+        "rule": functions.rule(False),
         "activate": functions.activate(),
         "extendDeadlines": functions.extendDeadlines(1),
         "postUpdate": functions.postUpdate(b"\1" * 32),
@@ -118,7 +135,7 @@ def _every_changing_call(campaign: Campaign, puppet: Any) -> dict[str, bytes]:
     return {name: data_of(call) for name, call in calls.items()}
 
 
-UNGUARDED = {"pledgeCoin", "voteStop", "challenge", "extendDeadlines", "postUpdate"}
+UNGUARDED = {"pledgeCoin", "voteStop", "challenge", "contest", "rule", "extendDeadlines", "postUpdate"}
 """They call nobody: in the middle of a payout they do what they would do after it."""
 FUNCTIONS = [
     "pledgeCoin",
@@ -131,6 +148,8 @@ FUNCTIONS = [
     "challenge",
     "answer",
     "returnBond",
+    "contest",
+    "rule",
     "activate",
     "extendDeadlines",
     "postUpdate",
@@ -204,7 +223,7 @@ def test_threat_a_receiver_that_cannot_be_paid_harms_only_itself(world: World, p
     # Everybody else's money moves on meanwhile, and its own once it takes it.
     if payout in ("refund", "returned bond"):
         campaign.refund(world.backer1)
-    elif payout == "claim":
+    elif payout.startswith("claim"):
         campaign.claim(1)
     elif payout == "unpledge":
         campaign.unpledge(world.backer1, ETHER)
@@ -455,7 +474,7 @@ def test_threat_challenge_spam_pays_whoever_answers_it(world: World, active: Cam
     active.attest_content(content)
     fee = base_fee * GWEI
     for chunk in range(5):
-        bond = max(active.terms["minBond"], 1_250_000 * fee)
+        bond = max(active.terms["minBond"], 1_250_000 * fee) * (512 + chunk) // 512
         call = active.functions.challenge(content.root, content.size, chunk)
         world.send(call, world.backer1, value=bond, base_fee=fee)
     assert active.read("openChallenges") == 5

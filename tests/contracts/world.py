@@ -84,6 +84,7 @@ class World:
             self.backer1,
             self.backer2,
             self.elsewhere,
+            self.arbiter,
             *_,
         ) = self.w3.eth.accounts
         self.attestors: list[LocalAccount] = [Account.from_key(f"0x{n:064x}") for n in (101, 102, 103)]
@@ -205,6 +206,8 @@ class World:
                 (CHECKPOINT, 3_000, now + 90 * DAY, -3_000_000),
                 (WEIGHTS, 5_000, now + 120 * DAY, -2_500_000),
             ],
+            "arbiter": ZERO,
+            "rulingWindow": 0,
         }
         unknown = overrides.keys() - terms.keys()
         assert not unknown, f"no such terms: {unknown}"
@@ -381,6 +384,12 @@ class Campaign:
         call = self.functions.answer(content.root, content.size, chunk, shown, list(proof))
         return self.world.send(call, by or self.world.stranger, at=at)
 
+    def contest(self, *, by: str | None = None, at: int | None = None) -> Any:
+        return self.world.send(self.functions.contest(), by or self.world.arbiter, at=at)
+
+    def rule(self, upheld: bool, *, by: str | None = None, at: int | None = None) -> Any:
+        return self.world.send(self.functions.rule(upheld), by or self.world.arbiter, at=at)
+
     def return_bond(self, chunk: int, recipient: str | None = None, *, by: str | None = None) -> Any:
         challenger = by or self.world.backer0
         return self.world.send(self.functions.returnBond(chunk, recipient or challenger), challenger)
@@ -445,12 +454,24 @@ class Campaign:
 
     @property
     def ledger(self) -> dict[str, Any]:
-        names = ("pledged", "attestedAt", "challengedAt", "slackUsed", "attested", "active", "stopped", "withheld")
+        names = (
+            "pledged",
+            "attestedAt",
+            "challengedAt",
+            "slackUsed",
+            "attested",
+            "active",
+            "stopped",
+            "withheld",
+            "contested",
+        )
         return dict(zip(names, self.read("ledger"), strict=True))
 
     @property
     def window_end(self) -> int:
-        return int(self.ledger["attestedAt"] + self.terms["challengeWindow"])
+        ledger = self.ledger
+        ruling = self.terms["rulingWindow"] if ledger["contested"] else 0
+        return int(ledger["attestedAt"] + self.terms["challengeWindow"] + ruling)
 
     @property
     def held(self) -> int:

@@ -356,7 +356,7 @@ contract CampaignFactoryUnit is Base {
         terms.fundingDeadline = FUNDING_DEADLINE;
         terms.stopBps = 5_000;
         (terms.challengeWindow, terms.answerWindow) = (2 days, 1 days);
-        (terms.minBond, terms.slack) = (1 gwei, 7 days);
+        (terms.minBond, terms.slack) = (1e12, 7 days);
         (terms.proposal, terms.dataset) = (keccak256("proposal"), keccak256("dataset"));
         (terms.attestors, terms.quorum) = (_addresses(3), 2);
         terms.payees = new Payee[](2);

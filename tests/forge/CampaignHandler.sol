@@ -409,7 +409,7 @@ contract CampaignHandler is CampaignModel {
         rules.stopBps = _between(_mix(random, 4), 3_300, 8_000);
         rules.challengeWindow = _between(_mix(random, 5), 2 days, 20 days);
         rules.answerWindow = _between(_mix(random, 6), 1 days, 15 days);
-        rules.minBond = _below(_mix(random, 7), 1 ether);
+        rules.minBond = _between(_mix(random, 7), MIN_BOND, 1 ether);
         rules.slack = _below(_mix(random, 8), 100 days);
         rules.quorum = _between(_mix(random, 9), 1, ATTESTORS);
         uint256 gap = rules.challengeWindow + rules.answerWindow;

@@ -37,6 +37,8 @@ abstract contract CampaignModel is Base {
 
     uint256 internal constant BPS = 10_000;
     uint256 internal constant ANSWER_GAS = 1_250_000;
+    uint256 internal constant MIN_BOND = 1e12;
+    uint256 internal constant DOUBLING = 512;
     uint256 internal constant VOTE_DELAY = 1 days;
     uint256 internal constant BACKERS = 4;
 
@@ -169,8 +171,18 @@ abstract contract CampaignModel is Base {
     }
 
     function _requiredBond() internal view returns (uint256) {
+        return _price(challenges.length - nextChallenge);
+    }
+
+    /// @dev What a challenge costs with so many open before it, step by step: no doubling is skipped.
+    function _price(uint256 open) internal view returns (uint256) {
         uint256 gasCost = ANSWER_GAS * baseFee;
-        return rules.minBond > gasCost ? rules.minBond : gasCost;
+        uint256 base = rules.minBond > gasCost ? rules.minBond : gasCost;
+        while (open >= DOUBLING) {
+            base *= 2;
+            open -= DOUBLING;
+        }
+        return base + base * open / DOUBLING;
     }
 
     function _wasChallenged(uint256 milestone, uint256 chunk) internal view returns (bool) {

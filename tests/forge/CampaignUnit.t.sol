@@ -501,7 +501,7 @@ contract CampaignUnit is Base {
         (terms.researcher, terms.asset) = (address(this), asset);
         (terms.goal, terms.cap) = (100 ether, 150 ether);
         terms.fundingDeadline = FUNDING_DEADLINE;
-        terms.stopBps = 5_000;
+        (terms.stopBps, terms.minBond) = (5_000, 1e12);
         (terms.challengeWindow, terms.answerWindow, terms.slack) = (2 days, 1 days, 7 days);
         (terms.proposal, terms.dataset) = (keccak256("proposal"), keccak256("dataset"));
         terms.attestors = new address[](2);

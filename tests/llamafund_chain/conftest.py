@@ -17,7 +17,7 @@ import yaml
 from llamafund_chain.campaign.attestation import Attestation, propose
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.factory import create_campaign
-from llamafund_chain.campaign.terms import Milestone, MilestoneKind, Payee, Terms
+from llamafund_chain.campaign.terms import MIN_BOND, Milestone, MilestoneKind, Payee, Terms
 from llamafund_chain.chain.abi import Interface
 from llamafund_chain.chain.connection import Connection
 from llamafund_chain.chain.data_fees import ARBITRUM_GAS_INFO, ARBITRUM_NODE, OP_STACK_ORACLE, SCROLL_ORACLE
@@ -250,7 +250,7 @@ class Stage:
             "stop_bps": 5_000,
             "challenge_window": 2 * DAY,
             "answer_window": DAY,
-            "min_bond": 0,
+            "min_bond": MIN_BOND,
             "slack": 0,
             "proposal": promised.sha256,
             "dataset": self.run.dataset.sha256,
@@ -489,6 +489,7 @@ def campaign_file(stage, tmp_path: Path):
                 "stop": "50%",
                 "challenge_window": "2d",
                 "answer_window": "1d",
+                "min_bond": "0.01",
                 "slack": "5d",
                 "quorum": 2,
                 "payees": [

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from llamafund_chain.campaign.terms import NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
+from llamafund_chain.campaign.terms import MIN_BOND, NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
 from llamafund_chain.chain.tokens import NATIVE
 from llamafund_chain.checks.check import CheckContext
 from llamafund_chain.evidence.hashing import hash_tree
@@ -363,7 +363,7 @@ def _terms(proposal: ProposalManifest, dataset: DatasetManifest) -> Terms:
         stop_bps=5_000,
         challenge_window=1,
         answer_window=1,
-        min_bond=0,
+        min_bond=MIN_BOND,
         slack=0,
         proposal=proposal.sha256,
         dataset=dataset.sha256,

@@ -28,7 +28,7 @@ abstract contract CampaignProof is Proof {
         terms.researcher = address(this);
         (terms.goal, terms.cap) = (1, type(uint128).max);
         terms.fundingDeadline = FUNDING_DEADLINE;
-        terms.stopBps = 5_000;
+        (terms.stopBps, terms.minBond) = (5_000, 1e12);
         (terms.challengeWindow, terms.answerWindow) = (CHALLENGE_WINDOW, ANSWER_WINDOW);
         terms.proposal = bytes32(uint256(1));
         terms.attestors = new address[](1);

@@ -9,7 +9,8 @@ import {PackedTerms} from "../../../contracts/libraries/PackedTerms.sol";
 import {Proof} from "./Proof.sol";
 
 /// @dev What `PackedTerms.pack` wrote, `unpack` and the single readers read. Range: every value of every field, two
-/// attestors, two payees and three milestones whose shares sum to no more than 16 bits hold.
+/// attestors, two payees and three milestones whose shares sum to no more than 16 bits hold; with an arbiter, and with
+/// neither arbiter nor ruling window.
 contract TermsProof is Proof {
     using Memory for bytes;
     using PackedTerms for Memory.Slice;
@@ -31,28 +32,23 @@ contract TermsProof is Proof {
         address[2] attestors;
         Payee[2] payees;
         Milestone[3] milestones;
+        address arbiter;
+        uint32 rulingWindow;
     }
 
     function check_roundTrip(Fields calldata f) external {
+        vm.assume(f.arbiter != address(0) || f.rulingWindow == 0);
         vm.assume(uint256(f.milestones[0].bps) + f.milestones[1].bps + f.milestones[2].bps <= type(uint16).max);
-        Terms memory terms = Terms({
-            researcher: f.researcher,
-            asset: f.asset,
-            goal: f.goal,
-            cap: f.cap,
-            fundingDeadline: f.fundingDeadline,
-            stopBps: f.stopBps,
-            challengeWindow: f.challengeWindow,
-            answerWindow: f.answerWindow,
-            minBond: f.minBond,
-            slack: f.slack,
-            proposal: f.proposal,
-            dataset: f.dataset,
-            attestors: new address[](2),
-            quorum: f.quorum,
-            payees: new Payee[](2),
-            milestones: new Milestone[](3)
-        });
+        Terms memory terms;
+        (terms.researcher, terms.asset) = (f.researcher, f.asset);
+        (terms.goal, terms.cap) = (f.goal, f.cap);
+        (terms.fundingDeadline, terms.stopBps) = (f.fundingDeadline, f.stopBps);
+        (terms.challengeWindow, terms.answerWindow) = (f.challengeWindow, f.answerWindow);
+        (terms.minBond, terms.slack) = (f.minBond, f.slack);
+        (terms.proposal, terms.dataset) = (f.proposal, f.dataset);
+        (terms.attestors, terms.quorum) = (new address[](2), f.quorum);
+        (terms.payees, terms.milestones) = (new Payee[](2), new Milestone[](3));
+        (terms.arbiter, terms.rulingWindow) = (f.arbiter, f.rulingWindow);
         for (uint256 i = 0; i < 2; ++i) {
             (terms.attestors[i], terms.payees[i]) = (f.attestors[i], f.payees[i]);
         }
@@ -64,7 +60,7 @@ contract TermsProof is Proof {
         bytes memory packed = this.pack(terms);
         bytes memory got = abi.encode(packed.asSlice().unpack());
 
-        assert(packed.length == PackedTerms.FIXED_BYTES + 2 * 20 + 2 * 22 + 3 * 16);
+        assert(packed.length == PackedTerms.FIXED_BYTES + 2 * 20 + 2 * 22 + 3 * 16 + (f.arbiter == address(0) ? 0 : 24));
         assert(got.length == before.length);
         for (uint256 i = 32; i <= before.length; i += 32) {
             bytes32 was;

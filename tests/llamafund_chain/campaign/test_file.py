@@ -100,6 +100,12 @@ def test_peoples_units_become_exact_terms() -> None:
     assert [step.min_score for step in terms.milestones] == [NO_MINIMUM, -2_900_001]
 
 
+def test_an_arbiter_is_nobody_unless_the_file_names_one() -> None:
+    assert (read(dump())[1].arbiter, read(dump())[1].ruling_window) == (None, 0)
+    terms = read(dump(terms__arbiter={"account": VERA.lower(), "ruling_window": "30d"}))[1]
+    assert (terms.arbiter, terms.ruling_window) == (VERA, 30 * DAY)
+
+
 def test_a_promised_dataset_is_no_hash() -> None:
     assert read(dump(proposal__dataset__manifest=None))[1].dataset == NO_HASH
 
@@ -139,7 +145,7 @@ ADDRESS = "It must be an address: 0x and 40 hexadecimal digits. "
 HASH = "It must be a SHA-256 hash: 64 lower-case hexadecimal digits. "
 TERMS = (
     "asset, goal, cap, funding_deadline, stop, challenge_window, answer_window, min_bond, slack, quorum, payees, "
-    "milestones"
+    "milestones, arbiter"
 )
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     # What is written in people's units.
@@ -331,14 +337,14 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"terms__cap": "1e30"},
         (
             "line 41: terms.cap is 1000000000000000000000000000000 ETH. "
-            "It must be from 0 to 340282366920938463463.374607431768211455 ETH."
+            "It must be between 0 ETH and 340282366920938463463.374607431768211455 ETH."
         ),
     ),
     (
         {"terms__asset": TOKEN, "terms__goal": 1, "terms__min_bond": "1e30"},
         (
             "line 46: terms.min_bond is 1000000000000000000000000000000 ETH. "
-            "It must be from 0 to 79228162514.264337593543950335 ETH."
+            "It must be between 0.000001 ETH and 79228162514.264337593543950335 ETH."
         ),
     ),
     ({"terms__stop": "10%"}, "line 43: terms.stop is 10 %. It must be between 33 % and 80 %."),
@@ -436,6 +442,37 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
             "line 27: kind in the second entry of proposal.milestones is DATASET. "
             "Milestones come in the order DATASET, CHECKPOINT, WEIGHTS, and the last one alone is WEIGHTS. "
             "Put them in this order."
+        ),
+    ),
+    (
+        {"terms__min_bond": "0.0000009"},
+        (
+            "line 46: terms.min_bond is 0.0000009 ETH. "
+            "It must be between 0.000001 ETH and 79228162514.264337593543950335 ETH."
+        ),
+    ),
+    ({"terms__min_bond": ...}, "line 38: terms.min_bond is missing. Add it."),
+    (
+        {"terms__arbiter": {"account": "0x" + "00" * 20, "ruling_window": "30d"}},
+        (
+            "line 61: terms.arbiter.account is the zero address. Nobody could rule. "
+            "Name an address, or leave the arbiter out."
+        ),
+    ),
+    (
+        {"terms__arbiter": {"account": ROSA, "ruling_window": "6d"}},
+        "line 62: terms.arbiter.ruling_window is 6 days. It must be between 7 days and 90 days.",
+    ),
+    (
+        {"terms__arbiter": {"account": "rosa.eth", "ruling_window": "30d"}},
+        f"line 61: terms.arbiter.account is 'rosa.eth'. {ADDRESS}Names are not looked up: write the address itself.",
+    ),
+    ({"terms__arbiter": {"account": ROSA}}, "line 60: terms.arbiter.ruling_window is missing. Add it."),
+    (
+        {"terms__arbiter": ROSA},
+        (
+            f"line 60: terms.arbiter is '{ROSA}'. It must be a section with keys of its own. "
+            "Write its keys and values there."
         ),
     ),
     # Several at once.

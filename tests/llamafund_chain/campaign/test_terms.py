@@ -31,7 +31,7 @@ def terms(**changes: object) -> Terms:
         "stop_bps": 5_000,
         "challenge_window": 2 * DAY,
         "answer_window": DAY,
-        "min_bond": 5,
+        "min_bond": 10**12 + 5,
         "slack": 6,
         "proposal": "11" * 32,
         "dataset": NO_HASH,
@@ -84,6 +84,8 @@ BROKEN = {
     "CampaignFactory_BadStopBps": {"stop_bps": 3_299},
     "CampaignFactory_BadChallengeWindow": {"challenge_window": 2 * DAY - 1},
     "CampaignFactory_BadAnswerWindow": {"answer_window": DAY - 1},
+    "CampaignFactory_BondTooSmall": {"min_bond": 10**12 - 1},
+    "CampaignFactory_BadRulingWindow": {"arbiter": B, "ruling_window": 7 * DAY - 1},
     "CampaignFactory_SlackTooLong": {"slack": 365 * DAY + 1},
 }
 ONLY_ON_CHAIN = {"CampaignFactory_NotResearcher", "CampaignFactory_AssetWithoutCode"}
@@ -129,7 +131,10 @@ def test_a_refusal_names_the_field_and_speaks_in_units_of_people() -> None:
         ({"payees": (Payee(A, 10_000), Payee(B, 0))}, "payees[1].bps is 0 %. A payee without a share is a mistake."),
         ({"attestors": (B, B)}, f"attestors[1] is {B} again. Each attestor counts once towards the quorum."),
         ({"goal": 21}, "goal is 21 coins, more than the cap of 20 coins. Pledges stop at the cap"),
-        ({"min_bond": 2**96}, f"min_bond is {2**96} wei. It must be from 0 to {2**96 - 1} wei."),
+        ({"min_bond": 2**96}, f"min_bond is {2**96} wei. It must be between {10**12} wei and {2**96 - 1} wei."),
+        ({"arbiter": A, "ruling_window": 6 * DAY}, "ruling_window is 6 days. It must be between 7 days and 90 days."),
+        ({"arbiter": NATIVE, "ruling_window": 7 * DAY}, "arbiter is the zero address. Nobody could rule."),
+        ({"ruling_window": DAY}, "ruling_window is 1 day. There is no arbiter who could rule."),
     ):
         with pytest.raises(TermsError) as refusal:
             replace(GOOD, **changes).validate(
@@ -200,7 +205,9 @@ def uint(bits: int) -> st.SearchStrategy[int]:
             ),
             max_size=16,
         ).map(tuple),
-    )
+        arbiter=st.none() | st.integers(1, 2**160 - 1).map(lambda number: f"0x{number:040x}"),
+        ruling_window=uint(32),
+    ).map(lambda value: value if value.arbiter else replace(value, ruling_window=0))
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_packing_and_the_abi_tuple_lose_nothing(value: Terms) -> None:

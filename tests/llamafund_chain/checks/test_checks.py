@@ -46,7 +46,7 @@ def terms_for(run: Run, **changes: object) -> Terms:
         "stop_bps": 5_000,
         "challenge_window": 172_800,
         "answer_window": 86_400,
-        "min_bond": 0,
+        "min_bond": 10**12,
         "slack": 0,
         "proposal": run.proposal.sha256,
         "dataset": run.dataset.sha256,

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamafund_chain.campaign.terms import BPS, DAY, NO_HASH, NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
+from llamafund_chain.campaign.terms import (
+    BPS,
+    DAY,
+    MIN_BOND,
+    NO_HASH,
+    NO_MINIMUM,
+    Milestone,
+    MilestoneKind,
+    Payee,
+    Terms,
+)
 from llamafund_chain.chain.tokens import NATIVE
 from llamafund_chain.checks.risks import term_risks
 
@@ -48,7 +58,7 @@ def test_terms_without_these_risks_pass_every_one() -> None:
         ("researcher-attests", {"attestors": (FIRST, RESEARCHER), "payees": (Payee(COMPUTE, BPS),)}),
         ("attestors-paid", {"payees": (Payee(RESEARCHER, 7_000), Payee(SECOND, 3_000))}),
         ("quorum-of-one", {"quorum": 1}),
-        ("challenge-bond", {"min_bond": 0}),
+        ("challenge-bond", {"min_bond": MIN_BOND}),
         ("challenge-bond", {"min_bond": ETHER // 10 + 1}),
         ("challenge-bond", {"min_bond": 2**96 - 1, "goal": 2**100, "cap": 2**100}),
         ("challenge-bond", {"min_bond": ETHER + 1, "asset": FIRST, "goal": 1}),

@@ -119,7 +119,7 @@ def test_nothing_is_challenged_before_the_first_attestation(llamafund, stage, un
 
 def test_after_the_window_no_challenge_is_made(llamafund, attested) -> None:
     attested.release()
-    challenge(llamafund, attested).refused(5, "No challenge can be made now")
+    challenge(llamafund, attested).refused(5, "It is too late for this")
 
 
 @pytest.mark.parametrize("harm", ["remove", "replace"])

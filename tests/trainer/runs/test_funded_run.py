@@ -12,7 +12,7 @@ from eth_account import Account
 from llamafund_chain.campaign.attestation import AttestationFile, merge, propose
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.factory import create_campaign
-from llamafund_chain.campaign.terms import NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
+from llamafund_chain.campaign.terms import MIN_BOND, NO_MINIMUM, Milestone, MilestoneKind, Payee, Terms
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.chain.tokens import NATIVE
 from llamafund_chain.errors import ExitCode
@@ -56,7 +56,7 @@ def campaign(lab: object, devnet: Devnet, promised: ProposalManifest) -> Campaig
         stop_bps=5_000,
         challenge_window=2 * DAY,
         answer_window=DAY,
-        min_bond=0,
+        min_bond=MIN_BOND,
         slack=0,
         proposal=promised.sha256,
         dataset=lab.dataset.sha256,
