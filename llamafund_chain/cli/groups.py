@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from llamafund_chain.cli.interruption import begins
 from llamafund_chain.cli.table import Entry, Section
 from llamafund_chain.errors import LlamafundError
 
@@ -71,7 +72,10 @@ class LazyGroup(click.Group):
             similar = [f"'{one}'" for one in inside + get_close_matches(name, self.list_commands(ctx))]
             hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
+        _, command, _ = resolved = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, click.Group):
+            begins(ctx, command)
+        return resolved
 
 
 class PlugInGroup(LazyGroup):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
 from llamafund_chain.cli.groups import PlugInGroup, show_help
-from llamafund_chain.cli.interruption import left_behind
+from llamafund_chain.cli.interruption import left_behind, undisturbed
 from llamafund_chain.cli.table import COMMANDS
 from llamafund_chain.errors import ExitCode, LlamafundError
 from llamafund_chain.text import printable
@@ -41,11 +41,12 @@ def cli() -> None:
     show_help()
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str], *, when_loaded: Callable[[], None] | None = None) -> int:
     """Run one command line in this process.
 
     Args:
         argv: Arguments without the program's name.
+        when_loaded: Called once the command's module is loaded, before the command begins.
 
     Returns:
         The exit code. Results went to standard output, everything else to standard error.
@@ -53,14 +54,16 @@ def run(argv: Sequence[str]) -> int:
     verbose, context = False, None
     try:
         verbose = any(argument in ("-v", "--verbose") for argument in _leading_options(argv))
-        context = cli.make_context("llamafund", list(argv))
+        context = cli.make_context("llamafund", list(argv), obj=when_loaded)
         with context:
             cli.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as exit_request:
         return exit_request.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):
-        _complain(f"Interrupted; {left_behind(context)}.", verbose)
+        with undisturbed():
+            left = left_behind(context)
+            _complain(f"Interrupted; {left}." if left else "Interrupted.", verbose)
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
         _complain(_usage_message(error), verbose)

@@ -344,5 +344,11 @@ def ask(question: str, *, yes: bool) -> None:
             "This is not a terminal, so nobody can answer",
             "Repeat the command with --yes if you agree",
         )
-    if not click.confirm(question, err=True):
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        # The cursor still stands behind the question.
+        click.echo(err=True)
+        raise
+    if not agreed:
         raise LlamafundError("Nothing was sent", "You answered no")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import click
 from pydantic import JsonValue
 
 from llamafund_chain.amounts import format_share
@@ -16,7 +17,7 @@ from llamafund_chain.chain.connection import Connection
 from llamafund_chain.chain.tokens import Asset
 from llamafund_chain.chain.transactions import Receipt
 from llamafund_chain.checks.risks import term_risks
-from llamafund_chain.cli.interruption import NOTHING_SENT, if_interrupted
+from llamafund_chain.cli.interruption import if_interrupted, left_behind
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.evidence.merkle import chunk_count
 from llamafund_chain.text import from_millionths
@@ -38,13 +39,14 @@ def open_campaign(rpc: str, address: str) -> CampaignClient:
     return client
 
 
-def sent_through(connection: Connection, otherwise: str = NOTHING_SENT) -> Callable[[], str]:
+def sent_through(connection: Connection, otherwise: str | None = None) -> Callable[[], str]:
     """What an interruption reports about a connection's transactions, for `if_interrupted`.
 
     Args:
         connection: Through which they are sent.
-        otherwise: What is left behind when there is none.
+        otherwise: What is left behind when there is none; `None` for what was set before.
     """
+    before = left_behind(click.get_current_context(silent=True)) if otherwise is None else otherwise
 
     def say() -> str:
         waiting = [tx_hash for tx_hash, included in connection.sent.items() if not included]
@@ -52,7 +54,7 @@ def sent_through(connection: Connection, otherwise: str = NOTHING_SENT) -> Calla
         told = [_transactions(done, "is included in a block", "are included in blocks")] if done else []
         if waiting:
             told.append(_transactions(waiting, "was sent and stays sent", "were sent and stay sent"))
-        return f"{', and '.join(told)}. Look before you repeat the command" if told else otherwise
+        return f"{', and '.join(told)}. Look before you repeat the command" if told else before
 
     return say
 
