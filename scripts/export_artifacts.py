@@ -27,7 +27,9 @@ INPUT_NAME = "standard-input.json"
 EXPORTED = {
     "Campaign": "contracts/Campaign.sol",
     "CampaignFactory": "contracts/CampaignFactory.sol",
+    "CourtArbiter": "contracts/arbitration/CourtArbiter.sol",
     "DevToken": "contracts/test/DevToken.sol",
+    "MockCourt": "contracts/test/MockCourt.sol",
 }
 EXPECTED_WARNINGS = {
     "2394": "OpenZeppelin's guard uses transient storage, and clears it at the end of each call",

@@ -191,17 +191,22 @@ def _deployment(chain_id: int, *, block: int | None, transactions: Mapping[str, 
 @cache
 def _parts() -> tuple[_Part, _Part]:
     campaign = artifacts.load("Campaign")
-    implementation = _create2(campaign.bytecode)
+    implementation = create2(campaign.bytecode)
     factory = artifacts.load("CampaignFactory")
     word = bytes.fromhex(implementation[2:]).rjust(32, b"\0")
     init_code = factory.bytecode + word
     return (
         _Part(campaign.name, implementation, campaign.bytecode, campaign.runtime({"SELF": word})),
-        _Part(factory.name, _create2(init_code), init_code, factory.runtime({"implementation": word})),
+        _Part(factory.name, create2(init_code), init_code, factory.runtime({"implementation": word})),
     )
 
 
-def _create2(init_code: bytes) -> str:
+def create2(init_code: bytes) -> str:
+    """Checksummed address that the CREATE2 deployer gives to code, with the project's salt.
+
+    Args:
+        init_code: Creation code with its constructor's arguments.
+    """
     from eth_utils import keccak, to_checksum_address
 
     preimage = b"\xff" + bytes.fromhex(CREATE2_DEPLOYER[2:]) + SALT + keccak(init_code)

@@ -93,7 +93,7 @@ class World:
         )
         self.implementation = self.campaign_at(devnet.deployment.implementation)
         self._errors = [Interface(artifacts.load(name).abi) for name in ("Campaign", "CampaignFactory", "DevToken")]
-        own = ("BlocklistToken", "FlashLender", "Puppet", "RebasingToken", "Wallet")
+        own = ("BlocklistToken", "CourtArbiter", "FlashLender", "MockCourt", "Puppet", "RebasingToken", "Wallet")
         self._errors += [Interface(project[name].abi) for name in own]
         self._salts = itertools.count(1)
 

@@ -39,7 +39,7 @@ def test_the_exported_input_alone_gives_the_same_bytes() -> None:
         check=True,
     )
     compiled = json.loads(ran.stdout)["contracts"]
-    for name in ("Campaign", "CampaignFactory", "DevToken"):
+    for name in ("Campaign", "CampaignFactory", "CourtArbiter", "DevToken", "MockCourt"):
         artifact = artifacts.load(name)
         output = compiled[artifact.source_name][name]
         assert bytes.fromhex(output["evm"]["bytecode"]["object"]) == artifact.bytecode

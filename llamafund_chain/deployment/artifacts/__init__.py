@@ -56,7 +56,7 @@ class Artifact:
 
 @cache
 def load(name: str) -> Artifact:
-    """Return the artifact of a contract: Campaign, CampaignFactory or DevToken.
+    """Return the artifact of a contract: one of those that `scripts/export_artifacts.py` lists.
 
     Raises:
         FileNotFoundError: No contract of that name was exported.

@@ -1,0 +1,101 @@
+"""The arbiter that asks a court: where one is, how to deploy it, and how to recognise one by its code.
+
+There is one for each court, each set of extra data and each question. Like the other contracts, they get their
+addresses from their code: whoever needs one that is missing deploys it, and it is the same one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llamafund_chain.deployment import addresses, artifacts
+from llamafund_chain.deployment.addresses import CREATE2_DEPLOYER, SALT, Send
+from llamafund_chain.errors import LlamafundError, UsageError
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+NAME = "CourtArbiter"
+
+NO_DECISION = 0
+"""A court's ruling that is none."""
+UPHELD = 1
+"""A court's ruling that lets the attestation stand."""
+REFUSED = 2
+"""A court's ruling that refuses the last tranche."""
+
+
+@dataclass(frozen=True)
+class CourtArbiter:
+    """What makes one arbiter differ from the others.
+
+    Attributes:
+        court: Checksummed address of the ERC-792 court.
+        extra_data: What the court is told with each dispute.
+        meta_evidence: Where the JSON is that puts the question to the jurors (ERC-1497), an address of content such as
+            `/ipfs/bafkrei…`.
+    """
+
+    court: str
+    extra_data: bytes
+    meta_evidence: str
+
+    @property
+    def address(self) -> str:
+        """Checksummed address, the same on every chain."""
+        return addresses.create2(self._init_code())
+
+    def deploy(self, w3: Web3, send: Send) -> None:
+        """Deploy it unless it is there.
+
+        Args:
+            w3: Connection to a node of a chain that has the factory.
+            send: Sends one transaction and returns its receipt.
+
+        Raises:
+            UsageError: There is no court at that address.
+            LlamafundError: The transaction did not create it.
+        """
+        from eth_utils import to_checksum_address
+
+        if not w3.eth.get_code(to_checksum_address(self.court)):
+            raise UsageError(
+                f"There is no contract at {self.court} on chain {w3.eth.chain_id}",
+                "An arbiter asks a court, which is a contract",
+                "Check the court's address and the chain",
+            )
+        where = to_checksum_address(self.address)
+        if not w3.eth.get_code(where):
+            send({"to": CREATE2_DEPLOYER, "data": "0x" + (SALT + self._init_code()).hex(), "value": 0})
+        found = court_of(bytes(w3.eth.get_code(where)))
+        if found is None or found != to_checksum_address(self.court):
+            raise LlamafundError(
+                f"The arbiter was not deployed to {where}", "There is no code, or other code", "Look at the transaction"
+            )
+
+    def _init_code(self) -> bytes:
+        from eth_abi.abi import encode
+
+        types = ["address", "address", "bytes", "string"]
+        values = [addresses.predicted().factory, self.court, self.extra_data, self.meta_evidence]
+        return artifacts.load(NAME).bytecode + encode(types, values)
+
+
+def court_of(code: bytes) -> str | None:
+    """The court that an arbiter asks; `None` if this is not the code of an arbiter that asks one.
+
+    Args:
+        code: The code at the arbiter's address. It holds the court's address, and that of this version's factory.
+    """
+    from eth_utils import to_checksum_address
+
+    artifact = artifacts.load(NAME)
+    if len(code) != len(artifact.deployed_bytecode):
+        return None
+    (start, length), *_ = artifact.immutable_references["court"]
+    court = code[start : start + length]
+    expected = artifact.runtime({"court": court, "factory": bytes.fromhex(addresses.predicted().factory[2:])})
+    if code != expected or any(court[:12]):
+        return None
+    return str(to_checksum_address(court[12:]))
