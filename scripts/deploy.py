@@ -7,6 +7,10 @@
 The networks are those of `scripts/networks.yaml`. The sender is the key file that LLAMAFUND_DEPLOYER names (its
 passphrase is read from the file LLAMAFUND_PASSPHRASE_FILE, or asked for), and otherwise the node's first account.
 Addresses do not depend on the sender. The deployment goes to `llamafund_chain/deployment/records/<chain id>.json`.
+
+With LLAMAFUND_COURT, the address of an ERC-792 court, an arbiter that asks it is deployed and recorded, too.
+LLAMAFUND_COURT_EXTRA_DATA (hexadecimal) is what that court wants to know about each dispute, and LLAMAFUND_QUESTION the
+address of the JSON that puts the question to its jurors (`docs/arbitration/`).
 """
 
 from __future__ import annotations
@@ -14,14 +18,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 from brownie import accounts, network, web3
 
-from llamafund_chain.cli.options import unlock
+from llamafund_chain.cli.options import ADDRESS, unlock
 from llamafund_chain.deployment import addresses
+from llamafund_chain.deployment.court_arbiter import CourtArbiter
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError
 
 DIRECTORY = Path(addresses.__file__).parent / "records"
@@ -53,9 +60,13 @@ def _deploy(target: Path) -> None:
             "A deployment on another chain than the one meant costs money for nothing",
             "Choose the network that fits, or another node",
         )
-    known = _recorded(chain_id, target)
-    done = addresses.deploy(web3, _send, known)
+    arbiter = _arbiter()
+    done = addresses.deploy(web3, _send, _recorded(chain_id, target))
     path = addresses.record(done, target)
+    if arbiter is not None:
+        arbiter.deploy(web3, _send)
+        addresses.record(replace(done, arbiters={**done.arbiters, arbiter.address: arbiter.court}), target)
+        print(f"CourtArbiter for the court {arbiter.court}: {arbiter.address}")
     for name, address in (("Campaign (implementation)", done.implementation), ("CampaignFactory", done.factory)):
         print(f"{name}: {address}")
     print(f"Verified on chain {chain_id}; recorded in {path}")
@@ -68,6 +79,29 @@ def _recorded(chain_id: int, directory: Path) -> addresses.Deployment | None:
     except LlamafundError as error:
         print(error)
         return None
+
+
+def _arbiter() -> CourtArbiter | None:
+    """Return the arbiter that the environment names."""
+    court = os.environ.get("LLAMAFUND_COURT")
+    if court is None:
+        return None
+    question = os.environ.get("LLAMAFUND_QUESTION", "")
+    if not question:
+        raise UsageError(
+            "The arbiter has no question",
+            "A court's jurors cannot answer what they were not asked",
+            "Publish the JSON of docs/arbitration and set LLAMAFUND_QUESTION to /ipfs/ and its address",
+        )
+    digits = os.environ.get("LLAMAFUND_COURT_EXTRA_DATA", "0x")
+    try:
+        extra_data = bytes.fromhex(digits.removeprefix("0x"))
+    except ValueError as error:
+        raise UsageError(f"LLAMAFUND_COURT_EXTRA_DATA is {digits[:80]!r}", "It is not hexadecimal") from error
+    try:
+        return CourtArbiter(ADDRESS.convert(court, None, None), extra_data, question)
+    except click.BadParameter as error:
+        raise UsageError(f"LLAMAFUND_COURT: {error.message}") from error
 
 
 @cache

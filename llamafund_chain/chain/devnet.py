@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from llamafund_chain.chain.connection import Connection
     from llamafund_chain.deployment.addresses import Deployment
+    from llamafund_chain.deployment.court_arbiter import CourtArbiter
 
 CHAIN_ID = 31337
 
@@ -186,6 +187,42 @@ class Devnet:
 
         artifact = artifacts.load("DevToken")
         return self.deploy(artifact.bytecode + encode(["string", "string", "uint8"], [name, symbol, decimals]))
+
+    def deploy_mock_court(self, fee: int) -> str:
+        """Deploy a court in which anybody rules; see `contracts/test/MockCourt.sol`.
+
+        Args:
+            fee: Wei that a dispute costs.
+
+        Returns:
+            Checksummed address.
+        """
+        from eth_abi.abi import encode
+
+        return self.deploy(artifacts.load("MockCourt").bytecode + encode(["uint256"], [fee]))
+
+    def rule_mock_court(self, court: str, dispute: int, ruling: int) -> None:
+        """Let a mock court rule.
+
+        Args:
+            court: Address from `deploy_mock_court`.
+            dispute: Number of the dispute at the court.
+            ruling: One of those in `llamafund_chain.deployment.court_arbiter`.
+        """
+        data = abi.contract("MockCourt").encode("give", dispute, ruling)
+        self._send({"to": court, "data": f"0x{data.hex()}"})
+
+    def deploy_arbiter(self, arbiter: CourtArbiter) -> str:
+        """Deploy an arbiter that asks a court, unless it is there.
+
+        Args:
+            arbiter: Which one.
+
+        Returns:
+            Checksummed address.
+        """
+        arbiter.deploy(self.w3, self._send)
+        return arbiter.address
 
     def mint_token(self, token: str, holder: str, amount: int) -> None:
         """Mint tokens.

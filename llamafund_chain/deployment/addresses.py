@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -54,6 +54,7 @@ class Deployment:
         salt: Salt of both CREATE2 deployments, with 0x.
         block: Number of the block that deployed the factory; `None` if somebody else deployed it.
         transactions: Hashes of the deploying transactions, by contract; empty if somebody else deployed them.
+        arbiters: Arbiters that were deployed beside them, by address, with the court that each asks.
     """
 
     chain_id: int
@@ -65,6 +66,7 @@ class Deployment:
     salt: str
     block: int | None
     transactions: Mapping[str, str]
+    arbiters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def verify(w3: Web3) -> Deployment:
     chain_id = w3.eth.chain_id
     for part in _parts():
         _check(w3, chain_id, part)
-    return _deployment(chain_id, block=None, transactions={})
+    return _deployment(chain_id, block=None, transactions={}, arbiters={})
 
 
 def deploy(w3: Web3, send: Send, known: Deployment | None = None) -> Deployment:
@@ -103,7 +105,8 @@ def deploy(w3: Web3, send: Send, known: Deployment | None = None) -> Deployment:
     Args:
         w3: Connection to a node of the chain.
         send: Sends one transaction and returns its receipt.
-        known: The earlier record for this chain; its block and transactions are kept if they are still right.
+        known: The earlier record for this chain; its block and transactions are kept if they are still right, and its
+            arbiters as long as there is code.
 
     Raises:
         LlamafundError: The chain has no CREATE2 deployer.
@@ -130,7 +133,14 @@ def deploy(w3: Web3, send: Send, known: Deployment | None = None) -> Deployment:
             transactions[part.name] = known.transactions[part.name]
             block = known.block
         _check(w3, chain_id, part)
-    return _deployment(chain_id, block=block, transactions=transactions)
+    arbiters = (
+        {}
+        if known is None
+        else {
+            arbiter: court for arbiter, court in known.arbiters.items() if w3.eth.get_code(to_checksum_address(arbiter))
+        }
+    )
+    return _deployment(chain_id, block=block, transactions=transactions, arbiters=arbiters)
 
 
 def record(deployment: Deployment, directory: Path) -> Path:
@@ -161,7 +171,7 @@ def load(chain_id: int, directory: Path | None = None) -> Deployment | None:
         raise VerificationError(
             f"{entry} is not a record of a deployment", str(error), "Run scripts/deploy.py on that chain again"
         ) from error
-    expected = _deployment(chain_id, block=found.block, transactions=found.transactions)
+    expected = _deployment(chain_id, block=found.block, transactions=found.transactions, arbiters=found.arbiters)
     if found != expected:
         raise VerificationError(
             f"{entry} records other contracts than this version's",
@@ -171,7 +181,9 @@ def load(chain_id: int, directory: Path | None = None) -> Deployment | None:
     return found
 
 
-def _deployment(chain_id: int, *, block: int | None, transactions: Mapping[str, str]) -> Deployment:
+def _deployment(
+    chain_id: int, *, block: int | None, transactions: Mapping[str, str], arbiters: Mapping[str, str]
+) -> Deployment:
     from eth_utils import keccak
 
     implementation, factory = _parts()
@@ -185,6 +197,7 @@ def _deployment(chain_id: int, *, block: int | None, transactions: Mapping[str, 
         salt="0x" + SALT.hex(),
         block=block,
         transactions=transactions,
+        arbiters=arbiters,
     )
 
 

@@ -13,7 +13,8 @@ from world import World
 
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.deployment import addresses, artifacts
-from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.deployment.court_arbiter import CourtArbiter, court_of
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 
 
 class Sender:
@@ -158,3 +159,56 @@ def test_the_code_of_the_contracts_holds_no_address_but_the_implementations() ->
 def test_contracts_fit_into_the_size_that_chains_allow() -> None:
     for name in ("Campaign", "CampaignFactory", "CourtArbiter"):
         assert len(artifacts.load(name).deployed_bytecode) < 24_576
+
+
+def _arbiter(world: World) -> CourtArbiter:
+    return CourtArbiter(world.deploy("MockCourt", 1).address, b"\1\2", "/ipfs/bafkreiquestion")
+
+
+def test_an_arbiter_comes_to_the_address_that_its_court_and_question_give_it_once(world: World) -> None:
+    arbiter, send = _arbiter(world), Sender(world.w3)
+    for _ in range(2):
+        arbiter.deploy(world.w3, send)
+    assert len(send.sent) == 1
+    contract = world.w3.eth.contract(
+        address=Web3.to_checksum_address(arbiter.address), abi=artifacts.load("CourtArbiter").abi
+    )
+    said = [contract.functions[name]().call() for name in ("court", "extraData", "metaEvidence", "factory")]
+    assert said == [arbiter.court, arbiter.extra_data, arbiter.meta_evidence, world.factory.address]
+    others = (
+        dataclasses.replace(arbiter, court=world.stranger),
+        dataclasses.replace(arbiter, extra_data=b""),
+        dataclasses.replace(arbiter, meta_evidence=""),
+    )
+    assert len({arbiter.address, *(other.address for other in others)}) == 4
+
+
+def test_an_arbiter_for_a_court_that_is_not_there_is_not_deployed(world: World) -> None:
+    send = Sender(world.w3)
+    with pytest.raises(UsageError, match="no contract"):
+        dataclasses.replace(_arbiter(world), court=world.stranger).deploy(world.w3, send)
+    assert send.sent == []
+
+
+def test_an_arbiter_that_a_transaction_did_not_create_is_noticed(world: World) -> None:
+    send = Sender(world.w3)
+    with pytest.raises(LlamafundError, match="was not deployed"):
+        _arbiter(world).deploy(world.w3, lambda transaction: send({**transaction, "to": world.stranger}))
+
+
+def test_an_arbiter_is_recognised_by_every_byte_of_its_code(world: World) -> None:
+    arbiter = _arbiter(world)
+    arbiter.deploy(world.w3, Sender(world.w3))
+    code = bytes(world.w3.eth.get_code(Web3.to_checksum_address(arbiter.address)))
+    assert court_of(code) == arbiter.court
+    foreign = world.deploy("CourtArbiter", world.stranger, arbiter.court, b"", "")
+    for other in (
+        b"",
+        code[:-1],
+        bytes(world.w3.eth.get_code(foreign.address)),
+        *(code[:place] + bytes([code[place] ^ 1]) + code[place + 1 :] for place in range(0, len(code), 97)),
+    ):
+        assert court_of(other) is None
+    references = artifacts.load("CourtArbiter").immutable_references["court"]
+    for start, _ in references:
+        assert court_of(code[:start] + b"\1" + code[start + 1 :]) is None

@@ -9,7 +9,6 @@ import pytest
 
 from llamafund_chain.deployment import artifacts
 
-
 INTERFACES = {
     "Campaign": "interfaces/ICampaign.sol",
     "CampaignFactory": "interfaces/ICampaignFactory.sol",

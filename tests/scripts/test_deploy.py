@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.deployment import addresses
+from llamafund_chain.deployment.court_arbiter import CourtArbiter
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,6 +60,44 @@ def test_deploying_twice_deploys_once_and_records_it(bare: Devnet, tmp_path: Pat
     assert bare.w3.eth.block_number == height
     assert addresses.load(31_337, tmp_path) == record
     assert {path.name for path in Path.home().iterdir()} == home
+
+
+def test_an_arbiter_for_a_court_is_deployed_and_recorded_with_it(bare: Devnet, tmp_path: Path) -> None:
+    court = bare.deploy_mock_court(1)
+    named = {"LLAMAFUND_COURT": court, "LLAMAFUND_COURT_EXTRA_DATA": "0x0102"}
+
+    code, output = _deploy(bare.rpc_url, tmp_path, **named, LLAMAFUND_QUESTION="/ipfs/bafkreiquestion")
+
+    assert code == 0, output
+    arbiter = CourtArbiter(court, b"\1\2", "/ipfs/bafkreiquestion")
+    assert f"CourtArbiter for the court {court}: {arbiter.address}" in output
+    record = addresses.load(31_337, tmp_path)
+    assert record is not None
+    assert record.arbiters == {arbiter.address: court}
+    # It stays recorded when the script runs again without a court, and no longer than it is there.
+    assert _deploy(bare.rpc_url, tmp_path)[0] == 0
+    assert addresses.load(31_337, tmp_path) == record
+    bare.connection.request("anvil_setCode", arbiter.address, "0x")
+    assert addresses.deploy(bare.w3, lambda _: {}, record).arbiters == {}
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [
+        ({"LLAMAFUND_QUESTION": ""}, "The arbiter has no question"),
+        ({"LLAMAFUND_COURT_EXTRA_DATA": "three jurors"}, "LLAMAFUND_COURT_EXTRA_DATA is 'three jurors'"),
+        ({"LLAMAFUND_COURT": "kleros.eth"}, "LLAMAFUND_COURT: 'kleros.eth' is not an address"),
+    ],
+)
+def test_an_arbiter_that_cannot_be_deployed_is_refused_before_anything_is_sent(
+    bare: Devnet, tmp_path: Path, spoilt: dict[str, str], words: str
+) -> None:
+    named = {"LLAMAFUND_COURT": "0x" + "12" * 20, "LLAMAFUND_QUESTION": "/ipfs/bafkreiquestion", **spoilt}
+    height = bare.w3.eth.block_number
+    code, output = _deploy(bare.rpc_url, tmp_path, **named)
+    assert code == 2, output
+    assert words in output
+    assert bare.w3.eth.block_number == height
 
 
 def test_a_key_file_pays_where_the_node_has_no_account(bare: Devnet, tmp_path: Path) -> None:
