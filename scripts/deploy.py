@@ -10,7 +10,7 @@ Addresses do not depend on the sender. The deployment goes to `llamafund_chain/d
 
 With LLAMAFUND_COURT, the address of an ERC-792 court, an arbiter that asks it is deployed and recorded, too.
 LLAMAFUND_COURT_EXTRA_DATA (hexadecimal) is what that court wants to know about each dispute, and LLAMAFUND_QUESTION the
-address of the JSON that puts the question to its jurors (`docs/arbitration/`).
+address of the JSON that puts the question to its jurors (`llamafund_chain/deployment/question.json`).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _arbiter() -> CourtArbiter | None:
         raise UsageError(
             "The arbiter has no question",
             "A court's jurors cannot answer what they were not asked",
-            "Publish the JSON of docs/arbitration and set LLAMAFUND_QUESTION to /ipfs/ and its address",
+            "Publish llamafund_chain/deployment/question.json and set LLAMAFUND_QUESTION to /ipfs/ and its address",
         )
     digits = os.environ.get("LLAMAFUND_COURT_EXTRA_DATA", "0x")
     try:

@@ -24,7 +24,7 @@ def explain(data: bytes, reading: Reading, *, message: str = "") -> ContractRefu
         reading: How to read values.
         message: The node's message, used if the data says nothing.
     """
-    for contract in ("Campaign", "CampaignFactory", "DevToken"):
+    for contract in ("Campaign", "CampaignFactory", "CourtArbiter", "DevToken"):
         decoded = abi.contract(contract).decode_error(data)
         if decoded is not None:
             return _known(decoded.name, decoded.values, reading)
@@ -468,6 +468,71 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "The slack is {slack:duration}",
         "It must be at most {max:duration}",
         "Choose less",
+    ),
+    "CourtArbiter_NoCourt": (
+        "There is no contract at {court}",
+        "An arbiter asks a court, which is a contract",
+        "Check the court's address",
+    ),
+    "CourtArbiter_NotACampaign": (
+        "{campaign} is not a campaign that this arbiter's factory opened",
+        "The arbiter takes disputes about genuine campaigns only",
+        "Check the address",
+    ),
+    "CourtArbiter_NotItsArbiter": (
+        "The campaign's arbiter is {arbiter}",
+        "Only the arbiter that the terms name can contest an attestation",
+        "Turn to that one",
+    ),
+    "CourtArbiter_NotBacker": (
+        "{caller} has no pledge in this campaign",
+        "Only backers may start a dispute",
+        "Use the wallet that pledged",
+    ),
+    "CourtArbiter_EmptyEvidence": (
+        "No evidence is named",
+        "The court's jurors would have nothing to look at",
+        "Name a report",
+    ),
+    "CourtArbiter_AlreadyDisputed": (
+        "The campaign is disputed already: number {disputeId} at the court",
+        "One ruling decides, whoever asked for it",
+        "Add your evidence to that dispute: llamafund dispute --add",
+    ),
+    "CourtArbiter_TooLate": (
+        "No ruling would count any more: the time for it ended at {endedAt:time} ({endedAt:from_now})",
+        "The court was asked before and did not decide",
+        _SHOW,
+    ),
+    "CourtArbiter_FeeTooSmall": (
+        "{actual:coin} do not pay the court",
+        "Its fee is {min:coin} now",
+        "Repeat the command, which asks for the fee again",
+    ),
+    "CourtArbiter_DisputeIdInUse": (
+        "The court gave this dispute the number of another one, {disputeId}",
+        "Its ruling could not be told from the other's",
+        "Wait for the other ruling, and do not trust that court",
+    ),
+    "CourtArbiter_NoDispute": (
+        "No dispute about {campaign} waits for a ruling",
+        "Evidence and appeals belong to a running dispute",
+        _SHOW,
+    ),
+    "CourtArbiter_NotCourt": (
+        "{caller} is not the arbiter's court",
+        "Only the court gives rulings",
+        "Let the court execute its ruling",
+    ),
+    "CourtArbiter_UnknownDispute": (
+        "No dispute with the number {disputeId} waits for a ruling",
+        "It was ruled on before, or never existed",
+        _SHOW,
+    ),
+    "CourtArbiter_OutOfGas": (
+        "There was too little gas to pass the ruling on",
+        "The ruling still waits at the court",
+        "Execute it again with more gas",
     ),
     "FailedDeployment": (
         "There is already a campaign with exactly these terms and this salt",

@@ -7,6 +7,7 @@ addresses from their code: whoever needs one that is missing deploys it, and it 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from llamafund_chain.deployment import addresses, artifacts
@@ -80,6 +81,11 @@ class CourtArbiter:
         types = ["address", "address", "bytes", "string"]
         values = [addresses.predicted().factory, self.court, self.extra_data, self.meta_evidence]
         return artifacts.load(NAME).bytecode + encode(types, values)
+
+
+def question() -> bytes:
+    """The JSON that puts the question to a court's jurors (ERC-1497 meta evidence), for publishing."""
+    return files("llamafund_chain.deployment").joinpath("question.json").read_bytes()
 
 
 def court_of(code: bytes) -> str | None:

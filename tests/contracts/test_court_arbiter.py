@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from world import (
     refused,
 )
 
+from llamafund_chain.deployment import court_arbiter
 from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.store.ipfs.unixfs import cid_to_bytes
 
@@ -147,6 +149,19 @@ def test_the_arbiter_says_whom_it_asks_and_what(world: World) -> None:
     assert [world.call(functions.UPHELD()), world.call(functions.REFUSED())] == [UPHELD, REFUSED]
     (log,) = arbiter.events.MetaEvidence().get_logs(from_block=0)
     assert dict(log["args"]) == {"metaEvidenceId": 0, "evidence": QUESTION}
+
+
+def test_the_question_numbers_its_answers_as_the_arbiter_does() -> None:
+    asked = json.loads(court_arbiter.question())
+    assert {"category", "title", "description", "question", "rulingOptions"} <= asked.keys()
+    options = asked["rulingOptions"]
+    assert options["type"] == "single-select"
+    assert (court_arbiter.UPHELD, court_arbiter.REFUSED) == (UPHELD, REFUSED)
+    assert "the attestation stands" in options["titles"][UPHELD - 1]
+    assert "payees get the last tranche" in options["descriptions"][UPHELD - 1]
+    assert "it is refused" in options["titles"][REFUSED - 1]
+    assert "backers get the last tranche back" in options["descriptions"][REFUSED - 1]
+    assert len(options["titles"]) == len(options["descriptions"]) == 2
 
 
 def test_a_court_without_code_is_refused(world: World) -> None:

@@ -45,6 +45,22 @@ def update(**changes: Any) -> dict[str, Any]:
     }
 
 
+def dispute(**changes: Any) -> dict[str, Any]:
+    report = file("audit.json")
+    del report["path"]
+    return {
+        "schema": "llamafund/dispute/1",
+        "campaign": f"eip155:1:{ADDRESS}",
+        "milestone": 2,
+        "attestation": "6" * 64,
+        "name": "Other weights than the trained ones",
+        "description": "They do not follow from the last checkpoint.",
+        "fileURI": f"/ipfs/{report['cid']}",
+        "reports": [{"command": "audit", "said": "It does not hold.", **report}],
+        **changes,
+    }
+
+
 def dataset(**changes: Any) -> dict[str, Any]:
     return {
         "schema": "llamafund/dataset/1",

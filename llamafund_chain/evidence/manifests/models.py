@@ -1,4 +1,4 @@
-"""The kinds of manifests: proposal, update, dataset, checkpoint and weights."""
+"""The kinds of manifests: proposal, update, dispute, dataset, checkpoint and weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from llamafund_chain.errors import VerificationError
 from llamafund_chain.evidence.manifests.base import (
     Address,
     ChainAccount,
+    Cid,
     Count,
     HexHash,
     Manifest,
@@ -159,6 +160,54 @@ class UpdateManifest(Manifest):
     title: Name
     text: Text
     links: Annotated[tuple[UpdateLink, ...], Field(max_length=64)] = ()
+
+
+class DisputeReport(Record):
+    """What a command found: the JSON that it printed, published as a file.
+
+    Attributes:
+        command: For example `audit` or `replay`.
+        said: Its result in one sentence.
+    """
+
+    command: Name
+    said: Text
+    size: Count
+    sha256: HexHash
+    cid: Cid
+
+
+class DisputeManifest(Manifest):
+    """What somebody submits to a court about a campaign's last attestation.
+
+    It is also evidence JSON as ERC-1497 describes it: a court's pages show `name`, `description` and `fileURI`.
+
+    Attributes:
+        campaign: The campaign with its chain (CAIP-10).
+        milestone: Index of the last milestone.
+        attestation: The attested evidence: SHA-256 of its manifest.
+        name: Title.
+        description: What is wrong or right with the attestation, as text.
+        fileURI: Where the first report is.
+        reports: They can be made again by anybody with the campaign's address and a store.
+    """
+
+    SCHEMA: ClassVar[str] = "llamafund/dispute/1"
+
+    schema_: Literal["llamafund/dispute/1"] = Field(default="llamafund/dispute/1", alias="schema")
+    campaign: ChainAccount
+    milestone: Count
+    attestation: HexHash
+    name: Name
+    description: Text
+    file_uri: Name = Field(alias="fileURI")
+    reports: Annotated[tuple[DisputeReport, ...], Field(min_length=1, max_length=16)]
+
+    @model_validator(mode="after")
+    def _file_is_the_first_report(self) -> Self:
+        if self.file_uri != f"/ipfs/{self.reports[0].cid}":
+            raise ValueError(f"fileURI is {self.file_uri!r}, but the first report is at {self.reports[0].cid}")
+        return self
 
 
 class EvidenceManifest(Manifest):
@@ -401,7 +450,15 @@ class WeightsManifest(EvidenceManifest):
 
 KINDS: Mapping[str, type[Manifest]] = {
     kind.SCHEMA: kind
-    for kind in (ProposalManifest, UpdateManifest, DatasetManifest, CheckpointManifest, WeightsManifest, Listing)
+    for kind in (
+        ProposalManifest,
+        UpdateManifest,
+        DisputeManifest,
+        DatasetManifest,
+        CheckpointManifest,
+        WeightsManifest,
+        Listing,
+    )
 }
 """The class for each value of the field `schema`."""
 

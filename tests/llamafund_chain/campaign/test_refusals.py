@@ -17,7 +17,7 @@ from llamafund_chain.deployment import artifacts
 READING = Reading(now=1_800_000_000, money=lambda amount: f"{amount} coins", chain_id=137)
 ERRORS = [
     (item["name"], [parameter["type"] for parameter in item["inputs"]])
-    for contract in ("Campaign", "CampaignFactory", "DevToken")
+    for contract in ("Campaign", "CampaignFactory", "CourtArbiter", "DevToken")
     for item in artifacts.load(contract).abi
     if item["type"] == "error"
 ]

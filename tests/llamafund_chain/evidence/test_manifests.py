@@ -12,7 +12,7 @@ import pytest
 import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from manifest_examples import ADDRESS, checkpoint, dataset, file, proposal, update, weights
+from manifest_examples import ADDRESS, checkpoint, dataset, dispute, file, proposal, update, weights
 
 from llamafund_chain.errors import ExitCode, VerificationError
 from llamafund_chain.evidence.manifests import (
@@ -20,6 +20,7 @@ from llamafund_chain.evidence.manifests import (
     MAX_SAFE_INTEGER,
     CheckpointManifest,
     DatasetManifest,
+    DisputeManifest,
     ExpectedOutcome,
     FileEntry,
     Manifest,
@@ -35,6 +36,7 @@ from llamafund_chain.evidence.manifests import (
 KINDS: dict[type[Manifest], Any] = {
     ProposalManifest: proposal,
     UpdateManifest: update,
+    DisputeManifest: dispute,
     DatasetManifest: dataset,
     CheckpointManifest: checkpoint,
     WeightsManifest: weights,
@@ -66,6 +68,11 @@ def test_unknown_fields_are_kept_and_hashed(kind: type[Manifest]) -> None:
     data = encode(KINDS[kind](zz_future={"deep": [1, None, True, "x"]}, _hidden="kept"))
     assert parse(data).to_bytes() == data
     assert parse(data).sha256 != parse(encode(KINDS[kind]())).sha256
+
+
+def test_the_file_that_a_court_shows_is_the_first_report() -> None:
+    refused(dispute(fileURI=f"/ipfs/{file('other', b'other')['cid']}"), "but the first report is at")
+    refused(dispute(reports=[]), "reports")
 
 
 def test_the_score_is_higher_for_the_better_model() -> None:

@@ -14,7 +14,7 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from manifest_examples import ADDRESS, checkpoint, dataset, file, proposal, update, weights
+from manifest_examples import ADDRESS, checkpoint, dataset, dispute, file, proposal, update, weights
 
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.manifests import KINDS, MAX_SAFE_INTEGER, parse_head
@@ -25,6 +25,7 @@ PART = {"source": "s", "license": "l", "samples": 1}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "llamafund/proposal/1": proposal(),
     "llamafund/update/1": update(),
+    "llamafund/dispute/1": dispute(),
     "llamafund/dataset/1": dataset(
         parts=[
             {"name": "train", "paths": ["train/a"], **PART},
