@@ -61,7 +61,7 @@ def answer_cost(connection: Connection) -> AnswerCost:
         DataFeeUnknownError: It could not be told, because the fee contract or the estimate cannot be read.
         NodeUnreachableError: No node answers.
     """
-    call = _longest_answer()
+    call = longest_answer()
     try:
         estimate = connection.estimate(_NOBODY, call)
         (data,) = DataFees(connection).of([call], estimate)
@@ -78,7 +78,7 @@ def calldata_gas(data: bytes) -> int:
 
 
 @cache
-def _longest_answer() -> Call:
+def longest_answer() -> Call:
     """A call like an answer's, to nobody. Weights cannot be compressed, and neither can this."""
     some = random.Random(0)
     data = abi.contract("Campaign").encode(

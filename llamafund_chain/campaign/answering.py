@@ -4,17 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
+
+from llamafund_chain.chain.transactions import Fees
 
 if TYPE_CHECKING:
     from llamafund_chain.campaign.state import OpenChallenge
-    from llamafund_chain.chain.transactions import Fees
 
 IN_FLIGHT = 16
 """Most pending answers at once: nodes (geth, reth) guarantee an account no more slots."""
 
 STUCK_BLOCKS = 3
 """Blocks after which a pending answer is offered again for a higher fee."""
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What an answer takes, with room for rising fees.
+
+    Attributes:
+        gas: Gas limit.
+        data_fee: Most wei that a rollup charges for its data beside the gas.
+    """
+
+    gas: int
+    data_fee: int
+
+    def at(self, price: int) -> int:
+        """Most wei that the answer costs.
+
+        Args:
+            price: Wei per unit of gas.
+        """
+        return self.gas * price + self.data_fee
 
 
 @dataclass(frozen=True)
@@ -25,7 +48,7 @@ class Waiting:
         challenge: The challenge that it answers; `None` if it only replaces an answer that came too late.
         fees: The highest fees offered for it.
         block: The latest block when it was last examined.
-        cost: Most wei that it can cost.
+        cost: Most wei that it can cost: of several tries, the dearest counts.
         ours: Whether this guard sent it; otherwise the node has it from before this guard began.
     """
 
@@ -42,6 +65,7 @@ class Situation:
 
     Attributes:
         queue: The challenges that can be answered, in the order in which they must be answered.
+        takes: What the answers to the oldest of them take; `None` for those without a proof.
         block: Number of the block at which the queue was read.
         first: Nonce of the answer to the oldest one: the number of the account's transactions at that block.
         mined: How many of the account's transactions are included by now.
@@ -49,10 +73,12 @@ class Situation:
         market: The fees that get a transaction included soon.
         base_fee: Wei per unit of gas that the latest block burned.
         held: Wei that the account has.
-        max_fee: Most wei that one answer may cost; `None` for the challenge's bond.
+        saved: Wei that the bonds of earlier answers brought beyond what those cost; at least 0.
+        max_loss: Wei that each answer may cost beyond the bonds.
     """
 
     queue: Sequence[OpenChallenge]
+    takes: Sequence[Takes | None]
     block: int
     first: int
     mined: int
@@ -60,11 +86,18 @@ class Situation:
     market: Fees
     base_fee: int
     held: int
-    max_fee: int | None
+    saved: int
+    max_loss: int
 
-    def highest_fee(self, challenge: OpenChallenge) -> int:
-        """Most wei that the answer to a challenge may cost."""
-        return challenge.bond if self.max_fee is None else self.max_fee
+    @property
+    def least_price(self) -> int:
+        """Wei per unit of gas below which no block includes a transaction."""
+        return self.market.highest if self.market.tip is None else self.base_fee
+
+    @property
+    def market_price(self) -> int:
+        """Wei per unit of gas that gets a transaction included soon, even if fees rise."""
+        return max(self.market.highest, self.least_price)
 
 
 @dataclass(frozen=True)
@@ -73,7 +106,7 @@ class Send:
 
     nonce: int
     challenge: OpenChallenge
-    gas: int
+    takes: Takes
     fees: Fees
 
 
@@ -86,10 +119,10 @@ class Leave:
 
 @dataclass(frozen=True)
 class TooExpensive:
-    """Report that the answer to a challenge would cost more than allowed."""
+    """Report that the answer to a challenge costs more than it and the answers after it bring."""
 
     challenge: OpenChallenge
-    gas: int
+    takes: Takes
 
 
 @dataclass(frozen=True)
@@ -103,38 +136,110 @@ class Vacate:
 Action = Send | Leave | TooExpensive | Vacate
 
 
-def plan(now: Situation, gas_of: Callable[[OpenChallenge], int | None], *, told: bool = False) -> list[Action]:
+@dataclass(frozen=True)
+class _Place:
+    """One of the oldest challenges with what is known about its answer.
+
+    Attributes:
+        nonce: Nonce of its answer.
+        takes: What the answer takes; `None` without a proof.
+        waiting: The pending transaction with that nonce.
+        rests: Whether nothing is to be done about it now: it is included, or pending.
+        replaces: Whether the pending transaction answers another challenge, so that it must be replaced.
+    """
+
+    nonce: int
+    challenge: OpenChallenge
+    takes: Takes | None
+    waiting: Waiting | None
+    rests: bool
+    replaces: bool
+
+    def offer(self, price: int, tip: int | None) -> Fees:
+        """The fees to offer at a price: an eighth above those of a transaction to be replaced, if that is more."""
+        fees = Fees(price, None if tip is None else min(tip, price))
+        return fees if self.waiting is None else fees.at_least(self.waiting.fees.raised())
+
+    def cost(self, price: int) -> int:
+        """Most wei that its answer costs at a price, if a pending one is replaced only where it must be."""
+        spent = 0 if self.waiting is None else self.waiting.cost
+        if self.takes is None:
+            return spent
+        if self.waiting is None:
+            return 0 if self.rests else self.takes.at(price)
+        if self.replaces:
+            return max(spent, self.takes.at(self.offer(price, None).highest))
+        return spent if self.waiting.ours else max(spent, self.takes.at(self.waiting.fees.highest))
+
+    def brings(self, max_loss: int) -> int:
+        """Wei that its answer may cost: nothing if it is included and counted already."""
+        return 0 if self.rests and self.waiting is None else self.challenge.bond + max_loss
+
+
+@dataclass(frozen=True)
+class _Budget:
+    """The part of the queue that pays for itself, and at which prices.
+
+    Attributes:
+        prices: Wei per unit of gas to offer for each of the oldest challenges, as far as the bonds pay for that.
+        left: Wei that the bonds bring beyond that.
+    """
+
+    prices: Sequence[int]
+    left: int
+
+
+def plan(now: Situation, *, told: bool = False) -> list[Action]:
     """What to do so that the oldest challenges have pending answers, each with the nonce of its place in the queue.
 
-    Answers count only in the order of the challenges, so the plan ends where one cannot be sent.
+    Answers count only in the order of the challenges. So an underpaid challenge keeps the bonds behind it locked. What
+    counts is whether a part of the queue, from its front, pays for itself with all bonds in it. The plan ends where no
+    such part goes further, or where an answer cannot be sent.
 
     Args:
-        now: Everything else that decides.
-        gas_of: Gas limit of the answer to a challenge; `None` if there is no proof for it yet.
+        now: Everything that decides.
         told: Whether this block's report has already said that an answer is too expensive; it is not said twice.
     """
-    actions: list[Action] = []
+    places = list(_places(now))
+    budget = _budget(now, places)
+    left = budget.left
     costs = {nonce: waiting.cost for nonce, waiting in now.under_way.items()}
-    for nonce, challenge in enumerate(now.queue[:IN_FLIGHT], now.first):
-        waiting = now.under_way.get(nonce)
-        if nonce < now.mined or (waiting is not None and not _is_late(waiting, challenge, now)):
+    actions: list[Action] = []
+    for index, place in enumerate(places[:IN_FLIGHT]):
+        if place.rests:
+            # While earlier answers are pending, they may turn out to cost less and leave enough for the next ones.
+            told |= place.waiting is not None
             continue
-        gas = gas_of(challenge)
-        if gas is None:
+        if place.takes is None:
             return actions
-        fees = _price(now, challenge, gas, waiting)
-        if fees is None and not told and (waiting is None or waiting.fees.highest < now.base_fee):
+        fees = place.offer(budget.prices[index], now.market.tip) if index < len(budget.prices) else None
+        if fees is not None and place.waiting is not None and not place.replaces:
+            more = max(0, place.takes.at(fees.highest) - place.cost(budget.prices[index]))
+            fees, left = (fees, left - more) if more <= left else (None, left)
+        if fees is None and not told and (place.waiting is None or place.waiting.fees.highest < now.base_fee):
             told = True
-            actions.append(TooExpensive(challenge, gas))
-        if fees is not None and _is_affordable(now, costs, nonce, gas * fees.highest):
-            costs[nonce] = max(costs.get(nonce, 0), gas * fees.highest)
-            actions.append(Send(nonce, challenge, gas, fees))
+            actions.append(TooExpensive(place.challenge, place.takes))
+        if fees is not None and _is_affordable(now, costs, place.nonce, place.takes.at(fees.highest)):
+            costs[place.nonce] = max(costs.get(place.nonce, 0), place.takes.at(fees.highest))
+            actions.append(Send(place.nonce, place.challenge, place.takes, fees))
+            told = True
             continue
-        if waiting is not None:
-            actions.append(Leave(nonce))
-        if waiting is None or fees is not None:
+        if place.waiting is not None:
+            actions.append(Leave(place.nonce))
+        if place.waiting is None or fees is not None:
             return actions
     return [*actions, *_vacated(now)]
+
+
+def _places(now: Situation) -> Iterator[_Place]:
+    """The oldest challenges: those with a proof, and at least as many as can be pending at once."""
+    for index, challenge in enumerate(now.queue[: max(len(now.takes), IN_FLIGHT)]):
+        nonce = now.first + index
+        waiting = now.under_way.get(nonce)
+        rests = nonce < now.mined or (waiting is not None and not _is_late(waiting, challenge, now))
+        replaces = waiting is not None and not rests and waiting.challenge != challenge
+        takes = now.takes[index] if index < len(now.takes) else None
+        yield _Place(nonce, challenge, takes, waiting, rests, replaces)
 
 
 def _is_late(waiting: Waiting, challenge: OpenChallenge, now: Situation) -> bool:
@@ -145,14 +250,48 @@ def _is_late(waiting: Waiting, challenge: OpenChallenge, now: Situation) -> bool
     return now.block > waiting.block and (outbid or now.block >= waiting.block + STUCK_BLOCKS)
 
 
-def _price(now: Situation, challenge: OpenChallenge, gas: int, waiting: Waiting | None) -> Fees | None:
-    """The fees to offer per unit of gas; `None` if they would be too high, or too low to help."""
-    least = None if waiting is None else waiting.fees.raised()
-    wanted = now.market if least is None else now.market.at_least(least)
-    fees = wanted.at_most(now.highest_fee(challenge) // gas)
-    if fees.highest < now.base_fee or (least is not None and fees.at_least(least) != fees):
-        return None
-    return fees
+def _budget(now: Situation, places: Sequence[_Place]) -> _Budget:
+    """The longest part of the queue that pays for itself at the market's price, then as much as the rest pays for."""
+    known = next((index for index, place in enumerate(places) if not place.rests and place.takes is None), len(places))
+    prices: list[int] = []
+    left = now.saved
+    for least in (now.market_price, now.least_price):
+        rest = places[len(prices) : known]
+        gains = accumulate((place.brings(now.max_loss) - place.cost(least) for place in rest), initial=left)
+        paid = max((count for count, gain in enumerate(gains) if gain >= 0), default=0)
+        if not paid:
+            continue
+        left += sum(place.brings(now.max_loss) for place in rest[:paid])
+        bill = _Bill(rest[:paid])
+        price = _highest(least, now.market_price, lambda price: bill.at(price) <= left)  # noqa: B023 - called at once
+        prices += [price] * paid
+        left -= bill.at(price)
+    return _Budget(prices, left)
+
+
+class _Bill:
+    """What the answers to several challenges cost together, for any price: thousands of them, for dozens of prices."""
+
+    def __init__(self, places: Sequence[_Place]) -> None:
+        plain = [place.takes for place in places if place.takes is not None and not place.rests and not place.waiting]
+        self._all = Takes(sum(one.gas for one in plain), sum(one.data_fee for one in plain))
+        self._others = [place for place in places if place.rests or place.waiting]
+
+    def at(self, price: int) -> int:
+        """Most wei in all.
+
+        Args:
+            price: Wei per unit of gas.
+        """
+        return self._all.at(price) + sum(place.cost(price) for place in self._others)
+
+
+def _highest(low: int, high: int, fits: Callable[[int], bool]) -> int:
+    """The highest number from `low` to `high` that fits, given that `low` does and that lower ones fit too."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
 
 
 def _is_affordable(now: Situation, costs: Mapping[int, int], nonce: int, cost: int) -> bool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llamafund_chain.campaign.answer_cost import longest_answer
 from llamafund_chain.campaign.answering import (
+    IN_FLIGHT,
     STUCK_BLOCKS,
     Leave,
     Send,
     Situation,
+    Takes,
     TooExpensive,
     Vacate,
     Waiting,
@@ -21,9 +24,10 @@ from llamafund_chain.campaign.answering import (
 from llamafund_chain.campaign.challenges import Challenges, Prover, challenges_on
 from llamafund_chain.campaign.client import ANSWER_GAS
 from llamafund_chain.chain import transactions
+from llamafund_chain.chain.data_fees import DataFee, DataFees
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.transactions import Call
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError, VerificationError
+from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_chain.evidence.merkle import ChunkProof
 from llamafund_chain.store.content import Progress
 
@@ -36,10 +40,8 @@ if TYPE_CHECKING:
     from llamafund_chain.chain.transactions import Fees, Receipt, SignedTransaction
     from llamafund_chain.store import Store
 
-MAX_ANSWER_GAS = ANSWER_GAS + ANSWER_GAS // 4
-"""The highest gas limit of an answer, whatever a node estimates."""
-
 _EMPTY_GAS = 21_000
+_DATA_FEE_AGE = 60
 _FIRST_POLL = 0.05
 _LONGEST_POLL = 2.0
 
@@ -85,26 +87,46 @@ Outcome = Opened | Answer | Unanswered
 
 
 @dataclass
+class _Try:
+    """One of the transactions sent with a nonce.
+
+    Attributes:
+        challenge: The challenge that it answers; `None` if it only replaces an answer that came too late.
+        signed: The transaction.
+        data_fee: Most wei that a rollup charges for its data beside the gas.
+    """
+
+    challenge: OpenChallenge | None
+    signed: SignedTransaction
+    data_fee: int
+
+    @property
+    def cost(self) -> int:
+        """Most wei that it can cost."""
+        return self.signed.highest_cost + self.data_fee
+
+
+@dataclass
 class _Sent:
     """The transactions sent with one nonce. Only one of these tries can be included.
 
     Attributes:
         challenge: The challenge that the latest try answers; `None` if it only replaces an answer that came too late.
-        tries: All tries, with the challenges that they answer; empty if the node has one from before this guard began.
+        tries: All tries; empty if the node has one from before this guard began.
         fees: The highest fees tried.
         block: The latest block when this was last examined.
         lost: How often another transaction seemed to be included.
     """
 
     challenge: OpenChallenge | None
-    tries: list[tuple[OpenChallenge | None, SignedTransaction]]
+    tries: list[_Try]
     fees: Fees
     block: int
     lost: int = 0
 
     @property
     def waiting(self) -> Waiting:
-        cost = max((signed.highest_cost for _, signed in self.tries), default=0)
+        cost = max((one.cost for one in self.tries), default=0)
         return Waiting(self.challenge, self.fees, self.block, cost, bool(self.tries))
 
 
@@ -119,7 +141,7 @@ class Guard:
         client: The campaign.
         account: The account that pays and gets the bonds; `None` to only look.
         stores: Where the content may be.
-        max_fee: Most wei that one answer may cost; `None` for its bond, so that no answer costs more than it earns.
+        max_loss: Wei that each answer may cost beyond the bonds that all answers bring.
         replace: Whether the account is dedicated to the guard, so that its pending transactions may be replaced.
         progress: Called with the number of bytes read since the previous call.
     """
@@ -130,20 +152,25 @@ class Guard:
         account: BaseAccount | None,
         stores: Sequence[Store],
         *,
-        max_fee: int | None = None,
+        max_loss: int = 0,
         replace: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self.client = client
         self._account = account
         self._prover = Prover(stores, progress=progress)
-        self._max_fee = max_fee
+        self._max_loss = max_loss
         self._replace = replace
         self._seen: Challenges | None = None
         self._announced: frozenset[OpenChallenge] = frozenset()
         self._under_way: dict[int, _Sent] = {}
+        self._data_fees = DataFees(client.connection)
+        # By chunk, with the chain's time when it was read.
+        self._data_fee: dict[int | None, tuple[int, DataFee]] = {}
         # Gas of the answer estimated last, and its call data.
         self._measured: tuple[int, bytes] = (0, b"")
+        # Wei that the bonds of its answers brought beyond their cost.
+        self._earned = 0
         # Block at which it last reported that an answer is too expensive.
         self._told = -1
         self._unprovable = False
@@ -153,7 +180,7 @@ class Guard:
     @property
     def under_way(self) -> list[str]:
         """Hashes of the sent transactions that are still pending, 64 hexadecimal digits each."""
-        return [sent.tries[-1][1].tx_hash for _, sent in sorted(self._under_way.items()) if sent.tries]
+        return [sent.tries[-1].signed.tx_hash for _, sent in sorted(self._under_way.items()) if sent.tries]
 
     def look(self) -> Challenges:
         """The challenges that need an answer now.
@@ -197,8 +224,10 @@ class Guard:
         if self._account is None:
             return
         yield from self._collect(self._account)
-        yield from self._send(self._account, challenges)
-        if self._unprovable or not self._unproven(challenges):
+        unproven = not self._unprovable and self._unproven(challenges)
+        # The bonds of challenges without a proof may yet pay for what is too expensive by itself.
+        yield from self._send(self._account, challenges, told=unproven)
+        if not unproven:
             return
         try:
             self._prover.prove(_attested(challenges), _chunks(challenges))
@@ -226,70 +255,69 @@ class Guard:
         if not self._under_way:
             return
         mined = self.client.connection.nonce(account.address)
-        for nonce, sent in sorted(self._under_way.items()):
-            if nonce >= mined:
-                continue
-            found = self._outcome(sent)
+        gone = [(nonce, sent) for nonce, sent in sorted(self._under_way.items()) if nonce < mined]
+        tries = [one for _, sent in gone for one in sent.tries]
+        outcomes = self.client.connection.outcomes([one.signed for one in tries], money=self.client.asset.format)
+        found = dict(zip((one.signed.tx_hash for one in tries), outcomes, strict=True))
+        for nonce, sent in gone:
+            included = [(one, outcome) for one in sent.tries if (outcome := found[one.signed.tx_hash]) is not None]
             # A receipt may come late. For transactions from before this guard began, there is none.
             sent.lost += 1
-            if found is not None or not sent.tries or sent.lost > STUCK_BLOCKS:
+            if included or not sent.tries or sent.lost > STUCK_BLOCKS:
                 del self._under_way[nonce]
                 self._included += 1
-            if found is not None:
-                yield from found
+            for one, outcome in included:
+                if isinstance(outcome, ContractRefusedError):
+                    yield Unanswered(outcome)
+                elif one.challenge is not None:
+                    self._earned += one.challenge.bond - outcome.fee
+                    yield Answer(one.challenge, outcome)
 
-    def _outcome(self, sent: _Sent) -> list[Outcome] | None:
-        """The outcome of the try that was included; `None` while the node shows none."""
-        for challenge, signed in reversed(sent.tries):
-            try:
-                receipt = self.client.connection.outcome(signed, money=self.client.asset.format)
-            except ContractRefusedError as refusal:
-                return [Unanswered(refusal)]
-            if receipt is not None:
-                return [] if challenge is None else [Answer(challenge, receipt)]
-        return None
-
-    def _send(self, account: BaseAccount, challenges: Challenges) -> Iterator[Outcome]:
+    def _send(self, account: BaseAccount, challenges: Challenges, *, told: bool = False) -> Iterator[Outcome]:
         """Send the answers to the oldest challenges, as far as they are missing."""
         if not challenges.answerable and not self._under_way:
             return
-        now = self._situation(str(account.address), challenges)
-        told = self._told == challenges.block
-        for action in plan(now, lambda challenge: self._gas_of(account, challenges, challenge), told=told):
+        now = self._situation(account, challenges)
+        batch: list[_Try] = []
+        for action in plan(now, told=told or self._told == challenges.block):
             match action:
                 case Leave(nonce):
                     self._under_way[nonce].block = challenges.block
-                case TooExpensive(challenge, gas):
+                case TooExpensive(challenge, takes):
                     self._told = challenges.block
-                    yield Unanswered(self._too_expensive(challenge, gas, now))
+                    yield Unanswered(self._too_expensive(challenge, takes, now))
                 case Vacate(nonce, fees):
-                    self._transmit(None, self._sign_nothing(account, nonce, fees), challenges.block)
-                case Send():
+                    batch.append(_Try(None, self._sign_nothing(account, nonce, fees), 0))
+                case Send(challenge=challenge, takes=takes):
                     signed = self._sign(account, _attested(challenges), action)
-                    self.client.connection.check_funds(signed.sender, now.held, signed.highest_cost)
-                    if not self._transmit(action.challenge, signed, challenges.block):
-                        return
+                    batch.append(_Try(challenge, signed, takes.data_fee))
+        if batch:
+            self.client.connection.check_funds(str(account.address), now.held, max(one.cost for one in batch))
+            self._transmit(batch, challenges.block)
 
-    def _situation(self, sender: str, challenges: Challenges) -> Situation:
-        connection = self.client.connection
+    def _situation(self, account: BaseAccount, challenges: Challenges) -> Situation:
+        sender = str(account.address)
         # At the block of the queue: earlier answers have used their nonces, later ones have not.
-        first, mined = connection.nonce(sender, challenges.block), connection.nonce(sender)
-        self._check_wallet(sender, range(mined, connection.nonce(sender, "pending")))
+        seen = self.client.connection.standing(sender, challenges.block)
+        self._check_wallet(sender, range(seen.mined, seen.pending))
         return Situation(
             queue=challenges.queue if challenges.answerable else (),
+            takes=self._takes(account, challenges) if challenges.answerable else (),
             block=challenges.block,
-            first=first,
-            mined=mined,
+            first=seen.first,
+            mined=seen.mined,
             under_way={nonce: sent.waiting for nonce, sent in self._under_way.items()},
-            market=connection.fees(),
-            base_fee=connection.base_fee(),
-            held=connection.balance(sender, "latest"),
-            max_fee=self._max_fee,
+            market=seen.fees,
+            base_fee=seen.base_fee,
+            held=seen.held,
+            saved=max(0, self._earned),
+            max_loss=self._max_loss,
         )
 
     def _sign(self, account: BaseAccount, attestation: Attestation, answer: Send) -> SignedTransaction:
         call = self._call(attestation, self._prover.proofs[answer.challenge.chunk])
-        return self.client.connection.sign(account, call, nonce=answer.nonce, gas=answer.gas, fees=answer.fees)
+        gas = answer.takes.gas
+        return self.client.connection.sign(account, call, nonce=answer.nonce, gas=gas, fees=answer.fees)
 
     def _sign_nothing(self, account: BaseAccount, nonce: int, fees: Fees) -> SignedTransaction:
         nothing = Call(str(account.address), b"")
@@ -309,67 +337,103 @@ class Guard:
             raise VerificationError(f"The proof of chunk {proof.index} does not lead to the attested root")
         return self.client.answer_call(attestation, proof)
 
-    def _gas_of(self, account: BaseAccount, challenges: Challenges, challenge: OpenChallenge) -> int | None:
-        """Gas limit of an answer. Only the oldest can be simulated; its estimate is scaled for the others.
+    def _takes(self, account: BaseAccount, challenges: Challenges) -> list[Takes | None]:
+        """What the answers to the oldest challenges take, with room for rising fees.
 
-        Whatever the prices are (EIP-2028, EIP-7623, EIP-7976), an answer's gas grows at most in proportion to its call
-        data: by their length, or by their weight with bytes other than zero.
+        Only the oldest can be simulated; its estimate is scaled for the others. Whatever the prices are (EIP-2028,
+        EIP-7623, EIP-7976), an answer's execution and call data grow at most in proportion to its call data: by their
+        length, or by their weight with bytes other than zero. What a rollup charges for data depends on how well they
+        compress, so it is asked for those that are sent next. Those behind take no more than the heaviest answer.
         """
         attestation, proofs = _attested(challenges), self._prover.proofs
-        if challenge.chunk not in proofs:
-            return None
-        if challenges.queue[0].chunk not in proofs:
-            return MAX_ANSWER_GAS
-        data = self._call(attestation, proofs[challenge.chunk]).data
-        oldest = self._call(attestation, proofs[challenges.queue[0].chunk])
+        front = [proofs.get(challenge.chunk) for challenge in challenges.queue[:IN_FLIGHT]]
+        heaviest = longest_answer()
+        calls: dict[int | None, Call] = {proof.index: self._call(attestation, proof) for proof in front if proof}
+        # For those behind the front.
+        calls[None] = heaviest
+        data = self._data_fees_of(calls, challenges.now)
+        gas, measured = ANSWER_GAS, heaviest
+        if front and front[0] is not None:
+            measured = calls[front[0].index]
+            gas = max(0, self._estimate(account, measured, challenges.block) - data[front[0].index].gas)
+        limits = {
+            chunk: _limit(gas, call.data, measured.data, data[chunk])
+            for chunk, call in [*calls.items(), (None, heaviest)]
+        }
+        takes = [None if proof is None else limits[proof.index] for proof in front]
+        for challenge in challenges.queue[IN_FLIGHT:]:
+            if challenge.chunk not in proofs:
+                break
+            takes.append(limits[None])
+        return takes
+
+    def _estimate(self, account: BaseAccount, oldest: Call, block: int) -> int:
+        """Gas of the answer to the oldest challenge, as the node estimates it."""
         gas, measured = self._measured
         if measured != oldest.data:
             money = self.client.asset.format
-            gas = self.client.connection.estimate(str(account.address), oldest, block=challenges.block, money=money)
+            gas = self.client.connection.estimate(str(account.address), oldest, block=block, money=money)
             self._measured = gas, oldest.data
-        limit = max(gas, *(-(-gas * weigh(data) // weigh(oldest.data)) for weigh in (len, _weight)))
-        return min(limit + limit // 10 + _EMPTY_GAS, MAX_ANSWER_GAS)
+        return gas
 
-    def _too_expensive(self, challenge: OpenChallenge, gas: int, now: Situation) -> LlamafundError:
-        limit = "the bond that it earns" if self._max_fee is None else "what --max-fee allows"
+    def _data_fees_of(self, calls: Mapping[int | None, Call], now: int) -> Mapping[int | None, DataFee]:
+        """What the data of calls costs, by chunk, read anew after `_DATA_FEE_AGE` seconds."""
+        known = {chunk: (at, fee) for chunk, (at, fee) in self._data_fee.items() if now - at < _DATA_FEE_AGE}
+        missing = [chunk for chunk in calls if chunk not in known]
+        fees = self._data_fees.of([calls[chunk] for chunk in missing], ANSWER_GAS)
+        known |= {chunk: (now, fee) for chunk, fee in zip(missing, fees, strict=True)}
+        self._data_fee = {chunk: known[chunk] for chunk in calls}
+        return {chunk: known[chunk][1] for chunk in calls}
+
+    def _too_expensive(self, challenge: OpenChallenge, takes: Takes, now: Situation) -> LlamafundError:
         money = self.client.coin.format
+        cost = money(takes.at(now.base_fee))
+        extra = "" if not now.max_loss else f", even with the {money(now.max_loss)} of --max-loss for each"
         return LlamafundError(
-            f"Answering chunk {challenge.chunk} may cost {money(gas * now.base_fee)} at the current base fee",
-            f"That is more than {limit}, {money(now.highest_fee(challenge))}",
-            "It is tried again when the fee falls. Pay more with --max-fee: without an answer the campaign fails",
+            f"Answering chunk {challenge.chunk} may cost {cost} at the current base fee, and its bond is "
+            f"{money(challenge.bond)}",
+            f"The bonds of the answers after it do not make up for that{extra}",
+            "It is tried again when the fee falls. Pay more with --max-loss: without an answer the campaign fails",
         )
 
-    def _transmit(self, challenge: OpenChallenge | None, signed: SignedTransaction, block: int) -> bool:
-        """Remember the transaction, then send it. Returns whether later nonces can follow."""
-        before = self._under_way.get(signed.nonce)
-        sent = before or _Sent(challenge, [], signed.fees, block)
-        earlier = sent.challenge
-        self._under_way[signed.nonce] = sent
-        sent.tries.append((challenge, signed))
-        sent.challenge, sent.fees, sent.block = challenge, signed.fees, block
-        try:
-            self.client.connection.transmit(signed)
-        except transactions.UnderpricedError:
-            # The pending one pays about as much. It will be outbid if it turns out to be late.
-            sent.tries.pop()
-            sent.challenge = earlier
-            return True
-        except transactions.NonceUsedError:
-            self._drop(sent, signed.nonce, earlier)
-            return False
-        except NodeUnreachableError:
-            raise
-        except LlamafundError:
-            self._drop(sent, signed.nonce, earlier)
-            raise
-        self._sent += 1
-        return True
+    def _transmit(self, batch: Sequence[_Try], block: int) -> None:
+        """Remember the transactions, then send them.
 
-    def _drop(self, sent: _Sent, nonce: int, earlier: OpenChallenge | None) -> None:
-        sent.tries.pop()
-        sent.challenge = earlier
-        if not sent.tries:
-            del self._under_way[nonce]
+        Raises:
+            LlamafundError: The node refused some; the others were sent.
+            NodeUnreachableError: The node stopped answering; all of them may have been sent.
+        """
+        earlier: list[OpenChallenge | None] = []
+        for one in batch:
+            fees = one.signed.fees
+            sent = self._under_way.setdefault(one.signed.nonce, _Sent(one.challenge, [], fees, block))
+            earlier.append(sent.challenge)
+            sent.tries.append(one)
+            sent.challenge, sent.fees, sent.block = one.challenge, fees, block
+        failures: list[LlamafundError] = []
+        refusals = self.client.connection.transmit_many([one.signed for one in batch])
+        for one, before, refusal in zip(batch, earlier, refusals, strict=True):
+            if refusal is None:
+                self._sent += 1
+                continue
+            sent = self._under_way[one.signed.nonce]
+            sent.tries.pop()
+            sent.challenge = before
+            if isinstance(refusal, transactions.UnderpricedError):
+                # The pending one pays about as much. It will be outbid if it turns out to be late.
+                continue
+            if not sent.tries:
+                del self._under_way[one.signed.nonce]
+            if not isinstance(refusal, transactions.NonceUsedError):
+                failures.append(refusal)
+        if failures:
+            raise failures[0]
+
+
+def _limit(gas: int, data: bytes, measured: bytes, fee: DataFee) -> Takes:
+    """What an answer takes, given that another one takes so much gas beside its data fee."""
+    limit = max(gas, *(-(-gas * weigh(data) // weigh(measured)) for weigh in (len, _weight)))
+    return Takes(limit + limit // 10 + _EMPTY_GAS + fee.gas + fee.gas // 4, fee.wei + fee.wei // 4)
 
 
 def _attested(challenges: Challenges) -> Attestation:

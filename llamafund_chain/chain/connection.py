@@ -64,6 +64,27 @@ class Block:
     timestamp: int
 
 
+@dataclass(frozen=True)
+class Standing:
+    """An account and the fees of the moment.
+
+    Attributes:
+        first: Number of the transactions that the account had sent at the requested block.
+        mined: The same at the latest block.
+        pending: The same with its pending transactions.
+        held: Wei that it has.
+        base_fee: Wei per unit of gas that the latest block burned; 0 on chains without a base fee.
+        fees: The fees that the node advises.
+    """
+
+    first: int
+    mined: int
+    pending: int
+    held: int
+    base_fee: int
+    fees: Fees
+
+
 def connect(rpc_url: str, *, explain: Explain = explain) -> Connection:
     """Open a connection and ask which chain it is.
 
@@ -147,7 +168,8 @@ class Connection:
     def request_many(self, requests: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
         """Several JSON-RPC requests, as many at once as the node takes.
 
-        None of them may change anything: if a node refuses a batch, its requests are made again, in smaller ones.
+        None of them may change anything: if a node refuses a batch, or its answer is too long, the same requests go out
+        again in smaller ones.
 
         Args:
             requests: Methods with their parameters.
@@ -158,6 +180,12 @@ class Connection:
         Raises:
             NodeUnreachableError: No node answered.
         """
+        return self._in_batches(requests, (AnswerTooLongError, NothingRanError))
+
+    def _in_batches(
+        self, requests: Sequence[tuple[str, tuple[Any, ...]]], smaller: tuple[type[NodeUnreachableError], ...]
+    ) -> list[Any]:
+        """As `request_many`; after the errors `smaller`, the same requests go out in smaller batches."""
         found: list[Any] = []
         while len(found) < len(requests):
             part = requests[len(found) : len(found) + self._at_once]
@@ -166,7 +194,7 @@ class Connection:
                 continue
             try:
                 responses = self._node.request_many(part)
-            except (AnswerTooLongError, NothingRanError):
+            except smaller:
                 self._at_once = len(part) // 4 or 1
                 continue
             found += [_result(method, response) for (method, _), response in zip(part, responses, strict=True)]
@@ -443,16 +471,80 @@ class Connection:
                 del self.sent[signed.tx_hash]
                 raise refusal from error
 
-    def outcome(self, signed: SignedTransaction, *, money: Callable[[int], str] = smallest_units) -> Receipt | None:
-        """The receipt of a transaction; `None` while it is not included.
+    def transmit_many(self, signed: Sequence[SignedTransaction]) -> list[RpcError | None]:
+        """Send several signed transactions to the node, each once, at once if the node takes batches.
+
+        Returns:
+            For each why the node refused it, as `transmit` raises it; `None` if it was taken.
 
         Raises:
-            ContractRefusedError: It was included and reverted.
+            NodeUnreachableError: The node stopped answering; some or all may have arrived.
         """
-        raw = self.request("eth_getTransactionReceipt", f"0x{signed.tx_hash}")
-        if not isinstance(raw, Mapping) or raw.get("blockNumber") is None:
-            return None
-        return self._checked(raw, signed, money)
+        for one in signed:
+            self.sent[one.tx_hash] = False
+        requests = [("eth_sendRawTransaction", (f"0x{one.raw.hex()}",)) for one in signed]
+        try:
+            # Nothing has run of a batch that was refused, so its transactions are not sent twice.
+            answers = self._in_batches(requests, (NothingRanError,))
+        except NodeUnreachableError as error:
+            raise NodeUnreachableError(
+                f"The node stopped answering while {len(signed)} transactions were being sent",
+                "They may or may not have arrived; they were not sent again",
+                "Look them up before repeating the command",
+            ) from error
+        refusals = [refusal_of(answer) if isinstance(answer, RpcError) else None for answer in answers]
+        for one, refusal in zip(signed, refusals, strict=True):
+            if refusal is not None:
+                del self.sent[one.tx_hash]
+        return refusals
+
+    def outcomes(
+        self, signed: Sequence[SignedTransaction], *, money: Callable[[int], str] = smallest_units
+    ) -> list[Receipt | ContractRefusedError | None]:
+        """What became of transactions: the receipt, or the refusal if it was included and reverted, or `None`.
+
+        Args:
+            signed: The transactions.
+            money: Writes amounts in the explanation of a refusal.
+
+        Raises:
+            RpcError: The node refused to say.
+        """
+        found: list[Receipt | ContractRefusedError | None] = []
+        requests = [("eth_getTransactionReceipt", (f"0x{one.tx_hash}",)) for one in signed]
+        for one, raw in zip(signed, self.request_many(requests), strict=True):
+            if isinstance(raw, RpcError):
+                raise raw
+            if not isinstance(raw, Mapping) or raw.get("blockNumber") is None:
+                found.append(None)
+                continue
+            try:
+                found.append(self._checked(raw, one, money))
+            except ContractRefusedError as refusal:
+                found.append(refusal)
+        return found
+
+    def standing(self, address: str, block: int) -> Standing:
+        """An account and the fees of the moment, read at once.
+
+        Args:
+            address: The account.
+            block: For the number of transactions then.
+        """
+        asked: list[tuple[str, tuple[Any, ...]]] = [
+            *(("eth_getTransactionCount", (address, when)) for when in (hex(block), "latest", "pending")),
+            ("eth_getBalance", (address, "latest")),
+            ("eth_getBlockByNumber", ("latest", False)),
+            ("eth_maxPriorityFeePerGas", ()),
+            ("eth_gasPrice", ()),
+        ]
+        *numbers, latest, tip, gas_price = self.request_many(asked)
+        for answer in (*numbers, latest):
+            if isinstance(answer, RpcError):
+                raise answer
+        first, mined, pending, held = (self._quantity(number, "an account") for number in numbers)
+        base = self._base_fee_of(latest)
+        return Standing(first, mined, pending, held, base or 0, self._advised(base, tip, gas_price))
 
     def nonce(self, address: str, block: BlockId = "latest") -> int:
         """Number of transactions that an account has sent; at `pending`, including pending ones."""
@@ -489,8 +581,10 @@ class Connection:
         return self._base_fee() or 0
 
     def _base_fee(self) -> int | None:
-        raw = self.request("eth_getBlockByNumber", "latest", False)
-        base = raw.get("baseFeePerGas") if isinstance(raw, Mapping) else None
+        return self._base_fee_of(self.request("eth_getBlockByNumber", "latest", False))
+
+    def _base_fee_of(self, block: Any) -> int | None:
+        base = block.get("baseFeePerGas") if isinstance(block, Mapping) else None
         return None if base is None else self._quantity(base, "the base fee")
 
     def price(self) -> int:
@@ -502,12 +596,17 @@ class Connection:
         """The fees that the node advises now, with room for a base fee that doubles."""
         base = self._base_fee()
         if base is None:
-            return Fees(self._quantity(self.request("eth_gasPrice"), "eth_gasPrice"), None)
-        try:
-            tip = self._quantity(self.request("eth_maxPriorityFeePerGas"), "eth_maxPriorityFeePerGas")
-        except RpcError:
-            tip = _GWEI
-        return Fees(2 * base + tip, tip)
+            return self._advised(None, None, self.request("eth_gasPrice"))
+        return self._advised(base, self._request_or_refusal("eth_maxPriorityFeePerGas", ()), None)
+
+    def _advised(self, base: int | None, tip: Any, gas_price: Any) -> Fees:
+        """The fees that a node advises, from its base fee and its answers; an error in place of a refused one."""
+        if base is None:
+            if isinstance(gas_price, RpcError):
+                raise gas_price
+            return Fees(self._quantity(gas_price, "eth_gasPrice"), None)
+        wei = _GWEI if isinstance(tip, RpcError) else self._quantity(tip, "eth_maxPriorityFeePerGas")
+        return Fees(2 * base + wei, wei)
 
     def check_funds(self, address: str, held: int, needed: int) -> None:
         """Refuse to send a transaction that an account cannot pay for.

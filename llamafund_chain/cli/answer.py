@@ -13,7 +13,7 @@ from llamafund_chain.cli.options import (
     ADDRESS,
     ask,
     json_option,
-    max_fee_option,
+    max_loss_option,
     rpc_option,
     stores_option,
     unlock,
@@ -28,7 +28,7 @@ from llamafund_chain.store import open_store
 
 @click.command(short_help="Answer challenges and earn their bonds.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@max_fee_option
+@max_loss_option
 @rpc_option
 @stores_option
 @wallet_options
@@ -36,7 +36,7 @@ from llamafund_chain.store import open_store
 @json_option
 def answer(
     address: str,
-    max_fee: int | None,
+    max_loss: int,
     rpc: str,
     stores: tuple[str, ...],
     wallet: str | None,
@@ -68,14 +68,14 @@ def answer(
         )
     account = unlock(wallet, keystore, passphrase_file)
     bonds = client.coin.format(sum(challenge.bond for challenge in challenges.queue))
-    limit = "its bond" if max_fee is None else client.coin.format(max_fee)
+    limit = f" and {client.coin.format(max_loss)} for each answer" if max_loss else ""
     what = f"1 challenge as {account.address}, for a bond of {bonds}"
     if count > 1:
         what = f"{count} challenges as {account.address}, for bonds of {bonds} in all"
-    ask(f"Answer {what}? Each answer may cost up to {limit}.", yes=yes)
+    ask(f"Answer {what}? It may cost what the bonds bring{limit}.", yes=yes)
     chunks = f"{count} chunk{'' if count == 1 else 's'}"
     progress(f"Reading {challenges.attestation.content_size} bytes to prove {chunks}")
-    guard = Guard(client, account, [open_store(store) for store in stores], max_fee=max_fee)
+    guard = Guard(client, account, [open_store(store) for store in stores], max_loss=max_loss)
     done = _settle(guard)
     answered: list[JsonValue] = [
         {

@@ -247,15 +247,15 @@ def wallet_options(command: F) -> F:
     )(decorated)
 
 
-def max_fee_option(command: F) -> F:
-    """`--max-fee`, parameter `max_fee`: wei or `None`."""
+def max_loss_option(command: F) -> F:
+    """`--max-loss`, parameter `max_loss`: wei."""
     return click.option(
-        "--max-fee",
+        "--max-loss",
         type=COIN_AMOUNT,
         metavar="AMOUNT",
-        default=None,
-        show_default="the bond that it earns",
-        help="Most that one answer may cost, in whole coins.",
+        default="0",
+        show_default="nothing",
+        help="What each answer may cost beyond the bonds that the answers bring, in whole coins.",
     )(command)
 
 

@@ -20,7 +20,7 @@ from llamafund_chain.cli.options import (
     ADDRESS,
     Number,
     json_option,
-    max_fee_option,
+    max_loss_option,
     rpc_option,
     stores_option,
     unlock,
@@ -61,7 +61,7 @@ _LONGEST_WAIT = 600.0
 @click.option(
     "--once", is_flag=True, help="Look once and exit, for cron; the exit code is 1 if a challenge stays open."
 )
-@max_fee_option
+@max_loss_option
 @rpc_option
 @stores_option
 @wallet_options
@@ -71,7 +71,7 @@ def watch(
     interval: float,
     heartbeat: float,
     once: bool,
-    max_fee: int | None,
+    max_loss: int,
     rpc: str,
     stores: tuple[str, ...],
     wallet: str | None,
@@ -93,7 +93,7 @@ def watch(
     account = unlock(wallet, keystore, passphrase_file) if wallet else None
     if account is None:
         note("No wallet was named: challenges are reported, not answered.")
-    guard = Guard(client, account, [open_store(store) for store in stores], max_fee=max_fee, replace=True)
+    guard = Guard(client, account, [open_store(store) for store in stores], max_loss=max_loss, replace=True)
 
     def say(kind: str, facts: dict[str, JsonValue], sentence: str) -> None:
         event("watch", {"event": kind, "campaign": client.address, **facts}, sentence, as_json=as_json)

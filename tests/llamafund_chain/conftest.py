@@ -365,8 +365,8 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Callable[[Hook], None]:
         # A batch is so many requests: the hook sees each of them.
         monkeypatch.setattr(
             Connection,
-            "request_many",
-            lambda self, requests: [self._request_or_refusal(method, params) for method, params in requests],
+            "_in_batches",
+            lambda self, requests, _: [self._request_or_refusal(method, params) for method, params in requests],
         )
 
     return put

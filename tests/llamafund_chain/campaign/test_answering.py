@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from llamafund_chain.campaign.answering import (
     IN_FLIGHT,
     STUCK_BLOCKS,
+    Action,
     Leave,
     Send,
     Situation,
+    Takes,
     TooExpensive,
     Vacate,
     Waiting,
@@ -24,6 +27,7 @@ from llamafund_chain.chain.transactions import Fees
 GWEI = 10**9
 ETHER = 10**18
 GAS = 1_000_000
+TAKES = Takes(GAS, 0)
 MARKET = Fees(20 * GWEI, GWEI)
 RAISED = MARKET.raised()
 
@@ -42,17 +46,15 @@ def situation(**changes: object) -> Situation:
         "market": MARKET,
         "base_fee": 10 * GWEI,
         "held": 100 * ETHER,
-        "max_fee": None,
+        "saved": 0,
+        "max_loss": 0,
     }
-    return Situation(**{**values, **changes})
+    values |= changes
+    return Situation(**{"takes": [TAKES] * len(values["queue"]), **values})
 
 
 def waiting(challenge: OpenChallenge | None, **changes: object) -> Waiting:
     return replace(Waiting(challenge, MARKET, block=100, cost=GAS * MARKET.highest, ours=True), **changes)
-
-
-def gas_of(challenge: OpenChallenge) -> int:
-    return GAS
 
 
 # ------------------------------------------------------------------ examples
@@ -60,69 +62,134 @@ def gas_of(challenge: OpenChallenge) -> int:
 
 def test_each_challenge_gets_an_answer_with_the_nonce_of_its_place() -> None:
     now = situation()
-    assert plan(now, gas_of) == [Send(7 + place, now.queue[place], GAS, MARKET) for place in range(3)]
+    assert plan(now) == [Send(7 + place, now.queue[place], TAKES, MARKET) for place in range(3)]
 
 
 def test_no_more_answers_are_sent_than_nodes_keep_for_one_account() -> None:
-    assert len(plan(situation(queue=queue_of(2 * IN_FLIGHT)), gas_of)) == IN_FLIGHT
+    assert len(plan(situation(queue=queue_of(2 * IN_FLIGHT)))) == IN_FLIGHT
 
 
 def test_what_is_included_or_waits_is_not_sent_again() -> None:
     now = situation(mined=8, under_way={8: waiting(queue_of(3)[1])})
-    assert plan(now, gas_of) == [Send(9, now.queue[2], GAS, MARKET)]
+    assert plan(now) == [Send(9, now.queue[2], TAKES, MARKET)]
 
 
 def test_the_answers_end_where_a_proof_is_missing() -> None:
     now = situation()
-    assert plan(now, lambda challenge: None if challenge.chunk == 1 else GAS) == [Send(7, now.queue[0], GAS, MARKET)]
+    assert plan(replace(now, takes=[TAKES, None, TAKES])) == [Send(7, now.queue[0], TAKES, MARKET)]
 
 
 def test_a_nonce_that_waits_for_another_challenge_is_taken_at_once() -> None:
     (challenge,) = queue_of(1)
     now = situation(queue=(challenge,), under_way={7: waiting(replace(challenge, chunk=5))})
-    assert plan(now, gas_of) == [Send(7, challenge, GAS, RAISED)]
+    assert plan(now) == [Send(7, challenge, TAKES, RAISED)]
 
 
 def test_what_blocks_pass_over_is_offered_again_for_more() -> None:
     (challenge,) = queue_of(1)
     for age in range(STUCK_BLOCKS + 1):
         now = situation(queue=(challenge,), under_way={7: waiting(challenge, block=100 - age)})
-        assert plan(now, gas_of) == ([Send(7, challenge, GAS, RAISED)] if age == STUCK_BLOCKS else [])
+        assert plan(now) == ([Send(7, challenge, TAKES, RAISED)] if age == STUCK_BLOCKS else [])
 
 
 def test_what_the_base_fee_has_outgrown_is_offered_again_in_the_next_block() -> None:
     (challenge,) = queue_of(1)
     dear = {"queue": (challenge,), "base_fee": 21 * GWEI, "market": Fees(42 * GWEI, GWEI)}
-    assert plan(situation(under_way={7: waiting(challenge)}, **dear), gas_of) == []
+    assert plan(situation(under_way={7: waiting(challenge)}, **dear)) == []
     later = situation(under_way={7: waiting(challenge, block=99)}, **dear)
-    assert plan(later, gas_of) == [Send(7, challenge, GAS, Fees(42 * GWEI, RAISED.tip))]
+    assert plan(later) == [Send(7, challenge, TAKES, Fees(42 * GWEI, RAISED.tip))]
 
 
 def test_an_answer_costs_no_more_than_it_brings_unless_somebody_says_so() -> None:
     (challenge,) = queue_of(1, bond=GAS * 5 * GWEI)
     now = situation(queue=(challenge,))
-    assert plan(now, gas_of) == [TooExpensive(challenge, GAS)]
-    assert plan(now, gas_of, told=True) == []
-    assert plan(replace(now, max_fee=ETHER), gas_of) == [Send(7, challenge, GAS, MARKET)]
+    assert plan(now) == [TooExpensive(challenge, TAKES)]
+    assert plan(now, told=True) == []
+    assert plan(replace(now, max_loss=ETHER)) == [Send(7, challenge, TAKES, MARKET)]
+
+
+def test_a_price_is_what_the_bonds_pay_for_between_the_base_fee_and_the_market() -> None:
+    queue = queue_of(3, bond=GAS * 12 * GWEI)
+    assert plan(situation(queue=queue)) == [
+        Send(7 + place, queue[place], TAKES, Fees(12 * GWEI, GWEI)) for place in range(3)
+    ]
+
+
+def test_a_rich_bond_behind_pays_for_the_underpaid_ones_that_keep_it_locked() -> None:
+    """One at a time, none of the first two would be answered, and so none of the three."""
+    poor, rich = GAS * 5 * GWEI, GAS * 50 * GWEI
+    queue = tuple(replace(one, bond=bond) for one, bond in zip(queue_of(3), (poor, poor, rich), strict=True))
+    assert plan(situation(queue=queue)) == [Send(7 + place, queue[place], TAKES, MARKET) for place in range(3)]
+    assert plan(situation(queue=queue[:2])) == [TooExpensive(queue[0], TAKES)]
+
+
+def test_a_rich_bond_in_front_pays_for_the_underpaid_ones_behind_it() -> None:
+    poor, rich = GAS * 5 * GWEI, GAS * 35 * GWEI
+    queue = tuple(replace(one, bond=bond) for one, bond in zip(queue_of(3), (rich, poor, poor), strict=True))
+    assert plan(situation(queue=queue)) == [Send(7 + place, queue[place], TAKES, MARKET) for place in range(2)]
+    saved = situation(queue=queue[1:], saved=rich - GAS * 10 * GWEI)
+    assert plan(saved) == [Send(7, queue[1], TAKES, MARKET), Send(8, queue[2], TAKES, Fees(15 * GWEI, GWEI))]
+
+
+def test_an_unproven_challenge_keeps_the_bonds_behind_it_out_of_account() -> None:
+    poor, rich = GAS * 5 * GWEI, GAS * 500 * GWEI
+    queue = tuple(replace(one, bond=bond) for one, bond in zip(queue_of(3), (poor, poor, rich), strict=True))
+    assert plan(situation(queue=queue, takes=[TAKES, None, TAKES])) == [TooExpensive(queue[0], TAKES)]
+
+
+def test_a_data_fee_counts_like_gas() -> None:
+    (challenge,) = queue_of(1, bond=GAS * 20 * GWEI)
+    data = Takes(GAS, GAS * 9 * GWEI)
+    now = situation(queue=(challenge,), takes=[data])
+    assert plan(now) == [Send(7, challenge, data, Fees(11 * GWEI, GWEI))]
+    dearer = Takes(GAS, GAS * 11 * GWEI)
+    assert plan(replace(now, takes=[dearer])) == [TooExpensive(challenge, dearer)]
+
+
+def test_of_two_answers_with_one_nonce_the_dearer_counts_once() -> None:
+    """The pending one is replaced, and the bonds pay for one of the two and for the next answer, not for three."""
+    first, second = queue_of(2, bond=GAS * 15 * GWEI)
+    dear = waiting(first, block=90, cost=GAS * 18 * GWEI, fees=Fees(9 * GWEI, GWEI))
+    now = situation(queue=(first, second), under_way={7: dear}, base_fee=10 * GWEI)
+    sends = {action.nonce: action for action in plan(now) if isinstance(action, Send)}
+    assert sends[8].fees == Fees(12 * GWEI, GWEI)
+    assert 10 * GWEI < sends[7].fees.highest <= 18 * GWEI
+
+
+def test_that_an_answer_is_too_expensive_is_not_said_while_earlier_ones_may_turn_out_cheaper() -> None:
+    first, second = queue_of(2)
+    poor = replace(second, bond=0)
+    now = situation(queue=(replace(first, bond=GAS * 25 * GWEI), poor))
+    (only,) = plan(now)
+    assert isinstance(only, Send)
+    pending = {7: waiting(now.queue[0])}
+    assert plan(replace(now, under_way=pending)) == []
+
+
+def test_before_the_base_fee_the_price_is_the_market_s_or_nothing() -> None:
+    (challenge,) = queue_of(1, bond=GAS * 20 * GWEI)
+    old = situation(queue=(challenge,), market=Fees(20 * GWEI, None), base_fee=0)
+    assert plan(old) == [Send(7, challenge, TAKES, Fees(20 * GWEI, None))]
+    assert plan(replace(old, market=Fees(20 * GWEI + 1, None))) == [TooExpensive(challenge, TAKES)]
 
 
 def test_an_answer_that_is_too_expensive_to_replace_keeps_its_place_and_the_next_ones_go_on() -> None:
     first, second = queue_of(2, bond=GAS * MARKET.highest)
     now = situation(queue=(first, second), under_way={7: waiting(first, block=90)})
-    assert plan(now, gas_of) == [Leave(7), Send(8, second, GAS, MARKET)]
+    assert plan(now) == [Leave(7), Send(8, second, TAKES, MARKET)]
 
 
 def test_what_the_account_cannot_pay_for_beside_the_others_waits() -> None:
     now = situation(held=2 * GAS * MARKET.highest)
-    assert [action.nonce for action in plan(now, gas_of)] == [7, 8]
-    assert [action.nonce for action in plan(replace(now, held=0), gas_of)] == [7]
+    assert [action.nonce for action in plan(now)] == [7, 8]
+    assert [action.nonce for action in plan(replace(now, held=0))] == [7]
 
 
 def test_an_answer_that_came_too_late_gives_its_place_to_nothing() -> None:
     late = queue_of(3)[2]
     now = situation(queue=(), mined=8, under_way={7: waiting(late), 8: waiting(late), 9: waiting(late, ours=False)})
-    assert plan(now, gas_of) == [Vacate(8, RAISED)]
-    assert plan(replace(now, under_way={8: waiting(None)}), gas_of) == []
+    assert plan(now) == [Vacate(8, RAISED)]
+    assert plan(replace(now, under_way={8: waiting(None)})) == []
 
 
 # ---------------------------------------------------------------- properties
@@ -131,6 +198,7 @@ fees = st.builds(Fees, st.integers(0, 10**12), st.none() | st.integers(0, 10**12
 challenges = st.builds(
     OpenChallenge, st.integers(0, 40), st.integers(0, 2**32), st.just("0x" + "11" * 20), st.integers(0, ETHER)
 )
+needs = st.builds(Takes, st.integers(21_000, 10**7), st.integers(0, 10**16))
 
 
 @st.composite
@@ -147,6 +215,7 @@ def situations(draw: st.DrawFn) -> Situation:
     )
     return Situation(
         queue=queue,
+        takes=draw(st.lists(st.none() | needs | needs, max_size=len(queue))),
         block=100,
         first=first,
         mined=first + draw(st.integers(0, 5)),
@@ -154,87 +223,241 @@ def situations(draw: st.DrawFn) -> Situation:
         market=draw(fees),
         base_fee=draw(st.integers(0, 10**12)),
         held=draw(st.integers(0, 10 * ETHER)),
-        max_fee=draw(st.none() | st.integers(0, ETHER)),
+        saved=draw(st.integers(0, ETHER)),
+        max_loss=draw(st.just(0) | st.integers(0, ETHER // 10)),
     )
 
 
-gas_limits = st.dictionaries(st.integers(0, 40), st.integers(21_000, 10**7)).map(
-    lambda limits: lambda challenge: limits.get(challenge.chunk, GAS if challenge.chunk % 7 else None)
-)
+def sends_of(now: Situation) -> list[Send]:
+    return [action for action in plan(now) if isinstance(action, Send)]
 
 
-@given(situations(), gas_limits)
-def test_answers_stand_at_the_place_of_their_challenge_and_nothing_included_is_sent_again(now, limits) -> None:
-    sends = [action for action in plan(now, limits) if isinstance(action, Send)]
+def counts_already(now: Situation, place: int) -> bool:
+    """Whether the answer is included, and its bond and its cost are in what the guard has saved."""
+    nonce = now.first + place
+    return nonce < now.mined and nonce not in now.under_way
+
+
+def bonds_before(now: Situation, end: int) -> int:
+    """What the answers to the first challenges may cost."""
+    counted = [one for place, one in enumerate(now.queue[:end]) if not counts_already(now, place)]
+    return now.saved + sum(one.bond + now.max_loss for one in counted)
+
+
+def costs_before(now: Situation, end: int, price: int) -> int | None:
+    """What the answers to the first challenges cost at most, those that are not sent yet at this price.
+
+    `None` if there is no proof of one of them.
+    """
+    offered = {send.nonce: send.takes.at(send.fees.highest) for send in sends_of(now)}
+    total = 0
+    for place in range(end):
+        nonce = now.first + place
+        waiting = now.under_way.get(nonce)
+        takes = now.takes[place] if place < len(now.takes) else None
+        if waiting is not None or nonce in offered:
+            total += max(offered.get(nonce, 0), waiting.cost if waiting is not None else 0)
+        elif nonce >= now.mined:
+            if takes is None:
+                return None
+            total += takes.at(price)
+    return total
+
+
+@given(situations())
+def test_answers_stand_at_the_place_of_their_challenge_oldest_first_and_nothing_included_is_sent_again(now) -> None:
+    sends = sends_of(now)
     assert [send.nonce for send in sends] == sorted({send.nonce for send in sends})
     for send in sends:
         assert send.challenge == now.queue[send.nonce - now.first]
         assert send.nonce >= now.mined
         assert send.nonce < now.first + IN_FLIGHT
-        assert send.gas == limits(send.challenge)
+        assert send.takes == now.takes[send.nonce - now.first]
 
 
-@given(situations(), gas_limits)
-def test_below_every_answer_that_is_sent_each_nonce_is_used(now, limits) -> None:
-    sends = {action.nonce for action in plan(now, limits) if isinstance(action, Send)}
+@given(situations())
+def test_below_every_answer_that_is_sent_each_nonce_is_used(now) -> None:
+    sends = {send.nonce for send in sends_of(now)}
     for nonce in range(max(now.first, now.mined), max(sends, default=0)):
         assert nonce in sends or nonce in now.under_way
 
 
-@given(situations(), gas_limits)
-def test_no_answer_costs_more_than_was_agreed_or_less_than_the_base_fee(now, limits) -> None:
-    for action in plan(now, limits):
-        if isinstance(action, Send):
-            assert action.gas * action.fees.highest <= now.highest_fee(action.challenge)
-            assert action.fees.highest >= now.base_fee
+@given(situations())
+def test_no_answer_offers_less_than_the_base_fee(now) -> None:
+    assert all(send.fees.highest >= now.base_fee for send in sends_of(now))
 
 
-@given(situations(), gas_limits)
-def test_what_waits_is_replaced_only_for_an_eighth_more(now, limits) -> None:
-    for action in plan(now, limits):
+@given(situations())
+def test_what_is_sent_belongs_to_a_part_of_the_queue_that_pays_for_itself(now) -> None:
+    """The dearest tries of all answers from the front, at their highest possible cost, stay within all the bonds."""
+    sends = sends_of(now)
+    if not sends:
+        return
+    last = sends[-1].nonce - now.first + 1
+    for end in range(last, len(now.queue) + 1):
+        cost = costs_before(now, end, now.least_price)
+        if cost is not None and cost <= bonds_before(now, end):
+            return
+    raise AssertionError("no part of the queue pays for what is sent")
+
+
+@given(situations())
+def test_every_answer_up_to_where_the_bonds_pay_the_market_s_price_is_sent(now) -> None:
+    """With nothing pending and enough money, whatever the bonds in between."""
+    now = replace(now, under_way={}, mined=now.first, held=10**30)
+    known = next((place for place, takes in enumerate(now.takes) if takes is None), len(now.takes))
+    for end in range(known, 0, -1):
+        cost = sum(takes.at(now.market_price) for takes in now.takes[:end])
+        if cost <= bonds_before(now, end):
+            assert [send.nonce - now.first for send in sends_of(now)][:end] == list(range(min(end, IN_FLIGHT)))
+            return
+
+
+@given(situations())
+def test_something_is_sent_if_any_part_of_the_queue_pays_the_base_fee(now) -> None:
+    now = replace(now, under_way={}, mined=now.first, held=10**30)
+    known = next((place for place, takes in enumerate(now.takes) if takes is None), len(now.takes))
+    pays = any(
+        sum(takes.at(now.least_price) for takes in now.takes[:end]) <= bonds_before(now, end)
+        for end in range(1, known + 1)
+    )
+    assert bool(sends_of(now)) == pays
+
+
+@given(situations())
+def test_what_waits_is_replaced_only_for_an_eighth_more(now) -> None:
+    for action in plan(now):
         if isinstance(action, Send | Vacate) and action.nonce in now.under_way:
             before = now.under_way[action.nonce].fees.raised()
             assert action.fees.at_least(before) == action.fees
 
 
-@given(situations(), gas_limits)
-def test_the_account_can_pay_for_all_that_is_under_way_at_once(now, limits) -> None:
+@given(situations())
+def test_the_account_can_pay_for_all_that_is_under_way_at_once(now) -> None:
     costs = {nonce: sent.cost for nonce, sent in now.under_way.items()}
-    for action in plan(now, limits):
-        if isinstance(action, Send):
-            others = sum(cost for nonce, cost in costs.items() if nonce != action.nonce)
-            assert others == 0 or others + action.gas * action.fees.highest <= now.held
-            costs[action.nonce] = max(costs.get(action.nonce, 0), action.gas * action.fees.highest)
+    for send in sends_of(now):
+        cost = send.takes.at(send.fees.highest)
+        others = sum(cost for nonce, cost in costs.items() if nonce != send.nonce)
+        assert others == 0 or others + cost <= now.held
+        costs[send.nonce] = max(costs.get(send.nonce, 0), cost)
 
 
-@given(situations(), gas_limits, st.booleans())
-def test_that_an_answer_is_too_expensive_is_said_once_at_most(now, limits, told: bool) -> None:
-    said = [action for action in plan(now, limits, told=told) if isinstance(action, TooExpensive)]
+@given(situations(), st.booleans())
+def test_that_an_answer_is_too_expensive_is_said_once_at_most(now, told: bool) -> None:
+    said = [action for action in plan(now, told=told) if isinstance(action, TooExpensive)]
     assert len(said) <= (0 if told else 1)
 
 
-@given(situations(), gas_limits)
-def test_only_what_stands_beyond_the_queue_is_vacated(now, limits) -> None:
-    for action in plan(now, limits):
+@given(situations())
+def test_only_what_stands_beyond_the_queue_is_vacated(now) -> None:
+    for action in plan(now):
         if isinstance(action, Vacate):
             assert action.nonce >= max(now.mined, now.first + len(now.queue))
             assert now.under_way[action.nonce].ours
 
 
-@given(situations(), gas_limits)
-def test_a_plan_that_was_carried_out_leaves_nothing_to_do_in_the_same_block(now, limits) -> None:
+@given(situations())
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do_in_the_same_block(now) -> None:
     under_way, told = dict(now.under_way), False
-    for action in plan(now, limits):
+    for action in plan(now):
         match action:
-            case Send(nonce, challenge, gas, offered):
+            case Send(nonce, challenge, takes, offered):
                 # Either of two with one nonce may be included, so the dearer one counts.
                 before = under_way[nonce].cost if nonce in under_way else 0
-                under_way[nonce] = Waiting(challenge, offered, now.block, max(before, gas * offered.highest), True)
+                cost = max(before, takes.at(offered.highest))
+                under_way[nonce] = Waiting(challenge, offered, now.block, cost, True)
             case Vacate(nonce, offered):
                 under_way[nonce] = replace(under_way[nonce], challenge=None, fees=offered, block=now.block)
             case Leave(nonce):
                 under_way[nonce] = replace(under_way[nonce], block=now.block)
             case TooExpensive():
                 told = True
-    again = plan(replace(now, under_way=under_way), limits, told=told)
+    again = plan(replace(now, under_way=under_way), told=told)
     assert [action for action in again if not isinstance(action, Leave | Vacate)] == []
+
+
+# ------------------------------------------------------------- a whole campaign
+
+
+@dataclass
+class Life:
+    """A guard and its chain, played with `plan` alone. Each block includes some of what is pending, oldest first.
+
+    Attributes:
+        queue: Open challenges.
+        spent: Wei that included answers cost.
+        freed: Wei of the bonds that they brought.
+        answered: How many there were.
+    """
+
+    queue: list[OpenChallenge]
+    takes: dict[int, Takes]
+    market: Fees
+    base_fee: int
+    max_loss: int
+    under_way: dict[int, Waiting] = field(default_factory=dict)
+    block: int = 1
+    nonce: int = 0
+    spent: int = 0
+    freed: int = 0
+    answered: int = 0
+
+    def look(self) -> Situation:
+        return Situation(
+            queue=tuple(self.queue),
+            takes=[self.takes[one.chunk] for one in self.queue],
+            block=self.block,
+            first=self.nonce,
+            mined=self.nonce,
+            under_way=self.under_way,
+            market=self.market,
+            base_fee=self.base_fee,
+            held=10**30,
+            saved=max(0, self.freed - self.spent),
+            max_loss=self.max_loss,
+        )
+
+    def send(self, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Send):
+                self.under_way[action.nonce] = Waiting(
+                    action.challenge, action.fees, self.block, action.takes.at(action.fees.highest), True
+                )
+
+    def mine(self, includes: int, share: int) -> None:
+        """A block with so many answers, each for this share (in percent) of what it may cost at most."""
+        self.block += 1
+        for _ in range(includes):
+            sent = self.under_way.pop(self.nonce, None)
+            if sent is None:
+                break
+            assert sent.challenge == self.queue.pop(0), "answered out of order"
+            self.spent += sent.cost * share // 100
+            self.freed += sent.challenge.bond
+            self.answered += 1
+            self.nonce += 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60 * GAS * GWEI), needs), min_size=1, max_size=60),
+    st.lists(st.tuples(st.integers(1, 16), st.integers(30, 100)), min_size=1, max_size=8),
+    st.integers(1, 30),
+    st.just(0) | st.integers(0, 10 * GAS * GWEI),
+)
+def test_a_guard_never_spends_more_than_the_bonds_bring_and_stops_only_where_no_part_of_the_queue_pays(
+    opened: list[tuple[int, Takes]], blocks: list[tuple[int, int]], gwei: int, max_loss: int
+) -> None:
+    queue = [OpenChallenge(chunk, 1_000, "0x" + "11" * 20, bond) for chunk, (bond, _) in enumerate(opened)]
+    takes = dict(enumerate(need for _, need in opened))
+    life = Life(queue, takes, Fees(2 * gwei * GWEI, 0), gwei * GWEI, max_loss)
+    for includes, share in itertools.cycle(blocks):
+        actions = plan(life.look())
+        life.send(actions)
+        if not life.under_way:
+            break
+        life.mine(includes, share)
+    assert life.spent <= life.freed + life.answered * max_loss
+    now = life.look()
+    for end in range(1, len(now.queue) + 1):
+        assert sum(need.at(now.base_fee) for need in now.takes[:end]) > bonds_before(now, end)
+    assert bool(life.queue) == any(isinstance(action, TooExpensive) for action in actions)

@@ -14,7 +14,7 @@ from hexbytes import HexBytes
 from llamafund_chain.campaign import challenges
 from llamafund_chain.campaign.answering import STUCK_BLOCKS
 from llamafund_chain.campaign.challenges import Prover, challenges_on
-from llamafund_chain.campaign.guard import MAX_ANSWER_GAS, Answer, Guard, Opened, Unanswered
+from llamafund_chain.campaign.guard import Answer, Guard, Opened, Unanswered
 from llamafund_chain.campaign.terms import Status
 from llamafund_chain.chain import transactions
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError
@@ -190,8 +190,8 @@ def test_what_an_account_cannot_pay_for_waits_for_the_bonds_of_what_it_can(large
     challenge(large, *range(6))
     list(guard_of(large, None).step())
     fees = devnet.connection.fees()
-    devnet.fund(keeper.address, 2 * MAX_ANSWER_GAS * fees.highest)
-    assert answered(guard_of(large, keeper, max_fee=ETHER).settle()) == list(range(6))
+    devnet.fund(keeper.address, 900_000 * fees.highest)
+    assert answered(guard_of(large, keeper, max_loss=ETHER).settle()) == list(range(6))
 
 
 def test_an_account_without_money_is_an_error_and_nothing_is_sent(large, keeper, devnet) -> None:
@@ -228,7 +228,7 @@ def test_gas_limits_fit_answers_of_any_weight_behind_a_light_one(stage, keeper, 
         node(listen)
         assert answered(guard_of(stage, keeper).settle()) == order
         assert len(sent) == 3
-        assert max(one["gas"] for one in sent) <= MAX_ANSWER_GAS
+        assert max(one["gas"] for one in sent) <= 1_000_000
 
 
 # ------------------------------------------------------------ stuck and replaced
@@ -238,7 +238,7 @@ def test_a_stuck_answer_is_replaced_under_its_nonce_for_more(large, keeper, node
     challenge(large, 0, 1)
     pool = Mempool()
     node(pool)
-    guard = guard_of(large, keeper, max_fee=10 * ETHER)
+    guard = guard_of(large, keeper, max_loss=10 * ETHER)
     list(guard.step())
     pool.base_fee = 100 * GWEI
     list(guard.step())
@@ -260,7 +260,7 @@ def test_an_answer_that_blocks_pass_over_is_offered_for_an_eighth_more(large, ke
     challenge(large, 0)
     pool = Mempool()
     node(pool)
-    guard = guard_of(large, keeper, max_fee=10 * ETHER)
+    guard = guard_of(large, keeper, max_loss=10 * ETHER)
     for _ in range(2 * STUCK_BLOCKS):
         list(guard.step())
         mine(large)
@@ -321,14 +321,13 @@ def test_a_node_that_vanishes_while_sending_leaves_no_answer_to_be_sent_beside_i
     nonces: list[int] = []
 
     def vanish(method: str, params: tuple[str, ...], forward):
+        result = forward()
         if method == "eth_sendRawTransaction":
             nonces.append(decoded(params[0])["nonce"])
-            result = forward()
-            if not gone:
+            if nonces == [0, 1]:
                 gone.append(result)
                 raise NodeUnreachableError("gone")
-            return result
-        return forward()
+        return result
 
     node(vanish)
     guard = guard_of(large, keeper)
@@ -336,6 +335,25 @@ def test_a_node_that_vanishes_while_sending_leaves_no_answer_to_be_sent_beside_i
         list(guard.step())
     assert answered(guard.settle()) == [0, 1]
     assert nonces == [0, 1]
+
+
+def test_answers_that_never_arrived_are_sent_again_some_blocks_later(large, keeper, node) -> None:
+    challenge(large, 0, 1)
+    lost: list[str] = []
+
+    def lose(method: str, params: tuple[str, ...], forward):
+        if method == "eth_sendRawTransaction" and not lost:
+            lost.append(params[0])
+            raise NodeUnreachableError("gone")
+        return forward()
+
+    node(lose)
+    guard = guard_of(large, keeper)
+    with pytest.raises(NodeUnreachableError):
+        list(guard.step())
+    for _ in range(STUCK_BLOCKS):
+        mine(large)
+    assert answered(guard.settle()) == [0, 1]
 
 
 def test_waiting_for_answers_ends_with_their_hashes(large, keeper, node, monkeypatch) -> None:
@@ -359,16 +377,23 @@ def test_a_node_that_names_a_tip_beyond_reason_gets_no_more_than_the_bond(large,
     assert devnet.connection.balance(keeper.address) >= before
 
 
-def test_a_node_that_names_gas_beyond_reason_does_not_raise_the_limit(large, keeper, node) -> None:
+def test_gas_that_costs_more_than_the_bonds_bring_is_not_offered(large, keeper, node, untouched) -> None:
+    challenge(large, 0, bond=large.client.required_bond())
+    node(lambda method, params, forward: hex(29_000_000) if method == "eth_estimateGas" else forward())
+    with untouched():
+        outcomes = list(guard_of(large, keeper).settle())
+    assert "--max-loss" in problems(outcomes)[0]
+
+
+def test_an_answer_gets_as_much_gas_as_the_node_estimates(large, keeper, node) -> None:
+    """On Arbitrum the data takes several million units of gas."""
     challenge(large, 0)
     pool = Mempool()
     node(
-        lambda method, params, forward: (
-            hex(29_000_000) if method == "eth_estimateGas" else pool(method, params, forward)
-        )
+        lambda method, params, forward: hex(5_000_000) if method == "eth_estimateGas" else pool(method, params, forward)
     )
     list(guard_of(large, keeper).step())
-    assert pool.sent[0]["gas"] == MAX_ANSWER_GAS
+    assert 5_500_000 <= pool.sent[0]["gas"] <= 5_600_000
 
 
 def test_an_answer_that_costs_more_than_it_brings_is_sent_only_when_somebody_says_so(large, keeper, node) -> None:
@@ -382,9 +407,89 @@ def test_an_answer_that_costs_more_than_it_brings_is_sent_only_when_somebody_say
     )
     outcomes = list(guard_of(large, keeper).settle())
     assert answered(outcomes) == []
-    assert "--max-fee" in problems(outcomes)[0]
-    outcomes = list(guard_of(large, keeper, max_fee=5 * ETHER).settle())
+    assert "--max-loss" in problems(outcomes)[0]
+    outcomes = list(guard_of(large, keeper, max_loss=5 * ETHER).settle())
     assert answered(outcomes) == [0]
+
+
+def test_a_rich_bond_pays_for_the_underpaid_answers_that_keep_it_locked(large, keeper, node, devnet) -> None:
+    least = large.client.required_bond()
+    challenge(large, 0, 1, 2, bond=least)
+    before = devnet.connection.balance(keeper.address)
+
+    def dear(method: str, params: tuple[object, ...], forward):
+        if method == "eth_getBlockByNumber":
+            return {**forward(), "baseFeePerGas": hex(10 * least // 1_250_000)}
+        return hex(1) if method == "eth_maxPriorityFeePerGas" else forward()
+
+    node(dear)
+    outcomes = list(guard_of(large, keeper).settle())
+    assert (answered(outcomes), len(problems(outcomes))) == ([], 1)
+    challenge(large, 3, bond=20 * least)
+    assert answered(guard_of(large, keeper).settle()) == [0, 1, 2, 3]
+    assert devnet.connection.balance(keeper.address) > before
+
+
+def test_what_earlier_bonds_brought_pays_for_later_answers(large, keeper, node) -> None:
+    challenge(large, 0, bond=ETHER)
+    guard = guard_of(large, keeper)
+    assert answered(guard.settle()) == [0]
+    challenge(large, 1, bond=large.client.required_bond())
+    node(
+        lambda method, params, forward: (
+            {**forward(), "baseFeePerGas": hex(100 * GWEI)} if method == "eth_getBlockByNumber" else forward()
+        )
+    )
+    assert answered(guard_of(large, keeper).settle()) == []
+    assert answered(guard.settle()) == [1]
+
+
+def test_a_data_fee_above_the_bond_is_paid_only_when_somebody_says_so(large, keeper, rollup) -> None:
+    """On a rollup the data may cost more than all the gas for which the bond pays."""
+    challenge(large, 0, bond=large.client.required_bond())
+    rollup.fjord(ETHER // 100 // 17_000)
+    outcomes = list(guard_of(large, keeper).settle())
+    assert answered(outcomes) == []
+    assert "may cost 0.01" in problems(outcomes)[0]
+    assert answered(guard_of(large, keeper, max_loss=ETHER // 50).settle()) == [0]
+
+
+def test_an_account_that_cannot_pay_the_data_fee_sends_nothing(large, keeper, rollup, devnet, untouched) -> None:
+    challenge(large, 0)
+    rollup.fjord(ETHER // 10 // 17_000)
+    devnet.fund(keeper.address, ETHER // 20)
+    with untouched(), pytest.raises(LlamafundError, match="Nothing was sent"):
+        list(guard_of(large, keeper).settle())
+
+
+def test_on_arbitrum_each_answer_gets_the_gas_of_its_own_data(large, keeper, rollup, node) -> None:
+    rollup.arbitrum(l1_price=15 * 10**7, l2_price=10**7)
+    last = (large.client.latest_attestation().content_size - 1) // 16_384
+    challenge(large, last, 0)
+    pool = Mempool()
+
+    def estimate(method: str, params, forward):
+        """As Arbitrum's nodes do, with the gas for the data."""
+        if method == "eth_estimateGas":
+            return hex(int(forward(), 16) + len(bytes.fromhex(params[0]["data"][2:])) * 16 * 15)
+        return pool(method, params, forward)
+
+    node(estimate)
+    list(guard_of(large, keeper).step())
+    short, whole = pool.sent
+    assert whole["gas"] > 4_000_000
+    for one in (short, whole):
+        assert len(one["data"]) * 16 * 15 < one["gas"] < len(one["data"]) * 16 * 15 * 5 // 4 + 700_000
+
+
+def test_a_data_fee_that_cannot_be_read_is_an_error_that_a_guard_survives(large, keeper, rollup, untouched) -> None:
+    challenge(large, 0)
+    rollup.unreadable()
+    guard = guard_of(large, keeper)
+    with untouched(), pytest.raises(LlamafundError, match="could not be told"):
+        list(guard.settle())
+    rollup.fjord(GWEI)
+    assert answered(guard.settle()) == [0]
 
 
 # -------------------------------------------------------------------- memory

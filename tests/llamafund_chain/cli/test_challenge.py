@@ -73,7 +73,7 @@ def test_all_open_challenges_are_answered_in_one_go_in_their_order(llamafund, st
     stage.devnet.fund(account_of("stranger"), ETHER)
     where = ("--rpc", stage.devnet.rpc_url, "--store", stage.run.store.location)
     unasked = llamafund("answer", stage.client.address, *where, wallet="stranger")
-    unasked.refused(2, "Answer 2 challenges as", "for bonds of", "in all? Each answer may cost up to its bond")
+    unasked.refused(2, "Answer 2 challenges as", "for bonds of", "in all? It may cost what the bonds bring.")
     ran = answer(llamafund, stage)
     assert [one["chunk"] for one in ran.json["answered"]] == [last, 0]
 

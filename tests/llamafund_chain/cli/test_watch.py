@@ -257,7 +257,7 @@ def test_a_failed_campaign_is_an_error_for_whoever_runs_the_guard(llamafund, att
     watch(llamafund, attested).refused(1, "has failed")
 
 
-def test_a_fee_limit_is_named_in_whole_coins(llamafund, attested, node) -> None:
+def test_a_loss_is_allowed_in_whole_coins(llamafund, attested, node) -> None:
     challenge(attested)
 
     def dear(method: str, params: tuple[object, ...], forward):
@@ -267,6 +267,6 @@ def test_a_fee_limit_is_named_in_whole_coins(llamafund, attested, node) -> None:
     node(dear)
     ran = watch(llamafund, attested)
     ran.refused(1, "stay open")
-    assert "--max-fee" in events(ran)[-1]["problem"]
-    watch(llamafund, attested, "--max-fee", "a lot").refused(2)
-    assert kinds(watch(llamafund, attested, "--max-fee", "2")) == ["watching", "open", "answered"]
+    assert "--max-loss" in events(ran)[-1]["problem"]
+    watch(llamafund, attested, "--max-loss", "a lot").refused(2)
+    assert kinds(watch(llamafund, attested, "--max-loss", "2")) == ["watching", "open", "answered"]
