@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llamafund_chain.audit.auditor import audit
 from llamafund_chain.audit.model import (
+    AccountsReport,
     Alarm,
     Asset,
     Attested,
@@ -11,7 +12,6 @@ from llamafund_chain.audit.model import (
     CampaignFacts,
     Curve,
     Flow,
-    Ledger,
     MilestoneReport,
     Money,
     PayeeReport,
@@ -23,6 +23,7 @@ from llamafund_chain.audit.model import (
 )
 
 __all__ = [
+    "AccountsReport",
     "Alarm",
     "Asset",
     "Attested",
@@ -30,7 +31,6 @@ __all__ = [
     "CampaignFacts",
     "Curve",
     "Flow",
-    "Ledger",
     "MilestoneReport",
     "Money",
     "PayeeReport",

@@ -1,4 +1,4 @@
-"""The audit itself: read everything at one block, check it, keep the books twice, and reach a verdict.
+"""The audit itself: read everything at one block, check it, keep the ledger twice, and reach a verdict.
 
 Nothing is trusted. Whatever a manifest, a token or a missing file causes becomes a failed check. Only a node that does
 not answer, or a campaign that is not settled yet, ends the audit.
@@ -225,25 +225,25 @@ class _Draft:
         return tuple(describe(known.story, terms, known.state.timestamp, titles, signers, known.amount))
 
     def _money(self, known: _Known) -> tuple[Money, tuple[Flow, ...]]:
-        """The books, and their picture."""
+        """The ledger and its picture."""
         client, findings, amount = self._client, self._findings, known.amount
-        books, rules = known.story.books, known.story.rules
+        ledger, rules = known.story.ledger, known.story.rules
         self._shop.progress("Adding up the money")
         statement = self._statement(known.story, known.state)
-        findings.add("money", compare(books, rules, statement, amount))
+        findings.add("money", compare(ledger, rules, statement, amount))
         coins = client.connection.balance(client.address, self._block.number)
-        findings.check("money", bonds_are_held, books, coins, client.connection.chain_id)
-        by_events, by_state = columns(books, rules, statement)
+        findings.check("money", bonds_are_held, ledger, coins, client.connection.chain_id)
+        by_events, by_state = columns(ledger, rules, statement)
         payees = names_of(known.proposal, [payee.account for payee in client.terms.payees])
         flows = money_flows(
-            books,
+            ledger,
             by_events,
             known.state.claimable,
             payees=[person.name or f"Payee {index}" for index, person in enumerate(payees)],
             backer_names={},
             amount=amount,
         )
-        return money_report(books, by_events, by_state, known.state, payees, client.terms, amount), flows
+        return money_report(ledger, by_events, by_state, known.state, payees, client.terms, amount), flows
 
     def _risks(self, known: _Known) -> None:
         """The risks that no rule forbids."""
@@ -315,11 +315,11 @@ class _Draft:
     def _statement(self, story: Story, state: CampaignState) -> Statement:
         client, at = self._client, self._block.number
         # Bonds are held beside the pledges, in the chain's coin. They are not part of the pool.
-        bonds = story.books.bonds if client.terms.is_native else 0
+        bonds = story.ledger.bonds if client.terms.is_native else 0
         return Statement(
             state=replace(state, balance=state.balance - bonds),
-            pledges={backer: client.pledge_of(backer, at) for backer in story.books.backers},
-            refundable={backer: client.refundable(backer, at) for backer in story.books.backers},
+            pledges={backer: client.pledge_of(backer, at) for backer in story.ledger.backers},
+            refundable={backer: client.refundable(backer, at) for backer in story.ledger.backers},
         )
 
     def _facts(self, known: _Known) -> CampaignFacts:

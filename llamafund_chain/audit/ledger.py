@@ -1,4 +1,4 @@
-"""The campaign's books, added up from its events by the protocol's rules, without asking the contract.
+"""The campaign's ledger, added up from its events by the protocol's rules, without asking the contract.
 
 The other column of the audit is what the contract says. Both must agree to the last unit; that is the point
 of having written the rules a second time here.
@@ -20,7 +20,7 @@ StatusName = Literal["Funding", "Active", "Completed", "Failed"]
 
 @dataclass(frozen=True)
 class Rules:
-    """The parts of the terms that the books need. Amounts in the asset's smallest unit, times in (unix) seconds.
+    """The parts of the terms that the ledger needs. Amounts in the asset's smallest unit, times in (unix) seconds.
 
     Attributes:
         stop_bps: Part of the pledges that stops the campaign, basis points.
@@ -58,9 +58,9 @@ class Rules:
 
 @dataclass(frozen=True)
 class Accounts:
-    """One column of the books in the asset's smallest unit; `None` if the source cannot know.
+    """One column of the ledger in the asset's smallest unit; `None` if the source cannot know.
 
-    The attributes are those of `llamafund_chain.audit.model.Ledger`.
+    The attributes are those of `llamafund_chain.audit.model.AccountsReport`.
     """
 
     deposited: int | None
@@ -84,7 +84,7 @@ class Accounts:
 
 
 @dataclass
-class Books:
+class Ledger:
     """Totals that events add to. Nothing is ever subtracted: each total only grows.
 
     Attributes:

@@ -171,8 +171,8 @@ def describe(
         signers: The signers of each attested milestone.
         amount: Writes units as whole coins.
     """
-    released = story.books.released_milestones(story.rules, now)
-    failed = story.books.status(story.rules, now) == "Failed"
+    released = story.ledger.released_milestones(story.rules, now)
+    failed = story.ledger.status(story.rules, now) == "Failed"
     for index, milestone in enumerate(terms.milestones):
         attested = None
         if index < len(story.attested):
@@ -193,8 +193,8 @@ def describe(
                 "kind": milestone.kind.name,
                 "title": titles[index] if index < len(titles) else milestone.kind.name.capitalize(),
                 "bps": milestone.bps,
-                "tranche": amount(story.books.tranche(story.rules, index)),
-                "deadline": moment(story.books.deadline(story.rules, index)),
+                "tranche": amount(story.ledger.tranche(story.rules, index)),
+                "deadline": moment(story.ledger.deadline(story.rules, index)),
                 "min_score": milestone.min_score,
                 "state": _state(index, len(story.attested), released, failed=failed),
                 "attested": attested,

@@ -139,7 +139,7 @@ class PayeeReport(_Record):
     claimable: str
 
 
-class Ledger(_Record):
+class AccountsReport(_Record):
     """Every unit of the campaign's money, from one source; `None` if it cannot know.
 
     Attributes:
@@ -172,10 +172,10 @@ class Ledger(_Record):
 
 
 class Money(_Record):
-    """The books, kept twice and independently: added up from events, and read from the contract."""
+    """The ledger, kept twice and independently: added up from events, and read from the contract."""
 
-    events: Ledger
-    state: Ledger
+    events: AccountsReport
+    state: AccountsReport
     payees: tuple[PayeeReport, ...]
     backers: int
 

@@ -1,12 +1,12 @@
-"""The two columns of the books, with a check for every equality between them."""
+"""The two columns of the ledger, with a check for every equality between them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from llamafund_chain.audit.ledger import Accounts, Books, Rules, state_accounts
-from llamafund_chain.audit.model import Ledger, Money, PayeeReport, Person
+from llamafund_chain.audit.ledger import Accounts, Ledger, Rules, state_accounts
+from llamafund_chain.audit.model import AccountsReport, Money, PayeeReport, Person
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import Status, Terms
 from llamafund_chain.chain.coins import format_coin
@@ -27,10 +27,10 @@ class Statement:
     refundable: Mapping[str, int]
 
 
-def columns(books: Books, rules: Rules, statement: Statement) -> tuple[Accounts, Accounts]:
-    """The books from events and from the contract."""
+def columns(ledger: Ledger, rules: Rules, statement: Statement) -> tuple[Accounts, Accounts]:
+    """The ledger from events and from the contract."""
     state = statement.state
-    by_events = books.accounts(rules, state.timestamp)
+    by_events = ledger.accounts(rules, state.timestamp)
     surplus = state.balance - (by_events.balance or 0)
     by_state = state_accounts(
         failed=statement.state.status is Status.FAILED,
@@ -45,31 +45,31 @@ def columns(books: Books, rules: Rules, statement: Statement) -> tuple[Accounts,
     return by_events, by_state
 
 
-def compare(books: Books, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> Iterator[CheckResult]:
+def compare(ledger: Ledger, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> Iterator[CheckResult]:
     """Every equality that must hold between events, contract and balance.
 
     Args:
-        books: From events.
+        ledger: From events.
         rules: From the terms.
         statement: From the contract.
         amount: Writes units as whole coins.
     """
-    by_events, by_state = columns(books, rules, statement)
+    by_events, by_state = columns(ledger, rules, statement)
     state, now = statement.state, statement.state.timestamp
     for name in ("pledged", "released", "claimed", "claimable", "refundable", "locked"):
         yield _equal(f"{name}-agrees", name, getattr(by_events, name), getattr(by_state, name), amount)
     for index in range(len(rules.payee_bps)):
-        yield _payee(books, rules, state, index, amount)
-    yield result_of(backers_agree, books, rules, statement, amount)
+        yield _payee(ledger, rules, state, index, amount)
+    yield result_of(backers_agree, ledger, rules, statement, amount)
     for source, accounts in (("events", by_events), ("state", by_state)):
         yield _conserved(source, accounts, amount)
     yield result_of(escrow_is_solvent, by_events, state.balance, amount)
     if state.status is Status.FAILED:
-        yield result_of(rounding_favours_escrow, books, by_events, now, amount)
+        yield result_of(rounding_favours_escrow, ledger, by_events, now, amount)
 
 
 def money_report(
-    books: Books,
+    ledger: Ledger,
     by_events: Accounts,
     by_state: Accounts,
     state: CampaignState,
@@ -77,7 +77,7 @@ def money_report(
     terms: Terms,
     amount: Callable[[int], str],
 ) -> Money:
-    """The books for the report."""
+    """The ledger for the report."""
     return Money(
         events=_ledger(by_events, amount),
         state=_ledger(by_state, amount),
@@ -90,15 +90,15 @@ def money_report(
             )
             for index, (person, payee) in enumerate(zip(payees, terms.payees, strict=True))
         ),
-        backers=len(books.backers),
+        backers=len(ledger.backers),
     )
 
 
-def _ledger(accounts: Accounts, amount: Callable[[int], str]) -> Ledger:
+def _ledger(accounts: Accounts, amount: Callable[[int], str]) -> AccountsReport:
     def shown(units: int | None) -> str | None:
         return None if units is None else amount(units)
 
-    return Ledger(
+    return AccountsReport(
         deposited=shown(accounts.deposited),
         withdrawn=shown(accounts.withdrawn),
         pledged=amount(accounts.pledged),
@@ -117,14 +117,14 @@ def _ledger(accounts: Accounts, amount: Callable[[int], str]) -> Ledger:
 def _equal(name: str, words: str, events: int, state: int, amount: Callable[[int], str]) -> CheckResult:
     data = {"events": amount(events), "state": amount(state)}
     if events == state:
-        return CheckResult(name, "pass", f"{words.capitalize()}: {amount(events)}, by both books", data)
+        return CheckResult(name, "pass", f"{words.capitalize()}: {amount(events)}, by events and contract alike", data)
     detail = f"{words.capitalize()} is {amount(events)} by the events, but {amount(state)} by the contract"
     return CheckResult(name, "fail", detail, data)
 
 
-def _payee(books: Books, rules: Rules, state: CampaignState, index: int, amount: Callable[[int], str]) -> CheckResult:
+def _payee(ledger: Ledger, rules: Rules, state: CampaignState, index: int, amount: Callable[[int], str]) -> CheckResult:
     name = f"payee-{index}-agrees"
-    entitled, events = books.entitled(rules, index, state.timestamp), books.claims.get(index, 0)
+    entitled, events = ledger.entitled(rules, index, state.timestamp), ledger.claims.get(index, 0)
     claimed, claimable = state.claimed[index], state.claimable[index]
     data = {
         "entitled": amount(entitled),
@@ -142,13 +142,13 @@ def _payee(books: Books, rules: Rules, state: CampaignState, index: int, amount:
     return CheckResult(name, "fail", detail, data)
 
 
-def backers_agree(books: Books, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> Finding:
+def backers_agree(ledger: Ledger, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> Finding:
     """Whether each backer's pledge, past refund and due refund follow from the events and the terms."""
     now = statement.state.timestamp
-    for backer in books.backers:
-        refunded = books.refunds.get(backer)
-        due = books.refund_due(rules, backer, now)
-        pledge = 0 if refunded is not None else books.pledge_of(backer)
+    for backer in ledger.backers:
+        refunded = ledger.refunds.get(backer)
+        due = ledger.refund_due(rules, backer, now)
+        pledge = 0 if refunded is not None else ledger.pledge_of(backer)
         if statement.pledges[backer] != pledge:
             detail = (
                 f"Backer {backer} has {amount(pledge)} in the pool by the events, but "
@@ -162,7 +162,7 @@ def backers_agree(books: Books, rules: Rules, statement: Statement, amount: Call
                 f"contract would send {amount(statement.refundable[backer])} more"
             )
             return Finding("fail", detail)
-    return Finding("pass", f"Each of {len(books.backers)} backers' pledges and refunds agrees to the last unit")
+    return Finding("pass", f"Each of {len(ledger.backers)} backers' pledges and refunds agrees to the last unit")
 
 
 def _conserved(source: str, accounts: Accounts, amount: Callable[[int], str]) -> CheckResult:
@@ -196,27 +196,27 @@ def escrow_is_solvent(by_events: Accounts, balance: int, amount: Callable[[int],
     return Finding("pass", f"The escrow holds {amount(balance)}: exactly what it owes", data)
 
 
-def bonds_are_held(books: Books, coins: int, chain_id: int) -> Finding | None:
+def bonds_are_held(ledger: Ledger, coins: int, chain_id: int) -> Finding | None:
     """Whether the escrow can pay the bonds of its open challenges; `None` if there are none.
 
     Args:
-        books: From events.
+        ledger: From events.
         coins: The campaign's balance of the chain's coin, wei.
         chain_id: EIP-155 number.
     """
-    if not books.bonds:
+    if not ledger.bonds:
         return None
-    owed = format_coin(books.bonds, chain_id)
-    if coins < books.bonds:
+    owed = format_coin(ledger.bonds, chain_id)
+    if coins < ledger.bonds:
         return Finding("fail", f"Challengers are owed {owed}, but the escrow holds {format_coin(coins, chain_id)}")
     return Finding("pass", f"The escrow holds {owed} for the bonds of open challenges")
 
 
-def rounding_favours_escrow(books: Books, accounts: Accounts, now: int, amount: Callable[[int], str]) -> Finding:
+def rounding_favours_escrow(ledger: Ledger, accounts: Accounts, now: int, amount: Callable[[int], str]) -> Finding:
     """Whether the refunds leave less than one unit per backer."""
     rounding = accounts.rounding or 0
-    if 0 <= rounding <= max(len(books.backers) - 1, 0):
-        detail = f"{amount(rounding)} cannot be divided among {len(books.backers)} backers"
+    if 0 <= rounding <= max(len(ledger.backers) - 1, 0):
+        detail = f"{amount(rounding)} cannot be divided among {len(ledger.backers)} backers"
         return Finding("pass", detail)
     detail = f"{amount(rounding)} is missing from the refunds at {now}: more than one unit per backer"
     return Finding("fail", detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from llamafund_chain.audit.ledger import Accounts, Books
+from llamafund_chain.audit.ledger import Accounts, Ledger
 from llamafund_chain.audit.model import Curve, Flow, Reference
 from llamafund_chain.evidence.manifests import CheckpointManifest, ProposalManifest, WeightsManifest
 
@@ -16,7 +16,7 @@ _BITS_PER_BYTE = "bits_per_byte"
 
 
 def money_flows(
-    books: Books,
+    ledger: Ledger,
     accounts: Accounts,
     claimable: Sequence[int],
     *,
@@ -27,14 +27,14 @@ def money_flows(
     """Streams into the escrow and out of it, and what is still there.
 
     Args:
-        books: From events.
+        ledger: From events.
         accounts: Their totals.
         claimable: What each payee could claim now, units.
         payees: Names of the payees.
         backer_names: Names of the backers who have one.
         amount: Writes units as whole coins.
     """
-    ranked = sorted(books.deposits.items(), key=lambda item: (-item[1], item[0]))
+    ranked = sorted(ledger.deposits.items(), key=lambda item: (-item[1], item[0]))
     shown = ranked if len(ranked) <= _BACKERS else ranked[: _BACKERS - 1]
     rest = ranked[len(shown) :]
     flows = [
@@ -50,7 +50,7 @@ def money_flows(
         total = amount(sum(units for _, units in rest))
         flows.append(Flow(direction="in", kind="pledge", label=f"{len(rest)} more backers", amount=total))
     outward = [
-        *(("claimed", f"{name} collected", books.claims.get(index, 0)) for index, name in enumerate(payees)),
+        *(("claimed", f"{name} collected", ledger.claims.get(index, 0)) for index, name in enumerate(payees)),
         ("withdrawn", "taken back during funding", accounts.withdrawn or 0),
         ("refunded", "refunded to backers", accounts.refunded or 0),
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from llamafund_chain.audit.ledger import Books, Rules
+from llamafund_chain.audit.ledger import Ledger, Rules
 from llamafund_chain.campaign.attestation import Attestation
 from llamafund_chain.campaign.events import (
     Activated,
@@ -73,13 +73,13 @@ class Story:
     """A campaign's events, added up.
 
     Attributes:
-        books: The money.
-        rules: The parts of the terms that the books need.
+        ledger: The money.
+        rules: The parts of the terms that the ledger needs.
         attested: The attestations, in order.
         activated: The activation; `None` before it.
     """
 
-    books: Books
+    ledger: Ledger
     rules: Rules
     attested: tuple[AttestedMilestone, ...]
     activated: Activated | None
@@ -93,59 +93,59 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
         events: In order, from the first.
         time_of: Returns the unix seconds of a block by its number.
     """
-    books = Books()
+    ledger = Ledger()
     attested: list[AttestedMilestone] = []
     activated: Activated | None = None
     for event in events:
         match event:
             case Pledged() | Unpledged() | Claimed() | Refunded():
-                _enter_money(books, event)
+                _enter_money(ledger, event)
             case Challenged() | ChallengeAnswered() | BondReturned():
-                _enter_challenge(books, event, time_of)
+                _enter_challenge(ledger, event, time_of)
             case Activated():
                 activated = event
-                books.activated = True
+                ledger.activated = True
             case StopVoted():
-                books.vote(event.backer, support=event.support)
+                ledger.vote(event.backer, support=event.support)
             case Stopped():
-                books.stopped_at = time_of(event.block)
+                ledger.stopped_at = time_of(event.block)
             case Contested():
-                books.contested = True
+                ledger.contested = True
             case Ruled():
-                books.rule(time_of(event.block), upheld=event.upheld)
+                ledger.rule(time_of(event.block), upheld=event.upheld)
             case DeadlinesExtended():
-                books.slack_used += event.by_seconds
+                ledger.slack_used += event.by_seconds
             case MilestoneAttested():
                 at = time_of(event.block)
-                books.attested_at.append(at)
-                attested.append(_attested(event, at, books.slack_used))
+                ledger.attested_at.append(at)
+                attested.append(_attested(event, at, ledger.slack_used))
             case _:
                 continue
-    return Story(books, Rules.of(terms), tuple(attested), activated)
+    return Story(ledger, Rules.of(terms), tuple(attested), activated)
 
 
-def _enter_money(books: Books, event: Pledged | Unpledged | Claimed | Refunded) -> None:
+def _enter_money(ledger: Ledger, event: Pledged | Unpledged | Claimed | Refunded) -> None:
     match event:
         case Pledged():
-            books.deposit(event.backer, event.amount)
+            ledger.deposit(event.backer, event.amount)
         case Unpledged():
-            books.withdraw(event.backer, event.amount)
+            ledger.withdraw(event.backer, event.amount)
         case Claimed():
-            books.claim(event.payee, event.amount)
+            ledger.claim(event.payee, event.amount)
         case Refunded():
-            books.refund(event.backer, event.amount)
+            ledger.refund(event.backer, event.amount)
 
 
 def _enter_challenge(
-    books: Books, event: Challenged | ChallengeAnswered | BondReturned, time_of: Callable[[int], int]
+    ledger: Ledger, event: Challenged | ChallengeAnswered | BondReturned, time_of: Callable[[int], int]
 ) -> None:
     match event:
         case Challenged():
-            books.challenge(event.chunk, time_of(event.block), event.bond)
+            ledger.challenge(event.chunk, time_of(event.block), event.bond)
         case ChallengeAnswered():
-            books.answer(event.chunk)
+            ledger.answer(event.chunk)
         case BondReturned():
-            books.return_bond(event.chunk)
+            ledger.return_bond(event.chunk)
 
 
 def _attested(event: MilestoneAttested, at: int, slack_used: int) -> AttestedMilestone:
@@ -161,20 +161,20 @@ def _attested(event: MilestoneAttested, at: int, slack_used: int) -> AttestedMil
 
 def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Finding:
     """Whether the events add up to the contract's state. A node that hides an event is caught here."""
-    books, last = story.books, story.attested[-1] if story.attested else None
+    ledger, last = story.ledger, story.attested[-1] if story.attested else None
     events: dict[str, JsonValue] = {
-        "status": books.status(story.rules, state.timestamp),
+        "status": ledger.status(story.rules, state.timestamp),
         "activated": story.activated is not None,
         "training_seed": story.activated.training_seed if story.activated else "",
         "attested": len(story.attested),
         "attested_at": last.at if last else 0,
         "latest_evidence": last.attestation.evidence if last else terms.proposal,
-        "stopped": books.stopped_at is not None,
-        "contested": books.contested,
-        "challenged_at": books.challenged_at or 0,
-        "stop_support": books.stop_support,
-        "stop_decided": books.stop_decided(story.rules),
-        "slack_used": books.slack_used,
+        "stopped": ledger.stopped_at is not None,
+        "contested": ledger.contested,
+        "challenged_at": ledger.challenged_at or 0,
+        "stop_support": ledger.stop_support,
+        "stop_decided": ledger.stop_decided(story.rules),
+        "slack_used": ledger.slack_used,
     }
     contract: dict[str, JsonValue] = {
         "status": status_name(state.status),

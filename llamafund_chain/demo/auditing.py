@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.audit import AuditReport
-from llamafund_chain.demo.books import close_books
 from llamafund_chain.demo.cast import AUDITOR
 from llamafund_chain.demo.facts import AuditFact
+from llamafund_chain.demo.ledger import close_ledger
 from llamafund_chain.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -50,16 +50,16 @@ def audit_campaign(stage: Stage, plot: Plot) -> None:
     )
     replayed = [check for check in report.checks if check.name.startswith("replay") and check.status == "pass"]
     stage.expect("The audit replayed a part of the training too", bool(replayed), silent=True)
-    expect_books_agree(stage, report)
+    expect_ledgers_agree(stage, report)
     client = stage.client(plot.campaign)
-    fact = close_books(
+    fact = close_ledger(
         stage, client, "honest", "A small Llama that has read the Python reference", "Delivered and paid in full"
     )
     stage.expect_equal("The campaign is", fact.status, "Completed")
     stage.expect_equal("Left in the contract", client.asset.format(client.state().balance), "0 ETH")
 
 
-def expect_books_agree(stage: Stage, report: AuditReport) -> None:
+def expect_ledgers_agree(stage: Stage, report: AuditReport) -> None:
     """Expect that an audit found the same money in the events and in the contract's state, and none missing."""
     money = report.money
     checks = [check for check in report.checks if check.group == "money"]

@@ -11,10 +11,10 @@ from llamafund_chain.audit import audit
 from llamafund_chain.campaign.attestation import AttestationFile, propose
 from llamafund_chain.chain.wallet import KeyStore
 from llamafund_chain.demo import cast
-from llamafund_chain.demo.auditing import expect_books_agree, run_audit
-from llamafund_chain.demo.books import close_books
+from llamafund_chain.demo.auditing import expect_ledgers_agree, run_audit
 from llamafund_chain.demo.cast import Plan
 from llamafund_chain.demo.facts import FraudFact
+from llamafund_chain.demo.ledger import close_ledger
 from llamafund_chain.demo.milestones import attest, claim_share, pass_window, submit
 from llamafund_chain.demo.opening import open_campaign
 from llamafund_chain.demo.training import Fraud, load_checkpoints, refuse
@@ -188,7 +188,7 @@ def _stop_in_time(stage: Stage, plot: Plot) -> None:
     stage.settle()
     stage.expect_equal("The campaign is", client.state().status.label, "Failed")
     _refund(stage, plot.forged_campaign, cast.BACKERS)
-    close_books(
+    close_ledger(
         stage,
         client,
         "forged",
@@ -308,7 +308,7 @@ def _disappear(stage: Stage, plot: Plot) -> None:
     stage.advance(deadline - now + 1)
     stage.expect_equal("Dan's campaign is", client.state().status.label, "Failed")
     _refund(stage, plot.token_campaign, (cast.PERMIT_BACKER,))
-    close_books(
+    close_ledger(
         stage,
         client,
         "token",
@@ -326,7 +326,7 @@ def _disappear(stage: Stage, plot: Plot) -> None:
 
 
 def _audit_the_ends(stage: Stage, plot: Plot) -> None:
-    stage.narrator.scene("The books of both failed campaigns")
+    stage.narrator.scene("The ledgers of both failed campaigns")
     stage.narrator.say(
         "Now that everything is paid back, Audrey adds up both campaigns once more: from the events, and from the "
         "contract's state."
@@ -340,7 +340,7 @@ def _audit_the_ends(stage: Stage, plot: Plot) -> None:
             progress=lambda _: None,
             checks=(),
         )
-        expect_books_agree(stage, report)
+        expect_ledgers_agree(stage, report)
 
 
 def _refund(stage: Stage, campaign: str, backers: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from content import CHUNK, Bytes
 from world import ACTIVE, DATASET, DAY, FAILED, FUNDING, WEIGHTS, ZERO
 
-from llamafund_chain.audit.ledger import Accounts, Books, Rules
+from llamafund_chain.audit.ledger import Accounts, Ledger, Rules
 from llamafund_chain.campaign.state import OpenChallenge
 from llamafund_chain.campaign.terms import Status
 
@@ -60,7 +60,7 @@ class Model:
     balances: dict[str, Counter[str]]
     moods: dict[str, str | Callable[[Model], None]] = field(default_factory=dict)
 
-    ledger: Books = field(default_factory=Books)
+    ledger: Ledger = field(default_factory=Ledger)
     votes_from: int = 0
     evidence: list[bytes] = field(default_factory=list)
     content: Bytes | None = None

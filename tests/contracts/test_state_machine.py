@@ -974,8 +974,8 @@ class Escrow(RuleBasedStateMachine):
         events = [event for log in logs if (event := campaign_event(log)) is not None]
         assert len(events) == len(logs)
         story = tell(Terms.from_abi(self.campaign.terms), events, self._time_of)
-        assert (story.rules, story.books) == (self.model.rules, self.model.ledger)
-        assert list(story.books.challenges) == list(self.model.ledger.challenges)
+        assert (story.rules, story.ledger) == (self.model.rules, self.model.ledger)
+        assert list(story.ledger.challenges) == list(self.model.ledger.challenges)
 
     def _time_of(self, block: int) -> int:
         return int(self.world.w3.eth.get_block(block)["timestamp"])

@@ -67,7 +67,7 @@ def render_html(report: AuditReport) -> str:
         states=_STATES,
         money_drawing=draw_money(report.flows),
         charts=draw_curves(report.curves, report.references),
-        books=_books(report),
+        ledger=_ledger(report),
     )
 
 
@@ -106,8 +106,8 @@ def _group(name: str) -> str:
     return _GROUPS.get(name, name)
 
 
-def _books(report: AuditReport) -> list[tuple[str, str, str | None, str | None]]:
-    """Rows of the books: label, meaning, by events, by state."""
+def _ledger(report: AuditReport) -> list[tuple[str, str, str | None, str | None]]:
+    """Rows of the ledger: label, meaning, by events, by state."""
     if report.money is None:
         return []
     events, state = report.money.events, report.money.state

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from llamafund_chain.audit import (
+    AccountsReport,
     Alarm,
     Asset,
     Attested,
@@ -17,7 +18,6 @@ from llamafund_chain.audit import (
     CampaignFacts,
     Curve,
     Flow,
-    Ledger,
     MilestoneReport,
     Money,
     PayeeReport,
@@ -60,7 +60,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def ledger(**changes: str | None) -> Ledger:
+def ledger(**changes: str | None) -> AccountsReport:
     values: dict[str, str | None] = {
         "deposited": "12.5",
         "withdrawn": "0.5",
@@ -75,7 +75,7 @@ def ledger(**changes: str | None) -> Ledger:
         "held": "9",
         "balance": "9",
     }
-    return Ledger(**{**values, **changes})
+    return AccountsReport(**{**values, **changes})
 
 
 def report(text: str = "plain", **changes: object) -> AuditReport:

@@ -1,4 +1,4 @@
-"""A finished campaign's books, from the chain: who put in how much, and who got how much out."""
+"""A finished campaign's ledger, from the chain: who put in how much, and who got how much out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from llamafund_chain.demo.stage import Stage
 
 
-def close_books(stage: Stage, client: CampaignClient, name: str, title: str, ending: str) -> CampaignFact:
+def close_ledger(stage: Stage, client: CampaignClient, name: str, title: str, ending: str) -> CampaignFact:
     """Add up a finished campaign and expect that no unit is missing.
 
     What was paid and refunded is added up from events. What was pledged and what is left comes from the contract's
