@@ -7,6 +7,8 @@ look different from what it says: terminal control sequences, right-to-left over
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -35,6 +37,20 @@ def from_millionths(value: int) -> str:
     whole, fraction = divmod(abs(value), 1_000_000)
     digits = f"{fraction:06}".rstrip("0")
     return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The one name that somebody may have meant; `None` if none is close. Case and leading dashes do not count.
+
+    Args:
+        word: What they wrote. A name that begins with it is closer than any other.
+        known: The names.
+    """
+    bare = {name.casefold().lstrip("-"): name for name in known}
+    begun = word.casefold().lstrip("-")
+    whole = [name for name in bare if len(begun) > 1 and name.startswith(begun)]
+    near = whole if len(whole) == 1 else get_close_matches(begun, bare, n=1)
+    return bare[near[0]] if near else None
 
 
 def _visible(character: str) -> str:

@@ -7,7 +7,6 @@ its commands in a dictionary `SHORT_HELPS`, so that `--help` does not have to lo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -17,6 +16,7 @@ import click
 from llamafund_chain.cli.interruption import begins
 from llamafund_chain.cli.table import Entry, Section
 from llamafund_chain.errors import LlamafundError
+from llamafund_chain.text import closest
 
 ENTRY_POINT_GROUP = "llamafund.commands"
 
@@ -69,8 +69,9 @@ class LazyGroup(click.Group):
                 for group, section in self.table.items()
                 if isinstance(section, Section) and name in section.commands
             ]
-            similar = [f"'{one}'" for one in inside + get_close_matches(name, self.list_commands(ctx))]
-            hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
+            near = closest(name, self.list_commands(ctx))
+            similar = inside or ([near] if near else [])
+            hint = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         _, command, _ = resolved = super().resolve_command(ctx, args)
         if command is not None and not isinstance(command, click.Group):

@@ -17,7 +17,7 @@ from llamafund_chain.cli.groups import PlugInGroup, show_help
 from llamafund_chain.cli.interruption import left_behind, undisturbed
 from llamafund_chain.cli.table import COMMANDS
 from llamafund_chain.errors import ExitCode, LlamafundError
-from llamafund_chain.text import printable
+from llamafund_chain.text import closest, printable
 
 _MESSAGE_LIMIT = 4000
 
@@ -103,6 +103,11 @@ def _complain(message: str, verbose: bool) -> None:
 
 def _usage_message(error: click.ClickException) -> str:
     message = error.format_message()
+    if isinstance(error, click.NoSuchOption):
+        message = f"No such option {error.option_name!r}."
+        known = [name for parameter in error.ctx.command.params for name in parameter.opts] if error.ctx else []
+        near = closest(error.option_name, [name for name in known if name.startswith("-")])
+        message += f" Did you mean {near!r}?" if near else ""
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f" See: {context.command_path} --help" if context is not None else ""
     return f"{message}{'' if message.endswith(('.', '?', '!')) else '.'}{hint}"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.mistakes.places import Lines, Place, line_of, named
-from llamafund_chain.text import printable
+from llamafund_chain.text import closest, printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -226,7 +225,7 @@ def _demand(
         case "bool_type" | "bool_parsing":
             return "It must be true or false", "Write one of the two, without quotes"
         case "literal_error" | "enum":
-            return f"It must be {context['expected']}", _nearest(str(value), str(context["expected"]))
+            return f"It must be {context['expected']}", _nearest(value, str(context["expected"]))
         case "tuple_type" | "list_type":
             return "It must be a list", _LIST[language]
         case "dict_type" | "model_type" | "model_attributes_type" | "union_tag_not_found":
@@ -289,15 +288,14 @@ def _entries(count: int) -> str:
     return "no entries" if count == 0 else "1 entry" if count == 1 else f"{count} entries"
 
 
-def _nearest(value: str, expected: str) -> str:
+def _nearest(value: object, expected: str) -> str:
     """Which of the values that pydantic lists in quotes somebody may have meant."""
-    choices = expected.split("'")[1::2]
-    near = _close(value, choices)
+    near = closest(value, expected.split("'")[1::2]) if isinstance(value, str) else None
     return f"Did you mean {near}?" if near else ""
 
 
 def _unknown(place: Place, known: Sequence[str]) -> Mistake:
-    near = _close(str(place[-1]), known)
+    near = closest(str(place[-1]), known)
     listed = f"Known are {', '.join(known)}" if known else ""
     return Mistake(
         place, f"{named(place)} is not known here", listed, f"Did you mean {near}?" if near else "Leave it out"
@@ -305,13 +303,7 @@ def _unknown(place: Place, known: Sequence[str]) -> Mistake:
 
 
 def _is_typo(place: Place, meant: Place) -> bool:
-    return place[:-1] == meant[:-1] and _close(str(place[-1]), (str(meant[-1]),)) is not None
-
-
-def _close(word: str, known: Iterable[str]) -> str | None:
-    folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), folded, n=1)
-    return folded[near[0]] if near else None
+    return place[:-1] == meant[:-1] and closest(str(place[-1]), (str(meant[-1]),)) is not None
 
 
 def _also(mistakes: Sequence[Mistake], lines: Lines) -> str:

@@ -162,6 +162,11 @@ def test_a_mistake_is_named(recipe: RecipeFile, change: Change, words: tuple[str
         assert word in str(caught.value)
 
 
+def test_an_empty_value_resembles_nothing(recipe: RecipeFile) -> None:
+    with pytest.raises(UsageError, match=r"schedule\.kind has no value\. It must be '[^']+' or '[^']+'\.$"):
+        parse_recipe(changed(recipe, lambda raw: raw["schedule"].update(kind=None)))
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

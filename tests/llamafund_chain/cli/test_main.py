@@ -161,8 +161,10 @@ def test_a_bare_group_prints_its_help_as_a_result(llamafund, words: tuple[str, .
         (("campaign", "shwo"), "Did you mean 'show'"),  # codespell:ignore
         (("activate",), "Did you mean 'campaign activate'"),
         (("trian", "recipe.yaml"), "Did you mean 'train'"),  # codespell:ignore
-        (("--verbsoe",), "Did you mean"),
-        (("pledge", "--walet", "alice"), "Did you mean"),
+        (("camp",), "No such command 'camp'. Did you mean 'campaign'? See"),
+        (("--verbsoe",), "No such option '--verbsoe'. Did you mean '--verbose'? See"),  # codespell:ignore
+        (("pledge", "--walet", "alice"), "Did you mean '--wallet'? See"),  # codespell:ignore
+        (("pledge", "--to", "nobody"), "No such option '--to'. See"),
     ],
 )
 def test_a_typing_error_is_answered_with_what_may_be_meant(llamafund, typed: tuple[str, ...], meant: str) -> None:
