@@ -163,7 +163,7 @@ def test_a_mistake_is_named(recipe: RecipeFile, change: Change, words: tuple[str
 
 
 def test_an_empty_value_resembles_nothing(recipe: RecipeFile) -> None:
-    with pytest.raises(UsageError, match=r"schedule\.kind has no value\. It must be '[^']+' or '[^']+'\.$"):
+    with pytest.raises(UsageError, match=r"schedule\.kind has no value\. It must be '[^.?]+'\.$"):
         parse_recipe(changed(recipe, lambda raw: raw["schedule"].update(kind=None)))
 
 
