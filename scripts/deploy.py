@@ -26,7 +26,8 @@ from typing import Any
 import click
 from brownie import accounts, network, web3
 
-from llamafund_chain.cli.options import ADDRESS, unlock
+from llamafund_chain.chain.wallet import KeyStore
+from llamafund_chain.cli.options import ADDRESS, read_passphrase
 from llamafund_chain.deployment import addresses
 from llamafund_chain.deployment.court_arbiter import CourtArbiter
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError
@@ -116,7 +117,8 @@ def _sender() -> Any:
             )
         return accounts[0]
     secret = os.environ.get("LLAMAFUND_PASSPHRASE_FILE")
-    return accounts.add(unlock(key_file, Path(), None if secret is None else Path(secret)).key)
+    passphrase = read_passphrase(None if secret is None else Path(secret))
+    return accounts.add(KeyStore(Path()).unlock(key_file, passphrase).key)
 
 
 def _send(transaction: dict[str, Any]) -> Mapping[str, Any]:

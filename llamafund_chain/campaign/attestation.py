@@ -206,12 +206,20 @@ class Attestation:
         return bytes(keccak(b"\x19" + message.version + message.header + message.body))
 
     def sign(self, account: BaseAccount, chain_id: int, campaign: str) -> str:
-        """An account's signature, 0x and 130 hexadecimal digits."""
-        from eth_account.messages import encode_typed_data
+        """An account's signature, 0x and 130 hexadecimal digits.
 
-        message = encode_typed_data(full_message=self.typed_data(chain_id, campaign))
-        signed = account.sign_message(message)
-        return f"0x{bytes(signed.signature).hex()}"
+        Raises:
+            UsageError: The account signs elsewhere.
+        """
+        from llamafund_chain.chain.signers import signature_of
+
+        signature = signature_of(account, self.typed_data(chain_id, campaign))
+        if signature is None:
+            raise UsageError(
+                f"{account.address} does not sign here",
+                remedy="Print what to sign with --print-typed-data, and pass the signature with --signature",
+            )
+        return f"0x{signature.hex()}"
 
 
 class SignatureEntry(BaseModel):

@@ -85,6 +85,13 @@ class Interface:
                 return Decoded(name, {str(i): value for i, value in enumerate(values)})
         return None
 
+    def describe_input(self, data: bytes) -> tuple[str, list[tuple[str, Any]]] | None:
+        """The function of call data with its arguments, each with its type; `None` if it is not of this contract."""
+        for name, (selector, types, _) in self._functions.items():
+            if data[:4] == selector:
+                return name, list(zip(types, _decode(types, data[4:], f"call of {name}"), strict=True))
+        return None
+
     def decode_output(self, function: str, data: bytes) -> tuple[Any, ...]:
         """The values that a call returned.
 

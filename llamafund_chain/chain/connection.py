@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.node import AnswerTooLongError, Node, NothingRanError
+from llamafund_chain.chain.outside import SendsOnlyError
 from llamafund_chain.chain.reverted import ContractRefusedError, Explain, Reading, explain, smallest_units
 from llamafund_chain.chain.transactions import (
     RECEIPT_TIMEOUT,
@@ -408,8 +409,8 @@ class Connection:
         gas += gas // 4
         fees = self.fees()
         self.check_funds(sender, held, value + gas * fees.highest)
-        signed = self.sign(account, transaction, value, nonce=self.nonce(sender, "pending"), gas=gas, fees=fees)
-        self.transmit(signed)
+        unsigned = SignedTransaction("", b"", sender, transaction, value, self.nonce(sender, "pending"), gas, fees)
+        signed = self._signed_and_sent(account, unsigned)
         return self._checked(self._await_receipt(signed.tx_hash), signed, money)
 
     def sign(
@@ -424,27 +425,43 @@ class Connection:
             nonce: Number of the account's transaction, from 0.
             gas: Gas limit.
             fees: Wei per unit of gas.
+
+        Raises:
+            SendsOnlyError: Its signer only sends transactions itself.
+            UnsignedError: Nobody signs for it here.
         """
-        fields: dict[str, Any] = {
-            "chainId": self.chain_id,
-            "nonce": nonce,
-            "gas": gas,
-            "to": transaction.to,
-            "value": value,
-            "data": transaction.data,
-            **fees.fields(),
-        }
-        signed = account.sign_transaction(fields)
-        return SignedTransaction(
-            bytes(signed.hash).hex(),
-            bytes(signed.raw_transaction),
-            str(account.address),
-            transaction,
-            value,
-            nonce,
-            gas,
-            fees,
-        )
+        unsigned = SignedTransaction("", b"", str(account.address), transaction, value, nonce, gas, fees)
+        signed = account.sign_transaction(unsigned.fields(self.chain_id))
+        return replace(unsigned, tx_hash=bytes(signed.hash).hex(), raw=bytes(signed.raw_transaction))
+
+    def _signed_and_sent(self, account: BaseAccount, unsigned: SignedTransaction) -> SignedTransaction:
+        """Sign and send a transaction, or let a signer do both that only sends."""
+        from llamafund_chain.chain.signers import RemoteAccount
+
+        try:
+            signed = self.sign(
+                account,
+                unsigned.transaction,
+                unsigned.value,
+                nonce=unsigned.nonce,
+                gas=unsigned.gas,
+                fees=unsigned.fees,
+            )
+        except SendsOnlyError:
+            assert isinstance(account, RemoteAccount)
+        else:
+            self.transmit(signed)
+            return signed
+        try:
+            tx_hash = account.send_transaction(unsigned.fields(self.chain_id))
+        except NodeUnreachableError as error:
+            raise NodeUnreachableError(
+                "The signer stopped answering while it was to send a transaction",
+                f"It may or may not have sent it. {error.what}",
+                f"Look in the signer for number {unsigned.nonce} of {unsigned.sender} before repeating the command",
+            ) from error
+        self.sent[tx_hash] = False
+        return replace(unsigned, tx_hash=tx_hash)
 
     def transmit(self, signed: SignedTransaction) -> None:
         """Send a signed transaction to the node, once. It is no error if the node has it already.

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from llamafund_chain.errors import NodeUnreachableError, UsageError, system_reason
 from llamafund_chain.http.answers import parse_json
 from llamafund_chain.http.deadline import Deadline, TooSlowError
-from llamafund_chain.http.transport import NoAnswerError, Reply, TooLongError, Transport
+from llamafund_chain.http.transport import READ_SECONDS, NoAnswerError, Reply, TooLongError, Transport
 from llamafund_chain.text import printable
 
 ANSWER_TIMEOUT = 120.0
@@ -47,13 +47,15 @@ class Node:
 
     Args:
         url: `http://…` or `https://…`.
+        patience: Seconds that a whole response may take; `None` for `ANSWER_TIMEOUT`, and less while nothing comes.
 
     Attributes:
         shown: The address without what may be secret.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float | None = None) -> None:
         self._url = url
+        self._patience = patience
         self.shown = shown_url(url)
         self._transport = Transport()
         self._count = 0
@@ -117,7 +119,10 @@ class Node:
 
     def _post(self, method: str, data: bytes) -> bytes:
         try:
-            with Deadline(ANSWER_TIMEOUT) as deadline, contextlib.closing(self._send(data, deadline)) as reply:
+            with (
+                Deadline(self._patience or ANSWER_TIMEOUT) as deadline,
+                contextlib.closing(self._send(data, deadline)) as reply,
+            ):
                 if not 200 <= reply.status < 300:
                     raise self._status(method, reply)
                 if reply.encoding != "identity":
@@ -146,6 +151,7 @@ class Node:
                 deadline=deadline,
                 headers={"Content-Type": "application/json"},
                 body=data,
+                silence=self._patience or READ_SECONDS,
             )
         except (TooSlowError, NoAnswerError):
             raise

@@ -189,9 +189,12 @@ class Token:
         """A permit for `spender` to take `amount` smallest units.
 
         Returns:
-            `None` if the token does not support EIP-2612, or its domain cannot be recomputed.
+            `None` if the token does not support EIP-2612, or its domain cannot be recomputed, or the account signs
+            elsewhere.
         """
         from eth_account.messages import encode_typed_data
+
+        from llamafund_chain.chain.signers import signature_of
 
         owner = str(account.address)
         deadline = self.connection.timestamp() + PERMIT_VALIDITY
@@ -230,9 +233,10 @@ class Token:
         # The header of an EIP-712 message is the domain's hash: what the token checks against.
         if bytes(encoded.header) != bytes(separator):
             return None
-        signed = account.sign_message(encoded)
-        raw = bytes(signed.signature)
-        return Permit(deadline, raw[64], raw[:32], raw[32:64])
+        raw = signature_of(account, message)
+        if raw is None or len(raw) != 65:
+            return None
+        return Permit(deadline, raw[64] % 27 + 27, raw[:32], raw[32:64])
 
     def _domain(self) -> dict[str, str]:
         try:

@@ -121,6 +121,22 @@ class SignedTransaction:
     gas: int
     fees: Fees
 
+    def fields(self, chain_id: int) -> dict[str, Any]:
+        """What is signed, as `eth_account` names it.
+
+        Args:
+            chain_id: EIP-155 number.
+        """
+        return {
+            "chainId": chain_id,
+            "nonce": self.nonce,
+            "gas": self.gas,
+            "to": self.transaction.to,
+            "value": self.value,
+            "data": self.transaction.data,
+            **self.fees.fields(),
+        }
+
     @property
     def highest_cost(self) -> int:
         """Most wei that it can cost its sender."""

@@ -271,6 +271,12 @@ class KeyStore:
                 return Path(name_or_path).expanduser()
             except RuntimeError as error:
                 raise UsageError(f"There is no home directory for {name_or_path!r}", str(error)) from error
+        if _PRIVATE_KEY.fullmatch(name_or_path):
+            raise UsageError(
+                "A private key was given where a wallet's name belongs",
+                "Others can see it in the list of processes, and the shell may remember it",
+                "Take it for known to others. `llamafund wallet import` keeps a key without showing it",
+            )
         wanted = name_or_path.removesuffix(".json")
         found = [
             path

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
@@ -16,12 +14,11 @@ from llamafund_chain.cli.options import (
     max_loss_option,
     rpc_option,
     stores_option,
-    unlock,
-    wallet_options,
     yes_option,
 )
 from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.cli.shared import open_campaign, receipt_facts
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.store import open_store
 
@@ -31,7 +28,7 @@ from llamafund_chain.store import open_store
 @max_loss_option
 @rpc_option
 @stores_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def answer(
@@ -39,9 +36,7 @@ def answer(
     max_loss: int,
     rpc: str,
     stores: tuple[str, ...],
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -66,7 +61,7 @@ def answer(
             f"It is too late to answer: the campaign has {challenges.status.label.lower()}",
             f"{count} challenge{' was' if count == 1 else 's were'} not answered in time",
         )
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     bonds = client.coin.format(sum(challenge.bond for challenge in challenges.queue))
     limit = f" and {client.coin.format(max_loss)} for each answer" if max_loss else ""
     what = f"1 challenge as {account.address}, for a bond of {bonds}"

@@ -32,12 +32,11 @@ from llamafund_chain.cli.options import (
     json_option,
     rpc_option,
     stores_option,
-    unlock,
-    wallet_options,
     yes_option,
 )
 from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.cli.shared import open_campaign
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import UsageError
 from llamafund_chain.store.several import open_stores
 from llamafund_chain.text import from_millionths
@@ -87,7 +86,7 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 @rpc_option
 @finality_option
 @stores_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def attest(
@@ -103,9 +102,7 @@ def attest(
     rpc: str,
     finality: Finality,
     stores: tuple[str, ...],
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -128,7 +125,7 @@ def attest(
     what = co_sign(client, given, expiry_days) if isinstance(given, AttestationFile) else given
     if_interrupted("nothing was signed")
     state = settled_state(client, finality)
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock_to_sign()
     examination = examine(
         Request(
             client=client,

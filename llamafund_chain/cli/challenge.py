@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
@@ -20,11 +18,10 @@ from llamafund_chain.cli.options import (
     json_option,
     rpc_option,
     stores_option,
-    unlock,
-    wallet_options,
     yes_option,
 )
 from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.store import open_store
 from llamafund_chain.times import duration, when
@@ -40,7 +37,7 @@ from llamafund_chain.times import duration, when
 @click.option("--bond", type=COIN_AMOUNT, metavar="AMOUNT", help="Bond in whole coins; by default 1.5 times the least.")
 @rpc_option
 @stores_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def challenge(
@@ -51,9 +48,7 @@ def challenge(
     bond: int | None,
     rpc: str,
     stores: tuple[str, ...],
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -84,7 +79,7 @@ def challenge(
             f"At the current base fee an answer may cost {client.coin.format(least)}",
             "Offer more, or drop --bond",
         )
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     if not client.pledge_of(account.address):
         raise ContractRefusedError(f"{account.address} has no pledge in this campaign", "Only backers may challenge")
     question = (

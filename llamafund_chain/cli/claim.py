@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
@@ -16,11 +14,10 @@ from llamafund_chain.cli.options import (
     agreement,
     json_option,
     rpc_option,
-    unlock,
-    wallet_options,
     yes_option,
 )
 from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.signer import Signer, signer_options
 
 
 @click.command(short_help="Collect a payee's released money.")
@@ -28,7 +25,7 @@ from llamafund_chain.cli.shared import open_campaign, report
 @click.option("--payee", type=WholeNumber(0, 255), help="The payee's number, from 0; by default found by the wallet.")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another account.")
 @rpc_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def claim(
@@ -36,9 +33,7 @@ def claim(
     payee: int | None,
     recipient: str | None,
     rpc: str,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -55,7 +50,7 @@ def claim(
         raise ContractRefusedError(
             f"There is no payee {payee}", f"The campaign has {len(client.terms.payees)}, counted from 0"
         )
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     number = _payee_of(client, account.address) if payee is None else payee
     asset, target = client.asset, recipient or account.address
     claimable = asset.format(client.state().claimable[number])

@@ -20,8 +20,6 @@ from llamafund_chain.files import read_secret
 from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from llamafund_chain.chain.connection import Agree
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -234,19 +232,6 @@ def passphrase_option(command: F) -> F:
     )(command)
 
 
-def wallet_options(command: F) -> F:
-    """`--wallet`, `--keystore` and `--passphrase-file`; parameters as `unlock` takes them."""
-    decorated = passphrase_option(keystore_option(command))
-    return click.option(
-        "--wallet",
-        envvar="LLAMAFUND_WALLET",
-        metavar="NAME",
-        default=None,
-        show_envvar=True,
-        help="Key file that signs: its name in the keystore, or its path.",
-    )(decorated)
-
-
 def max_loss_option(command: F) -> F:
     """`--max-loss`, parameter `max_loss`: wei."""
     return click.option(
@@ -297,26 +282,6 @@ def read_passphrase(passphrase_file: Path | None, *, confirm: bool = False, purp
             f"The passphrase file {str(passphrase_file)!r} contains no passphrase", "Its first line is empty"
         )
     return first
-
-
-def unlock(wallet: str | None, keystore: Path | None, passphrase_file: Path | None) -> LocalAccount:
-    """The unlocked account that signs.
-
-    Raises:
-        UsageError: No wallet was named, or there is no passphrase.
-        LlamafundError: The key file does not exist, or the passphrase is wrong.
-    """
-    if not wallet:
-        raise UsageError(
-            "No wallet was named",
-            "This command signs with a key file",
-            "Name one with --wallet. `llamafund wallet list` shows yours, `llamafund wallet new` creates one",
-        )
-
-    keys = open_keystore(keystore)
-    # Found first: nobody should type a passphrase for a wallet that does not exist.
-    path = keys.locate(wallet)
-    return keys.unlock(path, read_passphrase(passphrase_file, purpose=f"Passphrase of {wallet}"))
 
 
 def agreement(question: str, *, yes: bool) -> Agree:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
@@ -15,12 +13,11 @@ from llamafund_chain.cli.options import (
     finality_option,
     json_option,
     rpc_option,
-    unlock,
-    wallet_options,
     yes_option,
 )
 from llamafund_chain.cli.output import note, progress
 from llamafund_chain.cli.shared import open_campaign, report, terms_lines, warnings
+from llamafund_chain.cli.signer import Signer, signer_options
 
 _MEANS = {
     "native": "in the chain's coin",
@@ -36,7 +33,7 @@ _MEANS = {
 @click.option("--backer", type=ADDRESS, metavar="ADDRESS", help="Credit the pledge to another account.")
 @rpc_option
 @finality_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def pledge(
@@ -45,9 +42,7 @@ def pledge(
     backer: str | None,
     rpc: str,
     finality: Finality,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -65,7 +60,7 @@ def pledge(
     client.settled_block(finality)
     asset = client.asset
     units = amount_above_zero(amount, asset)
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     credited = backer or account.address
     note("\n".join(terms_lines(client.terms, asset, client.connection.chain_id)))
     for warning in warnings(client.terms, asset, client.connection.chain_id):

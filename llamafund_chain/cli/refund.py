@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.events import Refunded
-from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import UsageError
 
 
@@ -18,7 +17,7 @@ from llamafund_chain.errors import UsageError
 @click.option("--backer", type=ADDRESS, metavar="ADDRESS", help="Push the refund to this backer; anyone may.")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send your own refund to another account.")
 @rpc_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def refund(
@@ -26,9 +25,7 @@ def refund(
     backer: str | None,
     recipient: str | None,
     rpc: str,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -42,7 +39,7 @@ def refund(
       llamafund refund 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet alice
     """
     client = open_campaign(rpc, address)
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     owner = backer or account.address
     if recipient is not None and owner != account.address:
         raise UsageError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
@@ -11,9 +9,10 @@ from llamafund_chain.campaign.state import OpenChallenge
 from llamafund_chain.campaign.terms import Status
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.transactions import Receipt
-from llamafund_chain.cli.options import ADDRESS, ask, json_option, rpc_option, unlock, wallet_options, yes_option
+from llamafund_chain.cli.options import ADDRESS, ask, json_option, rpc_option, yes_option
 from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.cli.shared import open_campaign
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import LlamafundError
 
 
@@ -21,16 +20,14 @@ from llamafund_chain.errors import LlamafundError
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send them to another account.")
 @rpc_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def return_bond(
     address: str,
     recipient: str | None,
     rpc: str,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -47,7 +44,7 @@ def return_bond(
             "No bond can be reclaimed now",
             f"The campaign is {status.label}; until it fails, bonds are kept for whoever answers",
         )
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     mine = [one for one in client.open_challenges() if one.challenger == account.address and one.bond]
     if not mine:
         raise ContractRefusedError(

@@ -8,8 +8,9 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.attestation import AttestationFile, merge
-from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.text import from_millionths
 from llamafund_chain.times import duration, when
@@ -19,16 +20,14 @@ from llamafund_chain.times import duration, when
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
 @rpc_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def submit(
     address: str,
     files: tuple[Path, ...],
     rpc: str,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -52,7 +51,7 @@ def submit(
     attestors = client.terms.attestors
     contracts = {attestor for attestor in attestors if client.connection.code(attestor)}
     attestation, signers, signatures = merge(loaded, attestors, contracts=contracts, judge=client.accepts_signature)
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     window = duration(client.terms.challenge_window)
     question = (
         f"Submit milestone {attestation.milestone} ({attestation.kind.name}) with {len(signatures)} signatures, the "

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.cli.numbers import NumericCommand, amount_above_zero
-from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.signer import Signer, signer_options
 
 
 @click.command(cls=NumericCommand, short_help="Take a pledge back during funding.")
@@ -18,7 +17,7 @@ from llamafund_chain.cli.shared import open_campaign, report
 @click.argument("amount", metavar="AMOUNT|all")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another account.")
 @rpc_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def unpledge(
@@ -26,9 +25,7 @@ def unpledge(
     amount: str,
     recipient: str | None,
     rpc: str,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -43,7 +40,7 @@ def unpledge(
     client = open_campaign(rpc, address)
     asset = client.asset
     units = None if amount == "all" else amount_above_zero(amount, asset)
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     pledged = client.pledge_of(account.address)
     units = pledged if units is None else units
     if not pledged:

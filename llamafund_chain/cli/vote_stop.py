@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import BPS, Status
-from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.signer import Signer, signer_options
 
 
 @click.command("vote-stop", short_help="Vote to stop a campaign.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.option("--retract", is_flag=True, help="Retract an earlier vote.")
 @rpc_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def vote_stop(
     address: str,
     retract: bool,
     rpc: str,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -41,7 +38,7 @@ def vote_stop(
       llamafund vote-stop 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet alice
     """
     client = open_campaign(rpc, address)
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     asset = client.asset
     question = _question(client, account.address, retract=retract)
     receipt = client.vote_stop(account, not retract, agree=agreement(question, yes=yes))

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import click
 from pydantic import JsonValue
@@ -23,11 +22,10 @@ from llamafund_chain.cli.options import (
     max_loss_option,
     rpc_option,
     stores_option,
-    unlock,
-    wallet_options,
 )
 from llamafund_chain.cli.output import event, note
 from llamafund_chain.cli.shared import open_campaign, receipt_facts, sent_through
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import LlamafundError, NotFinalError
 from llamafund_chain.store import open_store
 from llamafund_chain.times import duration, when
@@ -64,7 +62,7 @@ _LONGEST_WAIT = 600.0
 @max_loss_option
 @rpc_option
 @stores_option
-@wallet_options
+@signer_options
 @json_option
 def watch(
     address: str,
@@ -74,9 +72,7 @@ def watch(
     max_loss: int,
     rpc: str,
     stores: tuple[str, ...],
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     as_json: bool,
 ) -> None:
     """Guard the campaign at ADDRESS: answer its challenges as they come, until its completion or failure is final.
@@ -90,7 +86,7 @@ def watch(
       llamafund watch 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
     client = open_campaign(rpc, address)
-    account = unlock(wallet, keystore, passphrase_file) if wallet else None
+    account = signer.unlock_to_sign() if signer else None
     if account is None:
         note("No wallet was named: challenges are reported, not answered.")
     guard = Guard(client, account, [open_store(store) for store in stores], max_loss=max_loss, replace=True)

@@ -130,6 +130,7 @@ class Transport:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         document: Mapping[str, Any] | None = None,
+        silence: float = READ_SECONDS,
     ) -> Reply:
         """Send one request, once, and return the response before its body is read.
 
@@ -142,6 +143,7 @@ class Transport:
             params: Parameters of the query.
             body: Bytes to send.
             document: JSON to send instead.
+            silence: Seconds for which the server may be silent.
 
         Raises:
             NodeUnreachableError: There is no connection, or the server is too slow.
@@ -157,7 +159,7 @@ class Transport:
                 json=document,
                 stream=True,
                 allow_redirects=False,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                timeout=(CONNECT_SECONDS, silence),
                 proxies=_proxies(url),
             )
         return Reply(response, place, deadline)

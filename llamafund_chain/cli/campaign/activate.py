@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
@@ -12,25 +10,22 @@ from llamafund_chain.cli.options import (
     agreement,
     json_option,
     rpc_option,
-    unlock,
-    wallet_options,
     yes_option,
 )
 from llamafund_chain.cli.shared import (
     open_campaign,
     report,
 )
+from llamafund_chain.cli.signer import Signer, signer_options
 
 
 @click.command(short_help="Close funding and start a campaign.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @rpc_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
-def activate(
-    address: str, rpc: str, wallet: str | None, keystore: Path, passphrase_file: Path | None, yes: bool, as_json: bool
-) -> None:
+def activate(address: str, rpc: str, signer: Signer, yes: bool, as_json: bool) -> None:
     """Close funding and start the campaign at ADDRESS. This publishes the training seed.
 
     The researcher may do this as soon as the goal is met. Anyone may once the cap is reached, or once the funding
@@ -41,7 +36,7 @@ def activate(
       llamafund campaign activate 0x5FbDB2315678afecb367f032d93F642f64180aa3 --wallet rosa
     """
     client = open_campaign(rpc, address)
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     pledged = client.asset.format(client.state().pledged)
     question = f"Close funding with {pledged} and start the campaign? After that no pledge can be taken back"
     receipt = client.activate(account, agree=agreement(f"{question}.", yes=yes))

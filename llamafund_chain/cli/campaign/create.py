@@ -20,8 +20,6 @@ from llamafund_chain.cli.options import (
     json_option,
     rpc_option,
     store_option,
-    unlock,
-    wallet_options,
     yes_option,
 )
 from llamafund_chain.cli.output import emit, note, progress, rows
@@ -33,6 +31,7 @@ from llamafund_chain.cli.shared import (
     terms_lines,
     warnings,
 )
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.store import open_store
 from llamafund_chain.store.content import publish_manifest
 
@@ -41,7 +40,7 @@ from llamafund_chain.store.content import publish_manifest
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--salt", type=HASH, default=None, help="Tells campaigns with equal terms apart; random by default.")
 @rpc_option
-@wallet_options
+@signer_options
 @store_option
 @yes_option
 @json_option
@@ -49,9 +48,7 @@ def create(
     file: Path,
     salt: str | None,
     rpc: str,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     store: str,
     yes: bool,
     as_json: bool,
@@ -71,10 +68,10 @@ def create(
     now = connection.timestamp()
     proposal, terms = load(file, now=now, asset_of=lambda address: asset_at(connection, address))
     asset = asset_at(connection, terms.asset)
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     if account.address != terms.researcher:
         raise ContractRefusedError(
-            f"The wallet {wallet} is {account.address}",
+            f"The wallet is {account.address}",
             f"The proposal's researcher is {terms.researcher}, and only the researcher may open the campaign",
             "Use the researcher's wallet, or correct the file",
         )

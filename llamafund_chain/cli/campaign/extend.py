@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.cli.numbers import NumericCommand, duration_above_zero
-from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, unlock, wallet_options, yes_option
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.times import duration, when
 
 
@@ -18,16 +17,14 @@ from llamafund_chain.times import duration, when
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.argument("length", metavar="DURATION")
 @rpc_option
-@wallet_options
+@signer_options
 @yes_option
 @json_option
 def extend(
     address: str,
     length: str,
     rpc: str,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -42,7 +39,7 @@ def extend(
     """
     seconds = duration_above_zero(length)
     client = open_campaign(rpc, address)
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
     terms, before = client.terms, client.state()
     moved = range(before.attested, len(terms.milestones))
     old = [before.deadline(terms, index) for index in moved]

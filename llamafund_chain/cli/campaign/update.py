@@ -16,12 +16,11 @@ from llamafund_chain.cli.options import (
     json_option,
     rpc_option,
     store_option,
-    unlock,
-    wallet_options,
     yes_option,
 )
 from llamafund_chain.cli.output import progress
 from llamafund_chain.cli.shared import open_campaign, report, sent_through
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.store import open_store
@@ -41,7 +40,7 @@ from llamafund_chain.store.content import publish_manifest
     help="Something published that the update refers to; repeatable.",
 )
 @rpc_option
-@wallet_options
+@signer_options
 @store_option
 @yes_option
 @json_option
@@ -51,9 +50,7 @@ def update(
     title: str | None,
     links: tuple[tuple[str, str], ...],
     rpc: str,
-    wallet: str | None,
-    keystore: Path,
-    passphrase_file: Path | None,
+    signer: Signer,
     store: str,
     yes: bool,
     as_json: bool,
@@ -74,7 +71,7 @@ def update(
     client = open_campaign(rpc, address)
     place = open_store(store)
     manifest = write_update(file, client.caip10, title=title, links=named)
-    account = unlock(wallet, keystore, passphrase_file)
+    account = signer.unlock()
 
     def agree() -> None:
         ask(

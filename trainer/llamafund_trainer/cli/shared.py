@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,14 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from llamafund_chain.chain.connection import Finality
-from llamafund_chain.cli.options import ADDRESS, finality_option, rpc_option, unlock, wallet_options
+from llamafund_chain.cli.options import ADDRESS, finality_option, rpc_option
 from llamafund_chain.cli.output import note
+from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.store import Store
 from llamafund_chain.text import from_millionths
 from llamafund_trainer.runs.funded_run import FundedRun, open_funded_run, require_attestor
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from eth_account.signers.base import BaseAccount
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,11 +31,9 @@ class CampaignOptions:
     campaign: str | None
     rpc: str
     finality: Finality
-    wallet: str | None
-    keystore: Path
-    passphrase_file: Path | None
+    signer: Signer
 
-    def open_campaign(self, store: Store) -> tuple[FundedRun | None, LocalAccount | None]:
+    def open_campaign(self, store: Store) -> tuple[FundedRun | None, BaseAccount | None]:
         """Open the campaign and the key that signs for it, before any long work; each is `None` if not named.
 
         Args:
@@ -49,17 +47,17 @@ class CampaignOptions:
         if self.campaign is None:
             return None, None
         funded = open_funded_run(self.rpc, self.campaign, store, self.finality)
-        if not self.wallet:
+        if not self.signer:
             note("No wallet was named, so nothing will be signed.")
             return funded, None
-        account = unlock(self.wallet, self.keystore, self.passphrase_file)
+        account = self.signer.unlock_to_sign()
         require_attestor(funded, account)
         return funded, account
 
 
 def campaign_options(command: F) -> F:
     """`--campaign`, and how to reach it and sign for it; parameters as `CampaignOptions` takes them."""
-    decorated = rpc_option(finality_option(wallet_options(command)))
+    decorated = rpc_option(finality_option(signer_options(command)))
     return click.option("--campaign", type=ADDRESS, metavar="ADDRESS", help="The campaign that pays for the training.")(
         decorated
     )

@@ -18,7 +18,7 @@ from llamafund_chain.store.content import fetch_manifest
 from llamafund_trainer.runs.measure import require_our_metric
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from eth_account.signers.base import BaseAccount
 
     from llamafund_chain.store import Store
 
@@ -110,7 +110,7 @@ def require_agreed(run: FundedRun, *, recipe: str, dataset: str) -> None:
                 )
 
 
-def require_attestor(run: FundedRun, account: LocalAccount) -> None:
+def require_attestor(run: FundedRun, account: BaseAccount) -> None:
     """Refuse a key whose signature would not count.
 
     Raises:
@@ -126,7 +126,7 @@ def require_attestor(run: FundedRun, account: LocalAccount) -> None:
 
 
 def sign_evidence(
-    run: FundedRun, account: LocalAccount, milestone: int, manifest: EvidenceManifest, parent: str, directory: Path
+    run: FundedRun, account: BaseAccount, milestone: int, manifest: EvidenceManifest, parent: str, directory: Path
 ) -> Path:
     """Write the signed attestation of a milestone's evidence.
 
@@ -155,7 +155,7 @@ def sign_evidence(
 
 def sign_checkpoints(
     run: FundedRun,
-    account: LocalAccount,
+    account: BaseAccount,
     checkpoints: tuple[CheckpointManifest, ...],
     steps: tuple[int, ...],
     directory: Path,
@@ -181,7 +181,7 @@ def sign_checkpoints(
     return written
 
 
-def sign_weights(run: FundedRun, account: LocalAccount, weights: WeightsManifest, directory: Path) -> tuple[int, Path]:
+def sign_weights(run: FundedRun, account: BaseAccount, weights: WeightsManifest, directory: Path) -> tuple[int, Path]:
     """Sign the evidence of the WEIGHTS milestone, the last one. Returns its index and the file."""
     milestone = len(run.client.terms.milestones) - 1
     parent = weights.parent if run.checkpoint_milestones else run.parent

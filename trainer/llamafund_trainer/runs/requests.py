@@ -15,7 +15,7 @@ from llamafund_trainer.runs.funded_run import FundedRun, require_agreed, sign_ch
 from llamafund_trainer.runs.run import RunProgress, RunRecord, train_run
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
+    from eth_account.signers.base import BaseAccount
 
     from llamafund_chain.store import Store
     from llamafund_trainer.recipe import RecipeFile
@@ -39,7 +39,7 @@ class TrainRequest:
     directory: Path
     seed: str
     funded: FundedRun | None = None
-    account: LocalAccount | None = None
+    account: BaseAccount | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class ExportRequest:
     license: str
     campaign: str = ""
     funded: FundedRun | None = None
-    account: LocalAccount | None = None
+    account: BaseAccount | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,249 @@
+"""Who signs: the options that choose a signer, and what becomes of a transaction that nobody signs here."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+from click.core import ParameterSource
+
+from llamafund_chain.cli.options import (
+    ADDRESS,
+    keystore_option,
+    open_keystore,
+    passphrase_option,
+    read_passphrase,
+)
+from llamafund_chain.cli.output import emit, note
+from llamafund_chain.errors import UsageError
+
+if TYPE_CHECKING:
+    from eth_account.signers.base import BaseAccount
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_FORMS = "keystore:NAME, env:VARIABLE, rpc:URL or print"
+
+
+@dataclass(frozen=True)
+class Signer:
+    """The signer that the options choose.
+
+    Attributes:
+        kind: `keystore`, `env`, `rpc` or `print`; empty if none was named.
+        where: What follows the colon. It may contain a secret.
+        sender: The account, where the signer does not say it; checksummed.
+        keystore: See `open_keystore`.
+        passphrase_file: See `read_passphrase`.
+    """
+
+    kind: str
+    where: str
+    sender: str | None = None
+    keystore: Path | None = None
+    passphrase_file: Path | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.kind)
+
+    def __repr__(self) -> str:
+        return f"Signer({self.kind!r})"
+
+    @property
+    def prints(self) -> bool:
+        """Whether nobody signs here."""
+        return self.kind == "print"
+
+    def unlock(self) -> BaseAccount:
+        """The account that signs.
+
+        Raises:
+            UsageError: No signer was named, it has no such account, or there is no passphrase.
+            LlamafundError: The key file does not exist, the passphrase is wrong, or the signer does not answer.
+        """
+        if self.kind == "keystore":
+            keys = open_keystore(self.keystore)
+            # Found first: nobody should type a passphrase for a wallet that does not exist.
+            path = keys.locate(self.where)
+            account: BaseAccount = keys.unlock(
+                path, read_passphrase(self.passphrase_file, purpose=f"Passphrase of {self.where}")
+            )
+        elif self.kind == "env":
+            account = _account_in(self.where)
+        elif self.kind == "rpc":
+            from llamafund_chain.chain.signers import RemoteSigner
+
+            return RemoteSigner(self.where).account(self.sender)
+        elif self.kind == "print":
+            return self._absent()
+        else:
+            raise UsageError(
+                "No wallet was named",
+                "This command signs",
+                "Name one with --wallet or --signer. `llamafund wallet list` shows yours, `llamafund wallet new` "
+                "creates one",
+            )
+        if self.sender not in (None, account.address):
+            raise UsageError(
+                f"The key is that of {account.address}", f"--from says {self.sender}", "Name another wallet or account"
+            )
+        return account
+
+    def unlock_to_sign(self) -> BaseAccount:
+        """The account that signs here, for what cannot be signed elsewhere.
+
+        Raises:
+            UsageError: Nobody signs here; or as `unlock`.
+            LlamafundError: As `unlock`.
+        """
+        if self.prints:
+            raise UsageError(
+                "This command cannot leave the signing to somebody else (--signer print)",
+                "What it signs is not one transaction",
+                "Choose another signer",
+            )
+        return self.unlock()
+
+    def _absent(self) -> BaseAccount:
+        from llamafund_chain.chain.signers import AbsentAccount
+
+        if self.sender is None:
+            raise UsageError(
+                "Nobody is named who would sign",
+                "The transaction depends on the account that sends it",
+                "Name the account with --from ADDRESS",
+            )
+        return AbsentAccount(self.sender)
+
+
+def signer_options(command: F) -> F:
+    """`--signer`, `--wallet`, `--from`, `--keystore` and `--passphrase-file`; parameter `signer`, a `Signer`.
+
+    If nobody signs here, the command ends at the transaction that it would send, which is printed.
+    """
+
+    @functools.wraps(command)
+    def with_signer(
+        *arguments: Any,
+        signer: str | None,
+        wallet: str | None,
+        keystore: Path | None,
+        passphrase_file: Path | None,
+        **options: Any,
+    ) -> Any:
+        from llamafund_chain.chain.outside import SendsOnlyError, UnsignedError
+
+        chosen = _choose(signer, wallet, options.pop("from"), keystore, passphrase_file)
+        if chosen.prints and "yes" in options:
+            # Nothing is sent, so there is nothing to agree to.
+            options["yes"] = True
+        try:
+            return command(*arguments, signer=chosen, **options)
+        except UnsignedError as unsigned:
+            _print_unsigned(unsigned.transaction, as_json=bool(options.get("as_json")))
+            return None
+        except SendsOnlyError:
+            raise UsageError(
+                "The signer only sends transactions itself",
+                "This command needs them signed first, to send several or to replace one",
+                "Use a key file, or a signer with eth_signTransaction",
+            ) from None
+
+    decorated = passphrase_option(keystore_option(with_signer))
+    decorated = click.option(
+        "--from",
+        "from",
+        envvar="LLAMAFUND_FROM",
+        type=ADDRESS,
+        metavar="ADDRESS",
+        default=None,
+        show_envvar=True,
+        help="Account that signs, for a signer that has several or none.",
+    )(decorated)
+    decorated = click.option(
+        "--signer",
+        envvar="LLAMAFUND_SIGNER",
+        metavar="KIND",
+        default=None,
+        show_envvar=True,
+        help="Who signs: keystore:NAME, env:VARIABLE (with a private key), rpc:URL (Clef, Frame or a node), or print "
+        "(the unsigned transaction).",
+    )(decorated)
+    decorated = click.option(
+        "--wallet",
+        envvar="LLAMAFUND_WALLET",
+        metavar="NAME",
+        default=None,
+        show_envvar=True,
+        help="Key file that signs: its name, or its path. Short for --signer keystore:NAME.",
+    )(decorated)
+    return cast("F", decorated)
+
+
+def _choose(
+    signer: str | None, wallet: str | None, sender: str | None, keystore: Path | None, passphrase_file: Path | None
+) -> Signer:
+    if signer and wallet:
+        typed = [name for name in ("signer", "wallet") if _was_typed(name)]
+        if len(typed) != 1:
+            raise UsageError(
+                "--wallet and --signer were both given", "--wallet NAME is short for --signer keystore:NAME", "Drop one"
+            )
+        signer, wallet = (signer, None) if typed == ["signer"] else (None, wallet)
+    kind, _, where = (signer or "").partition(":")
+    if wallet:
+        kind, where = "keystore", wallet
+    elif signer and (kind not in ("keystore", "env", "rpc", "print") or (kind == "print") == bool(where)):
+        # Never what was given: it may be a key.
+        raise UsageError("--signer was given something that it does not know", f"It is {_FORMS}")
+    return Signer(kind, where, sender, keystore, passphrase_file)
+
+
+def _was_typed(parameter: str) -> bool:
+    context = click.get_current_context()
+    return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+
+
+def _account_in(variable: str) -> BaseAccount:
+    """The account whose private key is in an environment variable, which is removed: children have no use for it."""
+    from eth_account import Account
+
+    from llamafund_chain.chain.wallet import parse_private_key
+
+    if not _VARIABLE.fullmatch(variable):
+        raise UsageError(
+            "env: was given something that is not the name of a variable",
+            "A key on the command line can be seen in the list of processes",
+            "Put the key into a variable and write env:VARIABLE",
+        )
+    text = os.environ.pop(variable, "")
+    if not text:
+        raise UsageError(f"The environment variable {variable} is not set", "It would have a private key")
+    account: BaseAccount = Account.from_key(parse_private_key(text))
+    return account
+
+
+def _print_unsigned(transaction: Mapping[str, str], *, as_json: bool) -> None:
+    """Print a transaction for a wallet outside: its fields, a link, and on a terminal the link as a QR code."""
+    from llamafund_chain.chain.outside import link_of, qr_code
+
+    link = link_of(transaction)
+    command = click.get_current_context().command_path.partition(" ")[2]
+    lines = json.dumps(dict(transaction), indent=2).splitlines()
+    if link is not None:
+        lines += ["", link]
+        if sys.stdout.isatty():
+            lines += ["", *qr_code(link)]
+    note("Not sent. Sign and send this transaction with your wallet; it is valid for this account's next number only.")
+    if link is None:
+        note("Note: no link (EIP-681) can express its arguments.")
+    emit(command, {"unsigned": dict(transaction), "link": link}, lines, as_json=as_json)
