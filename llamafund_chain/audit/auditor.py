@@ -47,12 +47,13 @@ from llamafund_chain.audit.timeline import (
     tell,
 )
 from llamafund_chain.audit.verdict import conclude
+from llamafund_chain.campaign.answer_cost import told_cost
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, Status
 from llamafund_chain.chain.connection import Block, Connection, Finality
 from llamafund_chain.checks.check import Check, CheckResult, check_name
-from llamafund_chain.checks.risks import term_risks
+from llamafund_chain.checks.risks import term_risks, unreleased_of
 from llamafund_chain.checks.run import discover
 from llamafund_chain.errors import LlamafundError, NotFinalError
 from llamafund_chain.evidence.manifests import CheckpointManifest, EvidenceManifest, ProposalManifest, WeightsManifest
@@ -248,7 +249,16 @@ class _Draft:
     def _risks(self, known: _Known) -> None:
         """The risks that no rule forbids."""
         client, terms, state, asset = self._client, self._client.terms, known.state, known.asset
-        self._findings.add("risks", term_risks(terms, client.connection.chain_id))
+        self._findings.add(
+            "risks",
+            term_risks(
+                terms,
+                client.connection.chain_id,
+                cost=told_cost(client.connection),
+                unreleased=unreleased_of(terms, state),
+                money=lambda units: f"{known.amount(units)} {asset.unit}",
+            ),
+        )
         self._findings.check(
             "risks",
             cost_of_blocking,

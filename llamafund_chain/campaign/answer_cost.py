@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from functools import cache
 
+from llamafund_chain.campaign.terms import MIN_BOND
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.connection import Connection
 from llamafund_chain.chain.data_fees import DataFees, DataFeeUnknownError
@@ -32,11 +33,13 @@ class AnswerCost:
         gas: Units of gas, with those that a rollup charges for its data.
         price: Wei for each unit.
         data_fee: Wei that a rollup charges for its data beside the gas.
+        base_fee: Wei of the price that blocks burn.
     """
 
     gas: int
     price: int
     data_fee: int
+    base_fee: int
 
     @property
     def wei(self) -> int:
@@ -46,9 +49,7 @@ class AnswerCost:
     @property
     def proposed_bond(self) -> int:
         """Half as much more than it costs, rounded up to three digits, in wei. Fees rise and fall."""
-        wanted = -(-3 * self.wei // 2)
-        step = int(10 ** max(0, len(str(wanted)) - 3))
-        return -(-wanted // step) * step
+        return three_digits(max(MIN_BOND, -(-3 * self.wei // 2)))
 
 
 def answer_cost(connection: Connection) -> AnswerCost:
@@ -65,11 +66,29 @@ def answer_cost(connection: Connection) -> AnswerCost:
     try:
         estimate = connection.estimate(_NOBODY, call)
         (data,) = DataFees(connection).of([call], estimate)
-        price = connection.price()
+        price, base_fee = connection.price(), connection.base_fee()
     except RpcError as error:
         raise DataFeeUnknownError("What an answer costs could not be told", str(error), error.remedy) from error
     executed = TRANSACTION_GAS + calldata_gas(call.data) + EXECUTION_GAS
-    return AnswerCost(max(estimate - data.gas, executed) + data.gas, price, data.wei)
+    return AnswerCost(max(estimate - data.gas, executed) + data.gas, price, data.wei, base_fee)
+
+
+def told_cost(connection: Connection) -> AnswerCost | DataFeeUnknownError:
+    """What an answer costs now, or why that could not be told.
+
+    Raises:
+        NodeUnreachableError: No node answers.
+    """
+    try:
+        return answer_cost(connection)
+    except DataFeeUnknownError as unknown:
+        return unknown
+
+
+def three_digits(amount: int) -> int:
+    """An amount rounded up to three digits, to be read by people."""
+    step = int(10 ** max(0, len(str(amount)) - 3))
+    return -(-amount // step) * step
 
 
 def calldata_gas(data: bytes) -> int:

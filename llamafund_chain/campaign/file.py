@@ -25,6 +25,7 @@ from llamafund_chain.campaign.terms import (
     Terms,
     TermsError,
 )
+from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.tokens import NATIVE, Asset
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.manifests import ADDRESS_RULE, MAX_SAFE_INTEGER, RULES, Party, ProposalManifest
@@ -175,7 +176,7 @@ class _TermsSection(_Section):
     stop: _Share
     challenge_window: _Duration
     answer_window: _Duration
-    min_bond: _Amount
+    min_bond: _Amount | None = None
     slack: _Duration = 0
     quorum: int
     payees: tuple[_PayeeSection, ...]
@@ -189,13 +190,16 @@ class _File(_Section):
     terms: _TermsSection
 
 
-def load(path: Path, *, now: int, asset_of: Callable[[str], Asset]) -> tuple[ProposalManifest, Terms]:
+def load(
+    path: Path, *, now: int, asset_of: Callable[[str], Asset], propose_bond: Callable[[], int]
+) -> tuple[ProposalManifest, Terms]:
     """Read a campaign file.
 
     Args:
         path: The file.
         now: Unix seconds that relative times count from: the chain's clock.
         asset_of: Returns the asset at an address; the chain's coin at `NATIVE`.
+        propose_bond: Returns the least bond in wei for a file that gives none.
 
     Returns:
         The proposal, and terms that the factory would accept.
@@ -203,7 +207,7 @@ def load(path: Path, *, now: int, asset_of: Callable[[str], Asset]) -> tuple[Pro
     Raises:
         UsageError: There is no such file, it is not a campaign file, or the factory would refuse its terms.
         VerificationError: There is no token at the asset's address.
-        LlamafundError: Whatever else `asset_of` raises.
+        LlamafundError: Whatever else `asset_of` and `propose_bond` raise.
     """
     name = repr(str(path))
     data = bytearray()
@@ -211,11 +215,16 @@ def load(path: Path, *, now: int, asset_of: Callable[[str], Asset]) -> tuple[Pro
         data += span
         if len(data) > MAX_FILE_BYTES:
             raise UsageError(f"{name} is not a campaign file", f"It is longer than {MAX_FILE_BYTES} bytes")
-    return parse(bytes(data), name=name, now=now, asset_of=asset_of)
+    return parse(bytes(data), name=name, now=now, asset_of=asset_of, propose_bond=propose_bond)
 
 
 def parse(
-    data: bytes, *, now: int, asset_of: Callable[[str], Asset], name: str = "The campaign file"
+    data: bytes,
+    *,
+    now: int,
+    asset_of: Callable[[str], Asset],
+    propose_bond: Callable[[], int],
+    name: str = "The campaign file",
 ) -> tuple[ProposalManifest, Terms]:
     """Like `load`, but from the file's bytes.
 
@@ -223,6 +232,7 @@ def parse(
         data: The bytes.
         now: As in `load`.
         asset_of: As in `load`.
+        propose_bond: As in `load`.
         name: The file's name in messages.
     """
     try:
@@ -230,17 +240,25 @@ def parse(
     except DocumentError as error:
         where = name if error.line is None else f"{name}, line {error.line}"
         raise UsageError(f"{where}: {error.problem}", remedy=error.remedy) from error
-    return _Reader(name, lines, now, asset_of).read(document)
+    return _Reader(name, lines, now, asset_of, propose_bond).read(document)
 
 
 class _Reader:
     """One campaign file, with everything that its messages need."""
 
-    def __init__(self, name: str, lines: Lines, now: int, asset_of: Callable[[str], Asset]) -> None:
+    def __init__(
+        self,
+        name: str,
+        lines: Lines,
+        now: int,
+        asset_of: Callable[[str], Asset],
+        propose_bond: Callable[[], int],
+    ) -> None:
         self._name = name
         self._lines = lines
         self._now = now
         self._asset_of = asset_of
+        self._propose_bond = propose_bond
 
     def read(self, document: Any) -> tuple[ProposalManifest, Terms]:
         self._check_form(document)
@@ -333,7 +351,7 @@ class _Reader:
             stop_bps=section.stop,
             challenge_window=section.challenge_window,
             answer_window=section.answer_window,
-            min_bond=self._money("min_bond", section.min_bond, coin),
+            min_bond=self._bond(section.min_bond, coin),
             slack=section.slack,
             proposal=proposal.sha256,
             dataset=proposal.dataset.manifest or NO_HASH,
@@ -367,6 +385,16 @@ class _Reader:
             raise VerificationError(
                 f"{self._name}, line {line}: terms.asset: {error.what}", error.why, error.remedy
             ) from error
+
+    def _bond(self, text: str | None, coin: Asset) -> int:
+        if text is not None:
+            return self._money("min_bond", text, coin)
+        try:
+            return self._propose_bond()
+        except DataFeeUnknownError as error:
+            remedy = "Write min_bond: what an answer to a challenge costs on this chain, and half as much more"
+            what = f"{self._name} gives no terms.min_bond: {error.what}"
+            raise DataFeeUnknownError(what, error.why, remedy) from error
 
     def _money(self, key: str, text: str, asset: Asset) -> int:
         try:

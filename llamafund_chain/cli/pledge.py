@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.answer_cost import told_cost
 from llamafund_chain.chain.connection import Finality
+from llamafund_chain.checks.risks import unreleased_of
 from llamafund_chain.cli.numbers import NumericCommand, amount_above_zero
 from llamafund_chain.cli.options import (
     ADDRESS,
@@ -16,7 +18,7 @@ from llamafund_chain.cli.options import (
     yes_option,
 )
 from llamafund_chain.cli.output import note, progress
-from llamafund_chain.cli.shared import open_campaign, report, terms_lines, warnings
+from llamafund_chain.cli.shared import open_campaign, report, risks_of, terms_lines
 from llamafund_chain.cli.signer import Signer, signer_options
 
 _MEANS = {
@@ -63,8 +65,10 @@ def pledge(
     account = signer.unlock()
     credited = backer or account.address
     note("\n".join(terms_lines(client.terms, asset, client.connection.chain_id)))
-    for warning in warnings(client.terms, asset, client.connection.chain_id):
-        note(f"Note: {warning}.")
+    unreleased = unreleased_of(client.terms, client.state())
+    cost = told_cost(client.connection)
+    risks = risks_of(client.terms, asset, client.connection.chain_id, cost=cost, unreleased=unreleased)
+    note("\n".join(risks.lines))
     elsewhere = "" if credited == account.address else f", credited to {credited}"
     ask(f"Pledge {asset.format(units)} from {account.address}{elsewhere}?", yes=yes)
     progress("Sending the pledge")

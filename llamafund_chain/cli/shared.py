@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import click
 from pydantic import JsonValue
 
 from llamafund_chain.amounts import format_share
+from llamafund_chain.campaign.answer_cost import AnswerCost
 from llamafund_chain.campaign.attestation import Attestation
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Status, Terms
 from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.connection import Connection
+from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.tokens import Asset
 from llamafund_chain.chain.transactions import Receipt
-from llamafund_chain.checks.risks import term_risks
+from llamafund_chain.checks.check import CheckResult, check_name
+from llamafund_chain.checks.risks import challenge_bond, term_risks
 from llamafund_chain.cli.interruption import if_interrupted, left_behind
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.evidence.merkle import chunk_count
@@ -138,9 +142,44 @@ def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
     return rows(pairs)
 
 
-def warnings(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
-    """What a backer should think twice about."""
-    found = [risk.detail for risk in term_risks(terms, chain_id) if risk.status == "warn"]
+@dataclass(frozen=True)
+class Risks:
+    """What a backer should know before it agrees to terms.
+
+    Attributes:
+        bond: What the bond of a challenge is worth, and what a flood of them costs.
+        warnings: What it should think twice about.
+    """
+
+    bond: CheckResult
+    warnings: Sequence[str]
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it as text."""
+        return [f"Note: {note}." for note in dict.fromkeys((*self.warnings, self.bond.detail))]
+
+    @property
+    def facts(self) -> dict[str, JsonValue]:
+        """All of it as JSON."""
+        bond: dict[str, JsonValue] = {"status": self.bond.status, "detail": self.bond.detail, **self.bond.data}
+        return {"warnings": [*self.warnings], "challenge_bond": bond}
+
+
+def risks_of(
+    terms: Terms, asset: Asset, chain_id: int, *, cost: AnswerCost | DataFeeUnknownError, unreleased: int
+) -> Risks:
+    """What a backer should know before it agrees to terms.
+
+    Args:
+        terms: The terms.
+        asset: The campaign's asset.
+        chain_id: EIP-155 number.
+        cost: What an answer costs today, or why that could not be told.
+        unreleased: What challenges protect, in the asset's smallest unit.
+    """
+    results = list(term_risks(terms, chain_id, cost=cost, unreleased=unreleased, money=asset.format))
+    found = [risk.detail for risk in results if risk.status == "warn"]
     if terms.dataset == NO_HASH:
         found.append("The terms do not fix the dataset; they only promise one")
     found.append(
@@ -153,7 +192,8 @@ def warnings(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
             f"The cap leaves room for whoever adds {asset.format(forcing)} to the goal: it can stop the campaign "
             f"{duration(VOTE_DELAY)} after activation, and gets it back"
         )
-    return found
+    (bond,) = (risk for risk in results if risk.name == check_name(challenge_bond))
+    return Risks(bond, found)
 
 
 def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, JsonValue]:

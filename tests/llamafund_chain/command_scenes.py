@@ -182,7 +182,7 @@ def answering(place: Place) -> Scene:
     challenging(place)
     stage = place.stage
     stage.client.challenge(stage.backers[0], stage.client.latest_attestation(), 0, ETHER // 10)
-    words = ("Answer 1 challenge as", "for a bond of 0.1 ETH?", "cost up to its bond")
+    words = ("Answer 1 challenge as", "for a bond of 0.1 ETH?", "It may cost what the bonds bring.")
     return Scene(("answer", stage.client.address, "--store", stage.run.store.location), "backer1", words)
 
 

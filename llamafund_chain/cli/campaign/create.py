@@ -8,9 +8,12 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.answer_cost import AnswerCost, told_cost
 from llamafund_chain.campaign.client import connect
 from llamafund_chain.campaign.factory import create_campaign
 from llamafund_chain.campaign.file import load
+from llamafund_chain.chain.coins import format_coin
+from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import asset_at
 from llamafund_chain.cli.interruption import if_interrupted
@@ -26,12 +29,13 @@ from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.cli.shared import (
     receipt_facts,
     receipt_rows,
+    risks_of,
     sent_through,
     terms_facts,
     terms_lines,
-    warnings,
 )
 from llamafund_chain.cli.signer import Signer, signer_options
+from llamafund_chain.errors import UsageError
 from llamafund_chain.store import open_store
 from llamafund_chain.store.content import publish_manifest
 
@@ -39,6 +43,9 @@ from llamafund_chain.store.content import publish_manifest
 @click.command(short_help="Publish a proposal and open a campaign.")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--salt", type=HASH, default=None, help="Tells campaigns with equal terms apart; random by default.")
+@click.option(
+    "--accept-low-bond", is_flag=True, help="Open the campaign even if min_bond is less than an answer costs today."
+)
 @rpc_option
 @signer_options
 @store_option
@@ -47,6 +54,7 @@ from llamafund_chain.store.content import publish_manifest
 def create(
     file: Path,
     salt: str | None,
+    accept_low_bond: bool,
     rpc: str,
     signer: Signer,
     store: str,
@@ -58,6 +66,9 @@ def create(
     FILE is YAML with the sections proposal and terms. The wallet must be the proposal's researcher. Nobody can ever
     change the terms afterwards. Times such as +30d are relative to the chain's clock.
 
+    If FILE gives no min_bond, it is 1.5 times what an answer to a challenge costs on this chain today, data fee
+    included. If it gives less than that cost, nothing is opened: whoever answers would lose money.
+
     \b
     Example:
       llamafund campaign create llama.yaml --wallet rosa
@@ -66,7 +77,15 @@ def create(
     if_interrupted(sent_through(connection))
     connection.deployment()
     now = connection.timestamp()
-    proposal, terms = load(file, now=now, asset_of=lambda address: asset_at(connection, address))
+    cost = told_cost(connection)
+    proposal, terms = load(
+        file,
+        now=now,
+        asset_of=lambda address: asset_at(connection, address),
+        propose_bond=lambda: _proposed_bond(cost),
+    )
+    if not accept_low_bond:
+        _check_bond(terms.min_bond, cost, connection.chain_id)
     asset = asset_at(connection, terms.asset)
     account = signer.unlock()
     if account.address != terms.researcher:
@@ -76,8 +95,7 @@ def create(
             "Use the researcher's wallet, or correct the file",
         )
     note("\n".join([f"“{proposal.title}”", *terms_lines(terms, asset, connection.chain_id)]))
-    for warning in warnings(terms, asset, connection.chain_id):
-        note(f"Note: {warning}.")
+    note("\n".join(risks_of(terms, asset, connection.chain_id, cost=cost, unreleased=terms.goal).lines))
     ask("Open this campaign? Its terms can never change", yes=yes)
     progress("Publishing the proposal")
     place = open_store(store)
@@ -103,3 +121,29 @@ def create(
         )
     )
     emit("campaign create", facts, lines, as_json=as_json)
+
+
+def _proposed_bond(cost: AnswerCost | DataFeeUnknownError) -> int:
+    """The least bond for a file that gives none, in wei.
+
+    Raises:
+        DataFeeUnknownError: What an answer costs could not be told.
+    """
+    if isinstance(cost, DataFeeUnknownError):
+        raise cost
+    return cost.proposed_bond
+
+
+def _check_bond(min_bond: int, cost: AnswerCost | DataFeeUnknownError, chain_id: int) -> None:
+    """Refuse a least bond that does not pay for an answer; what could not be told is no reason.
+
+    Raises:
+        UsageError: It is less than an answer costs today.
+    """
+    if isinstance(cost, AnswerCost) and min_bond < cost.wei:
+        raise UsageError(
+            f"terms.min_bond is {format_coin(min_bond, chain_id)}, but an answer costs "
+            f"{format_coin(cost.wei, chain_id)} on this chain today",
+            "Whoever answers challenges would lose money, so that a flood of them could fail the campaign",
+            f"Leave min_bond out, or write {format_coin(cost.proposed_bond, chain_id)}. Or pass --accept-low-bond",
+        )

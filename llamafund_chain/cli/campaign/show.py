@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.answer_cost import told_cost
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.updates import PostedUpdate, latest_updates
+from llamafund_chain.checks.risks import unreleased_of
 from llamafund_chain.cli.options import (
     ADDRESS,
     json_option,
@@ -22,11 +24,11 @@ from llamafund_chain.cli.shared import (
     content_facts,
     content_lines,
     open_campaign,
+    risks_of,
     state_facts,
     state_lines,
     terms_facts,
     terms_lines,
-    warnings,
 )
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.manifests import ProposalManifest
@@ -64,7 +66,8 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
     attestation = client.latest_attestation(state.block) if state.attested else None
     final = _is_final(client, state)
     chain_id = client.connection.chain_id
-    thoughts = warnings(terms, asset, chain_id)
+    unreleased = unreleased_of(terms, state)
+    risks = risks_of(terms, asset, chain_id, cost=told_cost(client.connection), unreleased=unreleased)
     identity = client.verify_code()
     facts: dict[str, JsonValue] = {
         "chain": client.connection.caip2,
@@ -74,7 +77,7 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
         "title": title,
         "final": final,
         "terms": terms_facts(terms, asset),
-        "warnings": [*thoughts],
+        **risks.facts,
         **state_facts(terms, asset, state),
         **content_facts(attestation),
         "updates": count,
@@ -88,11 +91,11 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
             for one in updates
         ],
     }
-    if final is False:
-        thoughts = [*thoughts, "This is the latest state; part of it is not final yet"]
     lines = [heading, "", *terms_lines(terms, asset, chain_id), "", *state_lines(terms, asset, state)]
     lines += [*content_lines(attestation), *_update_lines(count, updates), ""]
-    lines += [f"Note: {thought}." for thought in thoughts]
+    lines += risks.lines
+    if final is False:
+        lines.append("Note: This is the latest state; part of it is not final yet.")
     emit("campaign show", facts, lines, as_json=as_json)
 
 

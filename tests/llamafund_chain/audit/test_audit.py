@@ -60,9 +60,12 @@ def lying_node(stage) -> Iterator[Callable[[Callable[..., Any]], CampaignClient]
                 request = urllib.request.Request(stage.devnet.rpc_url, body, {"Content-Type": "application/json"})
                 with urllib.request.urlopen(request) as answer:
                     said = json.loads(answer.read())
-                if "result" in said:
-                    more = (asked["params"],) if with_params else ()
-                    said["result"] = lie(asked["method"], said["result"], *more)
+                # A batch is a list of requests, and its answer a list in the same order.
+                batch = zip(asked, said, strict=True) if isinstance(asked, list) else [(asked, said)]
+                for one, its in batch:
+                    if "result" in its:
+                        more = (one["params"],) if with_params else ()
+                        its["result"] = lie(one["method"], its["result"], *more)
                 data = json.dumps(said).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(data)))
@@ -432,6 +435,22 @@ def test_a_researcher_among_the_attestors_and_a_quorum_of_one_are_remarks(stage,
     assert report.verdict.holds
     assert status_of(report, "researcher-attests") == "warn"
     assert status_of(report, "quorum-of-one") == "warn"
+
+
+def test_a_bond_that_does_not_pay_for_an_answer_is_a_remark(stage, look, rollup) -> None:
+    stage.open(min_bond=ETHER // 100)
+    stage.devnet.finalize()
+    assert status_of(look(), "challenge-bond") == "pass"
+
+    rollup.fjord(10**12)
+    report = look()
+    assert (status_of(report, "challenge-bond"), report.verdict.holds) == ("warn", True)
+    (bond,) = (check for check in report.checks if check.name == "challenge-bond")
+    assert "10 ETH is unreleased" in bond.detail
+
+    rollup.unreadable()
+    report = look()
+    assert (status_of(report, "challenge-bond"), report.verdict.holds) == ("skip", True)
 
 
 def test_a_researcher_that_can_block_a_stop_is_a_remark(stage, look) -> None:

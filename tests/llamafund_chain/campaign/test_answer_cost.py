@@ -6,6 +6,7 @@ import pytest
 
 from llamafund_chain.campaign.answer_cost import AnswerCost, answer_cost
 from llamafund_chain.campaign.challenges import Prover
+from llamafund_chain.campaign.terms import MIN_BOND
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.chain.transactions import RpcError
@@ -41,7 +42,7 @@ def test_on_the_op_stack_data_costs_more_than_execution(devnet, rollup) -> None:
     cost = answer_cost(devnet.connection)
     assert cost.gas == alone.gas
     assert 1.9e13 < cost.data_fee < 2.2e13
-    cheap = AnswerCost(cost.gas, 10**6, cost.data_fee)
+    cheap = AnswerCost(cost.gas, 10**6, cost.data_fee, 10**6)
     assert cheap.data_fee > 0.9 * cheap.wei
 
 
@@ -70,7 +71,13 @@ def test_what_cannot_be_read_could_not_be_told(devnet, rollup, node) -> None:
 
 @pytest.mark.parametrize(
     ("wei", "bond"),
-    [(1, 2), (100, 150), (1_000, 1_500), (1_001, 1_510), (123_456_789, 186_000_000), (666 * GWEI, 999 * GWEI)],
+    [
+        (1, MIN_BOND),
+        (10**12, 15 * 10**11),
+        (1_001 * GWEI, 1_510 * GWEI),
+        (123_456_789 * GWEI, 186_000_000 * GWEI),
+        (666 * GWEI + 1, 1_000 * GWEI),
+    ],
 )
 def test_the_proposed_bond_is_half_as_much_more_rounded_up_to_three_digits(wei: int, bond: int) -> None:
-    assert AnswerCost(gas=1, price=wei, data_fee=0).proposed_bond == bond
+    assert AnswerCost(gas=1, price=wei, data_fee=0, base_fee=0).proposed_bond == bond

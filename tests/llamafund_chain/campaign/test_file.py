@@ -12,6 +12,7 @@ import yaml
 
 from llamafund_chain.campaign.file import SCHEMA, load, parse
 from llamafund_chain.campaign.terms import DAY, NO_HASH, NO_MINIMUM, MilestoneKind
+from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.tokens import NATIVE, Asset
 from llamafund_chain.errors import UsageError, VerificationError
 
@@ -73,12 +74,15 @@ def document(**changes: Any) -> dict[str, Any]:
     return made
 
 
+PROPOSED = 15 * 10**14
+
+
 def asset_of(address: str) -> Asset:
     return Asset(address, "ETH", 18) if address == NATIVE else Asset(address, "USDC", 6)
 
 
 def read(text: str):
-    return parse(text.encode("utf-8", "surrogatepass"), now=NOW, asset_of=asset_of)
+    return parse(text.encode("utf-8", "surrogatepass"), now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)
 
 
 def dump(**changes: Any) -> str:
@@ -104,6 +108,26 @@ def test_an_arbiter_is_nobody_unless_the_file_names_one() -> None:
     assert (read(dump())[1].arbiter, read(dump())[1].ruling_window) == (None, 0)
     terms = read(dump(terms__arbiter={"account": VERA.lower(), "ruling_window": "30d"}))[1]
     assert (terms.arbiter, terms.ruling_window) == (VERA, 30 * DAY)
+
+
+def test_a_bond_that_the_file_does_not_give_is_the_proposed_one() -> None:
+    assert read(dump(terms__min_bond=...))[1].min_bond == PROPOSED
+    assert read(dump(terms__min_bond=None))[1].min_bond == PROPOSED
+    assert read(dump(terms__min_bond="0.02"))[1].min_bond == 2 * 10**16
+
+
+def test_a_bond_that_could_not_be_proposed_has_to_be_given() -> None:
+    def unknown() -> int:
+        raise DataFeeUnknownError("The fee could not be told")
+
+    def parsed(text: str):
+        return parse(text.encode(), now=NOW, asset_of=asset_of, propose_bond=unknown)
+
+    with pytest.raises(
+        DataFeeUnknownError, match=r"gives no terms\.min_bond: The fee could not be told\. Write min_bond"
+    ):
+        parsed(dump(terms__min_bond=...))
+    assert parsed(dump())[1].min_bond == 10**16
 
 
 def test_a_promised_dataset_is_no_hash() -> None:
@@ -451,7 +475,6 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
             "It must be between 0.000001 ETH and 79228162514.264337593543950335 ETH."
         ),
     ),
-    ({"terms__min_bond": ...}, "line 38: terms.min_bond is missing. Add it."),
     (
         {"terms__arbiter": {"account": "0x" + "00" * 20, "ruling_window": "30d"}},
         (
@@ -508,7 +531,7 @@ def test_a_token_that_is_not_there_is_told_with_its_place() -> None:
         return asset_of(address)
 
     with pytest.raises(VerificationError) as refusal:
-        parse(dump(terms__asset=TOKEN).encode(), now=NOW, asset_of=nothing)
+        parse(dump(terms__asset=TOKEN).encode(), now=NOW, asset_of=nothing, propose_bond=lambda: PROPOSED)
     assert str(refusal.value) == (
         f"The campaign file, line 39: terms.asset: There is no token at {TOKEN}. The address has no code on this chain."
     )
@@ -606,12 +629,12 @@ def test_a_file_is_called_by_its_name(tmp_path: Path, data: bytes, said: str) ->
     path = tmp_path / "llama.yaml"
     path.write_bytes(data)
     with pytest.raises(UsageError) as refusal:
-        load(path, now=NOW, asset_of=asset_of)
+        load(path, now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)
     assert str(refusal.value) == f"{str(path)!r}{said}"
 
 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no file"):
-        load(tmp_path / "nothing.yaml", now=NOW, asset_of=asset_of)
+        load(tmp_path / "nothing.yaml", now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)
     with pytest.raises(UsageError, match="is a directory"):
-        load(tmp_path, now=NOW, asset_of=asset_of)
+        load(tmp_path, now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llamafund_chain.campaign.answer_cost import AnswerCost
 from llamafund_chain.campaign.terms import (
     BPS,
     DAY,
@@ -19,11 +21,14 @@ from llamafund_chain.campaign.terms import (
     Payee,
     Terms,
 )
+from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.tokens import NATIVE
+from llamafund_chain.checks.check import CheckResult
 from llamafund_chain.checks.risks import term_risks
 
 RESEARCHER, COMPUTE, FIRST, SECOND = (f"0x{number:040x}" for number in (0xA1, 0xB2, 0xC3, 0xD4))
 ETHER = 10**18
+GWEI = 10**9
 TERMS = Terms(
     researcher=RESEARCHER,
     asset=NATIVE,
@@ -44,12 +49,33 @@ TERMS = Terms(
 )
 
 
+CHEAP = AnswerCost(gas=700_000, price=2 * GWEI, data_fee=0, base_fee=GWEI)
+"""0.0014 ETH, while the base fee asks for a bond of 0.00125 ETH."""
+UNKNOWN = DataFeeUnknownError("The chain's data fee could not be told", "getL1Fee failed")
+
+
+def risks(
+    terms: Terms,
+    chain_id: int = 1,
+    *,
+    cost: AnswerCost | DataFeeUnknownError = CHEAP,
+    unreleased: int | None = None,
+) -> list[CheckResult]:
+    protected = terms.goal if unreleased is None else unreleased
+    return list(term_risks(terms, chain_id, cost=cost, unreleased=protected, money=lambda units: f"{units} units"))
+
+
+def bond_of(terms: Terms, chain_id: int = 1, **more: Any) -> CheckResult:
+    (bond,) = (risk for risk in risks(terms, chain_id, **more) if risk.name == "challenge-bond")
+    return bond
+
+
 def warned_of(terms: Terms) -> set[str]:
-    return {risk.name for risk in term_risks(terms, 1) if risk.status == "warn"}
+    return {risk.name for risk in risks(terms) if risk.status == "warn"}
 
 
 def test_terms_without_these_risks_pass_every_one() -> None:
-    assert [risk.status for risk in term_risks(TERMS, 1)] == ["pass"] * 5
+    assert [risk.status for risk in risks(TERMS)] == ["pass"] * 5
 
 
 @pytest.mark.parametrize(
@@ -59,6 +85,7 @@ def test_terms_without_these_risks_pass_every_one() -> None:
         ("attestors-paid", {"payees": (Payee(RESEARCHER, 7_000), Payee(SECOND, 3_000))}),
         ("quorum-of-one", {"quorum": 1}),
         ("challenge-bond", {"min_bond": MIN_BOND}),
+        ("challenge-bond", {"min_bond": CHEAP.wei - 1}),
         ("challenge-bond", {"min_bond": ETHER // 10 + 1}),
         ("challenge-bond", {"min_bond": 2**96 - 1, "goal": 2**100, "cap": 2**100}),
         ("challenge-bond", {"min_bond": ETHER + 1, "asset": FIRST, "goal": 1}),
@@ -73,15 +100,74 @@ def test_each_risk_is_named_when_the_terms_run_it(name: str, change: dict[str, o
     ("chain_id", "words"), [(1, "0.01 ETH"), (137, "0.01 POL"), (424242, "0.01 of the chain's coin")]
 )
 def test_a_bond_is_told_in_the_coin_of_its_chain(chain_id: int, words: str) -> None:
-    (bond,) = [risk.detail for risk in term_risks(TERMS, chain_id) if risk.name == "challenge-bond"]
-    assert words in bond
+    assert words in bond_of(TERMS, chain_id).detail
 
 
 @pytest.mark.parametrize(
-    "change", [{"min_bond": ETHER // 10}, {"min_bond": ETHER, "goal": 100 * ETHER}, {"min_bond": ETHER, "asset": FIRST}]
+    "change",
+    [
+        {"min_bond": ETHER // 10},
+        {"min_bond": ETHER, "goal": 100 * ETHER},
+        {"min_bond": ETHER, "asset": FIRST},
+        {"min_bond": CHEAP.wei},
+    ],
 )
-def test_a_bond_within_reach_is_no_risk(change: dict[str, object]) -> None:
+def test_a_bond_within_reach_that_pays_for_an_answer_is_no_risk(change: dict[str, object]) -> None:
     assert warned_of(replace(TERMS, **change)) == set()
+
+
+# ----------------------------------------------------------------------- bonds
+
+
+def test_a_bond_is_judged_by_what_is_still_unreleased() -> None:
+    """A hundredth of the goal is a tenth of the last tranche."""
+    terms = replace(TERMS, min_bond=ETHER // 10)
+    assert bond_of(terms, unreleased=10 * ETHER).status == "pass"
+    assert "few or no backers will challenge" in bond_of(terms, unreleased=ETHER).detail
+    assert bond_of(terms, unreleased=ETHER).status == "warn"
+    over = bond_of(replace(terms, min_bond=MIN_BOND), unreleased=0)
+    assert (over.status, "nothing that it could protect" in over.detail) == ("pass", True)
+
+
+def test_a_cost_that_could_not_be_told_is_neither_fine_nor_an_accusation() -> None:
+    bond = bond_of(TERMS, cost=UNKNOWN)
+    assert bond.status == "skip"
+    assert "could not be told: The chain's data fee could not be told. getL1Fee failed" in bond.detail
+    assert bond_of(replace(TERMS, min_bond=MIN_BOND), cost=UNKNOWN).status == "skip"
+    assert bond_of(replace(TERMS, min_bond=2 * ETHER), cost=UNKNOWN).status == "warn", "too high whatever it costs"
+
+
+def test_a_bond_that_pays_tells_what_a_flood_loses() -> None:
+    bond = bond_of(TERMS)
+    assert bond.detail == (
+        "The least bond of a challenge is 0.01 ETH, and an answer costs about 0.0014 ETH today. To outrun a slow guard "
+        "(0.2 answers a second) for 2 days, a flood loses more than 1000000000 ETH, to a fast one (1.3) more than "
+        "1000000000 ETH, while 10000000000000000000 units is unreleased. One by one, each challenge costs 0.01 ETH, "
+        "and whoever answers earns about 0.0086 ETH"
+    )
+    assert bond.data["answer_cost_wei"] == str(CHEAP.wei)
+
+
+def test_a_bond_below_the_cost_tells_what_whoever_answers_loses() -> None:
+    """On a rollup: the base fee is next to nothing, the data fee is not."""
+    rollup = AnswerCost(gas=700_000, price=10**6, data_fee=2 * 10**13, base_fee=10**6)
+    bond = bond_of(replace(TERMS, min_bond=MIN_BOND), cost=rollup)
+    assert bond.status == "warn"
+    assert (
+        "The least bond of a challenge is 0.000001 ETH, but an answer costs about 0.0000207 ETH today." in bond.detail
+    )
+    assert "each challenge costs 0.00000125 ETH, and whoever answers loses 0.0000195 ETH more" in bond.detail
+    assert "a slow guard 0.337 ETH a day, against 0.0216 ETH for the challengers" in bond.detail
+
+
+def test_a_bond_that_only_the_base_fee_lifts_says_so() -> None:
+    lifted = AnswerCost(gas=700_000, price=GWEI, data_fee=0, base_fee=GWEI)
+    bond = bond_of(replace(TERMS, min_bond=MIN_BOND), cost=lifted)
+    assert bond.status == "warn"
+    assert (
+        "but an answer costs about 0.0007 ETH today; only the base fee lifts the bond to 0.00125 ETH now" in bond.detail
+    )
+    assert "whoever answers earns" in bond.detail
 
 
 @given(st.integers(1, 10**6), st.integers(3_300, 8_000))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from llamafund_chain.campaign.answer_cost import answer_cost
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.devnet import Devnet
@@ -19,6 +20,7 @@ from llamafund_chain.times import when
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 ETHER = 10**18
+GWEI = 10**9
 DAY = 86_400
 
 
@@ -245,6 +247,67 @@ def test_a_cap_with_room_for_a_forced_stop_is_warned_of(llamafund, stage) -> Non
 def test_what_is_no_campaign_is_not_shown_as_one(llamafund, stage) -> None:
     show(llamafund, stage, NOBODY).refused(3, "no campaign at")
     show(llamafund, stage, stage.devnet.deployment.implementation).refused(3, "look-alike")
+
+
+# --------------------------------------------------------------------- bond
+
+
+def test_a_bond_that_the_file_does_not_give_is_one_and_a_half_times_what_an_answer_costs(
+    llamafund, stage, campaign_file, rollup
+) -> None:
+    """On a rollup whose data costs more than all gas, which a bond of its gas alone would not pay for."""
+    rollup.op_stack(l1_base_fee=500 * GWEI, blob_base_fee=500 * GWEI)
+    ran = create(llamafund, stage, campaign_file(min_bond=None), "--yes")
+    assert ran.code == 0, ran.stderr
+    bond = int(ran.json["terms"]["min_bond_wei"])
+    cost = answer_cost(stage.devnet.connection)
+    assert cost.data_fee > cost.gas * cost.price
+    assert 1.45 * cost.wei < bond < 1.55 * cost.wei
+
+
+def test_a_bond_below_the_cost_of_an_answer_is_refused_unless_somebody_accepts_it(
+    llamafund, stage, campaign_file, untouched
+) -> None:
+    file = campaign_file(min_bond="0.0001")
+    with untouched():
+        ran = create(llamafund, stage, file, "--yes")
+        ran.refused(2, "terms.min_bond is 0.0001 ETH, but an answer costs 0.000", "--accept-low-bond")
+        words = ran.stderr[ran.stderr.index("Leave min_bond out") :]
+        proposed = words.split(" write ")[1].split(" ETH")[0]
+    assert create(llamafund, stage, campaign_file(min_bond=proposed), "--yes").code == 0
+    ran = create(llamafund, stage, file, "--yes", "--accept-low-bond")
+    assert ran.code == 0, ran.stderr
+    assert "an answer costs about" in ran.stderr
+
+
+def test_a_fee_contract_that_cannot_be_read_is_no_reason_for_or_against_a_bond(
+    llamafund, stage, campaign_file, rollup, untouched
+) -> None:
+    rollup.unreadable()
+    with untouched():
+        create(llamafund, stage, campaign_file(min_bond=None), "--yes").refused(
+            1, "gives no terms.min_bond", "could not be told", "Write min_bond"
+        )
+    ran = create(llamafund, stage, campaign_file(min_bond="0.0001"), "--yes")
+    assert ran.code == 0, ran.stderr
+    assert "Note: Whether the least bond of 0.0001 ETH pays for an answer could not be told" in ran.stderr
+    shown = show(llamafund, stage, ran.json["campaign"], "--json").json["challenge_bond"]
+    assert (shown["status"], "could not be told" in shown["detail"]) == ("skip", True)
+
+
+def test_the_bond_is_judged_by_what_an_answer_costs_today(llamafund, stage, rollup) -> None:
+    client = stage.open(min_bond=ETHER // 100)
+    judged = show(llamafund, stage, client.address, "--json").json["challenge_bond"]
+    assert judged["status"] == "pass"
+    assert int(judged["answer_cost_wei"]) < ETHER // 100
+    assert "To outrun a slow guard (0.2 answers a second)" in show(llamafund, stage, client.address).stdout
+    rollup.fjord(10**12)
+    shown = show(llamafund, stage, client.address, "--json").json
+    judged = shown["challenge_bond"]
+    assert (judged["status"], judged["detail"] in shown["warnings"]) == ("warn", True)
+    assert int(judged["answer_data_fee_wei"]) > ETHER // 100
+    assert "while 10 ETH is unreleased" in judged["detail"]
+    assert "whoever answers loses" in judged["detail"]
 
 
 # --------------------------------------------------------------------- list

@@ -43,6 +43,17 @@ def test_what_is_agreed_is_shown_before_anything_is_sent(llamafund, stage) -> No
         assert words in stderr
 
 
+def test_what_a_challenge_is_worth_is_shown_before_anything_is_sent(llamafund, stage, rollup) -> None:
+    """A bond of 10^12 wei on a rollup pays for a fraction of the data of an answer."""
+    stage.open()
+    rollup.op_stack()
+    stderr = pledge(llamafund, stage, "2", "--yes").stderr
+    assert "Note: The least bond of a challenge is 0.000001 ETH, but an answer costs about" in stderr
+    assert "while 10 ETH is unreleased" in stderr
+    rollup.unreadable()
+    assert "pays for an answer could not be told" in pledge(llamafund, stage, "2", "--yes").stderr
+
+
 def test_a_token_is_pledged_with_a_permit(llamafund, stage) -> None:
     token = stage.devnet.deploy_token("Demo Dollar", "DEMO", 6)
     stage.devnet.mint_token(token, stage.backers[0].address, 5_000_000)
