@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from llamafund_chain.audit.findings import Findings
 from llamafund_chain.audit.model import Attested, MilestoneReport, MilestoneState, Person, Signer, moment
 from llamafund_chain.audit.timeline import AttestedMilestone, Story
-from llamafund_chain.campaign.attestation import EVIDENCE, recover_digest
+from llamafund_chain.campaign.attestation import EVIDENCE
 from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.signatures import recover_digest
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, Terms
 from llamafund_chain.chain import abi

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from llamafund_chain.campaign.signatures import readings, usual_form
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import DAY, MilestoneKind, Terms
 from llamafund_chain.errors import UsageError, VerificationError
@@ -69,7 +70,6 @@ _KIND_NAMES: Mapping[MilestoneKind, Literal["DATASET", "CHECKPOINT", "WEIGHTS"]]
     MilestoneKind.CHECKPOINT: "CHECKPOINT",
     MilestoneKind.WEIGHTS: "WEIGHTS",
 }
-_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 _WRITER = "It is the file that `llamafund attest --out` writes"
 
@@ -210,6 +210,7 @@ class Attestation:
 
         Raises:
             UsageError: The account signs elsewhere.
+            VerificationError: Its signer returned something else.
         """
         from llamafund_chain.chain.signers import signature_of
 
@@ -219,7 +220,14 @@ class Attestation:
                 f"{account.address} does not sign here",
                 remedy="Print what to sign with --print-typed-data, and pass the signature with --signature",
             )
-        return f"0x{signature.hex()}"
+        form = usual_form(self.digest(chain_id, campaign), signature, str(account.address))
+        if form is None:
+            raise VerificationError(
+                f"What the signer returned is not a signature of {account.address}",
+                f"It has {len(signature)} bytes and is of something else, or by another key",
+                "Nothing was signed. Do not use that signer",
+            )
+        return f"0x{form.hex()}"
 
 
 class SignatureEntry(BaseModel):
@@ -339,27 +347,6 @@ class AttestationFile(BaseModel):
             raise refused from error
 
 
-def recover_digest(digest: bytes, signature: bytes) -> str | None:
-    """The signer of an ECDSA signature, by the rules of the contract (65 bytes, low s, v 27 or 28).
-
-    Returns:
-        Checksummed address, or `None`.
-    """
-    from eth_keys.datatypes import Signature
-    from eth_keys.exceptions import BadSignature
-    from eth_utils import ValidationError as KeyValidationError
-
-    if len(signature) != 65 or signature[64] not in (27, 28):
-        return None
-    if int.from_bytes(signature[32:64], "big") > _HALF_ORDER:
-        return None
-    try:
-        parsed = Signature(signature[:64] + bytes([signature[64] - 27]))
-        return str(parsed.recover_public_key_from_msg_hash(digest).to_checksum_address())
-    except (BadSignature, KeyValidationError, ValueError):
-        return None
-
-
 def merge(
     files: Sequence[AttestationFile],
     attestors: Sequence[str],
@@ -370,7 +357,7 @@ def merge(
     """Collect attestors' signatures in the form that `attest` takes.
 
     Of several signatures by one signer, the proven one counts. So junk in one file cannot hide what the attestor
-    signed in another.
+    signed in another. A signature may have any form that wallets give it; see `signatures.readings`.
 
     Args:
         files: All of one attestation.
@@ -480,14 +467,15 @@ def _choose(
     judge: Callable[[str, bytes, bytes], bool] | None,
 ) -> bytes:
     """The signature that counts of those given for a signer, each with its file's number, from 1."""
-    recovered = {signature: recover_digest(digest, signature) for signature in given}
-    for signature, actual in recovered.items():
-        if actual is not None and actual.lower() == signer.lower():
-            return signature
+    for signature in given:
+        form = usual_form(digest, signature, signer)
+        if form is not None:
+            return form
     accepted = _accepted(signer, digest, given, judge) if has_code else None
     if accepted is not None:
         return accepted
-    by = ", ".join(dict.fromkeys(actual or "no key at all" for actual in recovered.values()))
+    makers = (next(readings(digest, signature), None) for signature in given)
+    by = ", ".join(dict.fromkeys("no key at all" if maker is None else maker[0] for maker in makers))
     refused = "; that attestor's wallet contract does not accept it either" if has_code else ""
     raise VerificationError(
         f"The signature given for {signer} is not valid",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from llamafund_chain.campaign.attestation import EVIDENCE, Attestation, AttestationFile, merge, propose
 from llamafund_chain.campaign.events import MilestoneAttested
+from llamafund_chain.campaign.safe import read_safe
+from llamafund_chain.campaign.signatures import prefixed, readings, usual_form
 from llamafund_chain.campaign.terms import DAY, Status
 from llamafund_chain.chain.connection import Finality, require_final
 from llamafund_chain.chain.reverted import ContractRefusedError
@@ -202,6 +204,95 @@ def examine(request: Request) -> Examination:
     return Examination(request, statement, _check(request, statement, manifest))
 
 
+def unsigned(examination: Examination) -> AttestationFile:
+    """The examined statement, to be signed elsewhere.
+
+    Args:
+        examination: The attestor's examination.
+
+    Returns:
+        The attestation without this signature; if it is co-signed, with its earlier signatures.
+
+    Raises:
+        VerificationError: A check failed, or an earlier signature is not valid.
+    """
+    examination.require_passed()
+    client, what = examination.request.client, examination.request.what
+    signatures = _collected(client, what.file) if isinstance(what, CoSign) else {}
+    return AttestationFile.create(examination.statement, client.connection.chain_id, client.address, signatures)
+
+
+def add_signatures(
+    client: CampaignClient, file: AttestationFile, given: Sequence[bytes], attestor: str | None = None
+) -> tuple[AttestationFile, tuple[str, ...]]:
+    """Add signatures that were made elsewhere, each in the form that the contract takes.
+
+    Args:
+        client: The campaign.
+        file: Its attestation, from `unsigned` or from another attestor.
+        given: Signatures of attestors in any form that wallets give them; or, of an attestor that is a Safe, those of
+            its owners, one by one or packed.
+        attestor: Whose they are; `None` to find out.
+
+    Returns:
+        The attestation with all signatures, and the attestors who were added.
+
+    Raises:
+        VerificationError: A signature is nobody's, or an earlier one is not valid.
+    """
+    attestors = client.terms.attestors if attestor is None else (attestor,)
+    digest = file.statement.digest(file.chain_id, file.campaign)
+    added: dict[str, bytes] = {}
+    rest: list[bytes] = []
+    for signature in given:
+        forms = ((who, usual_form(digest, signature, who)) for who in attestors)
+        who, form = next(((who, form) for who, form in forms if form is not None), ("", None))
+        if form is None:
+            rest.append(signature)
+        else:
+            added[who] = form
+    if rest:
+        added |= _by_contract(client, attestors, digest, rest)
+    signatures = _collected(client, file) | {who: f"0x{form.hex()}" for who, form in added.items()}
+    return AttestationFile.create(file.statement, file.chain_id, client.address, signatures), tuple(added)
+
+
+def _by_contract(
+    client: CampaignClient, attestors: Sequence[str], digest: bytes, rest: Sequence[bytes]
+) -> dict[str, bytes]:
+    """The attestors whose contracts accept signatures that no attestor's key made, with the forms that they take."""
+    contracts = [who for who in attestors if client.connection.code(who)]
+    added: dict[str, bytes] = {}
+    left: list[bytes] = []
+    for one in rest:
+        taker = next((who for who in contracts if client.accepts_signature(who, digest, one)), None)
+        if taker is None:
+            left.append(one)
+        else:
+            added[taker] = one
+    if not left:
+        return added
+    reasons: list[str] = []
+    for who in contracts:
+        safe = read_safe(client.connection, who)
+        packed = None if safe is None else safe.pack(digest, left)
+        if packed is not None and client.accepts_signature(who, digest, packed):
+            return {**added, who: packed}
+        if packed is not None:
+            reasons.append(f"The Safe {who} takes more of its owners' signatures than were given")
+        elif safe is not None and any(usual_form(digest, one, owner) for one in left for owner in safe.owners):
+            reasons.append(f"An owner of the Safe {who} signed the attestation itself instead of the Safe's message")
+    if any(usual_form(prefixed(digest), one, who) for one in left for who in attestors):
+        reasons.append("The wallet signed with eth_sign or personal_sign, which the contract does not take")
+    makers = [next(readings(digest, one), ("no key",))[0] for one in left]
+    raise VerificationError(
+        f"{'A signature was' if len(left) == 1 else f'{len(left)} signatures were'} not made by "
+        f"{'an attestor' if len(attestors) > 1 else attestors[0]} for this attestation",
+        ". ".join(reasons) or f"As it stands it is by {', '.join(makers)}; the attestors are {', '.join(attestors)}",
+        "Sign the typed data of `llamafund attest --print-typed-data` with eth_signTypedData_v4, unchanged",
+    )
+
+
 def sign(examination: Examination, account: BaseAccount) -> AttestationFile:
     """Sign the examined statement.
 
@@ -215,12 +306,10 @@ def sign(examination: Examination, account: BaseAccount) -> AttestationFile:
     Raises:
         VerificationError: A check failed, or an earlier signature is not valid.
     """
-    examination.require_passed()
-    client, statement, what = examination.request.client, examination.statement, examination.request.what
-    chain_id = client.connection.chain_id
-    signatures = _collected(client, what.file) if isinstance(what, CoSign) else {}
-    signatures[str(account.address)] = statement.sign(account, chain_id, client.address)
-    return AttestationFile.create(statement, chain_id, client.address, signatures)
+    file = unsigned(examination)
+    signatures = {entry.signer: entry.signature for entry in file.signatures}
+    signatures[str(account.address)] = file.statement.sign(account, file.chain_id, file.campaign)
+    return AttestationFile.create(file.statement, file.chain_id, file.campaign, signatures)
 
 
 def _proposed(request: Request, what: Propose) -> tuple[Attestation, EvidenceManifest]:

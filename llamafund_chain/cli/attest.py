@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.attestation import AttestationFile
+from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.chain.connection import Finality
+from llamafund_chain.chain.signers import portable
 from llamafund_chain.checks.check import CheckResult
 from llamafund_chain.checks.signing import (
     MOST_DAYS,
+    CoSign,
     Examination,
     Propose,
     Request,
+    add_signatures,
     co_sign,
     examine,
     require_checks,
     settled_state,
     sign,
+    unsigned,
 )
 from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     ADDRESS,
     HASH,
+    SIGNATURE,
     WholeNumber,
     ask,
     finality_option,
@@ -82,6 +91,19 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
     metavar="DAYS",
     help=f"Propose: how long the signatures are valid [7]. Co-sign: the most you accept [{MOST_DAYS}].",
 )
+@click.option(
+    "--print-typed-data",
+    is_flag=True,
+    help="Check, and print what to sign (EIP-712) for a wallet outside. Takes --from instead of a wallet.",
+)
+@click.option(
+    "--signature",
+    "given",
+    type=SIGNATURE,
+    multiple=True,
+    metavar="HEX",
+    help="Add what a wallet outside returned to --attestation; repeatable, for the owners of a Safe.",
+)
 @click.option("--skip-check", "skipped", multiple=True, metavar="NAME", help="Skip a check; repeatable.")
 @rpc_option
 @finality_option
@@ -98,6 +120,8 @@ def attest(
     replay_segments: int,
     withhold_content: bool,
     expiry_days: int | None,
+    print_typed_data: bool,
+    given: tuple[bytes, ...],
     skipped: tuple[str, ...],
     rpc: str,
     finality: Finality,
@@ -113,19 +137,25 @@ def attest(
     somebody else's, unless that one withholds the content or is valid for longer than you accept. Your signature says
     that you checked: you answer for anything a skipped check would have caught.
 
+    With a hardware wallet or a Safe: --print-typed-data checks and prints what to sign, and writes the attestation
+    without your signature. Sign that, and pass what the wallet returns with --attestation and --signature.
+
     \b
     Example:
       llamafund attest 0x5FbDB2315678afecb367f032d93F642f64180aa3 --milestone 0 \\
         --evidence 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae \\
         --out vera.json --wallet vera
     """
-    given = _what_to_sign(milestone, evidence, attestation_file, expiry_days)
+    wanted = _what_to_sign(milestone, evidence, attestation_file, expiry_days)
     require_checks(skipped)
     client = open_campaign(rpc, address)
-    what = co_sign(client, given, expiry_days) if isinstance(given, AttestationFile) else given
+    what = co_sign(client, wanted, expiry_days) if isinstance(wanted, AttestationFile) else wanted
+    if given:
+        _add(client, what, given, signer.sender, out, as_json=as_json)
+        return
     if_interrupted("nothing was signed")
     state = settled_state(client, finality)
-    account = signer.unlock_to_sign()
+    account = replace(signer, kind="print").unlock() if print_typed_data else signer.unlock()
     examination = examine(
         Request(
             client=client,
@@ -147,12 +177,66 @@ def attest(
     said = _said(examination)
     if not as_json:
         note("\n".join(listed))
+    if print_typed_data or signer.prints:
+        _print(examination, out, facts, as_json=as_json)
+        return
     ask(_question(examination, said), yes=yes)
     file = sign(examination, account)
     file.save(out)
     signed = f"{len(file.signatures)}; {client.terms.quorum} are needed"
     lines = rows((("attestation", str(out)), *said.items(), ("signatures", signed)))
     emit("attest", {**facts, "signed": True, "file": str(out)}, lines, as_json=as_json)
+
+
+def _print(examination: Examination, out: Path, facts: Mapping[str, JsonValue], *, as_json: bool) -> None:
+    """Write the attestation without a signature, and print what to sign."""
+    file = unsigned(examination)
+    file.save(out)
+    document = portable(file.statement.typed_data(file.chain_id, file.campaign))
+    address = examination.request.client.address
+    file_name = shlex.quote(str(out))
+    note(
+        "Nothing is signed yet. Sign this with your wallet (eth_signTypedData_v4), then run:\n"
+        f"  llamafund attest {address} --attestation {file_name} --out {file_name} --signature 0x…"
+    )
+    emit(
+        "attest",
+        {**facts, "signed": False, "file": str(out), "typed_data": document},
+        json.dumps(document, indent=2).splitlines(),
+        as_json=as_json,
+    )
+
+
+def _add(
+    client: CampaignClient,
+    what: Propose | CoSign,
+    given: Sequence[bytes],
+    attestor: str | None,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Add signatures that were made elsewhere."""
+    if not isinstance(what, CoSign):
+        raise UsageError(
+            "--signature needs --attestation",
+            "A signature belongs to the file that --print-typed-data wrote",
+            "Name that file with --attestation",
+        )
+    file, added = add_signatures(client, what.file, given, attestor)
+    file.save(out)
+    facts: dict[str, JsonValue] = {
+        "chain": file.chain,
+        "campaign": client.address,
+        "milestone": file.statement.milestone,
+        "evidence": file.statement.evidence,
+        "signed": True,
+        "added": [*added],
+        "file": str(out),
+    }
+    signed = f"{len(file.signatures)}; {client.terms.quorum} are needed"
+    lines = rows((("attestation", str(out)), ("added", ", ".join(added)), ("signatures", signed)))
+    emit("attest", facts, lines, as_json=as_json)
 
 
 def _what_to_sign(

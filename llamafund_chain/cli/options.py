@@ -28,6 +28,7 @@ DEFAULT_RPC = "http://127.0.0.1:8545"
 FINALITIES = ("finalized", "safe", "latest")
 
 _MAX_PASSPHRASE_FILE = 4096
+_MAX_SIGNATURE = 8192
 _WHOLE = re.compile(r"-?[0-9]{1,40}")
 _QUESTION_LIMIT = 2000
 
@@ -58,9 +59,10 @@ def open_keystore(directory: Path | None) -> KeyStore:
 
 if TYPE_CHECKING:
     _TextType = click.ParamType[str]
+    _BytesType = click.ParamType[bytes]
 else:
     # Generic only in the newest versions of click.
-    _TextType = click.ParamType
+    _TextType = _BytesType = click.ParamType
 
 
 class AddressType(_TextType):
@@ -96,6 +98,29 @@ class HashType(_TextType):
                 ctx,
             )
         return text
+
+
+class SignatureType(_BytesType):
+    """A signature as wallets return it: 64 bytes or more, in hexadecimal digits."""
+
+    name = "signature"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        text = str(value).strip()
+        try:
+            data = bytes.fromhex(text[2:] if text[:2] in ("0x", "0X") else text)
+        except ValueError:
+            data = b""
+        if not 64 <= len(data) <= _MAX_SIGNATURE:
+            self.fail(
+                f"{len(text)} characters that are not a signature: write 0x and at least 128 hexadecimal digits, as "
+                "the wallet returned them",
+                param,
+                ctx,
+            )
+        return data
 
 
 class WholeNumber(click.IntRange):
@@ -143,6 +168,7 @@ def _bounds(kind: click.IntRange | click.FloatRange) -> str:
 
 ADDRESS = AddressType()
 HASH = HashType()
+SIGNATURE = SignatureType()
 
 
 def rpc_option(command: F) -> F:
