@@ -228,21 +228,17 @@ class CampaignClient:
             known: Those at an earlier block. Challenges leave at the front and join at the end, so most need not be
                 read again. The first `QUEUE_HEAD` always are.
         """
-        at = self.connection.block(block).number
-
-        def read(position: int) -> OpenChallenge:
-            chunk, opened_at, challenger, bond = self._ask("openChallenge", position, block=at)[0]
-            return OpenChallenge(chunk, opened_at, checksum(challenger), bond)
-
+        at = block if isinstance(block, int) else self.connection.block(block).number
         count = self.open_challenge_count(at)
-        found = [read(position) for position in range(min(count, QUEUE_HEAD))]
+        found = self._challenges(range(min(count, QUEUE_HEAD)), at)
         if found and found[0] in known:
             start = known.index(found[0])
             kept = [*known[start : start + count]]
+            last, *rest = self._challenges(range(len(kept) - 1, count), at)
             # A reorganisation may have changed the challenges after the head.
-            if kept[: len(found)] == found[: len(kept)] and kept[-1] == read(len(kept) - 1):
-                found = [*found, *kept[len(found) :]]
-        return (*found, *(read(position) for position in range(len(found), count)))
+            if kept[: len(found)] == found[: len(kept)] and kept[-1] == last:
+                return (*kept, *rest)
+        return (*found, *self._challenges(range(len(found), count), at))
 
     def latest_attestation(self, block: BlockId = "latest", *, known: Attestation | None = None) -> Attestation | None:
         """The attestation whose content can be challenged; `None` if there is none.
@@ -258,7 +254,8 @@ class CampaignClient:
 
         if known is not None:
             content = keccak(bytes.fromhex(known.content_root) + known.content_size.to_bytes(32, "big"))
-            shown = [bytes(self._ask(name, block=block)[0]) for name in ("latestContent", "latestEvidence")]
+            asked = self._ask_many([("latestContent",), ("latestEvidence",)], block)
+            shown = [bytes(answer[0]) for answer in asked]
             if shown == [content, bytes.fromhex(known.evidence)]:
                 return known
         latest: Attestation | None = None
@@ -664,6 +661,25 @@ class CampaignClient:
         interface = abi.contract(self._CONTRACT)
         data = self.connection.call(Call(self.address, interface.encode(function, *arguments)), block=block)
         return interface.decode_output(function, data)
+
+    def _ask_many(self, questions: Sequence[tuple[Any, ...]], block: BlockId) -> list[tuple[Any, ...]]:
+        """What several of the campaign's functions return, each given with its arguments."""
+        interface = abi.contract(self._CONTRACT)
+        calls = [Call(self.address, interface.encode(*question)) for question in questions]
+        found: list[tuple[Any, ...]] = []
+        for question, answer in zip(questions, self.connection.call_many(calls, block=block), strict=True):
+            if isinstance(answer, LlamafundError):
+                raise answer
+            found.append(interface.decode_output(question[0], answer))
+        return found
+
+    def _challenges(self, positions: range, block: int) -> list[OpenChallenge]:
+        """The open challenges at these positions of the queue."""
+        answers = self._ask_many([("openChallenge", position) for position in positions], block)
+        return [
+            OpenChallenge(chunk, opened_at, checksum(challenger), bond)
+            for ((chunk, opened_at, challenger, bond),) in answers
+        ]
 
     def _send(
         self, account: BaseAccount, function: str, *arguments: Any, value: int = 0, agree: Agree | None = None

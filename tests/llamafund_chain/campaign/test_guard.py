@@ -17,6 +17,7 @@ from llamafund_chain.campaign.challenges import Prover, challenges_on
 from llamafund_chain.campaign.guard import Answer, Guard, Opened, Unanswered
 from llamafund_chain.campaign.terms import Status
 from llamafund_chain.chain import transactions
+from llamafund_chain.chain.node import Node
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError
 
 if TYPE_CHECKING:
@@ -378,8 +379,14 @@ def test_a_node_that_names_a_tip_beyond_reason_gets_no_more_than_the_bond(large,
 
 
 def test_gas_that_costs_more_than_the_bonds_bring_is_not_offered(large, keeper, node, untouched) -> None:
-    challenge(large, 0, bond=large.client.required_bond())
-    node(lambda method, params, forward: hex(29_000_000) if method == "eth_estimateGas" else forward())
+    challenge(large, 0, bond=ETHER // 100)
+
+    def heavy(method: str, params: tuple[object, ...], forward):
+        if method == "eth_getBlockByNumber":
+            return {**forward(), "baseFeePerGas": hex(GWEI)}
+        return hex(29_000_000) if method == "eth_estimateGas" else forward()
+
+    node(heavy)
     with untouched():
         outcomes = list(guard_of(large, keeper).settle())
     assert "--max-loss" in problems(outcomes)[0]
@@ -414,7 +421,7 @@ def test_an_answer_that_costs_more_than_it_brings_is_sent_only_when_somebody_say
 
 def test_a_rich_bond_pays_for_the_underpaid_answers_that_keep_it_locked(large, keeper, node, devnet) -> None:
     least = large.client.required_bond()
-    challenge(large, 0, 1, 2, bond=least)
+    challenge(large, 0, 1, 2, bond=2 * least)
     before = devnet.connection.balance(keeper.address)
 
     def dear(method: str, params: tuple[object, ...], forward):
@@ -559,6 +566,24 @@ def test_a_long_queue_is_not_read_again_and_again(large, keeper, node) -> None:
     assert len(asked) < 30
     assert "eth_getLogs" not in asked
     assert found == challenges_on(large.client)
+
+
+def test_a_queue_is_read_in_few_round_trips_however_long_it_is(large, monkeypatch) -> None:
+    challenge(large, *range(40))
+    trips: list[int] = []
+    post = Node._post
+
+    def count(node: Node, method: str, data: bytes) -> bytes:
+        trips.append(len(data))
+        return post(node, method, data)
+
+    monkeypatch.setattr(Node, "_post", count)
+    assert len(challenges_on(large.client).queue) == 40
+    first = len(trips)
+    known = challenges_on(large.client)
+    trips.clear()
+    assert challenges_on(large.client, known=known) == known
+    assert (first < 10, len(trips) <= 6) == (True, True)
 
 
 def test_a_queue_that_a_reorganisation_changed_is_read_anew(large) -> None:
