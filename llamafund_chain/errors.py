@@ -59,10 +59,14 @@ class VerificationError(LlamafundError):
     exit_code = ExitCode.VERIFICATION_FAILED
 
 
-class NodeUnreachableError(LlamafundError):
-    """The chain's node, or another server, did not answer."""
+class NodeError(LlamafundError):
+    """The chain's node, or another server, is the reason. It says nothing about what it was asked about."""
 
     exit_code = ExitCode.NODE_UNREACHABLE
+
+
+class NodeUnreachableError(NodeError):
+    """The chain's node, or another server, did not answer."""
 
 
 class TransactionRevertedError(LlamafundError):

@@ -82,6 +82,7 @@ def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / ".local/share"))
     for name in ("RPC", "WALLET", "KEYSTORE", "PASSPHRASE_FILE", "STORE", "FINALITY"):
         monkeypatch.delenv(f"LLAMAFUND_{name}", raising=False)
@@ -107,7 +108,7 @@ def devnet(_worker_devnet: Devnet) -> Iterator[Devnet]:
     yield _worker_devnet
     _worker_devnet.revert(before)
     # Undoing a patch of an object leaves the method on it, where it hides every later patch of the class.
-    left = {"call", "request", "send", "logs"} & vars(_worker_devnet.connection).keys()
+    left = {"call", "request", "request_many", "send", "logs"} & vars(_worker_devnet.connection).keys()
     assert not left, f"the test patched the chain that all tests share: {left}. Take a connection of its own"
 
 

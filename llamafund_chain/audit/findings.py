@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from llamafund_chain.audit.model import ReportCheck
 from llamafund_chain.checks.check import CheckResult, Finding, check_name
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError
+from llamafund_chain.errors import LlamafundError, NodeError, NotFinalError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,12 +54,12 @@ class Findings:
             What `produce` returned, or `None` after a failure.
 
         Raises:
-            NodeUnreachableError: The node stopped answering, which says nothing about the campaign.
+            NodeError: The node does not answer, or refuses to, which says nothing about the campaign.
             NotFinalError: A block is not settled, which says nothing either.
         """
         try:
             value = produce()
-        except (NodeUnreachableError, NotFinalError):
+        except (NodeError, NotFinalError):
             raise
         except LlamafundError as error:
             self.add(group, [CheckResult(name, "fail", str(error))])

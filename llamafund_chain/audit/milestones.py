@@ -20,7 +20,7 @@ from llamafund_chain.campaign.terms import NO_HASH, Terms
 from llamafund_chain.chain import abi
 from llamafund_chain.checks.check import Check, CheckContext, CheckResult, Finding
 from llamafund_chain.checks.run import run_checks
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError
+from llamafund_chain.errors import LlamafundError, NodeError
 from llamafund_chain.evidence.manifests import (
     EvidenceManifest,
     ProposalManifest,
@@ -123,7 +123,7 @@ def attestation_signed(
         The signers, and whether their signatures are valid.
 
     Raises:
-        NodeUnreachableError: The node does not answer.
+        NodeError: The node does not answer.
     """
     attestors = client.terms.attestors
     places = [place for place in range(len(attestors)) if attested.signers >> place & 1]
@@ -259,7 +259,7 @@ def _signatures(client: CampaignClient, attested: AttestedMilestone) -> tuple[by
     try:
         to, data = client.connection.transaction_input(attested.tx_hash)
         decoded = abi.contract("Campaign").decode_input(data)
-    except NodeUnreachableError:
+    except NodeError:
         raise
     except LlamafundError:
         return None

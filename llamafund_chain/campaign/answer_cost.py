@@ -10,7 +10,8 @@ from llamafund_chain.campaign.terms import MIN_BOND
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.connection import Connection
 from llamafund_chain.chain.data_fees import DataFees, DataFeeUnknownError
-from llamafund_chain.chain.transactions import Call, RpcError
+from llamafund_chain.chain.node_errors import RpcError
+from llamafund_chain.chain.transactions import Call
 from llamafund_chain.evidence.merkle import CHUNK_SIZE
 
 EXECUTION_GAS = 80_000

@@ -21,9 +21,10 @@ from llamafund_chain.campaign.terms import NO_HASH, Status, Terms
 from llamafund_chain.chain import abi, connection
 from llamafund_chain.chain.abi import checksum
 from llamafund_chain.chain.connection import Agree, Block, BlockId, Connection, Finality, check_code
+from llamafund_chain.chain.node_errors import RpcError
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import Asset, Permit, Token, asset_at, coin_of
-from llamafund_chain.chain.transactions import Call, Receipt, RpcError
+from llamafund_chain.chain.transactions import Call, Receipt
 from llamafund_chain.deployment.clones import CLONE_BYTES, clone_code
 from llamafund_chain.errors import LlamafundError, NotFinalError, VerificationError
 from llamafund_chain.evidence.merkle import ChunkProof

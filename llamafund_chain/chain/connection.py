@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from llamafund_chain.chain.coins import format_coin
-from llamafund_chain.chain.node import AnswerTooLongError, Node, NothingRanError
+from llamafund_chain.chain.node import Answer, Question
+from llamafund_chain.chain.node_errors import LaggingError, RpcError, UnsupportedTagError
+from llamafund_chain.chain.nodes import Nodes
 from llamafund_chain.chain.outside import SendsOnlyError
+from llamafund_chain.chain.ranges import KnownRanges, search
 from llamafund_chain.chain.reverted import ContractRefusedError, Explain, Reading, explain, smallest_units
 from llamafund_chain.chain.transactions import (
     RECEIPT_TIMEOUT,
@@ -20,7 +23,6 @@ from llamafund_chain.chain.transactions import (
     Fees,
     Log,
     Receipt,
-    RpcError,
     SignedTransaction,
     not_included,
     refusal_of,
@@ -28,6 +30,7 @@ from llamafund_chain.chain.transactions import (
 from llamafund_chain.deployment import addresses
 from llamafund_chain.errors import (
     LlamafundError,
+    NodeError,
     NodeUnreachableError,
     NotFinalError,
     UsageError,
@@ -45,13 +48,9 @@ Finality = Literal["finalized", "safe", "latest"]
 Agree = Callable[[], None]
 """Asks whether to send the transaction, and raises if the answer is no."""
 
-BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
 
 MAX_ANSWER_BYTES = 1 << 20
 """Bytes of the longest result of a contract call that is read."""
-
-MOST_AT_ONCE = 100
-"""Requests in one batch. Nodes of providers refuse more, or fewer; then the batches become smaller."""
 
 _GWEI = 10**9
 
@@ -63,6 +62,13 @@ class Block:
     number: int
     hash: str
     timestamp: int
+
+
+Ask = Callable[[Sequence[Question]], list[Answer]]
+
+BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
+At = BlockId | Block
+"""Which state to read. A `Block` is read by its hash: then nothing of another one is mixed in."""
 
 
 @dataclass(frozen=True)
@@ -90,25 +96,28 @@ def connect(rpc_url: str, *, explain: Explain = explain) -> Connection:
     """Open a connection and ask which chain it is.
 
     Args:
-        rpc_url: `http://…` or `https://…`.
+        rpc_url: `http://…` or `https://…`, or several separated by spaces: the first that answers serves, and the
+            others take over.
         explain: Explains reverts, for callers that know the contracts.
 
     Raises:
         UsageError: The address has another form.
         NodeUnreachableError: Nothing answers there, or it is not a node.
     """
-    if not rpc_url.startswith(("http://", "https://")) or any(ord(char) <= 32 for char in rpc_url):
-        scheme = rpc_url.partition("://")[0] if "://" in rpc_url else ""
-        raise UsageError(
-            "The node's address cannot be used" + (f" (it begins with {printable(scheme, 20)!r})" if scheme else ""),
-            "It must be an HTTP address",
-            "Write it like http://127.0.0.1:8545",
-        )
+    for url in rpc_url.split() or [rpc_url]:
+        if not url.startswith(("http://", "https://")) or any(ord(char) <= 32 for char in url):
+            scheme = url.partition("://")[0] if "://" in url else ""
+            begins = f" (it begins with {printable(scheme, 20)!r})" if scheme else ""
+            raise UsageError(
+                f"The node's address cannot be used{begins}",
+                "It must be an HTTP address",
+                "Write it like http://127.0.0.1:8545",
+            )
     return Connection(rpc_url, explain)
 
 
 class Connection:
-    """One node, and through it one chain. Made by `connect`.
+    """One node, or several, and through them one chain. Made by `connect`.
 
     Attributes:
         chain_id: EIP-155 number.
@@ -121,14 +130,17 @@ class Connection:
         self.sent: dict[str, bool] = {}
         self._explain = explain
         try:
-            self._node = Node(rpc_url)
+            self._nodes = Nodes(rpc_url.split())
         except ValueError as error:
             raise UsageError("The node's address cannot be used", "It is not a URL") from error
-        self.shown_url = self._node.shown
         self._w3: Web3 | None = None
         self._deployment: Deployment | None = None
-        self._at_once = MOST_AT_ONCE
-        self.chain_id = self._quantity(self.request("eth_chainId"), "eth_chainId")
+        self._by_hash = True
+        self._next: Literal["pending", "latest"] = "pending"
+        self._ranges = KnownRanges()
+        chain_id = self.request("eth_chainId")
+        self.chain_id = self._quantity(chain_id, "eth_chainId")
+        self._nodes.expect_chain(chain_id)
 
     def __repr__(self) -> str:
         return f"Connection({self.shown_url!r}, chain_id={self.chain_id})"
@@ -139,6 +151,11 @@ class Connection:
         return f"eip155:{self.chain_id}"
 
     @property
+    def shown_url(self) -> str:
+        """The address of the node that answers, without the parts that may be secret."""
+        return self._nodes.shown
+
+    @property
     def w3(self) -> Web3:
         """The same node as a web3 object."""
         if self._w3 is None:
@@ -146,7 +163,7 @@ class Connection:
 
             from llamafund_chain.chain.web3_provider import NodeProvider
 
-            self._w3 = Web3(NodeProvider(self._node.request))
+            self._w3 = Web3(NodeProvider(self._answer))
         return self._w3
 
     # ------------------------------------------------------------------ read
@@ -161,16 +178,15 @@ class Connection:
             NodeUnreachableError: No node answered.
             RpcError: It answered with an error.
         """
-        result = _result(method, self._node.request(method, params))
-        if isinstance(result, RpcError):
-            raise result
-        return result
+        answer = self._answer(method, params)
+        if isinstance(answer, NodeError):
+            raise answer
+        return answer
 
     def request_many(self, requests: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
         """Several JSON-RPC requests, as many at once as the node takes.
 
-        None of them may change anything: if a node refuses a batch, or its answer is too long, the same requests go out
-        again in smaller ones.
+        None of them may change anything: they may be made again.
 
         Args:
             requests: Methods with their parameters.
@@ -179,27 +195,20 @@ class Connection:
             The unchanged results in the order of the requests; an `RpcError` in place of each that was refused.
 
         Raises:
-            NodeUnreachableError: No node answered.
+            NodeUnreachableError: No node answered, or not yet.
         """
-        return self._in_batches(requests, (AnswerTooLongError, NothingRanError))
+        return self._each(requests, self._nodes.ask)
 
-    def _in_batches(
-        self, requests: Sequence[tuple[str, tuple[Any, ...]]], smaller: tuple[type[NodeUnreachableError], ...]
-    ) -> list[Any]:
-        """As `request_many`; after the errors `smaller`, the same requests go out in smaller batches."""
-        found: list[Any] = []
-        while len(found) < len(requests):
-            part = requests[len(found) : len(found) + self._at_once]
-            if len(part) == 1:
-                found.append(self._request_or_refusal(*part[0]))
-                continue
-            try:
-                responses = self._node.request_many(part)
-            except smaller:
-                self._at_once = len(part) // 4 or 1
-                continue
-            found += [_result(method, response) for (method, _), response in zip(part, responses, strict=True)]
-        return found
+    def _each(self, requests: Sequence[tuple[str, tuple[Any, ...]]], ask: Ask) -> list[Any]:
+        answers = ask([Question(method, params) for method, params in requests])
+        for answer in answers:
+            if isinstance(answer, NodeError) and not isinstance(answer, RpcError):
+                raise answer
+        return answers
+
+    def _answer(self, method: str, params: Sequence[Any]) -> Answer:
+        question = Question(method, tuple(params))
+        return (self._nodes.ask if question.only_reads else self._nodes.ask_once)([question])[0]
 
     def _request_or_refusal(self, method: str, parameters: tuple[Any, ...]) -> Any:
         try:
@@ -212,18 +221,31 @@ class Connection:
 
         Raises:
             NotFinalError: The node knows no finalized or safe block.
-            LlamafundError: There is no such block.
+            NodeUnreachableError: The node has no such block yet, or is of another chain than before.
         """
-        try:
-            raw = self.request("eth_getBlockByNumber", _block_param(which), False)
-        except RpcError as error:
-            if which in ("finalized", "safe"):
-                raise self._no_finality(which) from error
-            raise
-        if raw is None:
-            if which in ("finalized", "safe"):
-                raise self._no_finality(which)
-            raise LlamafundError(f"The node knows no block {which}", "It may not be in sync yet")
+        chain_id, raw = self.request_many([("eth_chainId", ()), ("eth_getBlockByNumber", (self._named(which), False))])
+        if isinstance(raw, UnsupportedTagError) and which == "pending":
+            self._next = "latest"
+            return self.block(which)
+        if which in ("finalized", "safe") and (raw is None or isinstance(raw, UnsupportedTagError)):
+            raise self._no_finality(which)
+        for answer in (chain_id, raw):
+            if isinstance(answer, RpcError):
+                raise answer
+        self._check_chain(chain_id)
+        return self._block(raw)
+
+    def _check_chain(self, answer: Any) -> None:
+        """Notice when another chain answers than the one that this connection was opened to."""
+        chain_id = self._quantity(answer, "eth_chainId")
+        if chain_id != self.chain_id:
+            raise NodeUnreachableError(
+                f"The node at {self.shown_url} is of chain {chain_id} now, and was of chain {self.chain_id} before",
+                "What it said before may be of either",
+                "Find out why, then repeat the command",
+            )
+
+    def _block(self, raw: Any) -> Block:
         if not isinstance(raw, Mapping):
             raise self._nonsense("eth_getBlockByNumber")
         return Block(
@@ -236,19 +258,80 @@ class Connection:
         """Unix seconds of a block: the chain's clock."""
         return self.block(which).timestamp
 
-    def code(self, address: str, block: BlockId = "latest") -> bytes:
-        """The code at an address; empty if there is none."""
-        return self._bytes(self.request("eth_getCode", address, _block_param(block)), "eth_getCode")
+    def read(self, requests: Sequence[tuple[str, tuple[Any, ...]]], at: At = "latest") -> list[Any]:
+        """Requests about one state, as many at once as the node takes.
 
-    def balance(self, address: str, block: BlockId = "latest") -> int:
+        Args:
+            requests: Methods with their parameters, without the block, which comes last.
+            at: The block after which to read.
+
+        Returns:
+            The unchanged results in the order of the requests; an `RpcError` in place of each that was refused.
+
+        Raises:
+            NodeUnreachableError: No node answered, or not yet.
+            NotFinalError: The block was undone meanwhile.
+        """
+        if isinstance(at, Block):
+            return self._read_block(requests, at)
+        answers = self._read_with(requests, self._named(at))
+        if at == "pending" and any(isinstance(answer, UnsupportedTagError) for answer in answers):
+            self._next = "latest"
+            return self._read_with(requests, self._next)
+        return answers
+
+    def _read_block(self, requests: Sequence[tuple[str, tuple[Any, ...]]], at: Block) -> list[Any]:
+        if self._by_hash:
+            by_hash = {"blockHash": f"0x{at.hash}", "requireCanonical": True}
+            try:
+                answers = self._read_with(requests, by_hash)
+            except LaggingError:
+                self._check_undone(at, self.block(at.number))
+                raise
+            if not any(_knows_no_hashes(answer) for answer in answers):
+                return answers
+            # The node is older than EIP-1898.
+            self._by_hash = False
+        answers = self._read_with(requests, hex(at.number))
+        self._check_undone(at, self.block(at.number))
+        return answers
+
+    def _check_undone(self, before: Block, now: Block) -> None:
+        if before.hash != now.hash:
+            raise NotFinalError(
+                f"Block {before.number} was undone while it was read",
+                f"Its hash was 0x{before.hash} and is 0x{now.hash} now",
+                "Nothing of it was used. Repeat the command",
+            )
+
+    def _read_with(self, requests: Sequence[tuple[str, tuple[Any, ...]]], block: Any) -> list[Any]:
+        whole = [(method, (*parameters, block)) for method, parameters in requests]
+        return [self._request_or_refusal(*whole[0])] if len(whole) == 1 else self.request_many(whole)
+
+    def _read_one(self, method: str, *parameters: Any, at: At) -> Any:
+        (answer,) = self.read([(method, parameters)], at)
+        if isinstance(answer, RpcError):
+            raise answer
+        return answer
+
+    def _named(self, block: BlockId) -> str:
+        if isinstance(block, int):
+            return hex(block)
+        return self._next if block == "pending" else block
+
+    def code(self, address: str, block: At = "latest") -> bytes:
+        """The code at an address; empty if there is none."""
+        return self._bytes(self._read_one("eth_getCode", address, at=block), "eth_getCode")
+
+    def balance(self, address: str, block: At = "latest") -> int:
         """Wei that an address holds."""
-        return self._quantity(self.request("eth_getBalance", address, _block_param(block)), "eth_getBalance")
+        return self._quantity(self._read_one("eth_getBalance", address, at=block), "eth_getBalance")
 
     def call(
         self,
         call: Call,
         *,
-        block: BlockId = "latest",
+        block: At = "latest",
         sender: str | None = None,
         value: int = 0,
         money: Callable[[int], str] = smallest_units,
@@ -271,12 +354,12 @@ class Connection:
         if value:
             transaction["value"] = hex(value)
         try:
-            answer = self.request("eth_call", transaction, _block_param(block))
+            answer = self._read_one("eth_call", transaction, at=block)
         except RpcError as error:
             raise self._refusal(error, money) from error
         return self._bytes(answer, "eth_call")[:MAX_ANSWER_BYTES]
 
-    def call_many(self, calls: Sequence[Call], *, block: BlockId = "latest") -> list[bytes | LlamafundError]:
+    def call_many(self, calls: Sequence[Call], *, block: At = "latest") -> list[bytes | LlamafundError]:
         """Run calls without sending anything, many at once.
 
         Args:
@@ -289,9 +372,7 @@ class Connection:
         Raises:
             NodeUnreachableError: No node answered.
         """
-        answers = self.request_many(
-            [("eth_call", ({"to": call.to, "data": f"0x{call.data.hex()}"}, _block_param(block))) for call in calls]
-        )
+        answers = self.read([("eth_call", ({"to": call.to, "data": f"0x{call.data.hex()}"},)) for call in calls], block)
         return [
             self._refusal(answer, smallest_units)
             if isinstance(answer, RpcError)
@@ -305,12 +386,13 @@ class Connection:
         *,
         topics: Sequence[str | Sequence[str] | None] = (),
         first: int = 0,
-        last: BlockId = "latest",
+        last: At = "latest",
     ) -> Iterator[Log]:
         """All logs of one contract, in order, with the logs of only one response in memory.
 
         Anyone can make a contract write logs, so a large number is no reason to give up. If a node refuses large
-        ranges, or a response is too long or takes too long, this requests smaller ranges.
+        ranges, or a response is too long or takes too long, this requests smaller ranges. A node that does not have
+        the last block of a range yet is waited for: its silence about that block would mean nothing.
 
         Args:
             address: The contract.
@@ -322,26 +404,30 @@ class Connection:
             NodeUnreachableError: A response does not make sense, or there is none even for a single block.
             RpcError: The node refuses even single blocks.
         """
-        end = last if isinstance(last, int) else self.block(last).number
-        start, span = first, max(end - first + 1, 1)
-        while start <= end:
-            stop = min(start + span - 1, end)
-            filter_ = {"address": address, "fromBlock": hex(start), "toBlock": hex(stop), "topics": list(topics)}
-            try:
-                raw = self.request("eth_getLogs", filter_)
-            except (RpcError, NodeUnreachableError):
-                if stop == start:
-                    raise
-                span = max((stop - start + 1) // 4, 1)
-                continue
+        end = last if isinstance(last, Block) else self.block(last)
+
+        def ask(start: int, stop: int) -> list[Log]:
+            wanted = {"address": address, "topics": list(topics)}
+            filter_ = {**wanted, "fromBlock": hex(start), "toBlock": hex(stop)}
+            # A node without that block refuses the second request, where it would answer the first one with nothing.
+            witness: tuple[str, tuple[Any, ...]] = ("eth_getBlockByNumber", (hex(stop), False))
+            if stop == end.number:
+                witness = ("eth_getLogs", ({**wanted, "blockHash": f"0x{end.hash}"},))
+            raw, _ = self.request_many([("eth_getLogs", (filter_,)), witness])
+            if isinstance(raw, RpcError):
+                raise raw
             if not isinstance(raw, list):
                 raise self._nonsense("eth_getLogs")
-            found = [self._log(item) for item in raw if isinstance(item, Mapping) and not item.get("removed")]
+            found = [self._log(item) for item in raw if not isinstance(item, Mapping) or not item.get("removed")]
             if not all(_wanted(log, address, topics, start, stop) for log in found):
                 raise self._nonsense("eth_getLogs")
-            yield from sorted(found, key=lambda log: (log.block, log.index))
-            # A range with many logs must not slow down everything after it.
-            start, span = stop + 1, 2 * span
+            return sorted(found, key=lambda log: (log.block, log.index))
+
+        node = self.shown_url
+        for logs in search(
+            ask, first, end.number, most=self._ranges.of(node), found=lambda blocks: self._ranges.remember(node, blocks)
+        ):
+            yield from logs
 
     def transaction_input(self, tx_hash: str) -> tuple[str | None, bytes]:
         """Where a transaction went and its call data.
@@ -501,8 +587,7 @@ class Connection:
             self.sent[one.tx_hash] = False
         requests = [("eth_sendRawTransaction", (f"0x{one.raw.hex()}",)) for one in signed]
         try:
-            # Nothing has run of a batch that was refused, so its transactions are not sent twice.
-            answers = self._in_batches(requests, (NothingRanError,))
+            answers = self._each(requests, self._nodes.ask_once)
         except NodeUnreachableError as error:
             raise NodeUnreachableError(
                 f"The node stopped answering while {len(signed)} transactions were being sent",
@@ -549,13 +634,16 @@ class Connection:
             block: For the number of transactions then.
         """
         asked: list[tuple[str, tuple[Any, ...]]] = [
-            *(("eth_getTransactionCount", (address, when)) for when in (hex(block), "latest", "pending")),
+            *(("eth_getTransactionCount", (address, when)) for when in (hex(block), "latest", self._next)),
             ("eth_getBalance", (address, "latest")),
             ("eth_getBlockByNumber", ("latest", False)),
             ("eth_maxPriorityFeePerGas", ()),
             ("eth_gasPrice", ()),
         ]
         *numbers, latest, tip, gas_price = self.request_many(asked)
+        if any(_knows_no_pending(number) for number in numbers):
+            self._next = "latest"
+            return self.standing(address, block)
         for answer in (*numbers, latest):
             if isinstance(answer, RpcError):
                 raise answer
@@ -563,9 +651,9 @@ class Connection:
         base = self._base_fee_of(latest)
         return Standing(first, mined, pending, held, base or 0, self._advised(base, tip, gas_price))
 
-    def nonce(self, address: str, block: BlockId = "latest") -> int:
+    def nonce(self, address: str, block: At = "latest") -> int:
         """Number of transactions that an account has sent; at `pending`, including pending ones."""
-        answer = self.request("eth_getTransactionCount", address, _block_param(block))
+        answer = self._read_one("eth_getTransactionCount", address, at=block)
         return self._quantity(answer, "eth_getTransactionCount")
 
     def estimate(
@@ -574,7 +662,7 @@ class Connection:
         transaction: Call,
         value: int = 0,
         *,
-        block: BlockId = "latest",
+        block: At = "latest",
         money: Callable[[int], str] = smallest_units,
     ) -> int:
         """Gas that a transaction would take at a block, without a margin.
@@ -589,7 +677,7 @@ class Connection:
             "value": hex(value),
         }
         try:
-            return self._quantity(self.request("eth_estimateGas", fields, _block_param(block)), "eth_estimateGas")
+            return self._quantity(self._read_one("eth_estimateGas", fields, at=block), "eth_estimateGas")
         except RpcError as error:
             raise self._refusal(error, money) from error
 
@@ -785,19 +873,18 @@ def check_code(code: bytes, what: str, address: str) -> None:
         )
 
 
-def _result(method: str, response: Mapping[str, Any]) -> Any:
-    """The result in a response, or the error in its place."""
-    if "error" not in response:
-        return response["result"]
-    error = response["error"]
-    if not isinstance(error, Mapping):
-        error = {"message": str(error)}
-    code = error.get("code")
-    return RpcError(method, code if isinstance(code, int) else 0, str(error.get("message", "")), error.get("data"))
+def _knows_no_hashes(answer: Any) -> bool:
+    """Whether an error says that a block cannot be given by its hash (EIP-1898)."""
+    if not isinstance(answer, RpcError) or answer.code == 3 or "revert" in answer.message.lower():
+        return False
+    return answer.code in (-32602, -32600, -32700) or any(
+        words in answer.message.lower()
+        for words in ("invalid", "unmarshal", "blockhash", "unexpected", "parse", "type")
+    )
 
 
-def _block_param(block: BlockId) -> str:
-    return hex(block) if isinstance(block, int) else block
+def _knows_no_pending(answer: Any) -> bool:
+    return isinstance(answer, UnsupportedTagError) and answer.tag == "pending"
 
 
 def _wanted(log: Log, address: str, topics: Sequence[str | Sequence[str] | None], first: int, last: int) -> bool:

@@ -20,7 +20,8 @@ from enum import Enum
 
 from llamafund_chain.chain.abi import Interface
 from llamafund_chain.chain.connection import Connection
-from llamafund_chain.chain.transactions import Call, RpcError
+from llamafund_chain.chain.node_errors import RpcError
+from llamafund_chain.chain.transactions import Call
 from llamafund_chain.errors import LlamafundError, VerificationError
 
 OP_STACK_ORACLE = "0x420000000000000000000000000000000000000F"

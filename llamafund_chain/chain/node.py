@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from llamafund_chain.errors import NodeUnreachableError, UsageError, system_reason
+from llamafund_chain.chain.node_errors import BatchRefusedError, BusyError, meaning_of
+from llamafund_chain.errors import NodeError, NodeUnreachableError, UsageError, system_reason
 from llamafund_chain.http.answers import parse_json
 from llamafund_chain.http.deadline import Deadline, TooSlowError
 from llamafund_chain.http.transport import READ_SECONDS, NoAnswerError, Reply, TooLongError, Transport
@@ -19,6 +24,27 @@ ANSWER_TIMEOUT = 120.0
 
 MAX_ANSWER_BYTES = 32 << 20
 """Bytes of the longest response that is read: several times the logs that fit into one block."""
+
+MAX_BATCH = 100
+"""Most requests that are sent at once. Many nodes allow that many; of the others this is found out."""
+
+_MAX_ERROR = 64 * 1024
+_READS = frozenset(
+    {
+        "eth_blockNumber",
+        "eth_call",
+        "eth_chainId",
+        "eth_estimateGas",
+        "eth_feeHistory",
+        "eth_gasPrice",
+        "eth_maxPriorityFeePerGas",
+        "eth_simulateV1",
+        "eth_syncing",
+        "net_version",
+        "web3_clientVersion",
+    }
+)
+_log = logging.getLogger(__name__)
 
 
 def shown_url(url: str) -> str:
@@ -38,12 +64,41 @@ class AnswerTooLongError(NodeUnreachableError):
     """The response is longer than `MAX_ANSWER_BYTES`; a request for less may help."""
 
 
-class NothingRanError(NodeUnreachableError):
-    """The server refused a request, or a batch of them, and ran nothing of it; fewer requests at once may help."""
+class TimedOutError(NodeUnreachableError):
+    """The node did not finish its response in time."""
+
+
+class ConnectionLostError(NodeUnreachableError):
+    """There is no connection, or it broke off."""
+
+
+class _NotJsonRpcError(NodeUnreachableError):
+    """The response is not JSON-RPC."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One JSON-RPC request.
+
+    Attributes:
+        params: Everything that JSON can hold.
+    """
+
+    method: str
+    params: tuple[Any, ...] = ()
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether asking twice does no more than asking once."""
+        return self.method.startswith("eth_get") or self.method in _READS
+
+
+Answer = Any | NodeError
+"""A result, or why there is none."""
 
 
 class Node:
-    """Sends each request once.
+    """One node, to which each request is sent once.
 
     Args:
         url: `http://…` or `https://…`.
@@ -51,136 +106,229 @@ class Node:
 
     Attributes:
         shown: The address without what may be secret.
+        answered: Whether it ever answered like a node.
+        most: Most requests that it takes at once, as far as it is known.
     """
 
     def __init__(self, url: str, patience: float | None = None) -> None:
         self._url = url
         self._patience = patience
         self.shown = shown_url(url)
+        self.answered = False
+        self.most = MAX_BATCH
         self._transport = Transport()
         self._count = 0
 
     def request(self, method: str, params: Sequence[Any]) -> Mapping[str, Any]:
-        """One JSON-RPC request.
+        """One JSON-RPC request, whose response is not interpreted.
 
         Args:
             method: Its name.
             params: Everything that JSON can hold.
 
         Returns:
-            The response, with either `result` or `error`.
+            The response, with `result` or `error`.
 
         Raises:
-            AnswerTooLongError: The response is too long.
             NodeUnreachableError: There was no response, or it is not JSON-RPC.
         """
-        self._count += 1
-        request = {"jsonrpc": "2.0", "id": self._count, "method": method, "params": list(params)}
-        body = self._post(method, json.dumps(request).encode())
-        try:
-            response: Mapping[str, Any] = parse_json(body)
-        except ValueError as error:
-            raise self._nonsense(method) from error
-        if not _is_response(response):
-            raise self._nonsense(method)
-        return response
+        question = Question(method, tuple(params))
+        _, _, response = self._post([question], self._request(question))
+        self._check(question, response)
+        return dict(response) if "result" in response else {"error": response["error"]}
 
-    def request_many(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Mapping[str, Any]]:
-        """Several JSON-RPC requests in one HTTP request, a batch.
-
-        Args:
-            requests: Methods with their parameters, at least one.
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """Send requests, several at once where the node takes that.
 
         Returns:
-            The responses in the order of the requests, each with either `result` or `error`.
+            For each request its result, or the error that the node gave instead.
 
         Raises:
-            NothingRanError: The node refused the batch as a whole.
-            AnswerTooLongError: The response is too long.
+            AnswerTooLongError: A response is too long.
             NodeUnreachableError: There was no response, or it is not JSON-RPC.
         """
-        batch = [
-            {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
-            for number, (method, params) in enumerate(requests)
-        ]
-        words = f"{len(batch)} requests at once"
-        try:
-            responses: Any = parse_json(self._post(words, json.dumps(batch).encode()))
-        except ValueError as error:
-            raise self._nonsense(words) from error
-        if isinstance(responses, dict) and "error" in responses:
-            raise NothingRanError(f"The node at {self.shown} refused {words}")
-        if not isinstance(responses, list) or not all(map(_is_response, responses)):
-            raise self._nonsense(words)
-        by_id = {response["id"]: response for response in responses if isinstance(response.get("id"), int)}
-        if len(responses) != len(batch) or by_id.keys() != set(range(len(batch))):
-            raise self._nonsense(words)
-        return [by_id[number] for number in range(len(batch))]
+        answers: list[Answer] = []
+        while len(answers) < len(questions):
+            part = questions[len(answers) : len(answers) + self.most]
+            if len(part) == 1:
+                answers.append(self._ask_one(part[0]))
+                continue
+            try:
+                answers += self._ask_many(part)
+            except (BatchRefusedError, AnswerTooLongError) as error:
+                # Of a batch that was refused nothing has run. One with too long an answer has.
+                if isinstance(error, AnswerTooLongError) and not all(question.only_reads for question in part):
+                    raise
+                said = error.most if isinstance(error, BatchRefusedError) else None
+                self.most = max(len(part) // 4 if said is None else min(said, len(part) - 1), 1)
+                _log.info("%s takes at most %d requests at once", self.shown, self.most)
+        return answers
 
-    def _post(self, method: str, data: bytes) -> bytes:
+    def _ask_one(self, question: Question) -> Answer:
+        status, wait, response = self._post([question], self._request(question))
+        return self._answer(question, response, status, wait)
+
+    def _ask_many(self, questions: Sequence[Question]) -> list[Answer]:
+        what = _named(questions)
+        requests = [self._request(question) for question in questions]
+        status, wait, response = self._post(questions, requests)
+        if isinstance(response, Mapping) and response.get("error") is not None:
+            error = meaning_of("", (), response["error"], node=self.shown, status=status, wait=wait)
+            if isinstance(error, BusyError):
+                raise error
+            raise error if isinstance(error, BatchRefusedError) else BatchRefusedError(what, 0, str(error), None)
+        if not isinstance(response, list) or not all(isinstance(item, Mapping) for item in response):
+            raise self._nonsense(what)
+        by_id = {item["id"]: item for item in response if isinstance(item.get("id"), int)}
+        if len(response) != len(requests) or any(request["id"] not in by_id for request in requests):
+            raise self._nonsense(what)
+        return [
+            self._answer(question, by_id[request["id"]], status, wait)
+            for question, request in zip(questions, requests, strict=True)
+        ]
+
+    def _request(self, question: Question) -> dict[str, Any]:
+        self._count += 1
+        return {"jsonrpc": "2.0", "id": self._count, "method": question.method, "params": list(question.params)}
+
+    def _answer(self, question: Question, response: Any, status: int, wait: float | None) -> Answer:
+        self._check(question, response)
+        self.answered = True
+        if "result" in response:
+            return response["result"]
+        return meaning_of(
+            question.method, question.params, response["error"], node=self.shown, status=status, wait=wait
+        )
+
+    def _check(self, question: Question, response: Any) -> None:
+        if not isinstance(response, Mapping):
+            raise self._nonsense(question.method)
+        # Some nodes put `"error": null` beside a result.
+        error = response.get("error")
+        if ("result" in response and error is not None) or not ("result" in response or "error" in response):
+            raise self._nonsense(question.method)
+
+    def _post(self, questions: Sequence[Question], document: Any) -> tuple[int, float | None, Any]:
+        """The status, the seconds to wait, and the JSON that came back."""
+        what = _named(questions)
+        if not all(question.only_reads for question in questions):
+            # The server may have closed a connection that was kept; then nobody could say whether this arrived.
+            self._transport.forget_connections()
         try:
             with (
                 Deadline(self._patience or ANSWER_TIMEOUT) as deadline,
-                contextlib.closing(self._send(data, deadline)) as reply,
+                contextlib.closing(self._send(json.dumps(document).encode(), deadline)) as reply,
             ):
-                if not 200 <= reply.status < 300:
-                    raise self._status(method, reply)
                 if reply.encoding != "identity":
                     # Compressed bytes could unpack to a thousand times their length.
-                    raise self._nonsense(method)
-                return reply.read_exactly(MAX_ANSWER_BYTES)
+                    raise self._nonsense(what)
+                fine = 200 <= reply.status < 300
+                body = reply.read_exactly(MAX_ANSWER_BYTES if fine else _MAX_ERROR)
+                wait = _retry_after(reply)
         except TooLongError as error:
+            if not fine:
+                raise self._status(questions, reply) from error
             raise AnswerTooLongError(
-                f"The answer of {self.shown} to {method} is longer than {MAX_ANSWER_BYTES >> 20} MiB",
+                f"The answer of {self.shown} to {what} is longer than {MAX_ANSWER_BYTES >> 20} MiB",
                 "That is the most that is read at once",
                 "Name another node with --rpc if this happens again",
             ) from error
-        except (TooSlowError, NoAnswerError) as error:
-            raise NodeUnreachableError(
-                f"The node at {self.shown} did not answer in time",
-                f"The request was {method}",
-                "Try again, or name another node with --rpc",
-            ) from error
-
-    def _send(self, data: bytes, deadline: Deadline) -> Reply:
-        try:
-            return self._transport.send(
-                "POST",
-                self._url,
-                place=self.shown,
-                deadline=deadline,
-                headers={"Content-Type": "application/json"},
-                body=data,
-                silence=self._patience or READ_SECONDS,
-            )
+        # Not from the cause: a traceback would show the whole address, and with it a secret.
         except (TooSlowError, NoAnswerError):
+            raise TimedOutError(
+                f"The node at {self.shown} did not answer in time",
+                f"The request was {what}",
+                "Try again, or name another node with --rpc",
+            ) from None
+        except _NotJsonRpcError:
             raise
         except (NodeUnreachableError, UsageError) as error:
-            raise NodeUnreachableError(
-                f"There is no node at {self.shown}",
-                _reason(error),
-                "Start one (`llamafund devnet` is for trying things out), or name another with --rpc",
-            ) from error
+            raise self._lost(_reason(error)) from None
+        try:
+            response = parse_json(body)
+        except ValueError as error:
+            if fine:
+                raise self._nonsense(what) from error
+            raise self._status(questions, reply, body, wait) from error
+        if not fine and not _is_error(response):
+            raise self._status(questions, reply, body, wait)
+        return reply.status, wait, response
 
-    def _status(self, method: str, reply: Reply) -> NodeUnreachableError:
-        # With a status of the 400s a server says that it ran nothing.
-        kind = NothingRanError if 400 <= reply.status < 500 else NodeUnreachableError
-        return kind(
-            f"The server at {self.shown} answered {method} with HTTP status {reply.status}",
+    def _send(self, data: bytes, deadline: Deadline) -> Reply:
+        return self._transport.send(
+            "POST",
+            self._url,
+            place=self.shown,
+            deadline=deadline,
+            headers={"Content-Type": "application/json"},
+            body=data,
+            silence=self._patience or READ_SECONDS,
+        )
+
+    def _lost(self, reason: str) -> ConnectionLostError:
+        if self.answered:
+            return ConnectionLostError(
+                f"The connection to the node at {self.shown} broke off",
+                reason,
+                "Check that it still runs and repeat the command, or name several nodes with --rpc",
+            )
+        return ConnectionLostError(
+            f"There is no node at {self.shown}",
+            reason,
+            "Start one (`llamafund devnet` is for trying things out), or name another with --rpc",
+        )
+
+    def _status(
+        self, questions: Sequence[Question], reply: Reply, body: bytes = b"", wait: float | None = None
+    ) -> NodeError:
+        what, said = _named(questions), printable(body[:200].decode("utf-8", "replace").strip(), 200)
+        if reply.status in (402, 429, 502, 503, 504) or "error code: 1015" in said:
+            words = f"HTTP status {reply.status}" + (f": {said}" if said else "")
+            return meaning_of(questions[0].method, (), words, node=self.shown, status=reply.status, wait=wait)
+        if len(questions) > 1 and 400 <= reply.status < 500:
+            # With such a status a server says that it ran nothing, perhaps because it does not know batches.
+            return BatchRefusedError(what, 0, f"HTTP status {reply.status}", None)
+        if reply.status in (401, 403):
+            return _NotJsonRpcError(
+                f"The server at {self.shown} refuses this client (HTTP status {reply.status})",
+                f"It says: {said}" if said else "It may want a key, which is part of the address that its owner gives",
+                "Check the address given with --rpc",
+            )
+        return _NotJsonRpcError(
+            f"The server at {self.shown} answered {what} with HTTP status {reply.status}",
             "It is not a JSON-RPC node, or refuses this client",
             "Check the address given with --rpc",
         )
 
-    def _nonsense(self, method: str) -> NodeUnreachableError:
-        return NodeUnreachableError(
-            f"The server at {self.shown} answered {method} with something that is not JSON-RPC",
+    def _nonsense(self, what: str) -> NodeUnreachableError:
+        return _NotJsonRpcError(
+            f"The server at {self.shown} answered {what} with something that is not JSON-RPC",
             "It is not a node of an Ethereum chain",
             "Check the address given with --rpc",
         )
 
 
-def _is_response(response: Any) -> bool:
-    return isinstance(response, dict) and ("result" in response) != ("error" in response)
+def _named(questions: Sequence[Question]) -> str:
+    return questions[0].method if len(questions) == 1 else f"{len(questions)} requests at once"
+
+
+def _is_error(response: Any) -> bool:
+    """Whether a body that came with a bad HTTP status says why in JSON-RPC."""
+    if isinstance(response, list):
+        return bool(response) and all(_is_error(item) for item in response)
+    return isinstance(response, Mapping) and response.get("error") is not None
+
+
+def _retry_after(reply: Reply) -> float | None:
+    """Seconds that the header `Retry-After` asks to wait (RFC 9110, section 10.2.3)."""
+    text = reply.headers.get("Retry-After", "").strip()
+    if text.isdecimal() and len(text) < 10:
+        return float(text)
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max((when - datetime.now(UTC)).total_seconds(), 0.0) if when.tzinfo else None
 
 
 def _reason(error: BaseException) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llamafund_chain.errors import LlamafundError, NotFinalError
-from llamafund_chain.text import printable
+from llamafund_chain.chain.node_errors import RpcError
+from llamafund_chain.errors import NotFinalError
 
 RECEIPT_TIMEOUT = 300.0
 """Seconds to wait until a transaction is included."""
@@ -141,25 +141,6 @@ class SignedTransaction:
     def highest_cost(self) -> int:
         """Most wei that it can cost its sender."""
         return self.value + self.gas * self.fees.highest
-
-
-class RpcError(LlamafundError):
-    """The node answered with an error.
-
-    Attributes:
-        code: JSON-RPC error code.
-        data: The data that came with it, unchanged.
-    """
-
-    def __init__(self, method: str, code: int, message: str, data: Any) -> None:
-        super().__init__(
-            f"The node refused {method}",
-            f"It says: {printable(message, 300)} (code {code})",
-            "Check that it is in sync and serves this request, or name another node with --rpc",
-        )
-        self.code = code
-        self.message = message
-        self.data = data
 
 
 class UnderpricedError(RpcError):

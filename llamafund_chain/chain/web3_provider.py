@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from web3.providers import JSONBaseProvider
-from web3.types import RPCEndpoint, RPCResponse
+from web3.types import RPCEndpoint, RPCError, RPCResponse
+
+from llamafund_chain.chain.node import Answer
+from llamafund_chain.chain.node_errors import RpcError
+from llamafund_chain.errors import NodeError
 
 
 class Ask(Protocol):
-    """Sends one JSON-RPC request and returns the response with its `result` or `error`."""
+    """Sends one JSON-RPC request and returns the result, or why there is none."""
 
-    def __call__(self, method: str, params: Sequence[Any]) -> Mapping[str, Any]:
-        """See `Node.request`."""
+    def __call__(self, method: str, params: Sequence[Any]) -> Answer:
+        """See `Connection.request`."""
 
 
 class NodeProvider(JSONBaseProvider):
@@ -29,7 +33,18 @@ class NodeProvider(JSONBaseProvider):
         self._ask = ask
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """One JSON-RPC request."""
+        """One JSON-RPC request.
+
+        Raises:
+            NodeUnreachableError: No node answered.
+        """
         plain = json.loads(self.encode_rpc_request(method, params))["params"]
-        response: RPCResponse = {"jsonrpc": "2.0", "id": 1, **self._ask(method, plain)}  # type: ignore[typeddict-item]
-        return response
+        answer = self._ask(method, plain)
+        if isinstance(answer, RpcError):
+            error: RPCError = {"code": answer.code, "message": answer.message}
+            if answer.data is not None:
+                error["data"] = answer.data
+            return {"jsonrpc": "2.0", "id": 1, "error": error}
+        if isinstance(answer, NodeError):
+            raise answer
+        return {"jsonrpc": "2.0", "id": 1, "result": answer}

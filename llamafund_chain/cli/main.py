@@ -22,6 +22,24 @@ from llamafund_chain.text import closest, printable
 _MESSAGE_LIMIT = 4000
 
 
+def _tell(context: click.Context, _: click.Parameter, verbose: bool) -> None:
+    """Print what the library logs, on standard error, until the command ends."""
+    if not verbose:
+        return
+    import logging
+
+    class ToStandardError(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            click.echo(printable(record.getMessage(), _MESSAGE_LIMIT), err=True)
+
+    logger, handler = logging.getLogger("llamafund_chain"), ToStandardError()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    context.call_on_close(lambda: logger.removeHandler(handler))
+    context.call_on_close(lambda: logger.setLevel(before))
+
+
 @click.group(
     name="llamafund",
     cls=PlugInGroup,
@@ -30,7 +48,14 @@ _MESSAGE_LIMIT = 4000
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 verification failed, 4 node unreachable, 5 transaction "
     "refused, 6 not final yet, 130 interrupted.",
 )
-@click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Show where in the program an error occurred.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_tell,
+    help="Show what nodes are waited for, and where in the program an error occurred.",
+)
 @click.version_option(package_name="llamafund", prog_name="llamafund")
 def cli() -> None:
     """Crowdfund an open AI model without trusting whoever trains it.

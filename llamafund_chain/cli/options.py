@@ -172,15 +172,17 @@ SIGNATURE = SignatureType()
 
 
 def rpc_option(command: F) -> F:
-    """`--rpc URL`, parameter `rpc`."""
+    """`--rpc URL`, once or several times, parameter `rpc`: the addresses, separated by spaces as in the variable."""
     return click.option(
         "--rpc",
         envvar="LLAMAFUND_RPC",
         metavar="URL",
-        default=DEFAULT_RPC,
-        show_default=True,
+        multiple=True,
+        default=(DEFAULT_RPC,),
+        show_default=DEFAULT_RPC,
         show_envvar=True,
-        help="JSON-RPC URL of the chain's node.",
+        callback=lambda _context, _option, urls: " ".join(urls) or DEFAULT_RPC,
+        help="JSON-RPC URL of the chain's node. Of several, the first that answers serves, and others take over.",
     )(command)
 
 

@@ -14,7 +14,7 @@ from llamafund_chain.chain.tokens import Asset, asset_at
 from llamafund_chain.cli.options import ADDRESS, HASH, json_option, rpc_option
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.cli.shared import network_of, terms_facts, terms_lines
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError, VerificationError
+from llamafund_chain.errors import LlamafundError, NodeError, VerificationError
 
 _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 _NAMES = {
@@ -67,7 +67,7 @@ def _asset(connection: Connection, found: Inspection) -> Asset | None:
         return None
     try:
         return asset_at(connection, found.terms.asset)
-    except NodeUnreachableError:
+    except NodeError:
         raise
     except LlamafundError:
         # Made-up terms may name any address. Amounts are then shown in the smallest unit.

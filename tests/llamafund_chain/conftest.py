@@ -365,7 +365,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Callable[[Hook], None]:
         # A batch is so many requests: the hook sees each of them.
         monkeypatch.setattr(
             Connection,
-            "_in_batches",
+            "_each",
             lambda self, requests, _: [self._request_or_refusal(method, params) for method, params in requests],
         )
 

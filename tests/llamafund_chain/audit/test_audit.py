@@ -60,12 +60,13 @@ def lying_node(stage) -> Iterator[Callable[[Callable[..., Any]], CampaignClient]
                 request = urllib.request.Request(stage.devnet.rpc_url, body, {"Content-Type": "application/json"})
                 with urllib.request.urlopen(request) as answer:
                     said = json.loads(answer.read())
-                # A batch is a list of requests, and its answer a list in the same order.
-                batch = zip(asked, said, strict=True) if isinstance(asked, list) else [(asked, said)]
-                for one, its in batch:
-                    if "result" in its:
-                        more = (one["params"],) if with_params else ()
-                        its["result"] = lie(one["method"], its["result"], *more)
+                several = isinstance(asked, list)
+                by_id = {one["id"]: one for one in (asked if several else [asked])}
+                for one in said if several else [said]:
+                    if "result" in one:
+                        request_ = by_id[one["id"]]
+                        more = (request_["params"],) if with_params else ()
+                        one["result"] = lie(request_["method"], one["result"], *more)
                 data = json.dumps(said).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(data)))

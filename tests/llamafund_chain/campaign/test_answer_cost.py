@@ -9,7 +9,7 @@ from llamafund_chain.campaign.challenges import Prover
 from llamafund_chain.campaign.terms import MIN_BOND
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.devnet import Devnet
-from llamafund_chain.chain.transactions import RpcError
+from llamafund_chain.chain.node_errors import RpcError
 
 ETHER = 10**18
 GWEI = 10**9

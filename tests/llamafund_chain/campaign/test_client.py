@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -91,19 +93,21 @@ def test_events_that_a_node_makes_up_do_not_make_a_look_alike_a_campaign(stage, 
     real = stage.open()
     fake = deploy_code(stage.devnet, stage.devnet.connection.code(real.address))
     connection = connect(stage.devnet.rpc_url)
-    request = connection.request
+    request_many = connection.request_many
 
-    def lie(method: str, *params: object) -> object:
-        if method != "eth_getLogs":
-            return request(method, *params)
-        asked = dict(params[0])
-        asked["topics"] = [asked["topics"][0]]
-        made_up = request(method, asked)
-        for log in made_up:
-            log["topics"][1] = "0x" + "00" * 12 + fake[2:].lower()
-        return made_up
+    def lie(requests: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
+        asked = [
+            (method, ({**params[0], "topics": params[0]["topics"][:1]},) if method == "eth_getLogs" else params)
+            for method, params in requests
+        ]
+        answers = request_many(asked)
+        for (method, _), logs in zip(requests, answers, strict=True):
+            if method == "eth_getLogs":
+                for log in logs:
+                    log["topics"][1] = "0x" + "00" * 12 + fake[2:].lower()
+        return answers
 
-    monkeypatch.setattr(connection, "request", lie)
+    monkeypatch.setattr(connection, "request_many", lie)
     with pytest.raises(VerificationError, match="does not follow"):
         CampaignClient(connection, fake).verify_code()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,18 +22,18 @@ MOST = 5
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lets no answer hold more than `MOST` logs; the lengths of the answers."""
     lengths: list[int] = []
-    request = Connection.request
+    request_many = Connection.request_many
 
-    def short(connection: Connection, method: str, *params: object) -> object:
-        answer = request(connection, method, *params)
-        if method == "eth_getLogs":
-            assert isinstance(answer, list)
-            lengths.append(len(answer))
-            if len(answer) > MOST:
-                raise AnswerTooLongError("The answer is too long")
-        return answer
+    def short(connection: Connection, requests: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
+        answers = request_many(connection, requests)
+        for (method, params), answer in zip(requests, answers, strict=True):
+            if method == "eth_getLogs" and "toBlock" in params[0]:
+                lengths.append(len(answer))
+                if len(answer) > MOST:
+                    raise AnswerTooLongError("The answer is too long")
+        return answers
 
-    monkeypatch.setattr(Connection, "request", short)
+    monkeypatch.setattr(Connection, "request_many", short)
     return lengths
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from eth_account import Account
@@ -17,7 +17,8 @@ from llamafund_chain.campaign.challenges import Prover, challenges_on
 from llamafund_chain.campaign.guard import Answer, Guard, Opened, Unanswered
 from llamafund_chain.campaign.terms import Status
 from llamafund_chain.chain import transactions
-from llamafund_chain.chain.node import Node
+from llamafund_chain.chain.node import Node, Question
+from llamafund_chain.chain.node_errors import RpcError
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ def test_a_refused_replacement_leaves_what_waits_and_bids_more_later(large, keep
         if method == "eth_sendRawTransaction":
             tips.append(decoded(params[0])["maxPriorityFeePerGas"])
             if len(tips) < 3:
-                raise transactions.RpcError(method, -32000, "replacement transaction underpriced", None)
+                raise RpcError(method, -32000, "replacement transaction underpriced", None)
         return forward()
 
     node(full)
@@ -573,9 +574,9 @@ def test_a_queue_is_read_in_few_round_trips_however_long_it_is(large, monkeypatc
     trips: list[int] = []
     post = Node._post
 
-    def count(node: Node, method: str, data: bytes) -> bytes:
-        trips.append(len(data))
-        return post(node, method, data)
+    def count(node: Node, questions: Sequence[Question], document: Any) -> Any:
+        trips.append(len(questions))
+        return post(node, questions, document)
 
     monkeypatch.setattr(Node, "_post", count)
     assert len(challenges_on(large.client).queue) == 40

@@ -7,14 +7,15 @@ import gzip
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
-from llamafund_chain.chain import transactions
-from llamafund_chain.chain.connection import connect, require_final
+from llamafund_chain.chain.connection import Block, Connection, connect, require_final
 from llamafund_chain.chain.node import AnswerTooLongError
+from llamafund_chain.chain.node_errors import LimitError, RpcError
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.transactions import Call
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError, UsageError, VerificationError
@@ -34,7 +35,11 @@ def node() -> Iterator[Callable[[Answer], str]]:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                body = answer(request["method"])
+                if isinstance(request, list):
+                    answers = [{**json.loads(answer(one["method"])), "id": one["id"]} for one in request]
+                    body = json.dumps(answers).encode()
+                else:
+                    body = answer(request["method"])
                 status = 500 if body == b"500" else 200
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
@@ -200,7 +205,7 @@ def test_waiting_for_a_transaction_ends_with_its_hash(devnet, monkeypatch: pytes
     devnet.fund(account.address, ETHER)
     connection = connect(devnet.rpc_url)
     request = connection.request
-    monkeypatch.setattr(transactions, "RECEIPT_TIMEOUT", 0.0)
+    monkeypatch.setattr("llamafund_chain.chain.connection.RECEIPT_TIMEOUT", 0.0)
     monkeypatch.setattr(
         connection,
         "request",
@@ -224,34 +229,34 @@ def test_logs_are_fetched_in_smaller_ranges_when_a_node_refuses_large_ones(devne
         devnet.mint_token(token, NOBODY, amount)
         devnet.finalize()
     whole = list(connection.logs(token))
-    request, spans = connection.request, []
+    spans: list[int] = []
 
-    def stingy(method: str, *params: dict[str, str]) -> object:
-        if method == "eth_getLogs":
+    def stingy(method: str, params: tuple[Any, ...], forward: Forward) -> object:
+        if method == "eth_getLogs" and "toBlock" in params[0]:
             span = int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1
             spans.append(span)
             if span > 2:
-                raise transactions.RpcError(method, -32005, "block range too large", None)
-        return request(method, *params)
+                raise LimitError(method, -32005, "block range too large", None, kind="blocks", blocks=2)
+        return forward(*params)
 
-    monkeypatch.setattr(connection, "request", stingy)
+    put_between(connection, stingy, monkeypatch)
     assert list(connection.logs(token)) == whole
     assert len(whole) == 3
     assert max(spans) > 2 >= min(spans)
+    spans.clear()
+    assert list(connection.logs(token)) == whole
+    assert max(spans) == 2, "the limit was forgotten"
 
 
 def test_logs_of_another_contract_are_not_taken_for_this_ones(devnet, monkeypatch) -> None:
     connection = connect(devnet.rpc_url)
     token = devnet.deploy_token()
     devnet.mint_token(token, NOBODY, 1)
-    request = connection.request
 
-    def liar(method: str, *params: dict[str, object]) -> object:
-        if method == "eth_getLogs":
-            return request(method, {**params[0], "address": token})
-        return request(method, *params)
+    def liar(method: str, params: tuple[Any, ...], forward: Forward) -> object:
+        return forward({**params[0], "address": token}) if method == "eth_getLogs" else forward(*params)
 
-    monkeypatch.setattr(connection, "request", liar)
+    put_between(connection, liar, monkeypatch)
     with pytest.raises(NodeUnreachableError, match="makes no sense"):
         list(connection.logs(NOBODY))
 
@@ -265,37 +270,50 @@ def test_logs_of_another_kind_than_asked_for_are_not_taken(devnet, monkeypatch) 
     assert list(connection.logs(token, topics=[[other, topic]])) == [minted]
     assert list(connection.logs(token, topics=[None, None, f"0x{minted.topics[2].hex()}"])) == [minted]
     assert list(connection.logs(token, topics=[other])) == []
-    request = connection.request
-    monkeypatch.setattr(
-        connection,
-        "request",
-        lambda method, *params: request(
-            method, *({**params[0], "topics": []} if method == "eth_getLogs" else one for one in params)
-        ),
-    )
+
+    def careless(method: str, params: tuple[Any, ...], forward: Forward) -> object:
+        return forward({**params[0], "topics": []}) if method == "eth_getLogs" else forward(*params)
+
+    put_between(connection, careless, monkeypatch)
     with pytest.raises(NodeUnreachableError, match="makes no sense"):
         list(connection.logs(token, topics=[other]))
 
 
-def test_a_crowded_stretch_does_not_make_the_rest_of_the_search_a_crawl(node) -> None:
+def test_a_crowded_stretch_does_not_make_the_rest_of_the_search_a_crawl(node, monkeypatch) -> None:
     asked: list[int] = []
+    connection = connect(node(lambda method: result("0x1") if method == "eth_chainId" else result([])))
 
-    def refuse_early(method: str) -> bytes:
-        return result("0x1") if method == "eth_chainId" else result([])
-
-    connection = connect(node(refuse_early))
-    request = connection.request
-
-    def crowded(method: str, *params: dict[str, str]) -> object:
+    def crowded(method: str, params: tuple[Any, ...], forward: Forward) -> object:
+        if method != "eth_getLogs" or "toBlock" not in params[0]:
+            return forward(*params)
         first, last = int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16)
         asked.append(last - first + 1)
         if first <= 1_000 <= last and last > first:
             raise AnswerTooLongError("too many")
-        return request(method, *params)
+        return forward(*params)
 
-    connection.request = crowded  # type: ignore[method-assign]
-    assert list(connection.logs(NOBODY, last=1_000_000)) == []
+    put_between(connection, crowded, monkeypatch)
+    assert list(connection.logs(NOBODY, last=Block(1_000_000, "12" * 32, 0))) == []
     assert len(asked) < 100
+
+
+Forward = Callable[..., Any]
+
+
+def put_between(connection: Connection, change: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `change(method, params, forward)` give the answers to what is asked in batches."""
+    ask = connection.request_many
+
+    def asked(requests: Sequence[tuple[str, tuple[Any, ...]]]) -> list[object]:
+        answers: list[object] = []
+        for method, params in requests:
+            try:
+                answers.append(change(method, params, lambda *changed, method=method: ask([(method, changed)])[0]))
+            except RpcError as refusal:
+                answers.append(refusal)
+        return answers
+
+    monkeypatch.setattr(connection, "request_many", asked)
 
 
 Respond = Callable[[BaseHTTPRequestHandler, threading.Event], None]

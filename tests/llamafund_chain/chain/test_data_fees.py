@@ -15,7 +15,8 @@ from llamafund_chain.chain.data_fees import (
     DataFeeUnknownError,
     Rollup,
 )
-from llamafund_chain.chain.transactions import Call, RpcError
+from llamafund_chain.chain.node_errors import RpcError
+from llamafund_chain.chain.transactions import Call
 from llamafund_chain.errors import NodeUnreachableError
 
 GWEI = 10**9

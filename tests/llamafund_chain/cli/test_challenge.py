@@ -8,7 +8,7 @@ import pytest
 
 from llamafund_chain.campaign.client import ANSWER_GAS
 from llamafund_chain.campaign.terms import Status
-from llamafund_chain.chain.transactions import RpcError
+from llamafund_chain.chain.node_errors import RpcError
 
 ETHER = 10**18
 DAY = 86_400

@@ -285,7 +285,7 @@ def test_what_is_said_depends_on_how_far_a_transaction_has_come(
 
 
 def test_a_transaction_that_the_node_refused_is_not_told_as_sent(llamafund, stage, node) -> None:
-    from llamafund_chain.chain.transactions import RpcError
+    from llamafund_chain.chain.node_errors import RpcError
 
     def refuse(method: str, _: object, forward: Callable[[], object]) -> object:
         if method == "eth_sendRawTransaction":

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from llamafund_chain.chain.transactions import RpcError
+from llamafund_chain.chain.node_errors import RpcError
 from llamafund_chain.errors import NodeUnreachableError
 
 ETHER = 10**18
