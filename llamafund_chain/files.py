@@ -151,9 +151,20 @@ def read_error(path: str | Path, error: OSError) -> LlamafundError:
         return UsageError(f"There is no file {shown[:80]}…", "The name is too long", "Check the path")
     if isinstance(error, IsADirectoryError):
         error = IrregularFileError(kind_of(stat.S_IFDIR))
+    if str(error) == kind_of(stat.S_IFDIR):
+        return directory_error(path)
     if isinstance(error, IrregularFileError):
         return UsageError(f"{shown} is {error}", "Only a regular file can be read there", "Name a regular file")
     return storage_error(error, f"Reading {shown}")
+
+
+def directory_error(path: str | Path) -> UsageError:
+    """The error for a person who names a directory where a file belongs.
+
+    Args:
+        path: The directory.
+    """
+    return UsageError(f"{str(path)!r} is a directory", "A file belongs there", "Name a file")
 
 
 def changed_error(path: str | Path, before: int, read: int, after: int) -> LlamafundError:

@@ -190,24 +190,11 @@ class _File(_Section):
     terms: _TermsSection
 
 
-def load(
-    path: Path, *, now: int, asset_of: Callable[[str], Asset], propose_bond: Callable[[], int]
-) -> tuple[ProposalManifest, Terms]:
-    """Read a campaign file.
-
-    Args:
-        path: The file.
-        now: Unix seconds that relative times count from: the chain's clock.
-        asset_of: Returns the asset at an address; the chain's coin at `NATIVE`.
-        propose_bond: Returns the least bond in wei for a file that gives none.
-
-    Returns:
-        The proposal, and terms that the factory would accept.
+def read(path: Path) -> Draft:
+    """Read a campaign file, and check everything in it that needs no chain.
 
     Raises:
-        UsageError: There is no such file, it is not a campaign file, or the factory would refuse its terms.
-        VerificationError: There is no token at the asset's address.
-        LlamafundError: Whatever else `asset_of` and `propose_bond` raise.
+        UsageError: There is no such file, or it is not a campaign file.
     """
     name = repr(str(path))
     data = bytearray()
@@ -215,24 +202,14 @@ def load(
         data += span
         if len(data) > MAX_FILE_BYTES:
             raise UsageError(f"{name} is not a campaign file", f"It is longer than {MAX_FILE_BYTES} bytes")
-    return parse(bytes(data), name=name, now=now, asset_of=asset_of, propose_bond=propose_bond)
+    return parse(bytes(data), name=name)
 
 
-def parse(
-    data: bytes,
-    *,
-    now: int,
-    asset_of: Callable[[str], Asset],
-    propose_bond: Callable[[], int],
-    name: str = "The campaign file",
-) -> tuple[ProposalManifest, Terms]:
-    """Like `load`, but from the file's bytes.
+def parse(data: bytes, *, name: str = "The campaign file") -> Draft:
+    """Like `read`, but from the file's bytes.
 
     Args:
         data: The bytes.
-        now: As in `load`.
-        asset_of: As in `load`.
-        propose_bond: As in `load`.
         name: The file's name in messages.
     """
     try:
@@ -240,40 +217,59 @@ def parse(
     except DocumentError as error:
         where = name if error.line is None else f"{name}, line {error.line}"
         raise UsageError(f"{where}: {error.problem}", remedy=error.remedy) from error
-    return _Reader(name, lines, now, asset_of, propose_bond).read(document)
+    return Draft(document, name, lines)
 
 
-class _Reader:
-    """One campaign file, with everything that its messages need."""
+class Draft:
+    """A campaign file of the right form, which does not know the chain's clock and its assets yet.
 
-    def __init__(
-        self,
-        name: str,
-        lines: Lines,
-        now: int,
-        asset_of: Callable[[str], Asset],
-        propose_bond: Callable[[], int],
-    ) -> None:
+    Args:
+        document: The file's values. They become this object's.
+        name: The file's name in messages.
+        lines: The lines of its values.
+
+    Raises:
+        UsageError: It is not a campaign file.
+    """
+
+    def __init__(self, document: Any, name: str, lines: Lines) -> None:
         self._name = name
         self._lines = lines
-        self._now = now
-        self._asset_of = asset_of
-        self._propose_bond = propose_bond
-
-    def read(self, document: Any) -> tuple[ProposalManifest, Terms]:
         self._check_form(document)
-        wrong = _scale_target(document)
+        self._wrong = _scale_target(document)
+        self._document = document
+        file = self._file(now=0)
+        self._check_milestones(file)
+        self._addresses(file.proposal)
+
+    def complete(
+        self, *, now: int, asset_of: Callable[[str], Asset], propose_bond: Callable[[], int]
+    ) -> tuple[ProposalManifest, Terms]:
+        """The proposal, and terms that the factory would accept.
+
+        Args:
+            now: Unix seconds that relative times count from: the chain's clock.
+            asset_of: Returns the asset at an address; the chain's coin at `NATIVE`.
+            propose_bond: Returns the least bond in wei for a file that gives none.
+
+        Raises:
+            UsageError: The factory would refuse its terms.
+            VerificationError: There is no token at the asset's address.
+            LlamafundError: Whatever else `asset_of` and `propose_bond` raise.
+        """
+        file = self._file(now)
+        return file.proposal, self._terms(file, now, asset_of, propose_bond)
+
+    def _file(self, now: int) -> _File:
+        wrong = list(self._wrong)
         try:
-            file = _File.model_validate_json(json.dumps(document), context={"now": self._now})
+            file = _File.model_validate_json(json.dumps(self._document), context={"now": now})
         except ValidationError as error:
-            wrong += find_mistakes(error, _File, document, language="YAML", rules=RULES)
+            wrong += find_mistakes(error, _File, self._document, language="YAML", rules=RULES)
             raise self._refuse(wrong) from error
         if wrong:
             raise self._refuse(wrong)
-        self._check_milestones(file)
-        researcher, *attestors = self._addresses(file.proposal)
-        terms = self._terms(file, researcher, tuple(attestors))
-        return file.proposal, terms
+        return file
 
     def _check_form(self, document: Any) -> None:
         begin = f"Begin with the line: schema: {SCHEMA}"
@@ -338,10 +334,11 @@ class _Reader:
             raise self._refuse(wrong)
         return found
 
-    def _terms(self, file: _File, researcher: str, attestors: tuple[str, ...]) -> Terms:
+    def _terms(self, file: _File, now: int, asset_of: Callable[[str], Asset], propose_bond: Callable[[], int]) -> Terms:
         section, proposal = file.terms, file.proposal
-        coin = self._asset_of(NATIVE)
-        asset = self._asset(section.asset or NATIVE)
+        researcher, *attestors = self._addresses(proposal)
+        coin = asset_of(NATIVE)
+        asset = self._asset(section.asset or NATIVE, asset_of)
         terms = Terms(
             researcher=researcher,
             asset=asset.address,
@@ -351,11 +348,11 @@ class _Reader:
             stop_bps=section.stop,
             challenge_window=section.challenge_window,
             answer_window=section.answer_window,
-            min_bond=self._bond(section.min_bond, coin),
+            min_bond=self._bond(section.min_bond, coin, propose_bond),
             slack=section.slack,
             proposal=proposal.sha256,
             dataset=proposal.dataset.manifest or NO_HASH,
-            attestors=attestors,
+            attestors=tuple(attestors),
             quorum=section.quorum,
             payees=tuple(Payee(payee.account, payee.share) for payee in section.payees),
             milestones=tuple(
@@ -371,26 +368,26 @@ class _Reader:
             ruling_window=0 if section.arbiter is None else section.arbiter.ruling_window,
         )
         try:
-            terms.validate(self._now, money=asset.format, coin=coin.format)
+            terms.validate(now, money=asset.format, coin=coin.format)
         except TermsError as error:
             place = _place_of(error)
             raise self._refuse([Mistake(place, f"{named(place)} {error.said}", error.why, error.remedy)]) from error
         return terms
 
-    def _asset(self, address: str) -> Asset:
+    def _asset(self, address: str, asset_of: Callable[[str], Asset]) -> Asset:
         try:
-            return self._asset_of(address)
+            return asset_of(address)
         except VerificationError as error:
             line = line_of(("terms", "asset"), self._lines)
             raise VerificationError(
                 f"{self._name}, line {line}: terms.asset: {error.what}", error.why, error.remedy
             ) from error
 
-    def _bond(self, text: str | None, coin: Asset) -> int:
+    def _bond(self, text: str | None, coin: Asset, propose_bond: Callable[[], int]) -> int:
         if text is not None:
             return self._money("min_bond", text, coin)
         try:
-            return self._propose_bond()
+            return propose_bond()
         except DataFeeUnknownError as error:
             remedy = "Write min_bond: what an answer to a challenge costs on this chain, and half as much more"
             what = f"{self._name} gives no terms.min_bond: {error.what}"

@@ -40,16 +40,34 @@ class PostedUpdate:
     problem: str = ""
 
 
-def write_update(
-    path: Path, campaign: str, *, title: str | None = None, links: Mapping[str, str] | None = None
-) -> UpdateManifest:
-    """The manifest of an update whose text is in a file.
+@dataclass(frozen=True)
+class WrittenUpdate:
+    """An update that is written, but not yet for a campaign."""
+
+    title: str
+    text: str
+
+    def manifest(self, campaign: str, *, links: Mapping[str, str] | None = None) -> UpdateManifest:
+        """The update's manifest.
+
+        Args:
+            campaign: The campaign with its chain, in CAIP-10 form.
+            links: SHA-256 by title.
+        """
+        return UpdateManifest(
+            campaign=campaign,
+            title=self.title,
+            text=self.text,
+            links=tuple(UpdateLink(title=name, sha256=sha256) for name, sha256 in (links or {}).items()),
+        )
+
+
+def read_update(path: Path, *, title: str | None = None) -> WrittenUpdate:
+    """An update whose text is in a file.
 
     Args:
         path: Markdown in UTF-8. Without `title`, its first line is the title: `# The data is ready`.
-        campaign: The campaign with its chain, in CAIP-10 form.
         title: The update's title; then the whole file is the text.
-        links: SHA-256 by title.
 
     Raises:
         UsageError: There is no such file, it is not text, it has no title or no text, or its text is too long.
@@ -73,12 +91,7 @@ def write_update(
             f"An update has 1 to {MAX_CHARACTERS}",
             "Publish a longer text as a file, and link it by its hash",
         )
-    return UpdateManifest(
-        campaign=campaign,
-        title=title,
-        text=text,
-        links=tuple(UpdateLink(title=name, sha256=sha256) for name, sha256 in (links or {}).items()),
-    )
+    return WrittenUpdate(title, text)
 
 
 def latest_updates(

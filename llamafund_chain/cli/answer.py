@@ -49,6 +49,7 @@ def answer(
     Example:
       llamafund answer 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
+    opened = [open_store(store) for store in stores]
     client = open_campaign(rpc, address)
     challenges = Guard(client, None, ()).look()
     facts: dict[str, JsonValue] = {"chain": client.connection.caip2, "campaign": client.address}
@@ -70,7 +71,7 @@ def answer(
     ask(f"Answer {what}? It may cost what the bonds bring{limit}.", yes=yes)
     chunks = f"{count} chunk{'' if count == 1 else 's'}"
     progress(f"Reading {challenges.attestation.content_size} bytes to prove {chunks}")
-    guard = Guard(client, account, [open_store(store) for store in stores], max_loss=max_loss)
+    guard = Guard(client, account, opened, max_loss=max_loss)
     done = _settle(guard)
     answered: list[JsonValue] = [
         {

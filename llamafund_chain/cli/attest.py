@@ -35,6 +35,7 @@ from llamafund_chain.cli.options import (
     ADDRESS,
     HASH,
     SIGNATURE,
+    FilePath,
     WholeNumber,
     ask,
     finality_option,
@@ -45,7 +46,7 @@ from llamafund_chain.cli.options import (
 )
 from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.cli.shared import open_campaign
-from llamafund_chain.cli.signer import Signer, signer_options
+from llamafund_chain.cli.signer import Signer, optional_signer_options
 from llamafund_chain.errors import UsageError
 from llamafund_chain.store.several import open_stores
 from llamafund_chain.text import from_millionths
@@ -67,7 +68,7 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     required=True,
     metavar="FILE",
     help="Where to write the attestation file.",
@@ -108,7 +109,7 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 @rpc_option
 @finality_option
 @stores_option
-@signer_options
+@optional_signer_options
 @yes_option
 @json_option
 def attest(
@@ -148,6 +149,11 @@ def attest(
     """
     wanted = _what_to_sign(milestone, evidence, attestation_file, expiry_days)
     require_checks(skipped)
+    if print_typed_data:
+        signer = replace(signer, kind="print")
+    if not given:
+        signer.check()
+    store = open_stores(stores)
     client = open_campaign(rpc, address)
     what = co_sign(client, wanted, expiry_days) if isinstance(wanted, AttestationFile) else wanted
     if given:
@@ -155,12 +161,12 @@ def attest(
         return
     if_interrupted("nothing was signed")
     state = settled_state(client, finality)
-    account = replace(signer, kind="print").unlock() if print_typed_data else signer.unlock()
+    account = signer.unlock()
     examination = examine(
         Request(
             client=client,
             state=state,
-            store=open_stores(stores),
+            store=store,
             attestor=account.address,
             what=what,
             withhold_content=withhold_content,
@@ -177,7 +183,7 @@ def attest(
     said = _said(examination)
     if not as_json:
         note("\n".join(listed))
-    if print_typed_data or signer.prints:
+    if signer.prints:
         _print(examination, out, facts, as_json=as_json)
         return
     ask(_question(examination, said), yes=yes)

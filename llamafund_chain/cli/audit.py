@@ -14,7 +14,15 @@ from llamafund_chain.audit.report import render_html
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.chain.connection import Finality
 from llamafund_chain.cli.interruption import if_interrupted
-from llamafund_chain.cli.options import ADDRESS, WholeNumber, finality_option, json_option, rpc_option, stores_option
+from llamafund_chain.cli.options import (
+    ADDRESS,
+    FilePath,
+    WholeNumber,
+    finality_option,
+    json_option,
+    rpc_option,
+    stores_option,
+)
 from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.files import write_file
@@ -39,7 +47,7 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 )
 @click.option(
     "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     default=None,
     help="Also write the report as one self-contained HTML page.",
@@ -65,11 +73,12 @@ def audit(
           --rpc https://node.example --store ./store --html audit.html
     """
     if_interrupted("the audit reached no verdict")
+    opened = open_stores(stores)
     client = CampaignClient(connect(rpc), address)
     with tempfile.TemporaryDirectory(prefix="llamafund-audit-") as workdir:
         report = run_audit(
             client,
-            open_stores(stores),
+            opened,
             finality=finality,
             replay_segments=replay_segments,
             workdir=Path(workdir),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 from pydantic import JsonValue
 
@@ -23,7 +25,7 @@ from llamafund_chain.cli.options import (
 from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import UsageError, VerificationError
-from llamafund_chain.store import open_store
+from llamafund_chain.store import Store, open_store
 from llamafund_chain.times import duration, when
 
 
@@ -66,9 +68,10 @@ def challenge(
         raise UsageError(
             "It is not clear which chunk you mean", remedy="Name it with one of --chunk, --offset and --file"
         )
+    opened = [open_store(store) for store in stores]
     client = open_campaign(rpc, address)
     attestation = _attestation(client)
-    number = chunk if chunk is not None else _find(attestation, offset, path, stores)
+    number = chunk if chunk is not None else _find(attestation, offset, path, opened)
     check_chunk(attestation, number)
     least = client.required_bond()
     # Half as much more: the base fee may rise by an eighth with each block until the transaction is included.
@@ -115,8 +118,8 @@ def _attestation(client: CampaignClient) -> Attestation:
     return attestation
 
 
-def _find(attestation: Attestation, offset: int | None, path: str | None, stores: tuple[str, ...]) -> int:
+def _find(attestation: Attestation, offset: int | None, path: str | None, stores: Sequence[Store]) -> int:
     if path is None:
         return chunk_at(attestation, offset or 0)
-    manifest = evidence_of([open_store(store) for store in stores], attestation)
+    manifest = evidence_of(stores, attestation)
     return chunk_at(attestation, offset_of(manifest, path))

@@ -16,7 +16,7 @@ from llamafund_chain.cli.hashing import (
     tell_problem,
 )
 from llamafund_chain.cli.interruption import if_interrupted
-from llamafund_chain.cli.options import json_option, store_option
+from llamafund_chain.cli.options import FilePath, json_option, store_option
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.hashing import HashCache, raw_cid
@@ -38,7 +38,7 @@ from llamafund_chain.store.dataset import build_dataset
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="Also write the manifest to this file; its sha256sum is the hash that goes on chain. If it has no room for "
     "all files, the rest are in the folder listings/ beside it.",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
-from llamafund_chain.cli.options import WholeNumber
+from llamafund_chain.cli.options import FilePath, WholeNumber
 from llamafund_chain.cli.output import note
 from llamafund_chain.evidence.hashing import HashCache
 from llamafund_chain.store import LocalStore, open_store
@@ -44,7 +44,7 @@ def cache_option(command: F) -> F:
     """`--cache`, parameter `cache`: a path or `None`."""
     return click.option(
         "--cache",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(),
         metavar="FILE",
         default=None,
         help="File that keeps digests for the next run. Files whose times and sizes have not changed since are not "

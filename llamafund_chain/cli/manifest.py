@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.cli.options import HASH, json_option, stores_option
+from llamafund_chain.cli.options import HASH, FilePath, json_option, stores_option
 from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.cli.sources import read_source
 from llamafund_chain.errors import UsageError
@@ -101,7 +101,7 @@ def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: boo
 @click.option("--name", default=None, help="Name of the model or dataset; by default made from its kind and hash.")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="Write to this file instead of standard output.",
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from llamafund_chain.amounts import parse_amount
+from llamafund_chain.amounts import check_amount, parse_amount
 from llamafund_chain.chain.coins import DECIMALS
 from llamafund_chain.errors import UsageError
 from llamafund_chain.times import parse_duration
@@ -17,10 +18,11 @@ from llamafund_chain.times import parse_duration
 if TYPE_CHECKING:
     from llamafund_chain.chain.tokens import Asset
 
+    _TextType = click.ParamType[str]
     _WeiType = click.ParamType[int]
 else:
     # Generic only in the newest versions of click.
-    _WeiType = click.ParamType
+    _TextType = _WeiType = click.ParamType
 
 _NEGATIVE = re.compile(r"-\.?[0-9]")
 
@@ -61,6 +63,30 @@ class CoinAmountType(_WeiType):
 
 
 COIN_AMOUNT = CoinAmountType()
+
+
+class AmountType(_TextType):
+    """An amount above zero of an asset that the node must name first, still as text; see `amount_above_zero`.
+
+    Args:
+        word: Another word that may stand there.
+    """
+
+    name = "amount"
+
+    def __init__(self, word: str = "") -> None:
+        self._word = word
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        text = str(value)
+        if text != self._word:
+            _above_zero("amount", text, _sign)
+        return text
+
+
+def _sign(text: str) -> int:
+    check_amount(text)
+    return int(Decimal(text) > 0)
 
 
 def _parse_coins(text: str) -> int:

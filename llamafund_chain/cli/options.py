@@ -16,7 +16,7 @@ import click
 from llamafund_chain.chain.wallet import KeyStore, folders_of_others
 from llamafund_chain.cli.numbers import COIN_AMOUNT
 from llamafund_chain.errors import LlamafundError, UsageError
-from llamafund_chain.files import read_secret
+from llamafund_chain.files import directory_error, read_secret
 from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
@@ -55,6 +55,22 @@ def open_keystore(directory: Path | None) -> KeyStore:
     if directory is not None:
         return KeyStore(directory)
     return KeyStore(data_folder() / "keystore", folders_of_others(Path.home()))
+
+
+class FilePath(click.Path):
+    """The path of a file that is read or written. A directory is refused as everywhere else.
+
+    Args:
+        exists: Whether it must exist.
+    """
+
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(exists=exists, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if Path(value).is_dir():
+            raise directory_error(value)
+        return super().convert(value, param, ctx)
 
 
 if TYPE_CHECKING:
@@ -252,7 +268,7 @@ def passphrase_option(command: F) -> F:
     return click.option(
         "--passphrase-file",
         envvar="LLAMAFUND_PASSPHRASE_FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(),
         metavar="FILE",
         default=None,
         show_envvar=True,
@@ -284,6 +300,30 @@ def yes_option(command: F) -> F:
     return click.option("--yes", is_flag=True, help="Do not ask for confirmation; needed without a terminal.")(command)
 
 
+def check_passphrase(passphrase_file: Path | None) -> None:
+    """Refuse what can be seen to be wrong before anything is asked or read: a pipe can be read only once.
+
+    Raises:
+        UsageError: There is no terminal to ask on, or there is no such file.
+    """
+    if passphrase_file is None:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "There is no passphrase",
+                "This is not a terminal, so nobody can type one",
+                "Name a file with --passphrase-file, or set LLAMAFUND_PASSPHRASE_FILE",
+            )
+        return
+    try:
+        passphrase_file.stat()
+    except OSError as error:
+        raise UsageError(
+            f"The passphrase file {str(passphrase_file)!r} cannot be read",
+            error.strerror or str(error),
+            "Check its path",
+        ) from error
+
+
 def read_passphrase(passphrase_file: Path | None, *, confirm: bool = False, purpose: str = "Passphrase") -> str:
     """The passphrase of a key file.
 
@@ -295,13 +335,8 @@ def read_passphrase(passphrase_file: Path | None, *, confirm: bool = False, purp
     Raises:
         UsageError: There is no terminal to ask on, or the file cannot be read, is empty or is too long.
     """
+    check_passphrase(passphrase_file)
     if passphrase_file is None:
-        if not sys.stdin.isatty():
-            raise UsageError(
-                "There is no passphrase",
-                "This is not a terminal, so nobody can type one",
-                "Name a file with --passphrase-file, or set LLAMAFUND_PASSPHRASE_FILE",
-            )
         return str(click.prompt(purpose, hide_input=True, confirmation_prompt=confirm, err=True))
     text = read_secret(passphrase_file, "passphrase file", _MAX_PASSPHRASE_FILE)
     first = text.split("\n", 1)[0].rstrip("\r")

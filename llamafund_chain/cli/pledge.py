@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from llamafund_chain.campaign.answer_cost import told_cost
 from llamafund_chain.chain.connection import Finality
 from llamafund_chain.checks.risks import unreleased_of
-from llamafund_chain.cli.numbers import NumericCommand, amount_above_zero
+from llamafund_chain.cli.numbers import AmountType, NumericCommand, amount_above_zero
 from llamafund_chain.cli.options import (
     ADDRESS,
     ask,
@@ -31,7 +31,7 @@ _MEANS = {
 
 @click.command(cls=NumericCommand, short_help="Put money into a campaign's escrow.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.argument("amount", metavar="AMOUNT")
+@click.argument("amount", type=AmountType(), metavar="AMOUNT")
 @click.option("--backer", type=ADDRESS, metavar="ADDRESS", help="Credit the pledge to another account.")
 @rpc_option
 @finality_option
@@ -59,9 +59,9 @@ def pledge(
       llamafund pledge 0x5FbDB2315678afecb367f032d93F642f64180aa3 0.5 --wallet alice
     """
     client = open_campaign(rpc, address)
-    client.settled_block(finality)
     asset = client.asset
     units = amount_above_zero(amount, asset)
+    client.settled_block(finality)
     account = signer.unlock()
     credited = backer or account.address
     note("\n".join(terms_lines(client.terms, asset, client.connection.chain_id)))

@@ -17,7 +17,7 @@ from llamafund_chain.cli.hashing import (
     tell_cached,
 )
 from llamafund_chain.cli.interruption import if_interrupted
-from llamafund_chain.cli.options import json_option
+from llamafund_chain.cli.options import FilePath, json_option
 from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence.hashing import HashCache, hash_tree, raw_cid
@@ -51,14 +51,14 @@ from llamafund_chain.store.sources import Sources
 @click.option(
     "--manifest",
     "manifest_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True),
     metavar="FILE",
     help="A manifest that names the files. Without it, a listing of all files in the directory is made. The manifest's "
     "listings are looked up in the folder listings/ beside it, then at the locations.",
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="Also write the manifest to this file; its sha256sum is the hash. If it has no room for all files, the rest "
     "are in the folder listings/ beside it.",

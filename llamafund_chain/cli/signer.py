@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from llamafund_chain.cli.options import (
     ADDRESS,
+    check_passphrase,
     keystore_option,
     open_keystore,
     passphrase_option,
@@ -63,35 +64,45 @@ class Signer:
         """Whether nobody signs here."""
         return self.kind == "print"
 
-    def unlock(self) -> BaseAccount:
-        """The account that signs.
+    def check(self) -> None:
+        """Refuse what can be seen to be wrong before a node is asked and before anybody types a passphrase.
 
         Raises:
-            UsageError: No signer was named, it has no such account, or there is no passphrase.
-            LlamafundError: The key file does not exist, the passphrase is wrong, or the signer does not answer.
+            UsageError: No signer was named, no account for one that signs elsewhere, or no passphrase can be read.
+            LlamafundError: The key file does not exist.
         """
         if self.kind == "keystore":
-            keys = open_keystore(self.keystore)
-            # Found first: nobody should type a passphrase for a wallet that does not exist.
-            path = keys.locate(self.where)
-            account: BaseAccount = keys.unlock(
-                path, read_passphrase(self.passphrase_file, purpose=f"Passphrase of {self.where}")
-            )
-        elif self.kind == "env":
-            account = _account_in(self.where)
-        elif self.kind == "rpc":
-            from llamafund_chain.chain.signers import RemoteSigner
-
-            return RemoteSigner(self.where).account(self.sender)
+            open_keystore(self.keystore).locate(self.where)
+            check_passphrase(self.passphrase_file)
         elif self.kind == "print":
-            return self._absent()
-        else:
+            self._absent()
+        elif not self.kind:
             raise UsageError(
                 "No wallet was named",
                 "This command signs",
                 "Name one with --wallet or --signer. `llamafund wallet list` shows yours, `llamafund wallet new` "
                 "creates one",
             )
+
+    def unlock(self) -> BaseAccount:
+        """The account that signs.
+
+        Raises:
+            UsageError: As `check`, or the signer has no such account.
+            LlamafundError: As `check`, the passphrase is wrong, or the signer does not answer.
+        """
+        self.check()
+        if self.kind == "keystore":
+            passphrase = read_passphrase(self.passphrase_file, purpose=f"Passphrase of {self.where}")
+            account: BaseAccount = open_keystore(self.keystore).unlock(self.where, passphrase)
+        elif self.kind == "env":
+            account = _account_in(self.where)
+        elif self.kind == "rpc":
+            from llamafund_chain.chain.signers import RemoteSigner
+
+            return RemoteSigner(self.where).account(self.sender)
+        else:
+            return self._absent()
         if self.sender not in (None, account.address):
             raise UsageError(
                 f"The key is that of {account.address}", f"--from says {self.sender}", "Name another wallet or account"
@@ -105,13 +116,21 @@ class Signer:
             UsageError: Nobody signs here; or as `unlock`.
             LlamafundError: As `unlock`.
         """
+        self.check_signs_here()
+        return self.unlock()
+
+    def check_signs_here(self) -> None:
+        """Refuse a signer elsewhere.
+
+        Raises:
+            UsageError: Nobody signs here.
+        """
         if self.prints:
             raise UsageError(
                 "This command cannot leave the signing to somebody else (--signer print)",
                 "What it signs is not one transaction",
                 "Choose another signer",
             )
-        return self.unlock()
 
     def _absent(self) -> BaseAccount:
         from llamafund_chain.chain.signers import AbsentAccount
@@ -126,10 +145,21 @@ class Signer:
 
 
 def signer_options(command: F) -> F:
-    """`--signer`, `--wallet`, `--from`, `--keystore` and `--passphrase-file`; parameter `signer`, a `Signer`.
+    """`--signer`, `--wallet`, `--from`, `--keystore` and `--passphrase-file`; parameter `signer`, a checked `Signer`.
 
     If nobody signs here, the command ends at the transaction that it would send, which is printed.
     """
+
+    @functools.wraps(command)
+    def checked(*arguments: Any, signer: Signer, **options: Any) -> Any:
+        signer.check()
+        return command(*arguments, signer=signer, **options)
+
+    return cast("F", optional_signer_options(checked))
+
+
+def optional_signer_options(command: F) -> F:
+    """The same for commands that also work without a signer."""
 
     @functools.wraps(command)
     def with_signer(

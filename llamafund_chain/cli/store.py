@@ -9,7 +9,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.cli.interruption import if_interrupted
-from llamafund_chain.cli.options import Number, json_option, store_option
+from llamafund_chain.cli.options import FilePath, Number, json_option, store_option
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.cli.sources import as_hash
 from llamafund_chain.errors import UsageError, VerificationError
@@ -135,9 +135,7 @@ def gc(grace: float, store: str, as_json: bool) -> None:
 
 @click.command(name="export")
 @click.argument("names", metavar="HASH|CID", nargs=-1, required=True)
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", required=True, help="The CAR file."
-)
+@click.option("--out", type=FilePath(), metavar="FILE", required=True, help="The CAR file.")
 @store_option
 @json_option
 def export_(names: tuple[str, ...], out: Path, store: str, as_json: bool) -> None:
@@ -170,7 +168,7 @@ def export_(names: tuple[str, ...], out: Path, store: str, as_json: bool) -> Non
 
 
 @click.command(name="import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@click.argument("file", type=FilePath(exists=True), metavar="FILE")
 @click.option("--no-pin", is_flag=True, help="Do not pin the imported files.")
 @store_option
 @json_option

@@ -6,7 +6,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.chain.reverted import ContractRefusedError
-from llamafund_chain.cli.numbers import NumericCommand, amount_above_zero
+from llamafund_chain.cli.numbers import AmountType, NumericCommand, amount_above_zero
 from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.cli.signer import Signer, signer_options
@@ -14,7 +14,7 @@ from llamafund_chain.cli.signer import Signer, signer_options
 
 @click.command(cls=NumericCommand, short_help="Take a pledge back during funding.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
-@click.argument("amount", metavar="AMOUNT|all")
+@click.argument("amount", type=AmountType("all"), metavar="AMOUNT|all")
 @click.option("--to", "recipient", type=ADDRESS, metavar="RECIPIENT", help="Send it to another account.")
 @rpc_option
 @signer_options

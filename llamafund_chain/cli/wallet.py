@@ -11,6 +11,7 @@ import click
 from llamafund_chain.chain.keyfile import read_key_file
 from llamafund_chain.chain.wallet import DERIVATION_PATH, WalletInfo, parse_secret
 from llamafund_chain.cli.options import (
+    FilePath,
     json_option,
     keystore_option,
     open_keystore,
@@ -67,7 +68,7 @@ def new(name: str, light_kdf: bool, keystore: Path | None, passphrase_file: Path
 )
 @click.option(
     "--old-passphrase-file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="File whose first line opens the key file to import. Without it, a terminal asks.",
 )
@@ -106,7 +107,7 @@ def import_(
 @click.argument("name")
 @click.option(
     "--new-passphrase-file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="File whose first line is the new passphrase. Without it, a terminal asks.",
 )

@@ -25,7 +25,7 @@ from llamafund_chain.cli.options import (
 )
 from llamafund_chain.cli.output import event, note
 from llamafund_chain.cli.shared import open_campaign, receipt_facts, sent_through
-from llamafund_chain.cli.signer import Signer, signer_options
+from llamafund_chain.cli.signer import Signer, optional_signer_options
 from llamafund_chain.errors import LlamafundError, NotFinalError
 from llamafund_chain.store import open_store
 from llamafund_chain.times import duration, when
@@ -62,7 +62,7 @@ _LONGEST_WAIT = 600.0
 @max_loss_option
 @rpc_option
 @stores_option
-@signer_options
+@optional_signer_options
 @json_option
 def watch(
     address: str,
@@ -85,11 +85,15 @@ def watch(
     Example:
       llamafund watch 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
     """
+    opened = [open_store(store) for store in stores]
+    if signer:
+        signer.check()
+        signer.check_signs_here()
     client = open_campaign(rpc, address)
     account = signer.unlock_to_sign() if signer else None
     if account is None:
         note("No wallet was named: challenges are reported, not answered.")
-    guard = Guard(client, account, [open_store(store) for store in stores], max_loss=max_loss, replace=True)
+    guard = Guard(client, account, opened, max_loss=max_loss, replace=True)
 
     def say(kind: str, facts: dict[str, JsonValue], sentence: str) -> None:
         event("watch", {"event": kind, "campaign": client.address, **facts}, sentence, as_json=as_json)

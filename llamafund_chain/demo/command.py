@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from llamafund_chain.cli.interruption import if_interrupted
-from llamafund_chain.cli.options import json_option
+from llamafund_chain.cli.options import FilePath, json_option
 from llamafund_chain.cli.output import emit
 from llamafund_chain.demo.story import PROMISED_BITS_PER_BYTE, tell
 from llamafund_chain.errors import LlamafundError, UsageError
@@ -27,7 +27,7 @@ from llamafund_chain.errors import LlamafundError, UsageError
 )
 @click.option(
     "--recipe",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="Train with this recipe instead of the demo's.",
 )

@@ -51,7 +51,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("absent", "There is no file 'absent'. Check the path."),
         ("file/x", "There is no file 'file/x'. A part of the path is not a directory. Check the path."),
         ("x" * 300, f"There is no file '{'x' * 79}…. The name is too long. Check the path."),
-        (".", "'.' is a directory. Only a regular file can be read there. Name a regular file."),
+        (".", "'.' is a directory. A file belongs there. Name a file."),
         ("link", "'link' is a symbolic link. Only a regular file can be read there. Name a regular file."),
         ("loop", "'loop' is a symbolic link. Only a regular file can be read there. Name a regular file."),
     ],

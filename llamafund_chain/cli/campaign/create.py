@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from llamafund_chain.campaign.answer_cost import AnswerCost, told_cost
 from llamafund_chain.campaign.client import connect
 from llamafund_chain.campaign.factory import create_campaign
-from llamafund_chain.campaign.file import load
+from llamafund_chain.campaign.file import read
 from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.reverted import ContractRefusedError
@@ -73,13 +73,13 @@ def create(
     Example:
       llamafund campaign create llama.yaml --wallet rosa
     """
+    draft, place = read(file), open_store(store)
     connection = connect(rpc)
     if_interrupted(sent_through(connection))
     connection.deployment()
     now = connection.timestamp()
     cost = told_cost(connection)
-    proposal, terms = load(
-        file,
+    proposal, terms = draft.complete(
         now=now,
         asset_of=lambda address: asset_at(connection, address),
         propose_bond=lambda: _proposed_bond(cost),
@@ -98,7 +98,6 @@ def create(
     note("\n".join(risks_of(terms, asset, connection.chain_id, cost=cost, unreleased=terms.goal).lines))
     ask("Open this campaign? Its terms can never change", yes=yes)
     progress("Publishing the proposal")
-    place = open_store(store)
     publish_manifest(place, proposal)
     if_interrupted(sent_through(connection, f"the proposal is published in {place.location}, but nothing was sent"))
     progress("Opening the campaign")

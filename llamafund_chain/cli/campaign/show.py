@@ -53,8 +53,8 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
     Example:
       llamafund campaign show 0x5FbDB2315678afecb367f032d93F642f64180aa3
     """
-    client = open_campaign(rpc, address)
     store = open_stores(stores)
+    client = open_campaign(rpc, address)
     terms, asset, state = client.terms, client.asset, client.state()
     title: str | None
     try:

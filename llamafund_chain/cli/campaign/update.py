@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.campaign.updates import write_update
+from llamafund_chain.campaign.updates import read_update
 from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     ADDRESS,
@@ -68,9 +68,10 @@ def update(
     named = dict(links)
     if len(named) < len(links):
         raise UsageError("Two links have the same title", remedy="Give each --link its own title")
-    client = open_campaign(rpc, address)
+    written = read_update(file, title=title)
     place = open_store(store)
-    manifest = write_update(file, client.caip10, title=title, links=named)
+    client = open_campaign(rpc, address)
+    manifest = written.manifest(client.caip10, links=named)
     account = signer.unlock()
 
     def agree() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from llamafund_chain.campaign.file import SCHEMA, load, parse
+from llamafund_chain.campaign import file
+from llamafund_chain.campaign.file import SCHEMA, parse
 from llamafund_chain.campaign.terms import DAY, NO_HASH, NO_MINIMUM, MilestoneKind
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.tokens import NATIVE, Asset
@@ -82,7 +83,9 @@ def asset_of(address: str) -> Asset:
 
 
 def read(text: str):
-    return parse(text.encode("utf-8", "surrogatepass"), now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)
+    return parse(text.encode("utf-8", "surrogatepass")).complete(
+        now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED
+    )
 
 
 def dump(**changes: Any) -> str:
@@ -121,7 +124,7 @@ def test_a_bond_that_could_not_be_proposed_has_to_be_given() -> None:
         raise DataFeeUnknownError("The fee could not be told")
 
     def parsed(text: str):
-        return parse(text.encode(), now=NOW, asset_of=asset_of, propose_bond=unknown)
+        return parse(text.encode()).complete(now=NOW, asset_of=asset_of, propose_bond=unknown)
 
     with pytest.raises(
         DataFeeUnknownError, match=r"gives no terms\.min_bond: The fee could not be told\. Write min_bond"
@@ -531,7 +534,7 @@ def test_a_token_that_is_not_there_is_told_with_its_place() -> None:
         return asset_of(address)
 
     with pytest.raises(VerificationError) as refusal:
-        parse(dump(terms__asset=TOKEN).encode(), now=NOW, asset_of=nothing, propose_bond=lambda: PROPOSED)
+        parse(dump(terms__asset=TOKEN).encode()).complete(now=NOW, asset_of=nothing, propose_bond=lambda: PROPOSED)
     assert str(refusal.value) == (
         f"The campaign file, line 39: terms.asset: There is no token at {TOKEN}. The address has no code on this chain."
     )
@@ -629,12 +632,12 @@ def test_a_file_is_called_by_its_name(tmp_path: Path, data: bytes, said: str) ->
     path = tmp_path / "llama.yaml"
     path.write_bytes(data)
     with pytest.raises(UsageError) as refusal:
-        load(path, now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)
+        file.read(path).complete(now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)
     assert str(refusal.value) == f"{str(path)!r}{said}"
 
 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no file"):
-        load(tmp_path / "nothing.yaml", now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)
+        file.read(tmp_path / "nothing.yaml").complete(now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)
     with pytest.raises(UsageError, match="is a directory"):
-        load(tmp_path, now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)
+        file.read(tmp_path).complete(now=NOW, asset_of=asset_of, propose_bond=lambda: PROPOSED)

@@ -192,3 +192,92 @@ def test_a_manifest_that_can_be_read_but_is_not_what_it_must_be_fails_the_verifi
     path.write_text(json.dumps({**document, "title": "Another"}, indent=2))
     for command in (("manifest", "check", path), ("verify", tmp_path, "--manifest", path)):
         llamafund(*command).refused(3)
+
+
+# ------------------------------------------------------- bad input is told first
+
+AT = "0x00000000000000000000000000000000000000bb"
+BAD_STORE = ("--store", "ftp://x")
+BAD_INPUT = (
+    ("pledge", AT, "-1"),
+    ("pledge", AT, "0"),
+    ("pledge", AT, "0.0e5"),
+    ("pledge", AT, "1,5"),
+    ("unpledge", AT, "-1"),
+    ("unpledge", AT, "none"),
+    ("campaign", "create", "missing.yaml"),
+    ("campaign", "create", "misspelt.yaml"),
+    ("campaign", "create", "FILE", *BAD_STORE),
+    ("campaign", "extend", AT, "-3d"),
+    ("campaign", "update", AT, "missing.md"),
+    ("campaign", "update", AT, "update.md", *BAD_STORE),
+    ("campaign", "show", AT, *BAD_STORE),
+    ("challenge", AT),
+    ("challenge", AT, "--chunk", "0", "--bond", "-1"),
+    ("challenge", AT, "--file", "x", *BAD_STORE),
+    ("answer", AT, *BAD_STORE),
+    ("answer", AT, "--max-loss", "-1"),
+    ("watch", AT, *BAD_STORE),
+    ("watch", AT, "--signer", "print"),
+    ("audit", AT, *BAD_STORE),
+    ("submit", AT, "missing.json"),
+    ("attest", AT, "--out", "x.json"),
+    ("attest", AT, "--out", "x.json", "--attestation", "missing.json"),
+    ("attest", AT, *PROPOSAL, "--skip-check", "none"),
+    ("attest", AT, *PROPOSAL, *BAD_STORE),
+    ("attest", AT, *PROPOSAL, "--signer", "print"),
+)
+SIGNED = (
+    ("pledge", AT, "1"),
+    ("unpledge", AT, "all"),
+    ("campaign", "activate", AT),
+    ("campaign", "create", "FILE"),
+    ("campaign", "extend", AT, "3d"),
+    ("campaign", "update", AT, "update.md"),
+    ("challenge", AT, "--chunk", "0"),
+    ("answer", AT),
+    ("vote-stop", AT),
+    ("refund", AT),
+    ("return-bond", AT),
+    ("claim", AT),
+    ("attest", AT, *PROPOSAL),
+)
+
+
+@pytest.fixture
+def beside_no_node(llamafund, campaign_file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs a command in a directory with files for it; no node answers, which would end with 4."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LLAMAFUND_RPC", "http://127.0.0.1:9")
+    file = campaign_file()
+    Path("misspelt.yaml").write_text(file.read_text().replace("quorum:", "qorum:"))
+    Path("update.md").write_text("# News\n\nNone.\n")
+    names = {"FILE": str(file), "OUT": "out.json", "DATASET": "ab" * 32}
+
+    def run(words: tuple[str, ...], **options):
+        return llamafund(*(names.get(word, word) for word in words), **options)
+
+    return run
+
+
+@pytest.mark.parametrize("words", BAD_INPUT, ids=" ".join)
+def test_bad_input_is_told_before_a_node_is_asked(beside_no_node, words: tuple[str, ...]) -> None:
+    wallet = None if "--signer" in words or words[0] in ("audit", "watch") or "show" in words else "backer0"
+    beside_no_node(words, wallet=wallet).refused(2)
+
+
+@pytest.mark.parametrize("words", SIGNED, ids=" ".join)
+def test_a_signer_that_cannot_sign_is_told_before_a_node_is_asked(
+    beside_no_node, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    beside_no_node(words).refused(2, "No wallet was named")
+    beside_no_node(words, wallet="nobody").refused(2, "nobody")
+    beside_no_node(words, wallet="backer0", passphrase_file=tmp_path / "none").refused(2, "passphrase file", "none")
+    beside_no_node(words, wallet="backer0", passphrase_file=tmp_path).refused(2, "is a directory", "Name a file")
+    beside_no_node(words, wallet="backer0").refused(4)
+
+
+def test_an_amount_is_read_before_the_campaign_is_final(llamafund, stage) -> None:
+    stage.open()
+    ran = llamafund("pledge", stage.client.address, "1e-19", "--rpc", stage.devnet.rpc_url, wallet="backer0")
+    ran.refused(2, "finer than the asset's smallest unit")

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from llamafund_chain.chain.connection import Finality
 from llamafund_chain.cli.options import ADDRESS, finality_option, rpc_option
 from llamafund_chain.cli.output import note
-from llamafund_chain.cli.signer import Signer, signer_options
+from llamafund_chain.cli.signer import Signer, optional_signer_options
 from llamafund_chain.store import Store
 from llamafund_chain.text import from_millionths
 from llamafund_trainer.runs.funded_run import FundedRun, open_funded_run, require_attestor
@@ -57,7 +57,7 @@ class CampaignOptions:
 
 def campaign_options(command: F) -> F:
     """`--campaign`, and how to reach it and sign for it; parameters as `CampaignOptions` takes them."""
-    decorated = rpc_option(finality_option(signer_options(command)))
+    decorated = rpc_option(finality_option(optional_signer_options(command)))
     return click.option("--campaign", type=ADDRESS, metavar="ADDRESS", help="The campaign that pays for the training.")(
         decorated
     )
