@@ -31,6 +31,7 @@ PEOPLE = {
     "backer1": 22,
     "backer2": 23,
     "stranger": 31,
+    "judge": 41,
 }
 """Wallets by name, and the private keys of the accounts in `llamafund_chain/conftest.py`."""
 

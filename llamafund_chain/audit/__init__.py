@@ -6,6 +6,7 @@ from llamafund_chain.audit.auditor import audit
 from llamafund_chain.audit.model import (
     AccountsReport,
     Alarm,
+    ArbiterFacts,
     Asset,
     Attested,
     AuditReport,
@@ -14,6 +15,7 @@ from llamafund_chain.audit.model import (
     Flow,
     MilestoneReport,
     Money,
+    NextStep,
     PayeeReport,
     Person,
     Reference,
@@ -25,6 +27,7 @@ from llamafund_chain.audit.model import (
 __all__ = [
     "AccountsReport",
     "Alarm",
+    "ArbiterFacts",
     "Asset",
     "Attested",
     "AuditReport",
@@ -33,6 +36,7 @@ __all__ = [
     "Flow",
     "MilestoneReport",
     "Money",
+    "NextStep",
     "PayeeReport",
     "Person",
     "Reference",

@@ -23,6 +23,7 @@ from llamafund_chain.audit.milestones import (
     names_of,
 )
 from llamafund_chain.audit.model import (
+    ArbiterFacts,
     Asset,
     AuditReport,
     CampaignFacts,
@@ -36,11 +37,13 @@ from llamafund_chain.audit.model import (
     moment,
 )
 from llamafund_chain.audit.money import Statement, bonds_are_held, columns, compare, money_report
+from llamafund_chain.audit.next_steps import Situation, next_steps
 from llamafund_chain.audit.pictures import money_flows, reference_levels, training_curves
 from llamafund_chain.audit.timeline import (
     TOLD,
     Story,
     attested_by_the_rules,
+    contested_by_the_rules,
     events_match_state,
     seed_from_block,
     status_name,
@@ -48,12 +51,13 @@ from llamafund_chain.audit.timeline import (
 )
 from llamafund_chain.audit.verdict import conclude
 from llamafund_chain.campaign.answer_cost import told_cost
+from llamafund_chain.campaign.arbiter import Arbiter, arbiter_of
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, Status
 from llamafund_chain.chain.connection import Block, Connection, Finality
 from llamafund_chain.checks.check import Check, CheckResult, check_name
-from llamafund_chain.checks.risks import term_risks, unreleased_of
+from llamafund_chain.checks.risks import arbiter_can_decide, term_risks, unreleased_of
 from llamafund_chain.checks.run import discover
 from llamafund_chain.errors import LlamafundError, NotFinalError
 from llamafund_chain.evidence.manifests import CheckpointManifest, EvidenceManifest, ProposalManifest, WeightsManifest
@@ -123,6 +127,7 @@ class _Known:
     Attributes:
         proposal: `None` if it cannot be read.
         evidence: The readable manifests, in the order of their milestones.
+        arbiter: `None` if the terms name none.
         amount: Writes units as whole coins.
     """
 
@@ -130,6 +135,7 @@ class _Known:
     state: CampaignState
     proposal: ProposalManifest | None
     evidence: Sequence[EvidenceManifest]
+    arbiter: Arbiter | None
     asset: Asset
     amount: Callable[[int], str]
 
@@ -180,6 +186,7 @@ class _Draft:
         asset = findings.attempt("contract", "asset-readable", lambda: client.asset)
         state = findings.attempt("contract", "state-readable", lambda: client.state(at))
         story = findings.attempt("contract", "events-readable", self._story)
+        arbiter = findings.attempt("contract", "arbiter-readable", lambda: arbiter_of(client, at))
         proposal = findings.attempt(
             "proposal",
             "proposal-published",
@@ -193,7 +200,7 @@ class _Draft:
         self._timeline(story, state)
         evidence = look_at_evidence(self._shop, story, state, proposal, findings)
         shown = Asset(address=None if asset.is_native else asset.address, symbol=asset.symbol, decimals=asset.decimals)
-        return self._complete(_Known(story, state, proposal, evidence, shown, asset.plain))
+        return self._complete(_Known(story, state, proposal, evidence, arbiter, shown, asset.plain))
 
     def _complete(self, known: _Known) -> AuditReport:
         milestones = self._milestones(known)
@@ -259,6 +266,8 @@ class _Draft:
                 money=lambda units: f"{known.amount(units)} {asset.unit}",
             ),
         )
+        if known.arbiter is not None:
+            self._findings.check("risks", arbiter_can_decide, known.arbiter)
         self._findings.check(
             "risks",
             cost_of_blocking,
@@ -281,10 +290,21 @@ class _Draft:
 
     def _verdict(self, known: _Known, facts: CampaignFacts, milestones: Sequence[MilestoneReport]) -> Verdict:
         state, amount = known.state, known.amount
+        ledger, rules = known.story.ledger, known.story.rules
+        situation = Situation(
+            campaign=self._client.address,
+            terms=self._client.terms,
+            state=state,
+            arbiter=known.arbiter,
+            refundable=ledger.accounts(rules, state.timestamp).refundable,
+            bonds=ledger.bonds,
+            amount=lambda units: f"{amount(units)} {known.asset.unit}",
+        )
         return conclude(
             self._findings.checks,
             facts,
             milestones,
+            steps=tuple(next_steps(situation)),
             campaign=self._client.address,
             stop_missing=amount(max(0, self._client.terms.stop_threshold(state.pledged) - state.stop_support)),
             unreleased=amount(state.pledged - state.released),
@@ -303,6 +323,7 @@ class _Draft:
         findings, client = self._findings, self._client
         findings.check("timeline", events_match_state, client.terms, story, state)
         findings.check("timeline", attested_by_the_rules, client.terms, story.attested)
+        findings.check("timeline", contested_by_the_rules, client.terms, story, state.timestamp)
         activated = story.activated
         if activated is None:
             return
@@ -336,6 +357,7 @@ class _Draft:
         state, proposal, asset, amount = known.state, known.proposal, known.asset, known.amount
         terms = self._client.terms
         (researcher,) = names_of(proposal, [terms.researcher])
+        arbiter = known.arbiter
         return CampaignFacts.model_validate(
             {
                 "title": proposal.title if proposal else "A campaign whose proposal cannot be read",
@@ -344,6 +366,15 @@ class _Draft:
                 "researcher": researcher,
                 "attestors": tuple(names_of(proposal, terms.attestors)),
                 "quorum": terms.quorum,
+                "arbiter": None
+                if arbiter is None
+                else ArbiterFacts(
+                    person=names_of(proposal, [arbiter.address])[0],
+                    has_code=arbiter.has_code,
+                    court=arbiter.court,
+                    dispute=arbiter.dispute,
+                    ruling_window=terms.ruling_window,
+                ),
                 "asset": asset,
                 "goal": amount(terms.goal),
                 "cap": amount(terms.cap),

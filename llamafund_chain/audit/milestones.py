@@ -181,7 +181,12 @@ def describe(
             attested = Attested(
                 evidence=one.attestation.evidence,
                 at=moment(one.at),
-                window_ends=moment(one.at + terms.challenge_window),
+                window_ends=moment(
+                    story.ledger.window_end(story.rules)
+                    if one is story.attested[-1]
+                    else one.at + terms.challenge_window
+                ),
+                contested=story.ledger.contested and one is story.attested[-1],
                 score=one.attestation.score,
                 content_size=one.attestation.content_size,
                 signers=signers[index],

@@ -16,6 +16,9 @@ from llamafund_chain.checks.check import CheckResult
 
 SCHEMA: Literal["llamafund/audit/1"] = "llamafund/audit/1"
 
+Acting = Literal["anyone", "arbiter", "attestors", "backers", "challengers", "court", "payees", "researcher"]
+"""Who does something."""
+
 MilestoneState = Literal["pending", "window-open", "released", "withheld", "missed"]
 
 
@@ -99,12 +102,14 @@ class Attested(_Record):
     Attributes:
         evidence: SHA-256 of the evidence manifest.
         content_size: Bytes; 0 if the content is withheld.
-        window_ends: The tranche counts as released from then on.
+        window_ends: The tranche counts as released from then on; with the time for a ruling if it is contested.
+        contested: Whether the arbiter contests it, or has refused it.
     """
 
     evidence: str
     at: AwareDatetime
     window_ends: AwareDatetime
+    contested: bool
     score: int
     content_size: int
     signers: tuple[Signer, ...]
@@ -227,12 +232,31 @@ class Alarm(_Record):
     choices: tuple[str, ...]
 
 
+class NextStep(_Record):
+    """Something that can still be done.
+
+    Attributes:
+        who: Who can do it.
+        what: One sentence.
+        command: The command that does it; empty if it takes none of this program's.
+        opens: From when on; `None` for now.
+        until: Before when; `None` if no time ends it.
+    """
+
+    who: Acting
+    what: str
+    command: str
+    opens: AwareDatetime | None
+    until: AwareDatetime | None
+
+
 class Verdict(_Record):
     """The conclusion from all checks.
 
     Attributes:
         holds: No check failed.
         headline: One sentence.
+        next_steps: What can still be done, by whom and until when.
     """
 
     holds: bool
@@ -242,10 +266,28 @@ class Verdict(_Record):
     failed: int
     skipped: int
     alarms: tuple[Alarm, ...] = ()
+    next_steps: tuple[NextStep, ...] = ()
+
+
+class ArbiterFacts(_Record):
+    """Who can refuse the last tranche, and nothing else.
+
+    Attributes:
+        has_code: Whether it is a contract.
+        court: Address of the court that it asks; `None` if it is not this project's arbiter for courts.
+        dispute: Number of the campaign's dispute at the court that waits for a ruling; `None` if there is none.
+        ruling_window: Seconds by which a contest prolongs the last challenge window.
+    """
+
+    person: Person
+    has_code: bool
+    court: str | None
+    dispute: int | None
+    ruling_window: int
 
 
 class CampaignFacts(_Record):
-    """What the campaign says about itself, read at one block."""
+    """What the campaign says about itself, read at one block; `arbiter` is `None` if its terms name none."""
 
     title: str
     summary: str
@@ -253,6 +295,7 @@ class CampaignFacts(_Record):
     researcher: Person
     attestors: tuple[Person, ...]
     quorum: int
+    arbiter: ArbiterFacts | None
     asset: Asset
     goal: str
     cap: str

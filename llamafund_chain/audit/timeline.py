@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
@@ -29,6 +29,7 @@ from llamafund_chain.campaign.events import (
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, MilestoneKind, Status, Terms
 from llamafund_chain.checks.check import Finding
+from llamafund_chain.times import when
 
 TOLD = (
     Pledged,
@@ -69,6 +70,23 @@ class AttestedMilestone:
 
 
 @dataclass(frozen=True)
+class Contest:
+    """A contest of the last attestation, with its ruling.
+
+    Attributes:
+        at: Unix seconds of its block.
+        rule_by: The ruling counts before, unix seconds.
+        ruled_at: Unix seconds of the ruling's block; `None` without one.
+        upheld: Whether the ruling let the attestation stand; `None` without one.
+    """
+
+    at: int
+    rule_by: int
+    ruled_at: int | None = None
+    upheld: bool | None = None
+
+
+@dataclass(frozen=True)
 class Story:
     """A campaign's events, added up.
 
@@ -77,12 +95,14 @@ class Story:
         rules: The parts of the terms that the ledger needs.
         attested: The attestations, in order.
         activated: The activation; `None` before it.
+        contests: The contests of the last attestation, in order.
     """
 
     ledger: Ledger
     rules: Rules
     attested: tuple[AttestedMilestone, ...]
     activated: Activated | None
+    contests: tuple[Contest, ...] = ()
 
 
 def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int], int]) -> Story:
@@ -96,6 +116,7 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
     ledger = Ledger()
     attested: list[AttestedMilestone] = []
     activated: Activated | None = None
+    contests: list[Contest] = []
     for event in events:
         match event:
             case Pledged() | Unpledged() | Claimed() | Refunded():
@@ -109,10 +130,8 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
                 ledger.vote(event.backer, support=event.support)
             case Stopped():
                 ledger.stopped_at = time_of(event.block)
-            case Contested():
-                ledger.contested = True
-            case Ruled():
-                ledger.rule(time_of(event.block), upheld=event.upheld)
+            case Contested() | Ruled():
+                _enter_contest(ledger, contests, event, time_of(event.block))
             case DeadlinesExtended():
                 ledger.slack_used += event.by_seconds
             case MilestoneAttested():
@@ -121,7 +140,7 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
                 attested.append(_attested(event, at, ledger.slack_used))
             case _:
                 continue
-    return Story(ledger, Rules.of(terms), tuple(attested), activated)
+    return Story(ledger, Rules.of(terms), tuple(attested), activated, tuple(contests))
 
 
 def _enter_money(ledger: Ledger, event: Pledged | Unpledged | Claimed | Refunded) -> None:
@@ -146,6 +165,17 @@ def _enter_challenge(
             ledger.answer(event.chunk)
         case BondReturned():
             ledger.return_bond(event.chunk)
+
+
+def _enter_contest(ledger: Ledger, contests: list[Contest], event: Contested | Ruled, at: int) -> None:
+    match event:
+        case Contested():
+            ledger.contested = True
+            contests.append(Contest(at, event.rule_by))
+        case Ruled():
+            ledger.rule(at, upheld=event.upheld)
+            if contests:
+                contests[-1] = replace(contests[-1], ruled_at=at, upheld=event.upheld)
 
 
 def _attested(event: MilestoneAttested, at: int, slack_used: int) -> AttestedMilestone:
@@ -210,6 +240,48 @@ def attested_by_the_rules(terms: Terms, attested: Sequence[AttestedMilestone]) -
         return None
     detail = f"{len(attested)} attested: in order, in time, each after the previous window, by a quorum"
     return Finding("pass", detail)
+
+
+def contested_by_the_rules(terms: Terms, story: Story, now: int) -> Finding | None:
+    """Whether the terms allowed every contest and ruling, and what they decided; `None` if there was no contest.
+
+    Args:
+        terms: The campaign's terms.
+        story: The campaign's events, added up.
+        now: Unix seconds of the block at which the audit reads.
+    """
+    if not story.contests:
+        return None
+    problem = _contest_problem(terms, story)
+    if problem:
+        return Finding("fail", problem)
+    return Finding("pass", "; ".join(_contest_words(one, now) for one in story.contests))
+
+
+def _contest_problem(terms: Terms, story: Story) -> str:
+    if terms.arbiter is None:
+        return "The last attestation was contested, although the terms name no arbiter"
+    if len(story.attested) < len(terms.milestones):
+        return "It was contested before the last milestone was attested"
+    attested_at = story.attested[-1].at
+    window_end = attested_at + terms.challenge_window
+    for one in story.contests:
+        if one.rule_by != window_end + terms.ruling_window:
+            return f"The contest of {when(one.at)} gives until {when(one.rule_by)} for a ruling, the terms do not"
+        if not attested_at <= one.at < window_end:
+            return f"The contest of {when(one.at)} came when the window was not open"
+        if one.ruled_at is not None and not one.at <= one.ruled_at < one.rule_by:
+            return f"The ruling of {when(one.ruled_at)} came too late"
+    return ""
+
+
+def _contest_words(one: Contest, now: int) -> str:
+    contested = f"Contested {when(one.at)}"
+    if one.ruled_at is not None:
+        return f"{contested}, {'upheld' if one.upheld else 'refused'} {when(one.ruled_at)}"
+    if now < one.rule_by:
+        return f"{contested}, not ruled on yet: a ruling counts before {when(one.rule_by)}"
+    return f"{contested}, not ruled on before {when(one.rule_by)}: the attestation stands"
 
 
 def _problem(terms: Terms, one: AttestedMilestone, index: int, parent: str, free_from: int) -> str | None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llamafund_chain.amounts import format_share
-from llamafund_chain.audit.model import Alarm, CampaignFacts, MilestoneReport, ReportCheck, Verdict
+from llamafund_chain.audit.model import (
+    Alarm,
+    ArbiterFacts,
+    CampaignFacts,
+    MilestoneReport,
+    NextStep,
+    ReportCheck,
+    Verdict,
+)
 from llamafund_chain.times import when
 
 _REASONS = 6
@@ -29,6 +37,7 @@ def conclude(
     stop_missing: str = "0",
     unreleased: str = "0",
     votes_from: int = 0,
+    steps: Sequence[NextStep] = (),
 ) -> Verdict:
     """The verdict, computed from the checks alone.
 
@@ -41,6 +50,7 @@ def conclude(
         stop_missing: Pledges that a stop vote still lacks, in whole coins.
         unreleased: What is neither released nor refundable yet, in whole coins.
         votes_from: Unix seconds at which voting to stop opens; 0 if it is open.
+        steps: What can still be done.
     """
     counts = {status: sum(check.status == status for check in checks) for status in ("pass", "warn", "fail", "skip")}
     alarms = tuple(
@@ -58,6 +68,7 @@ def conclude(
         failed=counts["fail"],
         skipped=counts["skip"],
         alarms=alarms,
+        next_steps=tuple(steps),
     )
 
 
@@ -145,8 +156,10 @@ def _choices(
     elif milestone.state == "window-open":
         choices.append(
             f"No vote can hold back this tranche, {tranche}: voting closed with this attestation. "
-            f"From {until} it counts as released."
+            f"From {until} it counts as released{', unless the arbiter refuses it before' if facts.arbiter else ''}."
         )
+        if facts.arbiter is not None:
+            choices.append(_appeal_to_arbiter(facts.arbiter, campaign, until, contested=attested.contested))
         choices.append(
             "Backers who cannot fetch a part of the content can challenge it until then: "
             f"llamafund challenge {campaign}. If nobody answers, the campaign fails and refunds them. "
@@ -156,9 +169,35 @@ def _choices(
         choices.append(f"The tranche, {tranche}, was released at {until}; nothing brings it back.")
         if facts.status == "Active" and voting:
             choices.append(f"{unreleased} {facts.asset.unit} are not released yet. Backers: {stop}.")
+    elif milestone.state == "withheld" and attested.contested:
+        choices.append(f"The arbiter refused this attestation: the tranche, {tranche}, goes back to the backers.")
     elif milestone.state == "withheld":
         choices.append(f"The campaign was stopped in time: the tranche, {tranche}, goes back to the backers.")
     if not voting:
         choices.append("Do not use these weights for anything that relies on how they were made.")
     choices.append(f"This report proves who vouched for it: {signers or 'nobody'}.")
     return choices
+
+
+def _appeal_to_arbiter(arbiter: ArbiterFacts, campaign: str, until: str, *, contested: bool) -> str:
+    """What can be done so that the arbiter refuses the last tranche."""
+    if arbiter.court is None:
+        who = arbiter.person.name or arbiter.person.address
+        if contested:
+            return (
+                f"The arbiter, {who}, contests this attestation and can refuse it before {until}: "
+                f"llamafund rule {campaign} --refuse. Show it this report."
+            )
+        return (
+            f"Show this report to the arbiter, {who}, before {until}: it can contest the attestation "
+            f"(llamafund contest {campaign}) and then refuse it (llamafund rule {campaign} --refuse)."
+        )
+    if arbiter.dispute is not None:
+        return (
+            f"Dispute {arbiter.dispute} about it waits for the court {arbiter.court}, whose ruling counts before "
+            f"{until}. Anyone can add this report: llamafund dispute {campaign} --add --report audit.json."
+        )
+    return (
+        f"Backers: llamafund dispute {campaign} --report audit.json asks the court {arbiter.court} to refuse it, for "
+        f"the court's fee. That is possible before {until}; the report is what llamafund audit --json prints."
+    )

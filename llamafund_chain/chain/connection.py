@@ -53,6 +53,7 @@ MAX_ANSWER_BYTES = 1 << 20
 """Bytes of the longest result of a contract call that is read."""
 
 _GWEI = 10**9
+_DELEGATION = bytes.fromhex("ef0100")  # EIP-7702: a key whose account runs the code of a contract
 
 
 @dataclass(frozen=True)
@@ -494,7 +495,8 @@ class Connection:
         gas = self.estimate(sender, transaction, value, block="pending", money=money)
         gas += gas // 4
         fees = self.fees()
-        self.check_funds(sender, held, value + gas * fees.highest)
+        if held < value + gas * fees.highest and not self._is_contract(sender):
+            self.check_funds(sender, held, value + gas * fees.highest)
         unsigned = SignedTransaction("", b"", sender, transaction, value, self.nonce(sender, "pending"), gas, fees)
         signed = self._signed_and_sent(account, unsigned)
         return self._checked(self._await_receipt(signed.tx_hash), signed, money)
@@ -730,6 +732,11 @@ class Connection:
                 f"Amount and highest possible fee are {format_coin(needed, self.chain_id)}",
                 "Nothing was sent. Fund that account, or use another wallet",
             )
+
+    def _is_contract(self, address: str) -> bool:
+        """Whether an account is a contract, for example a Safe: whoever makes it act pays the fee."""
+        code = self.code(address)
+        return bool(code) and not code.startswith(_DELEGATION)
 
     def _await_receipt(self, tx_hash: str) -> Mapping[str, Any]:
         until = time.monotonic() + RECEIPT_TIMEOUT

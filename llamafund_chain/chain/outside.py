@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from llamafund_chain.chain import abi
 
-_CONTRACTS = ("Campaign", "CampaignFactory", "DevToken")
+_CONTRACTS = ("Campaign", "CampaignFactory", "CourtArbiter", "DevToken")
 _QUIET_ZONE = 4
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.answer_cost import AnswerCost, three_digits
+from llamafund_chain.campaign.arbiter import Arbiter
 from llamafund_chain.campaign.flood import Flood, a_day
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import MIN_ANSWER_WINDOW, Status, Terms
@@ -46,6 +47,7 @@ def term_risks(
     yield result_of(researcher_attests, terms)
     yield result_of(attestors_paid, terms)
     yield result_of(quorum_of_one, terms)
+    yield result_of(arbiter_independent, terms)
     yield result_of(challenge_bond, terms, chain_id, cost=cost, unreleased=unreleased, money=money)
     yield result_of(answer_window, terms)
 
@@ -78,6 +80,33 @@ def quorum_of_one(terms: Terms) -> Finding:
         detail = f"A single signature releases money: one stolen key of {len(terms.attestors)} is enough"
         return Finding("warn", detail)
     return Finding("pass", f"{terms.quorum} of {len(terms.attestors)} attestors must sign")
+
+
+def arbiter_independent(terms: Terms) -> Finding:
+    """Whether anybody could refuse the last tranche, and whether that is somebody whom the lie would serve."""
+    if terms.arbiter is None:
+        return Finding(
+            "warn", "There is no arbiter: nobody can hold back the last tranche if a quorum lies about the weights"
+        )
+    roles = [
+        role
+        for role, accounts in (
+            ("the researcher", (terms.researcher,)),
+            ("a payee", [payee.account for payee in terms.payees]),
+            ("an attestor", terms.attestors),
+        )
+        if terms.arbiter in accounts
+    ]
+    if roles:
+        return Finding("warn", f"The arbiter {terms.arbiter} is {' and '.join(roles)}, so it would judge its own work")
+    return Finding("pass", f"The arbiter {terms.arbiter} is neither researcher nor payee nor attestor")
+
+
+def arbiter_can_decide(arbiter: Arbiter) -> Finding:
+    """Whether the arbiter is more than a single key."""
+    if not arbiter.has_code:
+        return Finding("warn", f"The arbiter is {arbiter.kind}, so whoever holds it decides alone, or loses it for all")
+    return Finding("pass", f"The arbiter {'' if arbiter.court else 'is '}{arbiter.kind}")
 
 
 def challenge_bond(

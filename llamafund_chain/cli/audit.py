@@ -10,6 +10,7 @@ import click
 
 from llamafund_chain.audit import AuditReport
 from llamafund_chain.audit import audit as run_audit
+from llamafund_chain.audit.model import NextStep
 from llamafund_chain.audit.report import render_html
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.chain.connection import Finality
@@ -27,6 +28,7 @@ from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.files import write_file
 from llamafund_chain.store.several import open_stores
+from llamafund_chain.times import when
 
 _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 
@@ -115,9 +117,20 @@ def _lines(report: AuditReport) -> Iterator[str]:
         yield from (f"  found: {reason}" for reason in alarm.reasons)
         yield from (f"  do:    {choice}" for choice in alarm.choices)
     verdict = report.verdict
+    if verdict.next_steps:
+        yield ""
+        yield "What can be done now"
+        yield from (f"  {words}" for words in map(_step, verdict.next_steps))
     yield ""
     yield (
         f"{verdict.passed} passed, {verdict.failed} failed, {verdict.warned} for you to judge, "
         f"{verdict.skipped} skipped"
     )
     yield f"Verdict: {verdict.headline}"
+
+
+def _step(step: NextStep) -> str:
+    opens = f" from {when(int(step.opens.timestamp()))}" if step.opens else ""
+    until = f" before {when(int(step.until.timestamp()))}" if step.until else ""
+    command = f": {step.command}" if step.command else ""
+    return f"{step.who}{opens}{until}: {step.what}{command}"

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from llamafund_chain.amounts import format_share
 from llamafund_chain.campaign.answer_cost import AnswerCost
+from llamafund_chain.campaign.arbiter import Arbiter
 from llamafund_chain.campaign.attestation import Attestation
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.campaign.state import CampaignState
@@ -98,6 +99,8 @@ def terms_facts(terms: Terms, asset: Asset) -> dict[str, JsonValue]:
         "dataset": None if terms.dataset == NO_HASH else terms.dataset,
         "attestors": list(terms.attestors),
         "quorum": terms.quorum,
+        "arbiter": terms.arbiter,
+        "ruling_window": terms.ruling_window,
         "payees": [{"account": payee.account, "bps": payee.bps} for payee in terms.payees],
         "milestones": [
             {
@@ -131,6 +134,9 @@ def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
         ("attested by", f"{terms.quorum} of {len(terms.attestors)}"),
     ]
     pairs += [(f"  attestor {index}", attestor) for index, attestor in enumerate(terms.attestors)]
+    if terms.arbiter is not None:
+        pairs.append(("arbiter", terms.arbiter))
+        pairs.append(("", f"can contest the weights' attestation and refuse it within {duration(terms.ruling_window)}"))
     pairs += [
         (f"payee {index}", f"{format_share(payee.bps)} to {payee.account}") for index, payee in enumerate(terms.payees)
     ]
@@ -139,6 +145,30 @@ def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
         pairs.append(
             (f"milestone {index}", f"{step.kind.name}, {format_share(step.bps)}, before {when(step.deadline)}{promise}")
         )
+    return rows(pairs)
+
+
+def arbiter_facts(arbiter: Arbiter | None) -> dict[str, JsonValue]:
+    """What is known about a campaign's arbiter, as JSON; `None` without one."""
+    if arbiter is None:
+        return {"arbiter": None}
+    return {
+        "arbiter": {
+            "address": arbiter.address,
+            "has_code": arbiter.has_code,
+            "court": arbiter.court,
+            "dispute": arbiter.dispute,
+        }
+    }
+
+
+def arbiter_lines(arbiter: Arbiter | None) -> list[str]:
+    """What is known about a campaign's arbiter, as text; nothing without one."""
+    if arbiter is None:
+        return []
+    pairs = [("the arbiter", arbiter.kind if arbiter.court else f"is {arbiter.kind}")]
+    if arbiter.dispute is not None:
+        pairs.append(("", f"dispute {arbiter.dispute} about this campaign waits for the court's ruling"))
     return rows(pairs)
 
 
@@ -213,6 +243,8 @@ def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, J
         "attested_at": state.attested_at or None,
         "window_end": state.window_end(terms) or None,
         "challenged_at": state.challenged_at or None,
+        "contested": state.contested,
+        "refused": state.refused,
         "stopped": state.stopped,
         "slack_used": state.slack_used,
         "training_seed": state.training_seed or None,
@@ -315,6 +347,11 @@ def receipt_rows(receipt: Receipt, chain_id: int) -> list[tuple[str, str]]:
     ]
 
 
+def last_tranche(client: CampaignClient, state: CampaignState) -> str:
+    """The money that the last attestation releases, as text."""
+    return client.asset.format(state.pledged - state.released)
+
+
 def network_of(connection: Connection) -> str:
     """The chain, as text."""
     return f"chain {connection.chain_id} through {connection.shown_url}"
@@ -332,13 +369,18 @@ def _explain_status(terms: Terms, state: CampaignState) -> str:
         missing = terms.goal - state.pledged
         return ", the goal is met" if missing <= 0 else ""
     if state.status is Status.FAILED:
+        if state.refused:
+            return ", refused by its arbiter: backers can take the last tranche back"
         return (
             ", stopped by its backers: they can take the rest back" if state.stopped else ": pledges can be taken back"
         )
+    found = []
     if state.challenged_at:
         by = state.challenged_at + terms.answer_window
-        return f", a challenge is open: it must be answered before {when(by)}, or the campaign fails"
-    return ""
+        found.append(f", a challenge is open: it must be answered before {when(by)}, or the campaign fails")
+    if state.status is Status.ACTIVE and state.contested and state.timestamp < state.window_end(terms):
+        found.append(f", contested by its arbiter: a ruling counts before {when(state.window_end(terms))}")
+    return "".join(found)
 
 
 def _milestone_status(terms: Terms, state: CampaignState, index: int) -> str:

@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Entry | Section] = {
     ),
     "challenge": Entry(f"{_CLI}.challenge:challenge", "Challenge a chunk of attested content."),
     "claim": Entry(f"{_CLI}.claim:claim", "Collect a payee's released money."),
+    "contest": Entry(f"{_CLI}.contest:contest", "Contest the last attestation, as the campaign's arbiter."),
     "dataset": Section(
         "Describe training data in a manifest and publish it.",
         {
@@ -64,6 +65,7 @@ COMMANDS: Mapping[str, Entry | Section] = {
         },
     ),
     "devnet": Entry(f"{_CLI}.devnet:devnet", "Run a local test chain until Ctrl-C."),
+    "dispute": Entry(f"{_CLI}.dispute:dispute", "Bring the last attestation before the arbiter's court."),
     "fetch": Entry(f"{_CLI}.fetch:fetch", "Fetch published files by hash or address."),
     "manifest": Section(
         "Show, check and export the manifests that hashes on chain stand for.",
@@ -84,6 +86,7 @@ COMMANDS: Mapping[str, Entry | Section] = {
     "publish": Entry(f"{_CLI}.publish:publish", "Send a directory to stores, nodes and pinning services."),
     "refund": Entry(f"{_CLI}.refund:refund", "Collect the refund of a failed campaign."),
     "return-bond": Entry(f"{_CLI}.return_bond:return_bond", "Reclaim bonds of unanswered challenges."),
+    "rule": Entry(f"{_CLI}.rule:rule", "Uphold or refuse the last attestation, as the campaign's arbiter."),
     "store": Section(
         "Manage a store: pins, garbage collection and CAR files.",
         {

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llamafund_chain.audit import audit
+from llamafund_chain.campaign.arbiter import CourtClient
 from llamafund_chain.campaign.attestation import AttestationFile, propose
+from llamafund_chain.checks.run import BUILT_IN
 
 ETHER = 10**18
 DAY = 86_400
@@ -194,6 +198,68 @@ def returning_a_bond(place: Place) -> Scene:
     return Scene(("return-bond", stage.client.address), "backer0", words)
 
 
+def contesting(place: Place) -> Scene:
+    stage = place.stage
+    stage.lie_about_the_weights(arbiter=stage.judge.address, ruling_window=7 * DAY)
+    words = (f"Contest the last attestation as the arbiter {stage.judge.address}?", "6.667200000000000005 ETH")
+    return Scene(("contest", stage.client.address), "judge", (*words, "Without a ruling it is released"))
+
+
+def upholding(place: Place) -> Scene:
+    scene, stage = contesting(place), place.stage
+    stage.client.contest(stage.judge)
+    words = ("Uphold the last attestation?", "6.667200000000000005 ETH, is released at")
+    return Scene(("rule", *scene.command[1:], "--uphold"), scene.wallet, words)
+
+
+def refusing(place: Place) -> Scene:
+    scene = upholding(place)
+    words = ("fails at once", "its backers get back 6.667200000000000005 ETH", "cannot be undone")
+    return Scene((*scene.command[:2], "--refuse"), scene.wallet, words)
+
+
+def audited(place: Place) -> Path:
+    """What `llamafund audit --json` prints about the stage's campaign."""
+    stage, file = place.stage, place.folder / "audit.json"
+    report = audit(
+        stage.client,
+        stage.run.store,
+        replay_segments=0,
+        workdir=place.folder,
+        progress=lambda _: None,
+        checks=BUILT_IN,
+    )
+    found = {"schema": "llamafund/cli/1", "command": "audit", "report": report.model_dump(mode="json")}
+    file.write_text(json.dumps(found), encoding="utf-8")
+    return file
+
+
+def disputing(place: Place) -> Scene:
+    stage = place.stage
+    stage.lie_about_the_weights(**stage.arbiter_at_court())
+    store = ("--store", stage.run.store.location)
+    words = (
+        f"ask the court {stage.court} for a ruling, for its fee of 0.1 ETH?",
+        "“audit” says: Fraud or negligence",
+        "6.667200000000000005 ETH, waits for the ruling until",
+        "The fee does not come back",
+    )
+    return Scene(("dispute", stage.client.address, "--report", audited(place), *store), "backer1", words)
+
+
+def adding_evidence(place: Place) -> Scene:
+    scene, stage = disputing(place), place.stage
+    CourtClient.of(stage.client).dispute(stage.backers[0], "ab" * 32, ETHER // 10)
+    words = (f"Add evidence to dispute 0 at the court {stage.court}?", "never be taken back")
+    return Scene((*scene.command, "--add"), "researcher", words)
+
+
+def appealing(place: Place) -> Scene:
+    scene, stage = adding_evidence(place), place.stage
+    words = (f"Appeal dispute 0 at the court {stage.court}, for its fee of 0.2 ETH?",)
+    return Scene((*scene.command[:2], "--appeal"), "compute", words)
+
+
 SCENES: tuple[Callable[[Place], Scene], ...] = (
     creating,
     pledging,
@@ -215,4 +281,10 @@ SCENES: tuple[Callable[[Place], Scene], ...] = (
     challenging,
     answering,
     returning_a_bond,
+    contesting,
+    upholding,
+    refusing,
+    disputing,
+    adding_evidence,
+    appealing,
 )

@@ -23,6 +23,7 @@ from llamafund_chain.chain.connection import Connection
 from llamafund_chain.chain.data_fees import ARBITRUM_GAS_INFO, ARBITRUM_NODE, OP_STACK_ORACLE, SCROLL_ORACLE
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.chain.tokens import NATIVE
+from llamafund_chain.deployment.court_arbiter import CourtArbiter
 from llamafund_chain.evidence.hashing import hash_tree
 from llamafund_chain.evidence.manifests import (
     CheckpointManifest,
@@ -228,10 +229,12 @@ class Stage:
     compute: LocalAccount = field(default_factory=lambda: _account(2))
     attestors: tuple[LocalAccount, ...] = field(default_factory=lambda: tuple(map(_account, (11, 12, 13))))
     backers: tuple[LocalAccount, ...] = field(default_factory=lambda: tuple(map(_account, (21, 22, 23))))
+    judge: LocalAccount = field(default_factory=lambda: _account(41))
     client: CampaignClient = field(init=False, repr=False)
+    court: str = field(init=False)
 
     def __post_init__(self) -> None:
-        for account in (self.researcher, self.compute, *self.backers):
+        for account in (self.researcher, self.compute, *self.backers, self.judge):
             self.devnet.fund(account.address, 100 * ETHER)
 
     def open(
@@ -300,9 +303,9 @@ class Stage:
         """Let the challenge window pass."""
         self.devnet.advance(2 * DAY)
 
-    def honest_until(self, milestone: int) -> None:
+    def honest_until(self, milestone: int, **terms: object) -> None:
         """Attest and release all milestones before the given one, honestly."""
-        self.open()
+        self.open(**terms)
         self.fund()
         if milestone > 0:
             self.attest(0, self.run.dataset)
@@ -313,6 +316,17 @@ class Stage:
         if milestone > 2:
             self.attest(2, self.run.export())
             self.release()
+
+    def lie_about_the_weights(self, **terms: object) -> Attestation:
+        """Let the quorum attest weights that did not grow out of the last checkpoint."""
+        self.honest_until(2, **terms)
+        return self.attest(2, self.run.export(parent=self.run.checkpoints[0].sha256))
+
+    def arbiter_at_court(self) -> dict[str, object]:
+        """Terms that name an arbiter which asks a new mock court, in `court`, for a fee of 0.1 ETH."""
+        self.court = self.devnet.deploy_mock_court(ETHER // 10)
+        address = self.devnet.deploy_arbiter(CourtArbiter(self.court, b"", "/ipfs/bafkreiquestion"))
+        return {"arbiter": address, "ruling_window": 7 * DAY}
 
     def _digest(self, attestation: Attestation) -> bytes:
         return attestation.digest(self.devnet.connection.chain_id, self.client.address)
@@ -453,7 +467,7 @@ def untouched(stage):
 
     def snapshot() -> tuple[Any, ...]:
         connection = stage.devnet.connection
-        people = (stage.researcher, stage.compute, *stage.attestors, *stage.backers)
+        people = (stage.researcher, stage.compute, stage.judge, *stage.attestors, *stage.backers)
         return (
             connection.block().number,
             tuple(connection.balance(person.address) for person in people),

@@ -9,10 +9,11 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.answer_cost import told_cost
+from llamafund_chain.campaign.arbiter import arbiter_of
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.updates import PostedUpdate, latest_updates
-from llamafund_chain.checks.risks import unreleased_of
+from llamafund_chain.checks.risks import arbiter_can_decide, unreleased_of
 from llamafund_chain.cli.options import (
     ADDRESS,
     json_option,
@@ -21,6 +22,8 @@ from llamafund_chain.cli.options import (
 )
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.cli.shared import (
+    arbiter_facts,
+    arbiter_lines,
     content_facts,
     content_lines,
     open_campaign,
@@ -68,7 +71,9 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
     chain_id = client.connection.chain_id
     unreleased = unreleased_of(terms, state)
     risks = risks_of(terms, asset, chain_id, cost=told_cost(client.connection), unreleased=unreleased)
-    identity = client.verify_code()
+    identity, arbiter = client.verify_code(), arbiter_of(client, state.block)
+    if arbiter is not None and not arbiter.has_code:
+        risks = dataclasses.replace(risks, warnings=(*risks.warnings, arbiter_can_decide(arbiter).detail))
     facts: dict[str, JsonValue] = {
         "chain": client.connection.caip2,
         "campaign": address,
@@ -80,6 +85,7 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
         **risks.facts,
         **state_facts(terms, asset, state),
         **content_facts(attestation),
+        **arbiter_facts(arbiter),
         "updates": count,
         "latest_updates": [
             {
@@ -92,7 +98,7 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
         ],
     }
     lines = [heading, "", *terms_lines(terms, asset, chain_id), "", *state_lines(terms, asset, state)]
-    lines += [*content_lines(attestation), *_update_lines(count, updates), ""]
+    lines += [*content_lines(attestation), *arbiter_lines(arbiter), *_update_lines(count, updates), ""]
     lines += risks.lines
     if final is False:
         lines.append("Note: This is the latest state; part of it is not final yet.")

@@ -12,6 +12,7 @@ import pytest
 from llamafund_chain.audit import (
     AccountsReport,
     Alarm,
+    ArbiterFacts,
     Asset,
     Attested,
     AuditReport,
@@ -20,6 +21,7 @@ from llamafund_chain.audit import (
     Flow,
     MilestoneReport,
     Money,
+    NextStep,
     PayeeReport,
     Person,
     Reference,
@@ -85,6 +87,7 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
         evidence="cd" * 32,
         at=moment(1_800_000_000),
         window_ends=moment(1_800_172_800),
+        contested=False,
         score=-2_345_678,
         content_size=10,
         signers=(Signer(index=0, person=person, proof="signature"),),
@@ -115,6 +118,10 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
                     choices=(text,),
                 ),
             ),
+            next_steps=(
+                NextStep(who="backers", what=text, command=text, opens=moment(1), until=moment(1_800_172_800)),
+                NextStep(who="court", what=text, command="", opens=None, until=None),
+            ),
         ),
         "checks": (
             ReportCheck(group="contract", name="campaign-is-genuine", status="pass", detail=text),
@@ -127,6 +134,9 @@ def report(text: str = "plain", **changes: object) -> AuditReport:
             researcher=person,
             attestors=(person,),
             quorum=1,
+            arbiter=ArbiterFacts(
+                person=person, has_code=True, court="0x" + "78" * 20, dispute=4, ruling_window=604_800
+            ),
             asset=Asset(address="0x" + "56" * 20, symbol=text, decimals=18),
             goal="10",
             cap="20",
@@ -204,6 +214,25 @@ def test_the_page_shows_verdict_money_and_curve() -> None:
     for part in ("Where the money is", "The training run", "Every check", "What this audit cannot show"):
         assert part in html
     assert html.count("<svg") == 2
+
+
+def test_the_page_says_who_can_do_what_until_when_and_who_the_arbiter_is() -> None:
+    html = render_html(report("words"))
+    assert "<strong>Backers</strong> from 1970-01-01 00:00:01 UTC before 2027-01-17 08:00:00 UTC: words" in html
+    assert "<strong>Court</strong>: words</li>" in html
+    court = f"which asks the court <code>{'0x' + '78' * 20}</code>"
+    assert f"{court}; a contest gives it 7 days to refuse the last tranche; dispute 4 waits for its ruling" in html
+    facts = report("words").facts
+    assert facts is not None
+    assert facts.arbiter is not None
+    for changes, shown in (
+        ({"court": None, "dispute": None}, "a contract; a contest gives it"),
+        ({"court": None, "dispute": None, "has_code": False}, "a single key; a contest gives it"),
+    ):
+        other = facts.model_copy(update={"arbiter": facts.arbiter.model_copy(update=changes)})
+        assert shown in render_html(report("words", facts=other))
+    without = facts.model_copy(update={"arbiter": None})
+    assert "nobody: nothing holds back the last tranche" in render_html(report("words", facts=without))
 
 
 def test_two_columns_that_differ_are_marked() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamafund_chain.campaign.answer_cost import AnswerCost
+from llamafund_chain.campaign.arbiter import Arbiter
 from llamafund_chain.campaign.terms import (
     BPS,
     DAY,
@@ -24,9 +25,9 @@ from llamafund_chain.campaign.terms import (
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.tokens import NATIVE
 from llamafund_chain.checks.check import CheckResult
-from llamafund_chain.checks.risks import term_risks
+from llamafund_chain.checks.risks import arbiter_can_decide, term_risks
 
-RESEARCHER, COMPUTE, FIRST, SECOND = (f"0x{number:040x}" for number in (0xA1, 0xB2, 0xC3, 0xD4))
+RESEARCHER, COMPUTE, FIRST, SECOND, JUDGE = (f"0x{number:040x}" for number in (0xA1, 0xB2, 0xC3, 0xD4, 0xE5))
 ETHER = 10**18
 GWEI = 10**9
 TERMS = Terms(
@@ -46,6 +47,8 @@ TERMS = Terms(
     quorum=2,
     payees=(Payee(RESEARCHER, 7_000), Payee(COMPUTE, 3_000)),
     milestones=(Milestone(MilestoneKind.WEIGHTS, BPS, 10 * DAY, NO_MINIMUM),),
+    arbiter=JUDGE,
+    ruling_window=7 * DAY,
 )
 
 
@@ -75,7 +78,7 @@ def warned_of(terms: Terms) -> set[str]:
 
 
 def test_terms_without_these_risks_pass_every_one() -> None:
-    assert [risk.status for risk in risks(TERMS)] == ["pass"] * 5
+    assert [risk.status for risk in risks(TERMS)] == ["pass"] * 6
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,10 @@ def test_terms_without_these_risks_pass_every_one() -> None:
         ("challenge-bond", {"min_bond": 2**96 - 1, "goal": 2**100, "cap": 2**100}),
         ("challenge-bond", {"min_bond": ETHER + 1, "asset": FIRST, "goal": 1}),
         ("answer-window", {"answer_window": DAY}),
+        ("arbiter-independent", {"arbiter": None, "ruling_window": 0}),
+        ("arbiter-independent", {"arbiter": RESEARCHER}),
+        ("arbiter-independent", {"arbiter": COMPUTE}),
+        ("arbiter-independent", {"arbiter": SECOND}),
     ],
 )
 def test_each_risk_is_named_when_the_terms_run_it(name: str, change: dict[str, object]) -> None:
@@ -182,3 +189,31 @@ def test_a_blocking_stake_is_the_least_that_keeps_everybody_else_from_stopping(p
     stake = replace(TERMS, stop_bps=stop_bps).blocking_stake(pledged)
     assert (pledged - stake) * BPS < pledged * stop_bps
     assert (pledged - stake + 1) * BPS >= pledged * stop_bps
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"arbiter": None, "ruling_window": 0}, "nobody can hold back the last tranche"),
+        ({"arbiter": RESEARCHER}, "is the researcher and a payee, so it would judge its own work"),
+        ({"arbiter": FIRST}, "is an attestor, so"),
+        ({}, f"The arbiter {JUDGE} is neither researcher nor payee nor attestor"),
+    ],
+)
+def test_whose_work_an_arbiter_would_judge_is_told(change: dict[str, object], words: str) -> None:
+    (told,) = [risk.detail for risk in risks(replace(TERMS, **change)) if risk.name == "arbiter-independent"]
+    assert words in told
+
+
+@pytest.mark.parametrize(
+    ("arbiter", "status", "words"),
+    [
+        (Arbiter(JUDGE, has_code=False, court=None, dispute=None), "warn", "a single key, so whoever holds it decides"),
+        (Arbiter(JUDGE, has_code=True, court=None, dispute=None), "pass", "is a contract, for example a Safe"),
+        (Arbiter(JUDGE, has_code=True, court=FIRST, dispute=3), "pass", f"The arbiter asks the court {FIRST}"),
+    ],
+)
+def test_an_arbiter_that_is_a_single_key_is_told(arbiter: Arbiter, status: str, words: str) -> None:
+    found = arbiter_can_decide(arbiter)
+    assert found.status == status
+    assert words in found.detail

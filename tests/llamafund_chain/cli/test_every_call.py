@@ -25,6 +25,7 @@ OFFERS: dict[str, Callable[[Place], Scene]] = {
     "Campaign.challenge": scenes.challenging,
     "Campaign.claim": scenes.claiming,
     "Campaign.collectRefund": scenes.refunding,
+    "Campaign.contest": scenes.contesting,
     "Campaign.extendDeadlines": scenes.extending,
     "Campaign.pledgeCoin": scenes.pledging,
     "Campaign.pledgeToken": scenes.pledging_a_token_that_was_approved,
@@ -32,10 +33,17 @@ OFFERS: dict[str, Callable[[Place], Scene]] = {
     "Campaign.postUpdate": scenes.updating,
     "Campaign.refundTo": scenes.refunding_to_another,
     "Campaign.returnBond": scenes.returning_a_bond,
+    "Campaign.rule": scenes.refusing,
     "Campaign.unpledge": scenes.unpledging,
     "Campaign.voteStop": scenes.voting,
+    "CourtArbiter.appeal": scenes.appealing,
+    "CourtArbiter.dispute": scenes.disputing,
+    "CourtArbiter.submitEvidence": scenes.adding_evidence,
 }
 """Which scene's command offers a call."""
+
+FOR_CONTRACTS = {"CourtArbiter.rule"}
+"""Calls that a person cannot make: a court gives its ruling."""
 
 
 def changing(contract: str, interface: list[dict[str, Any]]) -> Iterator[str]:
@@ -47,8 +55,9 @@ def changing(contract: str, interface: list[dict[str, Any]]) -> Iterator[str]:
 
 CALLS = [
     call
-    for contract in ("Campaign", "CampaignFactory")
+    for contract in ("Campaign", "CampaignFactory", "CourtArbiter")
     for call in changing(contract, list(artifacts.load(contract).abi))
+    if call not in FOR_CONTRACTS
 ]
 
 
@@ -56,6 +65,14 @@ def selector(call: str) -> str:
     contract, _, function = call.partition(".")
     (item,) = (item for item in artifacts.load(contract).abi if item["type"] == "function" and item["name"] == function)
     return f"0x{function_abi_to_4byte_selector(item).hex()}"
+
+
+def addressee(stage, call: str) -> str:
+    """The contract that a call goes to."""
+    contract = call.partition(".")[0]
+    if contract == "CampaignFactory":
+        return str(stage.devnet.deployment.factory)
+    return str(stage.client.terms.arbiter if contract == "CourtArbiter" else stage.client.address)
 
 
 @pytest.fixture
@@ -70,7 +87,7 @@ def offers(llamafund, stage, campaign_file, tmp_path: Path) -> Callable[[str], b
         before = connection.block().number
         ran = llamafund(*scene.command, "--rpc", stage.devnet.rpc_url, "--yes", wallet=scene.wallet)
         assert ran.code == 0, ran.stderr
-        to = stage.devnet.deployment.factory if call.startswith("CampaignFactory.") else stage.client.address
+        to = addressee(stage, call)
         blocks = (
             connection.request("eth_getBlockByNumber", hex(number), True)
             for number in range(before + 1, connection.block().number + 1)

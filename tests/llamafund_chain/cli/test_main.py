@@ -91,7 +91,7 @@ def test_every_environment_variable_is_called_after_its_option() -> None:
 
 
 ONE_STORE = {
-    *("campaign create", "campaign update", "dataset build", "export", "train"),
+    *("campaign create", "campaign update", "dataset build", "dispute", "export", "train"),
     *(f"store {name}" for name in ("export", "gc", "import", "pin", "pins", "unpin")),
 }
 """Commands that write to a store or look after it; all others only read, and from any number."""
