@@ -17,6 +17,7 @@ import yaml
 from llamafund_chain.campaign.attestation import Attestation, propose
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.factory import create_campaign
+from llamafund_chain.campaign.refusals import explain
 from llamafund_chain.campaign.terms import MIN_BOND, Milestone, MilestoneKind, Payee, Terms
 from llamafund_chain.chain.abi import Interface
 from llamafund_chain.chain.connection import Connection
@@ -343,6 +344,13 @@ def _account(number: int) -> LocalAccount:
 def stage(devnet: Devnet, hand_made: Callable[[], HandMadeRun]) -> Stage:
     """A chain, an honest run, and everybody with money; no campaign yet."""
     return Stage(devnet=devnet, run=hand_made())
+
+
+@pytest.fixture
+def own_stage(hand_made: Callable[[], HandMadeRun]) -> Iterator[Stage]:
+    """The same on a chain that no other test uses, where call data costs what it costs on Ethereum (EIP-7623)."""
+    with Devnet(hardfork="prague", explain=explain) as chain:
+        yield Stage(devnet=chain, run=hand_made())
 
 
 @pytest.fixture
