@@ -46,6 +46,7 @@ _FINAL_BLOCKS = 3
 _LISTENING = re.compile(r"Listening on (?:127\.0\.0\.1|localhost):(\d+)")
 _PR_SET_PDEATHSIG = 1
 _GRACE = 5.0
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "RUST_BACKTRACE")
 
 
 class Devnet:
@@ -276,7 +277,7 @@ class Devnet:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "HOME": self._home.name, "XDG_CACHE_HOME": self._home.name},
+                env=_environment(self._home.name),
                 text=True,
                 encoding="utf-8",
                 errors="replace",
@@ -311,6 +312,12 @@ class Devnet:
         if self._process is None:
             raise LlamafundError("The development chain is not running")
         return self._process
+
+
+def _environment(home: str) -> dict[str, str]:
+    """The variables that anvil needs, and none of the secrets that may be among the others."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**passed_on, "HOME": home, "XDG_CACHE_HOME": home}
 
 
 def _parent_death_signal() -> Callable[[], None] | None:

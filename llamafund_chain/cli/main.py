@@ -15,6 +15,7 @@ import click
 
 from llamafund_chain.cli.groups import PlugInGroup, show_help
 from llamafund_chain.cli.interruption import left_behind, undisturbed
+from llamafund_chain.cli.secrecy import tokens_in, without_paths, without_tokens
 from llamafund_chain.cli.table import COMMANDS
 from llamafund_chain.errors import ExitCode, LlamafundError
 from llamafund_chain.text import closest, printable
@@ -88,13 +89,13 @@ def run(argv: Sequence[str], *, when_loaded: Callable[[], None] | None = None) -
     except (KeyboardInterrupt, click.exceptions.Abort):
         with undisturbed():
             left = left_behind(context)
-            _complain(f"Interrupted; {left}." if left else "Interrupted.", verbose)
+            _complain(f"Interrupted; {left}." if left else "Interrupted.", argv, verbose)
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
-        _complain(_usage_message(error), verbose)
+        _complain(_usage_message(error), argv, verbose)
         return ExitCode.USAGE
     except LlamafundError as error:
-        _complain(str(error), verbose)
+        _complain(str(error), argv, verbose)
         return error.exit_code
     except BrokenPipeError:
         # The reader of standard output is gone. The flush at exit must not fail a second time.
@@ -102,11 +103,11 @@ def run(argv: Sequence[str], *, when_loaded: Callable[[], None] | None = None) -
         return ExitCode.ERROR
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _complain(f"A file could not be read or written: {where}{error.strerror or error}", verbose)
+        _complain(f"A file could not be read or written: {where}{error.strerror or error}", argv, verbose)
         return ExitCode.ERROR
     except Exception as error:  # noqa: BLE001 - the last resort: one line instead of a traceback
         hint = "" if verbose else " This is a bug in the program; `llamafund -v …` shows where."
-        _complain(f"Unexpected {type(error).__name__}: {error}.{hint}", verbose)
+        _complain(f"Unexpected {type(error).__name__}: {_hide(str(error), argv)}.{hint}", argv, verbose)
         return ExitCode.ERROR
     return ExitCode.OK
 
@@ -120,10 +121,16 @@ def _leading_options(argv: Sequence[str]) -> list[str]:
     return options
 
 
-def _complain(message: str, verbose: bool) -> None:
+def _complain(message: str, argv: Sequence[str], verbose: bool) -> None:
     if verbose:
-        traceback.print_exc(file=sys.stderr)
+        sys.stderr.write(_hide(traceback.format_exc(), argv))
     click.echo(f"Error: {printable(message, _MESSAGE_LIMIT)}", err=True)
+
+
+def _hide(text: str, argv: Sequence[str]) -> str:
+    """Libraries' words without the tokens that addresses of nodes and stores often have in them."""
+    variables = (value for name, value in os.environ.items() if name.startswith("LLAMAFUND_"))
+    return without_tokens(without_paths(text), tokens_in((*argv, *variables)))
 
 
 def _usage_message(error: click.ClickException) -> str:

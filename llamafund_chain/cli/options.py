@@ -15,6 +15,7 @@ import click
 
 from llamafund_chain.chain.wallet import KeyStore, folders_of_others
 from llamafund_chain.cli.numbers import COIN_AMOUNT
+from llamafund_chain.cli.secrecy import keep_out_of_core_files
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.files import directory_error, read_secret
 from llamafund_chain.text import printable
@@ -336,6 +337,7 @@ def read_passphrase(passphrase_file: Path | None, *, confirm: bool = False, purp
         UsageError: There is no terminal to ask on, or the file cannot be read, is empty or is too long.
     """
     check_passphrase(passphrase_file)
+    keep_out_of_core_files()
     if passphrase_file is None:
         return str(click.prompt(purpose, hide_input=True, confirmation_prompt=confirm, err=True))
     text = read_secret(passphrase_file, "passphrase file", _MAX_PASSPHRASE_FILE)

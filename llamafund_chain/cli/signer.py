@@ -24,6 +24,7 @@ from llamafund_chain.cli.options import (
     read_passphrase,
 )
 from llamafund_chain.cli.output import emit, note
+from llamafund_chain.cli.secrecy import keep_out_of_core_files
 from llamafund_chain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -255,6 +256,7 @@ def _account_in(variable: str) -> BaseAccount:
             "A key on the command line can be seen in the list of processes",
             "Put the key into a variable and write env:VARIABLE",
         )
+    keep_out_of_core_files()
     text = os.environ.pop(variable, "")
     if not text:
         raise UsageError(f"The environment variable {variable} is not set", "It would have a private key")

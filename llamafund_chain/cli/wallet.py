@@ -19,6 +19,7 @@ from llamafund_chain.cli.options import (
     read_passphrase,
 )
 from llamafund_chain.cli.output import emit, note, rows
+from llamafund_chain.cli.secrecy import keep_out_of_core_files
 from llamafund_chain.errors import UsageError
 from llamafund_chain.files import read_error, read_secret
 
@@ -167,6 +168,7 @@ def list_(keystore: Path | None, as_json: bool) -> None:
 
 
 def _key_to_import(name: str, file: Path | None, derivation_path: str, old_passphrase_file: Path | None) -> bytes:
+    keep_out_of_core_files()
     if file is None:
         if not sys.stdin.isatty():
             raise UsageError(

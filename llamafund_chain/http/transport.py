@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -209,10 +210,10 @@ def network_errors(place: str) -> Iterator[None]:
         ) from error
     except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
         raise NodeUnreachableError(
-            f"{place} has no valid certificate", str(error)[:300], "Do not use it, or correct its address"
+            f"{place} has no valid certificate", _without_address(error), "Do not use it, or correct its address"
         ) from error
     except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, UnicodeError) as error:
-        raise UsageError(f"{place} cannot be reached", str(error)[:300], "Correct the address") from error
+        raise UsageError(f"{place} cannot be reached", "Its address is malformed", "Correct the address") from error
     except (
         requests.RequestException,
         urllib3.exceptions.HTTPError,
@@ -226,6 +227,12 @@ def network_errors(place: str) -> Iterator[None]:
             system_reason(error) or type(error).__name__,
             "Check that it is running and reachable, then run the command again",
         ) from error
+
+
+def _without_address(error: BaseException) -> str:
+    """What is wrong with a certificate: the libraries' text has the whole address in it, which may be secret."""
+    found = re.search(r"certificate verify failed: ([^(\[\]']{1,200})|(\[SSL[^\]]*\] [^(']{1,200})", str(error))
+    return (found[1] or found[2]).strip() if found else type(error).__name__
 
 
 def _proxies(url: str) -> dict[str, str]:

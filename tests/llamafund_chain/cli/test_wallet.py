@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from llamafund_chain.chain.keyfile import encrypt
 from llamafund_chain.chain.wallet import KeyStore
@@ -288,3 +290,34 @@ def test_a_passphrase_comes_through_a_pipe_of_the_shell(tmp_path: Path) -> None:
     assert run(["wallet", "new", "alice", *arguments]) == 0
     os.close(reading)
     assert KeyStore(tmp_path / "keys").unlock("alice", "open sesame").address
+
+
+WORDS = st.sampled_from(
+    ["crypto", "version", "kdf", "kdfparams", "n", "r", "p", "dklen", "salt", "mac", "cipher", "address"]
+)
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=10,
+).map(lambda document: json.dumps(document).encode())
+
+
+@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.binary(max_size=200) | DOCUMENTS | DOCUMENTS.map(lambda data: b'{"version": 3, "crypto": ' + data + b"}")
+)
+def test_random_bytes_and_random_json_as_key_files_never_give_a_traceback(
+    tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str], data: bytes
+) -> None:
+    file = tmp_path / "keys" / "hostile.json"
+    file.parent.mkdir(exist_ok=True)
+    file.touch(mode=0o600)
+    file.write_bytes(data)
+    old = ["--old-passphrase-file", options[3]]
+    assert run(["wallet", "list", *options[:2]]) == 0
+    assert run(["wallet", "import", "other", str(file), "--light-kdf", *old, *options]) in (1, 2, 3)
+    assert run(["wallet", "change-passphrase", "hostile", "--new-passphrase-file", options[3], *options]) in (1, 2, 3)
+    told = capsys.readouterr()
+    assert "Traceback" not in told.out + told.err
+    assert "Unexpected" not in told.out + told.err
+    assert file.read_bytes() == data
