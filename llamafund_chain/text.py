@@ -39,6 +39,11 @@ def from_millionths(value: int) -> str:
     return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things in words: `1 chunk`, `2 chunks`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The one name that somebody may have meant; `None` if none is close. Case and leading dashes do not count.
 

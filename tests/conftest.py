@@ -50,6 +50,12 @@ class Ran:
         assert document["schema"] == "llamafund/cli/1"
         return document
 
+    def unasked(self, *words: str) -> None:
+        """It showed these words and ended, because nobody could answer."""
+        self.refused(2, "needs a confirmation", "not a terminal", "--yes")
+        for word in words:
+            assert word in self.stderr, self.stderr
+
     def refused(self, code: int, *words: str) -> None:
         """One clear line on standard error with these words, this exit code, and no traceback."""
         assert self.code == code, self.stderr or self.stdout

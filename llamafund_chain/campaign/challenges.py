@@ -12,6 +12,7 @@ from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_chain.evidence.manifests import EvidenceManifest, Manifest
 from llamafund_chain.evidence.merkle import CHUNK_SIZE, ChunkProof, Outline, chunk_count
 from llamafund_chain.store.content import Progress, fetch_manifest, prove_content
+from llamafund_chain.text import counted
 
 if TYPE_CHECKING:
     from llamafund_chain.campaign.attestation import Attestation
@@ -170,7 +171,9 @@ def check_chunk(attestation: Attestation, chunk: int) -> None:
     if not 0 <= chunk < count:
         raise ContractRefusedError(
             f"The content has no chunk {chunk}",
-            f"It has {count} chunks of 16 KiB, counted from 0" if count else "The attestation says that it is withheld",
+            f"It has {counted(count, 'chunk')} of 16 KiB, counted from 0"
+            if count
+            else "The attestation says that it is withheld",
         )
 
 

@@ -15,7 +15,7 @@ from llamafund_chain.campaign.events import (
     campaign_event,
 )
 from llamafund_chain.campaign.factory import creations, predict_address
-from llamafund_chain.campaign.refusals import explain
+from llamafund_chain.campaign.refusals import explain, say_when
 from llamafund_chain.campaign.state import CampaignState, Identity, OpenChallenge
 from llamafund_chain.campaign.terms import NO_HASH, Status, Terms
 from llamafund_chain.chain import abi, connection
@@ -498,7 +498,7 @@ class CampaignClient:
         """
         if by_seconds > _MAX_UINT32:
             raise ContractRefusedError(
-                f"The deadlines would move by {duration(by_seconds)} (Campaign_SlackExceeded)",
+                f"The deadlines would move by {duration(by_seconds)}",
                 f"The terms allow {duration(self.terms.slack)}",
                 "Extend by less",
                 name="Campaign_SlackExceeded",
@@ -686,7 +686,11 @@ class CampaignClient:
         self, account: BaseAccount, function: str, *arguments: Any, value: int = 0, agree: Agree | None = None
     ) -> Receipt:
         call = self._call(function, *arguments)
-        return self.connection.send(account, call, value, money=self.asset.format, agree=agree)
+        try:
+            return self.connection.send(account, call, value, money=self.asset.format, agree=agree)
+        except ContractRefusedError as refusal:
+            say_when(refusal, function)
+            raise
 
     def _call(self, function: str, *arguments: Any) -> Call:
         return Call(self.address, abi.contract(self._CONTRACT).encode(function, *arguments))
@@ -697,7 +701,7 @@ class CampaignClient:
         if total > self.terms.cap:
             # The contract knows only after the transfer how much arrives.
             raise ContractRefusedError(
-                f"The pledge would bring the total to {self.asset.format(total)} (Campaign_CapExceeded)",
+                f"The pledge would bring the total to {self.asset.format(total)}",
                 f"The campaign's cap is {self.asset.format(self.terms.cap)}",
                 "Pledge less",
                 name="Campaign_CapExceeded",

@@ -12,7 +12,7 @@ from llamafund_chain.chain import abi, reverted
 from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.reverted import ContractRefusedError, Reading
 from llamafund_chain.mistakes import ordinal
-from llamafund_chain.text import from_millionths, printable
+from llamafund_chain.text import counted, from_millionths, printable
 from llamafund_chain.times import duration, when
 
 
@@ -79,7 +79,7 @@ class _Value:
         if style == "vote":
             return "You have already voted to stop" if value else "You have no vote to retract"
         if style.startswith("count "):
-            return f"{value} {style.removeprefix('count ')}{'' if value == 1 else 's'}"
+            return counted(value, style.removeprefix("count "))
         if isinstance(value, bytes):
             return value.hex()
         if isinstance(value, str) and value.startswith("0x"):
@@ -90,6 +90,37 @@ class _Value:
 
 
 _SHOW = "See its state with `llamafund campaign show`"
+
+NO_PLEDGE = ("has no pledge in this campaign", "Only backers can do this", "Use the wallet that pledged")
+"""What is said about an account that is no backer: who foresees it says the same as the contract."""
+
+_WHEN: Mapping[str, str] = {
+    "unpledge": "Pledges can be taken back during funding",
+    "activate": "A campaign is activated once, during funding",
+    "voteStop": "Backers can vote while it is active",
+    "challenge": "Chunks can be challenged while it is active",
+    "answer": "Challenges can be answered while it is active",
+    "extendDeadlines": "Deadlines can be pushed back while it is active",
+    "attest": "Milestones are attested while it is active",
+    "contest": "The arbiter can contest while it is active",
+    "rule": "The arbiter can rule while it is active",
+    "collectRefund": "Refunds are open once it has failed",
+    "refundTo": "Refunds are open once it has failed",
+    "returnBond": "Bonds are returned once it has failed",
+}
+"""When the campaign takes a call, by its function: its refusal only says in which phase it is."""
+
+
+def say_when(refusal: ContractRefusedError, function: str) -> None:
+    """Add to a refusal for the campaign's phase when the campaign takes the call.
+
+    Args:
+        refusal: Changed if it is one.
+        function: Which function was called.
+    """
+    if refusal.name == "Campaign_WrongStatus":
+        refusal.why = _WHEN.get(function, refusal.why)
+
 
 _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "Campaign_NotAClone": (
@@ -113,11 +144,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "Only the payee may claim its share",
         "Use the payee's wallet, or name another number with --payee",
     ),
-    "Campaign_NotBacker": (
-        "{caller} has no pledge in this campaign",
-        "Only backers may vote or challenge",
-        "Use the wallet that pledged",
-    ),
+    "Campaign_NotBacker": (f"{{caller}} {NO_PLEDGE[0]}", *NO_PLEDGE[1:]),
     "Campaign_BadRecipient": (
         "{recipient} cannot receive this",
         "It is the zero address or the campaign itself",

@@ -21,6 +21,7 @@ from llamafund_chain.cli.shared import open_campaign, receipt_facts
 from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.store import open_store
+from llamafund_chain.text import counted
 
 
 @click.command(short_help="Answer challenges and earn their bonds.")
@@ -69,8 +70,7 @@ def answer(
     if count > 1:
         what = f"{count} challenges as {account.address}, for bonds of {bonds} in all"
     ask(f"Answer {what}? It may cost what the bonds bring{limit}.", yes=yes)
-    chunks = f"{count} chunk{'' if count == 1 else 's'}"
-    progress(f"Reading {challenges.attestation.content_size} bytes to prove {chunks}")
+    progress(f"Reading {challenges.attestation.content_size} bytes to prove {counted(count, 'chunk')}")
     guard = Guard(client, account, opened, max_loss=max_loss)
     done = _settle(guard)
     answered: list[JsonValue] = [

@@ -22,7 +22,7 @@ from llamafund_chain.cli.options import (
     stores_option,
     yes_option,
 )
-from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.shared import open_campaign, report, require_pledge
 from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.store import Store, open_store
@@ -83,8 +83,7 @@ def challenge(
             "Offer more, or drop --bond",
         )
     account = signer.unlock()
-    if not client.pledge_of(account.address):
-        raise ContractRefusedError(f"{account.address} has no pledge in this campaign", "Only backers may challenge")
+    require_pledge(client, account.address)
     question = (
         f"Challenge chunk {number} of milestone {attestation.milestone} for a bond of {client.coin.format(amount)}, "
         f"which goes to whoever shows it within {duration(client.terms.answer_window)}?"

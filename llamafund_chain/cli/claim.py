@@ -54,7 +54,8 @@ def claim(
     number = _payee_of(client, account.address) if payee is None else payee
     asset, target = client.asset, recipient or account.address
     claimable = asset.format(client.state().claimable[number])
-    question = f"Claim {claimable} for payee {number}, sent to {target}?"
+    elsewhere = "" if target == account.address else f", sent to {target}"
+    question = f"Claim {claimable} for payee {number}{elsewhere}?"
     receipt = client.claim(account, number, target, agree=agreement(question, yes=yes))
     events = client.events(receipt.block, receipt.block)
     amount = sum(e.amount for e in events if isinstance(e, Claimed) and e.tx_hash == receipt.tx_hash)
@@ -64,7 +65,7 @@ def claim(
         "amount": asset.plain(amount),
         "asset": asset.symbol,
     }
-    sentence = f"Claimed {asset.format(amount)} for payee {number}, sent to {target}"
+    sentence = f"Claimed {asset.format(amount)} for payee {number}{elsewhere}"
     report("claim", client, receipt, facts, sentence, as_json=as_json)
 
 

@@ -369,8 +369,9 @@ def ask(question: str, *, yes: bool) -> None:
         return
     question = printable(question, _QUESTION_LIMIT)
     if not sys.stdin.isatty():
+        click.echo(question, err=True)
         raise UsageError(
-            f"Nobody answered: {question}",
+            "This needs a confirmation",
             "This is not a terminal, so nobody can answer",
             "Repeat the command with --yes if you agree",
         )

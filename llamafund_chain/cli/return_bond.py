@@ -52,8 +52,11 @@ def return_bond(
         )
     target = recipient or account.address
     total = client.coin.format(sum(one.bond for one in mine))
-    chunks = ", ".join(str(one.chunk) for one in mine)
-    ask(f"Reclaim bonds of {total} in all, for chunks {chunks}, sent to {target}?", yes=yes)
+    bonds = f"the bond of {total} for chunk {mine[0].chunk}"
+    if len(mine) > 1:
+        bonds = f"bonds of {total} in all for the chunks {', '.join(str(one.chunk) for one in mine)}"
+    elsewhere = "" if target == account.address else f", sent to {target}"
+    ask(f"Reclaim {bonds}{elsewhere}?", yes=yes)
     receipts: list[tuple[OpenChallenge, Receipt]] = []
     try:
         for one in mine:
@@ -74,7 +77,7 @@ def return_bond(
         ],
     }
     lines = [
-        f"Returned {client.coin.format(one.bond)} for chunk {one.chunk} to {target} in transaction 0x{receipt.tx_hash}"
+        f"Returned {client.coin.format(one.bond)} for chunk {one.chunk}{elsewhere} in transaction 0x{receipt.tx_hash}"
         for one, receipt in receipts
     ]
     emit("return-bond", facts, lines, as_json=as_json)

@@ -13,11 +13,13 @@ from llamafund_chain.campaign.answer_cost import AnswerCost
 from llamafund_chain.campaign.arbiter import Arbiter
 from llamafund_chain.campaign.attestation import Attestation
 from llamafund_chain.campaign.client import CampaignClient, connect
+from llamafund_chain.campaign.refusals import NO_PLEDGE
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Status, Terms
 from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.connection import Connection
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
+from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import Asset
 from llamafund_chain.chain.transactions import Receipt
 from llamafund_chain.checks.check import CheckResult, check_name
@@ -25,7 +27,7 @@ from llamafund_chain.checks.risks import challenge_bond, term_risks
 from llamafund_chain.cli.interruption import if_interrupted, left_behind
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.evidence.merkle import chunk_count
-from llamafund_chain.text import from_millionths
+from llamafund_chain.text import counted, from_millionths
 from llamafund_chain.times import duration, when
 
 _MOST_NAMED = 3
@@ -71,6 +73,18 @@ def _transactions(hashes: Sequence[str], of_one: str, of_many: str) -> str:
     if len(hashes) > _MOST_NAMED:
         return f"{len(hashes)} transactions {of_many}"
     return f"transactions {', '.join(f'0x{tx_hash}' for tx_hash in hashes)} {of_many}"
+
+
+def require_pledge(client: CampaignClient, backer: str) -> int:
+    """A backer's pledge, in the asset's smallest unit.
+
+    Raises:
+        ContractRefusedError: It has none.
+    """
+    pledged = client.pledge_of(backer)
+    if not pledged:
+        raise ContractRefusedError(f"{backer} {NO_PLEDGE[0]}", *NO_PLEDGE[1:])
+    return pledged
 
 
 def asset_facts(asset: Asset) -> dict[str, JsonValue]:
@@ -162,14 +176,14 @@ def arbiter_facts(arbiter: Arbiter | None) -> dict[str, JsonValue]:
     }
 
 
-def arbiter_lines(arbiter: Arbiter | None) -> list[str]:
-    """What is known about a campaign's arbiter, as text; nothing without one."""
+def arbiter_rows(arbiter: Arbiter | None) -> list[tuple[str, str]]:
+    """What is known about a campaign's arbiter, as rows of text; none without one."""
     if arbiter is None:
         return []
     pairs = [("the arbiter", arbiter.kind if arbiter.court else f"is {arbiter.kind}")]
     if arbiter.dispute is not None:
         pairs.append(("", f"dispute {arbiter.dispute} about this campaign waits for the court's ruling"))
-    return rows(pairs)
+    return pairs
 
 
 @dataclass(frozen=True)
@@ -259,19 +273,19 @@ def content_facts(attestation: Attestation | None) -> dict[str, JsonValue]:
     return {"content": {"root": attestation.content_root, "size": attestation.content_size}}
 
 
-def content_lines(attestation: Attestation | None) -> list[str]:
-    """The content that can be challenged, as text; nothing before the first attestation."""
+def content_rows(attestation: Attestation | None) -> list[tuple[str, str]]:
+    """The content that can be challenged, as rows of text; none before the first attestation."""
     if attestation is None:
         return []
     if not attestation.content_size:
-        return rows((("attested content", "withheld: nothing of it can be challenged"),))
+        return [("attested content", "withheld: nothing of it can be challenged")]
     chunks = chunk_count(attestation.content_size)
-    size = f"{attestation.content_size} bytes, {chunks} chunk{'' if chunks == 1 else 's'} of 16 KiB"
-    return rows((("attested content", f"root {attestation.content_root}"), ("", size)))
+    size = f"{attestation.content_size} bytes, {counted(chunks, 'chunk')} of 16 KiB"
+    return [("attested content", f"root {attestation.content_root}"), ("", size)]
 
 
-def state_lines(terms: Terms, asset: Asset, state: CampaignState) -> list[str]:
-    """A state, as text."""
+def state_rows(terms: Terms, asset: Asset, state: CampaignState) -> list[tuple[str, str]]:
+    """A state, as rows of text."""
     share = f" ({state.pledged * 100 // terms.goal} % of the goal)"
     pairs = [
         ("status", f"{state.status.label}{_explain_status(terms, state)}"),
@@ -295,7 +309,7 @@ def state_lines(terms: Terms, asset: Asset, state: CampaignState) -> list[str]:
         pairs.append(("training seed", state.training_seed))
     if state.attested:
         pairs.append(("latest evidence", state.latest_evidence))
-    return rows(pairs)
+    return pairs
 
 
 def report(

@@ -12,7 +12,7 @@ from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_opt
 from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import VerificationError
-from llamafund_chain.text import from_millionths
+from llamafund_chain.text import counted, from_millionths
 from llamafund_chain.times import duration, when
 
 
@@ -54,9 +54,10 @@ def submit(
     account = signer.unlock()
     window = duration(client.terms.challenge_window)
     question = (
-        f"Submit milestone {attestation.milestone} ({attestation.kind.name}) with {len(signatures)} signatures, the "
-        f"evidence {attestation.evidence} and the score {from_millionths(attestation.score)}? Its money is released "
-        f"after {window}, unless a challenge stays unanswered."
+        f"Submit milestone {attestation.milestone} ({attestation.kind.name}) with "
+        f"{counted(len(signatures), 'signature')}, the evidence {attestation.evidence} and the score "
+        f"{from_millionths(attestation.score)}? Its money is released after {window}, unless a challenge "
+        "stays unanswered."
     )
     receipt = client.attest(account, attestation, signers, signatures, agree=agreement(question, yes=yes))
     state = client.state(receipt.block)
@@ -70,7 +71,7 @@ def submit(
         "window_end": ends,
     }
     sentence = (
-        f"Milestone {attestation.milestone} ({attestation.kind.name}) is attested by {len(names)} signatures; "
-        f"its money is released at {when(ends)}"
+        f"Milestone {attestation.milestone} ({attestation.kind.name}) is attested by "
+        f"{counted(len(names), 'signature')}; its money is released at {when(ends)}"
     )
     report("submit", client, receipt, facts, sentence, as_json=as_json)

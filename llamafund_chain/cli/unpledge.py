@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 from pydantic import JsonValue
 
-from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.cli.numbers import AmountType, NumericCommand, amount_above_zero
 from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
-from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.shared import open_campaign, report, require_pledge
 from llamafund_chain.cli.signer import Signer, signer_options
 
 
@@ -41,14 +40,8 @@ def unpledge(
     asset = client.asset
     units = None if amount == "all" else amount_above_zero(amount, asset)
     account = signer.unlock()
-    pledged = client.pledge_of(account.address)
+    pledged = require_pledge(client, account.address)
     units = pledged if units is None else units
-    if not pledged:
-        raise ContractRefusedError(
-            f"{account.address} has no pledge in this campaign",
-            "Only a backer can take a pledge back",
-            "Use the wallet that pledged",
-        )
     target = recipient or account.address
     question = f"Take back {asset.format(units)} of the {asset.format(pledged)} that {account.address} pledged"
     elsewhere = "" if target == account.address else f", sent to {target}"

@@ -16,6 +16,7 @@ from llamafund_chain.cli.sources import read_source
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.hashing import HashCache, TreeComparison, compare_tree
 from llamafund_chain.evidence.manifests import EvidenceManifest, Listing, all_files, parse_head, shown_path
+from llamafund_chain.text import counted
 
 
 @click.command(short_help="Compare a directory's files with a manifest.")
@@ -81,7 +82,7 @@ def verify(
     emit("verify", facts, [*lines, *_differences(found)], as_json=as_json)
     if not found.matches:
         called = f"manifest {given.sha256}" if given.file is None else given.name
-        differences = f"{found.differences} difference{'' if found.differences == 1 else 's'}"
+        differences = counted(found.differences, "difference")
         raise VerificationError(
             f"{str(directory)!r} does not match {called}: {differences}",
             "" if as_json else "They are listed above",

@@ -54,7 +54,7 @@ def vote_stop(
         "stopped": stopped,
     }
     vote = "Retracted the vote" if retract else "Voted to stop"
-    support = f"{asset.format(state.stop_support)} want to stop, {asset.format(needed)} are needed"
+    support = f"backers of {asset.format(state.stop_support)} want to stop; it takes {asset.format(needed)}"
     outcome = ": this vote decided. The campaign is stopped and refunds are open" if stopped else ""
     sentence = f"{vote}; {support}{outcome}"
     report("vote-stop", client, receipt, facts, sentence, as_json=as_json)
@@ -67,11 +67,11 @@ def _question(client: CampaignClient, backer: str, *, retract: bool) -> str:
         return f"Retract the vote of {backer} to stop the campaign, with {asset.format(own)}?"
     support, needed = state.stop_support + own, _needed(client, state)
     vote = f"Vote with the {asset.format(own)} of {backer} to stop the campaign?"
-    shown = f"{asset.format(support)} would want to stop; {asset.format(needed)} are needed"
+    shown = f"Backers of {asset.format(support)} would want to stop; it takes {asset.format(needed)}"
     if support < needed:
-        return f"{vote} {shown}."
+        return f"{shown}. {vote}"
     rest = asset.format(state.pledged - state.released)
-    return f"{vote} {shown}: THIS VOTE DECIDES. The campaign fails at once, and its backers get back {rest}. Vote?"
+    return f"{shown}: THIS VOTE DECIDES. The campaign fails at once, and its backers get back {rest}. {vote}"
 
 
 def _needed(client: CampaignClient, state: CampaignState) -> int:

@@ -127,7 +127,7 @@ def voting(place: Place) -> Scene:
     stage.open()
     stage.fund()
     stage.devnet.advance(DAY)
-    return Scene(("vote-stop", stage.client.address), "backer1", ("Vote with the 3 ETH of", "are needed"))
+    return Scene(("vote-stop", stage.client.address), "backer1", ("Vote with the 3 ETH of", "it takes"))
 
 
 def retracting(place: Place) -> Scene:
@@ -158,7 +158,7 @@ def pushing_a_refund(place: Place) -> Scene:
 def claiming(place: Place) -> Scene:
     stage = place.stage
     stage.honest_until(1)
-    words = ("Claim 0.44435556 ETH for payee 1", stage.compute.address)
+    words = ("Claim 0.44435556 ETH for payee 1?",)
     return Scene(("claim", stage.client.address), "compute", words)
 
 
@@ -194,7 +194,7 @@ def returning_a_bond(place: Place) -> Scene:
     answering(place)
     stage = place.stage
     stage.devnet.advance(2 * DAY)
-    words = ("bonds of 0.1 ETH", "chunks 0", stage.backers[0].address)
+    words = ("Reclaim the bond of 0.1 ETH for chunk 0?",)
     return Scene(("return-bond", stage.client.address), "backer0", words)
 
 

@@ -1,10 +1,10 @@
-"""Names that somebody may have meant."""
+"""Names that somebody may have meant, and numbers of things."""
 
 from __future__ import annotations
 
 import pytest
 
-from llamafund_chain.text import closest
+from llamafund_chain.text import closest, counted
 
 COMMANDS = ("campaign", "challenge", "claim", "verify", "verify-deployment", "vote-stop")
 
@@ -28,3 +28,7 @@ COMMANDS = ("campaign", "challenge", "claim", "verify", "verify-deployment", "vo
 )
 def test_the_closest_name_is_found_if_one_is_close(word: str, known: tuple[str, ...], meant: str | None) -> None:
     assert closest(word, known) == meant
+
+
+def test_one_thing_has_no_plural() -> None:
+    assert [counted(number, "chunk") for number in (0, 1, 2)] == ["0 chunks", "1 chunk", "2 chunks"]

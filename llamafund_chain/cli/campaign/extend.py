@@ -10,6 +10,7 @@ from llamafund_chain.cli.numbers import NumericCommand, duration_above_zero
 from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
 from llamafund_chain.cli.signer import Signer, signer_options
+from llamafund_chain.text import counted
 from llamafund_chain.times import duration, when
 
 
@@ -44,7 +45,7 @@ def extend(
     moved = range(before.attested, len(terms.milestones))
     old = [before.deadline(terms, index) for index in moved]
     question = (
-        f"Push {len(moved)} deadlines back by {duration(seconds)}? "
+        f"Push {counted(len(moved), 'deadline')} back by {duration(seconds)}? "
         + " ".join(
             f"Milestone {index}: {when(deadline)} becomes {when(deadline + seconds)}."
             for index, deadline in zip(moved, old, strict=True)

@@ -23,13 +23,13 @@ from llamafund_chain.cli.options import (
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.cli.shared import (
     arbiter_facts,
-    arbiter_lines,
+    arbiter_rows,
     content_facts,
-    content_lines,
+    content_rows,
     open_campaign,
     risks_of,
     state_facts,
-    state_lines,
+    state_rows,
     terms_facts,
     terms_lines,
 )
@@ -97,16 +97,17 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
             for one in updates
         ],
     }
-    lines = [heading, "", *terms_lines(terms, asset, chain_id), "", *state_lines(terms, asset, state)]
-    lines += [*content_lines(attestation), *arbiter_lines(arbiter), *_update_lines(count, updates), ""]
+    pairs = [*state_rows(terms, asset, state), *content_rows(attestation), *arbiter_rows(arbiter)]
+    pairs += _update_rows(count, updates)
+    lines = [heading, "", *terms_lines(terms, asset, chain_id), "", *rows(pairs), ""]
     lines += risks.lines
     if final is False:
         lines.append("Note: This is the latest state; part of it is not final yet.")
     emit("campaign show", facts, lines, as_json=as_json)
 
 
-def _update_lines(count: int, updates: Sequence[PostedUpdate]) -> list[str]:
-    """The latest updates, as text; nothing if there are none."""
+def _update_rows(count: int, updates: Sequence[PostedUpdate]) -> list[tuple[str, str]]:
+    """The latest updates, as rows of text; none if there are none."""
     pairs = [("updates", f"{count}; `llamafund manifest show HASH` prints one")] if count else []
     pairs += [
         (
@@ -119,7 +120,7 @@ def _update_lines(count: int, updates: Sequence[PostedUpdate]) -> list[str]:
     ]
     if count > len(updates):
         pairs.append(("", f"and {count - len(updates)} earlier ones"))
-    return rows(pairs)
+    return pairs
 
 
 def _is_final(client: CampaignClient, state: CampaignState) -> bool | None:

@@ -22,8 +22,7 @@ def test_what_will_be_done_is_shown_and_nothing_is_done_without_a_yes(
     stage.devnet.finalize()
     command, wallet, where = scene.command, scene.wallet, ("--rpc", stage.devnet.rpc_url)
     with untouched():
-        unasked = llamafund(*command, *where, wallet=wallet)
-        unasked.refused(2, "Nobody answered", "not a terminal", "--yes", *scene.shown)
+        llamafund(*command, *where, wallet=wallet).unasked(*scene.shown)
         refused = answering("n", *command, wallet=wallet)
         refused.refused(1, "Nothing was sent", "You answered no")
         gone = answering("", *command, wallet=wallet)
@@ -88,14 +87,16 @@ def opened(stage) -> None:
     stage.open()
 
 
+AT = "0x00000000000000000000000000000000000000bb"
 PROPOSAL = ("--milestone", "0", "--evidence", "DATASET", "--out", "OUT")
+NO_PLEDGE = "Only backers can do this. Use the wallet that pledged."
 REFUSALS = (
     # Who has no pledge is no backer, whatever it tries.
-    ("no pledge", "stranger", opened, ("unpledge", "CAMPAIGN", "all")),
+    (NO_PLEDGE, "stranger", opened, ("unpledge", "CAMPAIGN", "all")),
     ("no pledge", "stranger", opened, ("unpledge", "CAMPAIGN", "1")),
-    ("no pledge", "stranger", active_for_a_day, ("vote-stop", "CAMPAIGN")),
+    (NO_PLEDGE, "stranger", active_for_a_day, ("vote-stop", "CAMPAIGN")),
     ("no pledge", "stranger", active_for_a_day, ("vote-stop", "CAMPAIGN", "--retract")),
-    ("no pledge", "stranger", attested_dataset, ("challenge", "CAMPAIGN", "--chunk", "0", "--bond", "0.1")),
+    (NO_PLEDGE, "stranger", attested_dataset, ("challenge", "CAMPAIGN", "--chunk", "0", "--bond", "0.1")),
     # A chunk that is not there or was challenged before, however it is named.
     ("no chunk 99", "backer0", attested_dataset, ("challenge", "CAMPAIGN", "--chunk", "99")),
     ("no byte 9999999", "backer0", attested_dataset, ("challenge", "CAMPAIGN", "--offset", "9999999")),
@@ -112,8 +113,11 @@ REFUSALS = (
     ("next one is milestone 0", "attestor0", active_for_a_day, ("attest", "CAMPAIGN", *PROPOSAL, "--milestone", "1")),
     # The wrong phase.
     ("Funding", "attestor0", opened, ("attest", "CAMPAIGN", *PROPOSAL)),
-    ("Funding", "backer0", opened, ("vote-stop", "CAMPAIGN")),
-    ("Funding", "backer0", opened, ("refund", "CAMPAIGN")),
+    ("vote while it is active", "backer0", opened, ("vote-stop", "CAMPAIGN")),
+    ("open once it has failed", "backer0", opened, ("refund", "CAMPAIGN")),
+    ("open once it has failed", "backer0", opened, ("refund", "CAMPAIGN", "--to", AT)),
+    ("during funding", "backer0", active_for_a_day, ("unpledge", "CAMPAIGN", "1")),
+    ("while it is active", "researcher", opened, ("campaign", "extend", "CAMPAIGN", "1d")),
     ("Funding", "backer0", opened, ("return-bond", "CAMPAIGN")),
     ("Active", "backer0", active_for_a_day, ("campaign", "activate", "CAMPAIGN")),
     ("Nothing has been attested", "backer0", active_for_a_day, ("challenge", "CAMPAIGN", "--chunk", "0")),
@@ -196,7 +200,6 @@ def test_a_manifest_that_can_be_read_but_is_not_what_it_must_be_fails_the_verifi
 
 # ------------------------------------------------------- bad input is told first
 
-AT = "0x00000000000000000000000000000000000000bb"
 BAD_STORE = ("--store", "ftp://x")
 BAD_INPUT = (
     ("pledge", AT, "-1"),

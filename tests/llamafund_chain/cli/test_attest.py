@@ -146,7 +146,7 @@ def test_only_attestors_sign(attest, stage) -> None:
 def test_nothing_is_signed_unasked(attest, stage, tmp_path: Path) -> None:
     stage.open()
     stage.fund()
-    attest(*proposing(0, stage.run.dataset.sha256), yes=False).refused(2, "--yes")
+    attest(*proposing(0, stage.run.dataset.sha256), yes=False).unasked()
     assert not (tmp_path / "out.json").exists()
 
 
@@ -256,9 +256,9 @@ def test_who_signs_is_shown_the_content_and_the_expiry(attest, llamafund, stage,
     stage.fund()
     content = stage.run.dataset.content
     asked = attest(*proposing(0, stage.run.dataset.sha256), "--expiry-days", 3, yes=False)
-    asked.refused(2, content.root, f"{content.size} bytes", "expires", "3 days")
+    asked.unasked(content.root, f"{content.size} bytes", "expires", "3 days")
     hidden = attest(*proposing(0, stage.run.dataset.sha256), "--withhold-content", yes=False)
-    hidden.refused(2, "withheld")
+    hidden.unasked("withheld")
     ran = attest(*proposing(0, stage.run.dataset.sha256), "--expiry-days", 3)
     assert (ran.json["content_root"], ran.json["content_size"]) == (content.root, content.size)
     assert ran.json["content_withheld"] is False
@@ -270,8 +270,8 @@ def test_who_signs_is_told_which_checks_nobody_ran(attest, stage) -> None:
     stage.open()
     stage.fund()
     proposed = proposing(0, stage.run.dataset.sha256)
-    attest(*proposed, yes=False).refused(2, "checks ran and none failed")
-    attest(*proposed, "--skip-check", "heldout-separate", yes=False).refused(2, "did not run: heldout-separate")
+    attest(*proposed, yes=False).unasked("checks ran and none failed")
+    attest(*proposed, "--skip-check", "heldout-separate", yes=False).unasked("did not run: heldout-separate")
 
 
 def test_a_file_of_another_campaign_or_chain_or_with_a_bad_signature_is_not_co_signed(

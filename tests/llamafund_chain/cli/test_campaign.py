@@ -153,6 +153,17 @@ def test_a_campaign_is_shown_with_terms_state_and_warnings(llamafund, stage) -> 
     assert "votes to stop" not in text
 
 
+def test_where_it_stands_is_shown_in_one_column(llamafund, stage) -> None:
+    stage.honest_until(1)
+    stage.client.post_update(stage.researcher, "ab" * 32)
+    text = show(llamafund, stage, stage.client.address).stdout
+    status, *others = next(block.splitlines() for block in text.split("\n\n") if block.startswith("status"))
+    column = status.index("Active")
+    assert [line[column - 2 : column] for line in others] == ["  "] * len(others)
+    assert all(line[column].strip() for line in others), text
+    assert {"attested content", "updates"} <= {line[: column - 2].strip() for line in others}
+
+
 def test_on_the_first_day_a_campaign_shows_from_when_votes_are_taken(llamafund, stage) -> None:
     client = stage.open()
     assert show(llamafund, stage, client.address, "--json").json["votes_from"] is None

@@ -61,7 +61,7 @@ def test_more_than_the_slack_is_refused(llamafund, stage, untouched, length: str
     stage.open(slack=5 * DAY)
     stage.fund()
     with untouched():
-        extend(llamafund, stage, length, "--yes").refused(5, "Campaign_SlackExceeded", "The terms allow 5 days")
+        extend(llamafund, stage, length, "--yes").refused(5, "The deadlines would", "The terms allow 5 days")
 
 
 @pytest.mark.parametrize("length", ["-1d", "0d", "0s", "3", "1.5d", "tomorrow", "", "-1"])

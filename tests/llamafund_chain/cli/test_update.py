@@ -136,7 +136,7 @@ def test_only_the_researcher_posts_and_nothing_is_published_otherwise(stage, upd
     pins = stage.run.store.pins()
     with untouched():
         update("--yes", wallet="backer0").refused(5, "not the campaign's researcher")
-        update().refused(2, "--yes", "The data is ready")
+        update().unasked("The data is ready")
     assert stage.run.store.pins() == pins
 
 

@@ -39,12 +39,14 @@ def test_enough_pledges_stop_a_campaign(llamafund, voting) -> None:
 def test_who_votes_is_told_beforehand_whether_the_vote_decides(answering, voting) -> None:
     stage = voting
     early = answering("n", "vote-stop", stage.client.address, wallet="backer1")
-    assert "3 ETH would want to stop; 6.000000000000000004 ETH are needed" in early.stderr
+    assert "3 ETH would want to stop; it takes 6.000000000000000004 ETH. Vote with" in early.stderr
     assert "DECIDES" not in early.stderr
+    assert early.stderr.count("?") == 1
     stage.client.vote_stop(stage.backers[1])
     deciding = answering("n", "vote-stop", stage.client.address, wallet="backer0")
-    words = "10.000000000000000001 ETH would want to stop; 6.000000000000000004 ETH are needed: THIS VOTE DECIDES"
+    words = "10.000000000000000001 ETH would want to stop; it takes 6.000000000000000004 ETH: THIS VOTE DECIDES"
     assert words in deciding.stderr
+    assert deciding.stderr.count("?") == 1
     assert "its backers get back 12.000000000000000008 ETH" in deciding.stderr
     deciding.refused(1, "Nothing was sent")
     assert stage.client.state().status is Status.ACTIVE
