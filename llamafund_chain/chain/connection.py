@@ -524,8 +524,14 @@ class Connection:
 
     def _signed_and_sent(self, account: BaseAccount, unsigned: SignedTransaction) -> SignedTransaction:
         """Sign and send a transaction, or let a signer do both that only sends."""
-        from llamafund_chain.chain.signers import RemoteAccount
+        from llamafund_chain.chain.signers import RemoteAccount, SafeAccount
 
+        if isinstance(account, SafeAccount) and not self._is_contract(unsigned.sender):
+            raise UsageError(
+                f"There is no Safe at {unsigned.sender}",
+                "The address has no code on this chain",
+                "Check the address after safe:, and with --rpc the chain",
+            )
         try:
             signed = self.sign(
                 account,

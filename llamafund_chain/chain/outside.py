@@ -17,11 +17,13 @@ class UnsignedError(Exception):
 
     Attributes:
         transaction: Its fields as JSON-RPC has them.
+        by_safe: Whether it is a Safe that sends it.
     """
 
-    def __init__(self, transaction: Mapping[str, str]) -> None:
+    def __init__(self, transaction: Mapping[str, str], *, by_safe: bool = False) -> None:
         super().__init__("The transaction is to be signed elsewhere")
         self.transaction = transaction
+        self.by_safe = by_safe
 
 
 class SendsOnlyError(Exception):
@@ -57,6 +59,30 @@ def link_of(transaction: Mapping[str, str]) -> str | None:
     if value:
         parameters.append(("value", str(value)))
     return target + ("?" if parameters else "") + "&".join(f"{kind}={text}" for kind, text in parameters)
+
+
+def safe_batch(transaction: Mapping[str, str], created: int) -> dict[str, Any]:
+    """The file that a Safe's Transaction Builder imports, so that its owners can sign and send a transaction.
+
+    Args:
+        transaction: Its fields as JSON-RPC has them; its sender is the Safe.
+        created: Unix milliseconds.
+    """
+    return {
+        "version": "1.0",
+        "chainId": str(int(transaction["chainId"], 16)),
+        "createdAt": created,
+        "meta": {"name": "llamafund", "description": "", "createdFromSafeAddress": transaction["from"]},
+        "transactions": [
+            {
+                "to": transaction["to"],
+                "value": str(int(transaction["value"], 16)),
+                "data": transaction["data"],
+                "contractMethod": None,
+                "contractInputsValues": None,
+            }
+        ],
+    }
 
 
 def qr_code(text: str) -> Sequence[str]:

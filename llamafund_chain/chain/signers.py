@@ -97,6 +97,18 @@ class AbsentAccount(ForeignAccount):
         raise UnsignedError(rpc_fields(self._address, transaction_dict))
 
 
+class SafeAccount(AbsentAccount):
+    """A Safe, whose owners sign and send its transactions with the Safe's own app."""
+
+    def sign_transaction(self, transaction_dict: TransactionDictType, blobs: Blobs | None = None) -> NoReturn:  # noqa: ARG002
+        """Hand the transaction over.
+
+        Raises:
+            UnsignedError: Always.
+        """
+        raise UnsignedError(rpc_fields(self._address, transaction_dict), by_safe=True)
+
+
 class RemoteAccount(ForeignAccount):
     """An account of a program that signs: Clef, Frame, or a node with unlocked accounts.
 

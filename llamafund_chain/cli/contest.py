@@ -34,8 +34,7 @@ def contest(
 
     The last tranche then waits for `llamafund rule`, at most for the ruling window in the terms. Without a ruling it is
     released at the end. Only the arbiter may contest, until the attestation's challenge window is over. For a Safe, use
-    --signer print --from SAFE: it prints what the owners have to sign. If the arbiter asks a court, use
-    `llamafund dispute`.
+    --signer safe:ADDRESS: it prints a file for its owners. If the arbiter asks a court, use `llamafund dispute`.
 
     \b
     Example:

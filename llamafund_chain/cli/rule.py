@@ -39,7 +39,7 @@ def rule(
 
     With --uphold the last tranche is released when the challenge window is over, as if nobody had contested it. With
     --refuse the campaign fails at once, and its backers get the last tranche back. For a Safe, use
-    --signer print --from SAFE: it prints what the owners have to sign.
+    --signer safe:ADDRESS: it prints a file for its owners.
 
     \b
     Example:

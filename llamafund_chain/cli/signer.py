@@ -7,7 +7,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -29,11 +30,15 @@ from llamafund_chain.errors import UsageError
 
 if TYPE_CHECKING:
     from eth_account.signers.base import BaseAccount
+    from pydantic import JsonValue
+
+    from llamafund_chain.chain.outside import UnsignedError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_FORMS = "keystore:NAME, env:VARIABLE, rpc:URL or print"
+_KINDS = ("keystore", "env", "rpc", "safe", "print")
+_FORMS = "keystore:NAME, env:VARIABLE, rpc:URL, safe:ADDRESS or print"
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Signer:
     """The signer that the options choose.
 
     Attributes:
-        kind: `keystore`, `env`, `rpc` or `print`; empty if none was named.
+        kind: `keystore`, `env`, `rpc`, `safe` or `print`; empty if none was named.
         where: What follows the colon. It may contain a secret.
         sender: The account, where the signer does not say it; checksummed.
         keystore: See `open_keystore`.
@@ -63,7 +68,7 @@ class Signer:
     @property
     def prints(self) -> bool:
         """Whether nobody signs here."""
-        return self.kind == "print"
+        return self.kind in ("print", "safe")
 
     def check(self) -> None:
         """Refuse what can be seen to be wrong before a node is asked and before anybody types a passphrase.
@@ -75,7 +80,7 @@ class Signer:
         if self.kind == "keystore":
             open_keystore(self.keystore).locate(self.where)
             check_passphrase(self.passphrase_file)
-        elif self.kind == "print":
+        elif self.prints:
             self._absent()
         elif not self.kind:
             raise UsageError(
@@ -128,14 +133,25 @@ class Signer:
         """
         if self.prints:
             raise UsageError(
-                "This command cannot leave the signing to somebody else (--signer print)",
+                f"This command cannot leave the signing to somebody else (--signer {self.kind})",
                 "What it signs is not one transaction",
                 "Choose another signer",
             )
 
     def _absent(self) -> BaseAccount:
-        from llamafund_chain.chain.signers import AbsentAccount
+        from llamafund_chain.chain.signers import AbsentAccount, SafeAccount
 
+        if self.kind == "safe":
+            try:
+                safe = ADDRESS.convert(self.where, None, None)
+            except click.BadParameter:
+                # Never what was given: it may be a key.
+                raise UsageError(
+                    "safe: was given something that is not an address", "It may have a typo", "Write safe:0x…"
+                ) from None
+            if self.sender not in (None, safe):
+                raise UsageError(f"The Safe is {safe}", f"--from says {self.sender}", "Drop --from")
+            return SafeAccount(safe)
         if self.sender is None:
             raise UsageError(
                 "Nobody is named who would sign",
@@ -180,7 +196,7 @@ def optional_signer_options(command: F) -> F:
         try:
             return command(*arguments, signer=chosen, **options)
         except UnsignedError as unsigned:
-            _print_unsigned(unsigned.transaction, as_json=bool(options.get("as_json")))
+            _print_unsigned(unsigned, as_json=bool(options.get("as_json")))
             return None
         except SendsOnlyError:
             raise UsageError(
@@ -206,8 +222,8 @@ def optional_signer_options(command: F) -> F:
         metavar="KIND",
         default=None,
         show_envvar=True,
-        help="Who signs: keystore:NAME, env:VARIABLE (with a private key), rpc:URL (Clef, Frame or a node), or print "
-        "(the unsigned transaction).",
+        help="Who signs: keystore:NAME, env:VARIABLE (with a private key), rpc:URL (Clef, Frame or a node), "
+        "safe:ADDRESS (a file for its app), or print (the unsigned transaction).",
     )(decorated)
     decorated = click.option(
         "--wallet",
@@ -233,7 +249,7 @@ def _choose(
     kind, _, where = (signer or "").partition(":")
     if wallet:
         kind, where = "keystore", wallet
-    elif signer and (kind not in ("keystore", "env", "rpc", "print") or (kind == "print") == bool(where)):
+    elif signer and (kind not in _KINDS or (kind == "print") == bool(where)):
         # Never what was given: it may be a key.
         raise UsageError("--signer was given something that it does not know", f"It is {_FORMS}")
     return Signer(kind, where, sender, keystore, passphrase_file)
@@ -264,13 +280,23 @@ def _account_in(variable: str) -> BaseAccount:
     return account
 
 
-def _print_unsigned(transaction: Mapping[str, str], *, as_json: bool) -> None:
-    """Print a transaction for a wallet outside: its fields, a link, and on a terminal the link as a QR code."""
-    from llamafund_chain.chain.outside import link_of, qr_code
+def _print_unsigned(unsigned: UnsignedError, *, as_json: bool) -> None:
+    """Print a transaction for a wallet outside: its fields, a link, and on a terminal the link as a QR code.
 
-    link = link_of(transaction)
+    For a Safe, print the file that its app imports.
+    """
+    from llamafund_chain.chain.outside import link_of, qr_code, safe_batch
+
+    transaction = dict(unsigned.transaction)
     command = click.get_current_context().command_path.partition(" ")[2]
-    lines = json.dumps(dict(transaction), indent=2).splitlines()
+    if unsigned.by_safe:
+        batch = safe_batch(transaction, int(time.time() * 1000))
+        note("Not sent. Save this as a file and import it into the Safe's Transaction Builder, for its owners to sign.")
+        facts: dict[str, JsonValue] = {"unsigned": {**transaction}, "link": None, "batch": batch}
+        emit(command, facts, json.dumps(batch, indent=2).splitlines(), as_json=as_json)
+        return
+    link = link_of(transaction)
+    lines = json.dumps(transaction, indent=2).splitlines()
     if link is not None:
         lines += ["", link]
         if sys.stdout.isatty():
@@ -278,4 +304,4 @@ def _print_unsigned(transaction: Mapping[str, str], *, as_json: bool) -> None:
     note("Not sent. Sign and send this transaction with your wallet; it is valid for this account's next number only.")
     if link is None:
         note("Note: no link (EIP-681) can express its arguments.")
-    emit(command, {"unsigned": dict(transaction), "link": link}, lines, as_json=as_json)
+    emit(command, {"unsigned": {**transaction}, "link": link, "batch": None}, lines, as_json=as_json)

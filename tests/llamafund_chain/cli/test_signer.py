@@ -125,7 +125,7 @@ def test_a_variable_signs_and_is_gone_afterwards(run, stage, monkeypatch) -> Non
         (f"env:{BACKER_KEY}", "not the name of a variable"),
         (f"env:a{BACKER_KEY[3:]}", "not the name of a variable"),
         (BACKER_KEY, "something that it does not know"),
-        ("ledger:0", "keystore:NAME, env:VARIABLE, rpc:URL or print"),
+        ("ledger:0", "keystore:NAME, env:VARIABLE, rpc:URL, safe:ADDRESS or print"),
         ("print:x", "something that it does not know"),
         ("rpc", "something that it does not know"),
         ("rpc:ws://localhost", "must be an HTTP address"),
@@ -376,6 +376,48 @@ def test_a_token_is_approved_first_and_pledged_when_that_was_sent(run, stage, ha
 def test_what_is_more_than_one_transaction_cannot_be_printed(run, stage) -> None:
     stage.open()
     run("watch", stage.client.address, "--once", "--signer", "print", "--from", BACKER).refused(2, "--signer print")
+
+
+# ------------------------------------------------------------------------- safe
+
+
+def test_a_safe_gets_the_file_that_its_app_imports(run, stage) -> None:
+    stage.open()
+    safe = "0x" + "11" * 20
+    stage.devnet.connection.request("anvil_setCode", safe, "0x00")
+    stage.devnet.fund(safe, ETHER)
+    ran = run("pledge", stage.client.address, "1", "--signer", f"safe:{safe}")
+    assert ran.code == 0, ran.stderr
+    batch = json.loads(ran.stdout)
+    assert batch["chainId"] == "31337"
+    assert batch["meta"]["createdFromSafeAddress"] == safe
+    (call,) = batch["transactions"]
+    assert (call["to"], call["value"]) == (stage.client.address, str(ETHER))
+    assert call["data"] == f"0x{abi.contract('Campaign').encode('pledgeCoin', safe).hex()}"
+    assert "Transaction Builder" in ran.stderr
+    assert stage.client.pledge_of(safe) == 0
+    asked = run("pledge", stage.client.address, "1", "--signer", f"safe:{safe}", "--json").json
+    assert asked["batch"]["transactions"] == [call]
+    assert asked["unsigned"]["from"] == safe
+
+
+@pytest.mark.parametrize(
+    ("signer", "words"),
+    [
+        (f"safe:{BACKER}", f"There is no Safe at {BACKER}"),
+        ("safe:0x12", "is not an address"),
+        (f"safe:{BACKER_KEY}", "is not an address"),
+        ("safe:", "safe:ADDRESS"),
+    ],
+)
+def test_what_is_no_safe_is_refused(run, stage, signer: str, words: str) -> None:
+    stage.open()
+    pledge(run, stage, "--signer", signer).refused(2, words)
+
+
+def test_a_safe_is_not_another_account(run, stage) -> None:
+    stage.open()
+    pledge(run, stage, "--signer", f"safe:{BACKER}", "--from", OTHER).refused(2, f"The Safe is {BACKER}")
 
 
 def test_the_qr_code_says_the_link() -> None:
