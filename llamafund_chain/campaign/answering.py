@@ -99,6 +99,15 @@ class Situation:
         """Wei per unit of gas that gets a transaction included soon, even if fees rise."""
         return max(self.market.highest, self.least_price)
 
+    def price(self, challenge: OpenChallenge, takes: Takes | None) -> int:
+        """Wei per unit of gas to offer for an answer if all bonds together pay for that.
+
+        An answer gets what its own bond pays for. If that is little, it gets enough for two blocks of rising fees:
+        other bonds make up for that only later, and until then the account has to pay. What is passed over is raised.
+        """
+        own = self.market_price if takes is None else (challenge.bond + self.max_loss - takes.data_fee) // takes.gas
+        return min(max(own, self.least_price * 5 // 4), self.market_price)
+
 
 @dataclass(frozen=True)
 class Send:
@@ -181,7 +190,7 @@ class _Budget:
     """The part of the queue that pays for itself, and at which prices.
 
     Attributes:
-        prices: Wei per unit of gas to offer for each of the oldest challenges, as far as the bonds pay for that.
+        prices: Wei per unit of gas to offer for each of the oldest answers, as far as the bonds pay for that.
         left: Wei that the bonds bring beyond that.
     """
 
@@ -251,22 +260,25 @@ def _is_late(waiting: Waiting, challenge: OpenChallenge, now: Situation) -> bool
 
 
 def _budget(now: Situation, places: Sequence[_Place]) -> _Budget:
-    """The longest part of the queue that pays for itself at the market's price, then as much as the rest pays for."""
+    """The longest part of the queue that pays for itself at its prices, then as much as pays at the least price."""
     known = next((index for index, place in enumerate(places) if not place.rests and place.takes is None), len(places))
-    prices: list[int] = []
-    left = now.saved
-    for least in (now.market_price, now.least_price):
-        rest = places[len(prices) : known]
-        gains = accumulate((place.brings(now.max_loss) - place.cost(least) for place in rest), initial=left)
-        paid = max((count for count, gain in enumerate(gains) if gain >= 0), default=0)
-        if not paid:
-            continue
-        left += sum(place.brings(now.max_loss) for place in rest[:paid])
-        bill = _Bill(rest[:paid])
-        price = _highest(least, now.market_price, lambda price: bill.at(price) <= left)  # noqa: B023 - called at once
-        prices += [price] * paid
-        left -= bill.at(price)
-    return _Budget(prices, left)
+    places = places[:known]
+    prices = [now.price(place.challenge, place.takes) for place in places]
+    paid, left = _paid(now, places, prices, now.saved)
+    rest = places[paid:]
+    more, _ = _paid(now, rest, [now.least_price] * len(rest), left)
+    if not more:
+        return _Budget(prices[:paid], left)
+    brings = left + sum(place.brings(now.max_loss) for place in rest[:more])
+    bill = _Bill(rest[:more])
+    price = _highest(now.least_price, now.market_price, lambda price: bill.at(price) <= brings)
+    return _Budget([*prices[:paid], *[price] * more], brings - bill.at(price))
+
+
+def _paid(now: Situation, places: Sequence[_Place], prices: Sequence[int], left: int) -> tuple[int, int]:
+    """How many of the first answers pay for themselves at these prices, and what they leave."""
+    gains = (place.brings(now.max_loss) - place.cost(price) for place, price in zip(places, prices, strict=True))
+    return max((count, sum_) for count, sum_ in enumerate(accumulate(gains, initial=left)) if not count or sum_ >= 0)
 
 
 class _Bill:
