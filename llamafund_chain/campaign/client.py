@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,13 +14,13 @@ from llamafund_chain.campaign.events import (
     MilestoneAttested,
     campaign_event,
 )
-from llamafund_chain.campaign.factory import creations, predict_address
+from llamafund_chain.campaign.factory import creations, predict_address, search_range
 from llamafund_chain.campaign.refusals import explain, say_when
 from llamafund_chain.campaign.state import CampaignState, Identity, OpenChallenge
 from llamafund_chain.campaign.terms import NO_HASH, Status, Terms
 from llamafund_chain.chain import abi, connection
 from llamafund_chain.chain.abi import checksum
-from llamafund_chain.chain.connection import Agree, Block, BlockId, Connection, Finality, check_code
+from llamafund_chain.chain.connection import Agree, At, Block, BlockId, Connection, Finality, Read, check_code
 from llamafund_chain.chain.node_errors import RpcError
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import Asset, Permit, Token, asset_at, coin_of
@@ -41,6 +41,18 @@ QUEUE_HEAD = 16
 
 # The selector of ERC-1271's isValidSignature(bytes32,bytes), which is also its answer for yes.
 _IS_VALID_SIGNATURE = bytes.fromhex("1626ba7e")
+
+_STATE = (
+    "ledger",
+    "trainingSeed",
+    "status",
+    "released",
+    "stopSupport",
+    "votesFrom",
+    "latestContent",
+    "latestEvidence",
+)
+"""The views of the contract that a state consists of, besides what each payee has."""
 
 _MAX_UINT32 = 2**32 - 1
 
@@ -82,6 +94,7 @@ class CampaignClient:
     _terms: Terms | None = field(default=None, init=False, repr=False)
     _asset: Asset | None = field(default=None, init=False, repr=False)
     _identity: Identity | None = field(default=None, init=False, repr=False)
+    _heads: tuple[Block, Block | None] | None = field(default=None, init=False, repr=False)
 
     _CONTRACT: ClassVar[str] = "Campaign"
 
@@ -94,8 +107,8 @@ class CampaignClient:
             VerificationError: There is nothing, or a look-alike, or the contracts are not on this chain.
         """
         if self._identity is None:
-            deployment = self.connection.deployment()
             terms = self.terms
+            deployment = self.connection.deployment()
             created: CampaignCreated | None = None
             salt = self.salt
             if salt is None:
@@ -115,6 +128,13 @@ class CampaignClient:
         return self._identity
 
     @property
+    def heads(self) -> tuple[Block, Block | None]:
+        """The latest and the finalized block when this run began to look; `None` if the node knows no finalized one."""
+        if self._heads is None:
+            self._heads = self.connection.latest_and_settled()
+        return self._heads
+
+    @property
     def terms(self) -> Terms:
         """The terms, read from the campaign's code.
 
@@ -122,8 +142,8 @@ class CampaignClient:
             VerificationError: The code is not that of a campaign.
         """
         if self._terms is None:
+            code = self.connection.deployment_and_code(self.address)
             deployment = self.connection.deployment()
-            code = self.connection.code(self.address)
             check_code(code, "campaign", self.address)
             if not code.startswith(clone_code(deployment.implementation)):
                 raise self._look_alike("Its code is not that of a campaign")
@@ -157,16 +177,30 @@ class CampaignClient:
 
     # ------------------------------------------------------------------- read
 
-    def state(self, block: BlockId = "latest") -> CampaignState:
+    def state(self, block: At = "latest") -> CampaignState:
         """Everything about the campaign at one block.
 
         Args:
             block: Which block. Everything is read at that block, even if newer ones arrive meanwhile.
         """
-        at = self.connection.block(block)
-        return self._state_at(at)
+        at = block if isinstance(block, Block) else self.connection.block(block)
+        return self._state_from(at, self.connection.read(self._state_reads(), at))
 
-    def exists_at(self, block: BlockId) -> bool:
+    def states(self, latest: Block, settled: Block) -> tuple[CampaignState, CampaignState | None]:
+        """The campaign at two blocks, in one request; `None` for the earlier one if it did not exist yet.
+
+        Args:
+            latest: The later block.
+            settled: The earlier one.
+        """
+        reads = self._state_reads()
+        now, (code, *then) = self.connection.read_states(
+            [(reads, latest), ([("eth_getCode", (self.address,)), *reads], settled)]
+        )
+        existed = bool(self.connection.code_of(code))
+        return self._state_from(latest, now), self._state_from(settled, then) if existed else None
+
+    def exists_at(self, block: At) -> bool:
         """Whether the campaign existed at a block."""
         return bool(self.connection.code(self.address, block))
 
@@ -214,10 +248,7 @@ class CampaignClient:
         Raises:
             VerificationError: The node names a status that does not exist.
         """
-        status = self._ask("status", block=block)[0]
-        if status >= len(Status):
-            raise VerificationError(f"The campaign says that its status is {status}", "There is no such status")
-        return Status(status)
+        return _status(self._ask("status", block=block)[0])
 
     def open_challenges(
         self, block: BlockId = "latest", *, known: Sequence[OpenChallenge] = ()
@@ -263,18 +294,7 @@ class CampaignClient:
         for event in self.each_event(last=block, only=(MilestoneAttested,)):
             if isinstance(event, MilestoneAttested):
                 latest = event.attestation
-        recorded = bytes(self._ask("latestContent", block=block)[0])
-        expected = (
-            bytes(32)
-            if latest is None
-            else keccak(bytes.fromhex(latest.content_root) + latest.content_size.to_bytes(32, "big"))
-        )
-        if recorded != expected:
-            raise VerificationError(
-                "The node does not show the campaign's latest attestation",
-                "Its events and the campaign's record differ",
-                "Use another node",
-            )
+        check_recorded(latest, bytes(self._ask("latestContent", block=block)[0]))
         return latest
 
     def accepts_signature(self, wallet: str, digest: bytes, signature: bytes) -> bool:
@@ -295,7 +315,7 @@ class CampaignClient:
         return answer[:32] == _IS_VALID_SIGNATURE + bytes(28)
 
     def events(
-        self, first: int | None = None, last: BlockId = "latest", *, only: Collection[type[Event]] = ()
+        self, first: int | None = None, last: At = "latest", *, only: Collection[type[Event]] = ()
     ) -> tuple[CampaignEvent, ...]:
         """The campaign's events, in order, all in memory; see `each_event`.
 
@@ -310,7 +330,7 @@ class CampaignClient:
         return tuple(self.each_event(first, last, only=only))
 
     def each_event(
-        self, first: int | None = None, last: BlockId = "latest", *, only: Collection[type[Event]] = ()
+        self, first: int | None = None, last: At = "latest", *, only: Collection[type[Event]] = ()
     ) -> Iterator[CampaignEvent]:
         """The campaign's events, in order, read on demand.
 
@@ -623,22 +643,35 @@ class CampaignClient:
 
     # ---------------------------------------------------------------- helpers
 
-    def _state_at(self, at: Block) -> CampaignState:
-        ask: Callable[..., tuple[Any, ...]] = lambda *args: self._ask(*args, block=at.number)  # noqa: E731
-        terms = self.terms
-        payees = range(len(terms.payees))
-        pledged, attested_at, challenged_at, slack_used, attested, active, *flags = ask("ledger")[0]
+    def _state_reads(self) -> list[Read]:
+        """What a state consists of, in the order in which `_state_from` takes the answers."""
+        payees = range(len(self.terms.payees))
+        asked = [(name,) for name in _STATE] + [(name, place) for name in ("claimable", "claimed") for place in payees]
+        reads = [self.connection.read_of(self._call(name, *arguments)) for name, *arguments in asked]
+        if self.terms.is_native:
+            return [*reads, ("eth_getBalance", (self.address,))]
+        return [*reads, self.connection.read_of(self.token.balance_call(self.address))]
+
+    def _state_from(self, at: Block, answers: Sequence[Any]) -> CampaignState:
+        interface = abi.contract(self._CONTRACT)
+        payees, *rest = len(self.terms.payees), *answers
+        names = [*_STATE, *["claimable"] * payees, *["claimed"] * payees]
+        values = [
+            interface.decode_output(name, self.connection.returned(answer))[0]
+            for name, answer in zip(names, rest[:-1], strict=True)
+        ]
+        ledger, seed, status, released, stop_support, votes_from, content, evidence, *amounts = values
+        pledged, attested_at, challenged_at, slack_used, attested, active, *flags = ledger
         stopped, withheld, contested = flags
-        seed = bytes(ask("trainingSeed")[0]).hex()
-        if terms.is_native:
-            balance = self.connection.balance(self.address, at.number)
+        if self.terms.is_native:
+            balance = self.connection.balance_of(rest[-1])
         else:
-            balance = self.token.balance_of(self.address, at.number)
+            balance = self.token.balance_in(self.connection.returned(rest[-1]))
         return CampaignState(
             block=at.number,
             block_hash=at.hash,
             timestamp=at.timestamp,
-            status=self.status(at.number),
+            status=_status(status),
             pledged=pledged,
             attested_at=attested_at,
             challenged_at=challenged_at,
@@ -648,17 +681,18 @@ class CampaignClient:
             stopped=stopped,
             withheld=withheld,
             contested=contested,
-            released=ask("released")[0],
-            stop_support=ask("stopSupport")[0],
-            votes_from=ask("votesFrom")[0],
-            training_seed="" if seed == NO_HASH else seed,
-            latest_evidence=bytes(ask("latestEvidence")[0]).hex(),
+            released=released,
+            stop_support=stop_support,
+            votes_from=votes_from,
+            training_seed="" if bytes(seed).hex() == NO_HASH else bytes(seed).hex(),
+            latest_content=bytes(content).hex(),
+            latest_evidence=bytes(evidence).hex(),
             balance=balance,
-            claimable=tuple(ask("claimable", payee)[0] for payee in payees),
-            claimed=tuple(ask("claimed", payee)[0] for payee in payees),
+            claimable=tuple(amounts[:payees]),
+            claimed=tuple(amounts[payees:]),
         )
 
-    def _ask(self, function: str, *arguments: Any, block: BlockId = "latest") -> tuple[Any, ...]:
+    def _ask(self, function: str, *arguments: Any, block: At = "latest") -> tuple[Any, ...]:
         interface = abi.contract(self._CONTRACT)
         data = self.connection.call(Call(self.address, interface.encode(function, *arguments)), block=block)
         return interface.decode_output(function, data)
@@ -716,7 +750,8 @@ class CampaignClient:
 
     def _creation(self, factory: str) -> CampaignCreated:
         topic = f"0x{bytes(12).hex()}{self.address[2:].lower()}"
-        for event in creations(self.connection, factory, [None, topic]):
+        first, last = search_range(self.connection, self.address, self.heads[0])
+        for event in creations(self.connection, factory, [None, topic], last, first=first):
             if event.campaign.lower() == self.address.lower():
                 return event
         raise self._look_alike("The factory never opened it")
@@ -747,6 +782,37 @@ class CampaignClient:
             name=refusal.name,
             values=refusal.values,
         )
+
+
+def check_recorded(latest: Attestation | None, recorded: bytes) -> None:
+    """Refuse a latest attestation that is not the one whose content a campaign has recorded.
+
+    Args:
+        latest: From the campaign's events; `None` if there is none.
+        recorded: The campaign's record.
+
+    Raises:
+        VerificationError: The node shows another one.
+    """
+    from eth_utils import keccak
+
+    expected = (
+        bytes(32)
+        if latest is None
+        else keccak(bytes.fromhex(latest.content_root) + latest.content_size.to_bytes(32, "big"))
+    )
+    if recorded != expected:
+        raise VerificationError(
+            "The node does not show the campaign's latest attestation",
+            "Its events and the campaign's record differ",
+            "Use another node",
+        )
+
+
+def _status(number: int) -> Status:
+    if number >= len(Status):
+        raise VerificationError(f"The campaign says that its status is {number}", "There is no such status")
+    return Status(number)
 
 
 def _content_of(attestation: Attestation) -> tuple[bytes, int]:

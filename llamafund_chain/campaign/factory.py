@@ -8,7 +8,8 @@ from llamafund_chain.campaign.events import CampaignCreated
 from llamafund_chain.campaign.terms import Terms
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.abi import checksum
-from llamafund_chain.chain.connection import BlockId, Connection
+from llamafund_chain.chain.connection import At, Block, BlockId, Connection
+from llamafund_chain.chain.node_errors import PrunedError
 from llamafund_chain.chain.tokens import asset_at, coin_of
 from llamafund_chain.chain.transactions import Call, Receipt
 from llamafund_chain.deployment import addresses
@@ -16,6 +17,9 @@ from llamafund_chain.deployment.clones import creation_code
 
 if TYPE_CHECKING:
     from eth_account.signers.base import BaseAccount
+
+_LONG_CHAIN = 1_000_000
+"""Blocks that are not searched from the first one on."""
 
 
 def create_campaign(connection: Connection, account: BaseAccount, terms: Terms, salt: str) -> tuple[str, Receipt]:
@@ -48,7 +52,9 @@ def create_campaign(connection: Connection, account: BaseAccount, terms: Terms, 
 
 def list_campaigns(connection: Connection, last: BlockId = "latest") -> tuple[CampaignCreated, ...]:
     """All campaigns that the factory opened on a chain, oldest first."""
-    return tuple(creations(connection, connection.deployment().factory, [None], last))
+    factory, head = connection.deployment().factory, connection.block(last)
+    first, _ = search_range(connection, factory, head)
+    return tuple(creations(connection, factory, [None], head, first=first))
 
 
 def predict_address(factory: str, implementation: str, terms: Terms, salt: str) -> str:
@@ -70,15 +76,35 @@ def predict_address(factory: str, implementation: str, terms: Terms, salt: str) 
     return str(to_checksum_address(digest[12:]))
 
 
+def recorded_block(connection: Connection) -> int:
+    """The block before which there are no campaigns on a chain, as far as the package records it."""
+    recorded = addresses.load(connection.chain_id)
+    return recorded.block if recorded is not None and recorded.block is not None else 0
+
+
+def search_range(connection: Connection, address: str, head: Block) -> tuple[int, Block | int]:
+    """The blocks that must hold the creation of a contract which has code at `head`.
+
+    Raises:
+        PrunedError: The node does not keep the states that tell, and the chain is too long to search all of it.
+    """
+    since = recorded_block(connection)
+    try:
+        created = connection.first_block_of(address, head, since=since)
+    except PrunedError:
+        if not since and head.number > _LONG_CHAIN:
+            raise
+        return since, head
+    return (since, head) if created is None else (created, created)
+
+
 def creations(
-    connection: Connection, factory: str, topics: list[str | None], last: BlockId = "latest"
+    connection: Connection, factory: str, topics: list[str | None], last: At, *, first: int
 ) -> list[CampaignCreated]:
     interface = abi.contract("CampaignFactory")
-    recorded = addresses.load(connection.chain_id)
-    first = recorded.block if recorded is not None and recorded.block is not None else 0
     wanted = [interface.topic("CampaignCreated"), *topics[1:]]
     found: list[CampaignCreated] = []
-    for log in connection.logs(factory, topics=wanted, first=min(first, connection.block(last).number), last=last):
+    for log in connection.logs(factory, topics=wanted, first=first, last=last):
         decoded = interface.decode_log(log.topics, log.data)
         if decoded is None:
             continue

@@ -50,6 +50,7 @@ class CampaignState:
         stop_support: Pledges of the backers who vote to stop.
         votes_from: When voting to stop opens; 0 before activation.
         training_seed: 64 hexadecimal digits; empty before activation.
+        latest_content: Hash of what can be challenged, 64 hexadecimal digits; zeros if nothing can.
         latest_evidence: SHA-256 of the latest evidence; before the first, the proposal's.
         balance: The campaign's balance of the asset.
         claimable: What each payee can claim now.
@@ -73,6 +74,7 @@ class CampaignState:
     stop_support: int
     votes_from: int
     training_seed: str
+    latest_content: str
     latest_evidence: str
     balance: int
     claimable: tuple[int, ...]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.events import UpdatePosted
-from llamafund_chain.chain.connection import BlockId
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence.manifests import UpdateLink, UpdateManifest
 from llamafund_chain.files import read_spans
@@ -94,23 +92,15 @@ def read_update(path: Path, *, title: str | None = None) -> WrittenUpdate:
     return WrittenUpdate(title, text)
 
 
-def latest_updates(
-    client: CampaignClient, store: Store, most: int, last: BlockId = "latest"
-) -> tuple[int, tuple[PostedUpdate, ...]]:
-    """The number of a campaign's updates, and the latest ones, newest first.
+def find_updates(client: CampaignClient, store: Store, posted: Iterable[UpdatePosted]) -> tuple[PostedUpdate, ...]:
+    """Updates with their manifests, or why those cannot be read.
 
     Args:
         client: The campaign.
         store: Where they may be published.
-        most: How many to fetch; a researcher may have posted any number.
-        last: Last block to search.
+        posted: The events; a researcher may have posted any number.
     """
-    count, kept = 0, deque[UpdatePosted](maxlen=most)
-    for event in client.each_event(last=last, only=(UpdatePosted,)):
-        if isinstance(event, UpdatePosted):
-            count += 1
-            kept.appendleft(event)
-    return count, tuple(_find(client, store, event) for event in kept)
+    return tuple(_find(client, store, event) for event in posted)
 
 
 def _find(client: CampaignClient, store: Store, event: UpdatePosted) -> PostedUpdate:

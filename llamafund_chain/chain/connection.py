@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.node import Answer, Question
-from llamafund_chain.chain.node_errors import LaggingError, RpcError, UnsupportedTagError
+from llamafund_chain.chain.node_errors import LaggingError, PrunedError, RpcError, UnsupportedTagError
 from llamafund_chain.chain.nodes import Nodes
 from llamafund_chain.chain.outside import SendsOnlyError
 from llamafund_chain.chain.ranges import KnownRanges, search
@@ -55,6 +55,10 @@ MAX_ANSWER_BYTES = 1 << 20
 _GWEI = 10**9
 _DELEGATION = bytes.fromhex("ef0100")  # EIP-7702: a key whose account runs the code of a contract
 
+_FEW_BLOCKS = 5_000
+_LOOKING_BACK = tuple(10**power for power in range(1, 10))
+_POINTS = 15
+
 
 @dataclass(frozen=True)
 class Block:
@@ -68,6 +72,9 @@ class Block:
 Ask = Callable[[Sequence[Question]], list[Answer]]
 
 BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
+Read = tuple[str, tuple[Any, ...]]
+"""A method of a node and its parameters, without the block, which comes last."""
+
 At = BlockId | Block
 """Which state to read. A `Block` is read by its hash: then nothing of another one is mixed in."""
 
@@ -224,17 +231,32 @@ class Connection:
             NotFinalError: The node knows no finalized or safe block.
             NodeUnreachableError: The node has no such block yet, or is of another chain than before.
         """
-        chain_id, raw = self.request_many([("eth_chainId", ()), ("eth_getBlockByNumber", (self._named(which), False))])
-        if isinstance(raw, UnsupportedTagError) and which == "pending":
+        return self.blocks(which)[0]
+
+    def blocks(self, *which: BlockId) -> list[Block]:
+        """Several blocks in one request; see `block`."""
+        headers = [("eth_getBlockByNumber", (self._named(one), False)) for one in which]
+        chain_id, *answers = self.request_many([("eth_chainId", ()), *headers])
+        if any(_knows_no_pending(answer) for answer in answers):
             self._next = "latest"
-            return self.block(which)
-        if which in ("finalized", "safe") and (raw is None or isinstance(raw, UnsupportedTagError)):
-            raise self._no_finality(which)
-        for answer in (chain_id, raw):
+            return self.blocks(*which)
+        for name, answer in zip(which, answers, strict=True):
+            if name in ("finalized", "safe") and (answer is None or isinstance(answer, UnsupportedTagError)):
+                raise self._no_finality(str(name))
             if isinstance(answer, RpcError):
                 raise answer
+        if isinstance(chain_id, RpcError):
+            raise chain_id
         self._check_chain(chain_id)
-        return self._block(raw)
+        return [self._block(answer) for answer in answers]
+
+    def latest_and_settled(self) -> tuple[Block, Block | None]:
+        """The latest and the finalized block; `None` if the node knows no finalized one."""
+        try:
+            latest, settled = self.blocks("latest", "finalized")
+        except NotFinalError:
+            return self.block(), None
+        return latest, settled
 
     def _check_chain(self, answer: Any) -> None:
         """Notice when another chain answers than the one that this connection was opened to."""
@@ -259,55 +281,56 @@ class Connection:
         """Unix seconds of a block: the chain's clock."""
         return self.block(which).timestamp
 
-    def read(self, requests: Sequence[tuple[str, tuple[Any, ...]]], at: At = "latest") -> list[Any]:
-        """Requests about one state, as many at once as the node takes.
+    def read(self, requests: Sequence[Read], at: At = "latest") -> list[Any]:
+        """Requests about one state, as many at once as the node takes; see `read_states`."""
+        return self.read_states([(requests, at)])[0]
+
+    def read_states(self, parts: Sequence[tuple[Sequence[Read], At]]) -> list[list[Any]]:
+        """Requests about some states, as many at once as the node takes.
 
         Args:
-            requests: Methods with their parameters, without the block, which comes last.
-            at: The block after which to read.
+            parts: Methods with their parameters, without the block, which comes last; and the state they are about.
 
         Returns:
-            The unchanged results in the order of the requests; an `RpcError` in place of each that was refused.
+            For each part the unchanged results in the order of its requests; an `RpcError` in place of each that was
+            refused.
 
         Raises:
             NodeUnreachableError: No node answered, or not yet.
-            NotFinalError: The block was undone meanwhile.
+            NotFinalError: A block was undone meanwhile.
         """
-        if isinstance(at, Block):
-            return self._read_block(requests, at)
-        answers = self._read_with(requests, self._named(at))
-        if at == "pending" and any(isinstance(answer, UnsupportedTagError) for answer in answers):
-            self._next = "latest"
-            return self._read_with(requests, self._next)
-        return answers
-
-    def _read_block(self, requests: Sequence[tuple[str, tuple[Any, ...]]], at: Block) -> list[Any]:
-        if self._by_hash:
-            by_hash = {"blockHash": f"0x{at.hash}", "requireCanonical": True}
-            try:
-                answers = self._read_with(requests, by_hash)
-            except LaggingError:
-                self._check_undone(at, self.block(at.number))
-                raise
-            if not any(_knows_no_hashes(answer) for answer in answers):
-                return answers
+        blocks = [at for _, at in parts if isinstance(at, Block)]
+        try:
+            found = self._read_with(parts)
+        except LaggingError:
+            self._check_undone(blocks)
+            raise
+        answers = [answer for part in found for answer in part]
+        again = False
+        if blocks and self._by_hash and any(_knows_no_hashes(answer) for answer in answers):
             # The node is older than EIP-1898.
-            self._by_hash = False
-        answers = self._read_with(requests, hex(at.number))
-        self._check_undone(at, self.block(at.number))
-        return answers
+            self._by_hash, again = False, True
+        if self._next == "pending" and any(_knows_no_pending(answer) for answer in answers):
+            self._next, again = "latest", True
+        if again:
+            return self.read_states(parts)
+        if not self._by_hash:
+            self._check_undone(blocks)
+        return found
 
-    def _check_undone(self, before: Block, now: Block) -> None:
-        if before.hash != now.hash:
-            raise NotFinalError(
-                f"Block {before.number} was undone while it was read",
-                f"Its hash was 0x{before.hash} and is 0x{now.hash} now",
-                "Nothing of it was used. Repeat the command",
-            )
+    def _check_undone(self, blocks: Sequence[Block]) -> None:
+        for before, now in zip(blocks, self.blocks(*(one.number for one in blocks)), strict=True) if blocks else ():
+            if before.hash != now.hash:
+                raise NotFinalError(
+                    f"Block {before.number} was undone while it was read",
+                    f"Its hash was 0x{before.hash} and is 0x{now.hash} now",
+                    "Nothing of it was used. Repeat the command",
+                )
 
-    def _read_with(self, requests: Sequence[tuple[str, tuple[Any, ...]]], block: Any) -> list[Any]:
-        whole = [(method, (*parameters, block)) for method, parameters in requests]
-        return [self._request_or_refusal(*whole[0])] if len(whole) == 1 else self.request_many(whole)
+    def _read_with(self, parts: Sequence[tuple[Sequence[Read], At]]) -> list[list[Any]]:
+        whole = [(method, (*parameters, self._named(at))) for requests, at in parts for method, parameters in requests]
+        answers = iter([self._request_or_refusal(*whole[0])] if len(whole) == 1 else self.request_many(whole))
+        return [[next(answers) for _ in requests] for requests, _ in parts]
 
     def _read_one(self, method: str, *parameters: Any, at: At) -> Any:
         (answer,) = self.read([(method, parameters)], at)
@@ -315,10 +338,49 @@ class Connection:
             raise answer
         return answer
 
-    def _named(self, block: BlockId) -> str:
-        if isinstance(block, int):
-            return hex(block)
-        return self._next if block == "pending" else block
+    def _named(self, at: At) -> Any:
+        """A block as a parameter of a request."""
+        if isinstance(at, Block):
+            return {"blockHash": f"0x{at.hash}", "requireCanonical": True} if self._by_hash else hex(at.number)
+        if isinstance(at, int):
+            return hex(at)
+        return self._next if at == "pending" else at
+
+    @staticmethod
+    def read_of(call: Call) -> Read:
+        """A call as a request of `read`."""
+        return "eth_call", ({"to": call.to, "data": f"0x{call.data.hex()}"},)
+
+    def returned(self, answer: Any) -> bytes:
+        """What a call returned, from an answer of `read`.
+
+        Raises:
+            ContractRefusedError: It reverts.
+            RpcError: The node refused it.
+        """
+        if isinstance(answer, RpcError):
+            raise self._refusal(answer, smallest_units)
+        return self._bytes(answer, "eth_call")[:MAX_ANSWER_BYTES]
+
+    def code_of(self, answer: Any) -> bytes:
+        """The code at an address, from an answer of `read`.
+
+        Raises:
+            RpcError: The node refused it.
+        """
+        if isinstance(answer, NodeError):
+            raise answer
+        return self._bytes(answer, "eth_getCode")
+
+    def balance_of(self, answer: Any) -> int:
+        """Wei that an address holds, from an answer of `read`.
+
+        Raises:
+            RpcError: The node refused it.
+        """
+        if isinstance(answer, RpcError):
+            raise answer
+        return self._quantity(answer, "eth_getBalance")
 
     def code(self, address: str, block: At = "latest") -> bytes:
         """The code at an address; empty if there is none."""
@@ -373,7 +435,7 @@ class Connection:
         Raises:
             NodeUnreachableError: No node answered.
         """
-        answers = self.read([("eth_call", ({"to": call.to, "data": f"0x{call.data.hex()}"},)) for call in calls], block)
+        answers = self.read([self.read_of(call) for call in calls], block)
         return [
             self._refusal(answer, smallest_units)
             if isinstance(answer, RpcError)
@@ -430,6 +492,38 @@ class Connection:
         ):
             yield from logs
 
+    def first_block_of(self, address: str, head: Block, *, since: int = 0) -> int | None:
+        """The block that created a contract, found by the states in which there is code.
+
+        Args:
+            address: The contract; it has code at `head`.
+            head: The block to look back from.
+            since: A block before which it did not exist.
+
+        Returns:
+            `None` if so few blocks come into question that a search through all of them costs less.
+
+        Raises:
+            PrunedError: The node does not keep the states that tell.
+        """
+        without, with_code = since - 1, head.number
+        if with_code - without <= min(self._ranges.of(self.shown_url) or _FEW_BLOCKS, _FEW_BLOCKS):
+            return None
+        # Most campaigns that somebody looks at are young.
+        points = [head.number - back for back in _LOOKING_BACK if head.number - back > without]
+        while points:
+            questions = [Question("eth_getCode", (address, hex(point))) for point in points]
+            for point, answer in zip(points, self._nodes.ask(questions), strict=True):
+                if isinstance(answer, PrunedError):
+                    raise PrunedError(answer.what, answer.why, answer.remedy)
+                if self.code_of(answer):
+                    with_code = min(with_code, point)
+                else:
+                    without = max(without, point)
+            step = max((with_code - without) // _POINTS, 1)
+            points = list(range(without + step, with_code, step))[:_POINTS]
+        return with_code
+
     def transaction_input(self, tx_hash: str) -> tuple[str | None, bytes]:
         """Where a transaction went and its call data.
 
@@ -453,13 +547,23 @@ class Connection:
             VerificationError: They are not deployed here, or other code is at their address.
         """
         if self._deployment is None:
-            from web3.exceptions import Web3Exception
-
-            try:
-                self._deployment = addresses.verify(self.w3)
-            except Web3Exception as error:
-                raise self._nonsense("eth_getCode") from error
+            self.deployment_and_code()
+        assert self._deployment is not None
         return self._deployment
+
+    def deployment_and_code(self, address: str | None = None) -> bytes:
+        """The code at an address, read together with that of the contracts, which is verified once.
+
+        Raises:
+            VerificationError: The contracts are not deployed here, or other code is at their address.
+        """
+        places = [address] if address is not None else []
+        if self._deployment is None:
+            places += addresses.places()
+        codes = [self.code_of(answer) for answer in self.read([("eth_getCode", (place,)) for place in places])]
+        if self._deployment is None:
+            self._deployment = addresses.verify_codes(self.chain_id, codes[-len(addresses.places()) :])
+        return codes[0] if address is not None else b""
 
     # ------------------------------------------------------------------ send
 
@@ -809,7 +913,7 @@ class Connection:
             return error
         return self._explain(revert, Reading(self.timestamp(), money, self.chain_id), message=error.message)
 
-    def _no_finality(self, which: BlockId) -> NotFinalError:
+    def _no_finality(self, which: str) -> NotFinalError:
         return NotFinalError(
             f"The node at {self.shown_url} knows no {which} block",
             "The chain is too young, or does not say how settled its blocks are",

@@ -71,15 +71,14 @@ class Nodes:
             asked = [questions[place] for place in left]
             for place, answer in zip(left, self._once(self._serving, asked), strict=True):
                 answers[place] = answer
-            left = [place for place in left if isinstance(answers[place], NodeError)]
-            for place in left:
-                if not self._may_pass(answers[place]):
-                    return answers
+            left = [place for place in left if isinstance(answers[place], NodeError) and self._may_pass(answers[place])]
             if any(isinstance(answers[place], LaggingError) for place in left):
                 # What came with it is of a node that was behind, too: an empty answer of it means nothing.
+                trouble: NodeError = next(answer for answer in answers if isinstance(answer, LaggingError))
                 left = list(range(len(questions)))
-                answers[left[0]] = next(answer for answer in answers if isinstance(answer, LaggingError))
-            if not left or not self._go_on(answers[left[0]], patience):
+            elif left:
+                trouble = answers[left[0]]
+            if not left or not self._go_on(trouble, patience):
                 return answers
 
     def _once(self, node: Node, questions: Sequence[Question]) -> list[Answer]:

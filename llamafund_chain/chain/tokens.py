@@ -175,7 +175,15 @@ class Token:
 
     def balance_of(self, holder: str, block: BlockId = "latest") -> int:
         """Smallest units that an account has."""
-        return int(self._ask("balanceOf", holder, block=block)[0])
+        return self.balance_in(self.connection.call(self.balance_call(holder), block=block))
+
+    def balance_call(self, holder: str) -> Call:
+        """The call that returns what an account has."""
+        return self._call("balanceOf", holder)
+
+    def balance_in(self, returned: bytes) -> int:
+        """Smallest units that an account has, from what `balance_call` returned."""
+        return int(self._interface.decode_output("balanceOf", returned)[0])
 
     def allowance(self, owner: str, spender: str) -> int:
         """Smallest units that `spender` may still take from `owner`."""

@@ -7,7 +7,7 @@ they are the same on every chain, known before anything is deployed, and never t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -93,9 +93,28 @@ def verify(w3: Web3) -> Deployment:
     Raises:
         VerificationError: They are not there, or other code is.
     """
-    chain_id = w3.eth.chain_id
-    for part in _parts():
-        _check(w3, chain_id, part)
+    from eth_utils import to_checksum_address
+
+    return verify_codes(w3.eth.chain_id, [bytes(w3.eth.get_code(to_checksum_address(place))) for place in places()])
+
+
+def places() -> tuple[str, ...]:
+    """Checksummed addresses of the contracts, in the order that `verify_codes` takes."""
+    return tuple(part.address for part in _parts())
+
+
+def verify_codes(chain_id: int, codes: Sequence[bytes]) -> Deployment:
+    """Check the contracts on a chain by the hash of their code.
+
+    Args:
+        chain_id: EIP-155 number.
+        codes: What is at `places`.
+
+    Raises:
+        VerificationError: It is nothing, or other code.
+    """
+    for part, code in zip(_parts(), codes, strict=True):
+        _check(chain_id, part, code)
     return _deployment(chain_id, block=None, transactions={}, arbiters={})
 
 
@@ -132,7 +151,7 @@ def deploy(w3: Web3, send: Send, known: Deployment | None = None) -> Deployment:
         elif known is not None and _still_holds(w3, known, part):
             transactions[part.name] = known.transactions[part.name]
             block = known.block
-        _check(w3, chain_id, part)
+        _check(chain_id, part, bytes(w3.eth.get_code(to_checksum_address(part.address))))
     arbiters = (
         {}
         if known is None
@@ -226,10 +245,9 @@ def create2(init_code: bytes) -> str:
     return str(to_checksum_address(keccak(preimage)[12:]))
 
 
-def _check(w3: Web3, chain_id: int, part: _Part) -> None:
-    from eth_utils import keccak, to_checksum_address
+def _check(chain_id: int, part: _Part, code: bytes) -> None:
+    from eth_utils import keccak
 
-    code = bytes(w3.eth.get_code(to_checksum_address(part.address)))
     if not code:
         raise VerificationError(
             f"{part.name} is not deployed on chain {chain_id}: there is no code at {part.address}",

@@ -12,7 +12,7 @@ from llamafund_chain.cli.options import (
     rpc_option,
 )
 from llamafund_chain.cli.output import emit
-from llamafund_chain.errors import LlamafundError
+from llamafund_chain.errors import LlamafundError, NodeError
 
 
 @click.command("list", short_help="List the campaigns of a chain.")
@@ -44,6 +44,8 @@ def list_(rpc: str, as_json: bool) -> None:
         try:
             client.verify_code()
             state, asset = client.state(), client.asset
+        except NodeError:
+            raise
         except LlamafundError as error:
             # One campaign with a broken token must not hide the others.
             lines.append(f"{event.campaign}  cannot be read: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Sequence
 
 import click
@@ -10,9 +11,10 @@ from pydantic import JsonValue
 
 from llamafund_chain.campaign.answer_cost import told_cost
 from llamafund_chain.campaign.arbiter import arbiter_of
-from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.client import check_recorded
+from llamafund_chain.campaign.events import MilestoneAttested, UpdatePosted
 from llamafund_chain.campaign.state import CampaignState
-from llamafund_chain.campaign.updates import PostedUpdate, latest_updates
+from llamafund_chain.campaign.updates import PostedUpdate, find_updates
 from llamafund_chain.checks.risks import arbiter_can_decide, unreleased_of
 from llamafund_chain.cli.options import (
     ADDRESS,
@@ -58,16 +60,25 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
     """
     store = open_stores(stores)
     client = open_campaign(rpc, address)
-    terms, asset, state = client.terms, client.asset, client.state()
+    terms, asset, (latest, settled) = client.terms, client.asset, client.heads
+    state, before = client.states(latest, settled) if settled is not None else (client.state(latest), None)
     title: str | None
     try:
         title = fetch_manifest(store, terms.proposal, ProposalManifest).title
         heading = f"“{title}”"
     except LlamafundError as error:
         title, heading = None, f"The proposal could not be read: {error}"
-    count, updates = latest_updates(client, store, _UPDATES_SHOWN, state.block)
-    attestation = client.latest_attestation(state.block) if state.attested else None
-    final = _is_final(client, state)
+    count, attestation = 0, None
+    posted = deque[UpdatePosted](maxlen=_UPDATES_SHOWN)
+    for event in client.each_event(last=latest, only=(UpdatePosted, MilestoneAttested)):
+        if isinstance(event, UpdatePosted):
+            count += 1
+            posted.appendleft(event)
+        elif isinstance(event, MilestoneAttested):
+            attestation = event.attestation
+    check_recorded(attestation, bytes.fromhex(state.latest_content))
+    updates = find_updates(client, store, posted)
+    final = None if settled is None else _is_final(state, before)
     chain_id = client.connection.chain_id
     unreleased = unreleased_of(terms, state)
     risks = risks_of(terms, asset, chain_id, cost=told_cost(client.connection), unreleased=unreleased)
@@ -123,14 +134,9 @@ def _update_rows(count: int, updates: Sequence[PostedUpdate]) -> list[tuple[str,
     return pairs
 
 
-def _is_final(client: CampaignClient, state: CampaignState) -> bool | None:
-    """Whether the state shown is also the finalized one; `None` if the chain does not say."""
-    try:
-        block = client.connection.block("finalized").number
-        if not client.exists_at(block):
-            return False
-        settled = client.state(block)
-    except LlamafundError:
-        return None
+def _is_final(state: CampaignState, settled: CampaignState | None) -> bool:
+    """Whether the state shown is also the finalized one, which is `None` if the campaign did not exist then."""
+    if settled is None:
+        return False
     then = dataclasses.replace(settled, block=state.block, block_hash=state.block_hash, timestamp=state.timestamp)
     return then == state

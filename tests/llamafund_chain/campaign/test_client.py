@@ -416,13 +416,16 @@ def test_a_hostile_answer_for_the_state_is_refused(stage, monkeypatch) -> None:
     connection = connect(stage.devnet.rpc_url)
     client = CampaignClient(connection, stage.open().address)
     assert client.state().pledged == 0
-    request = connection.request
+    request_many = connection.request_many
     for answer in ("0x", "0x01", "zz", None, 5):
         with monkeypatch.context() as patch:
             patch.setattr(
                 connection,
-                "request",
-                lambda method, *params, answer=answer: answer if method == "eth_call" else request(method, *params),
+                "request_many",
+                lambda requests, answer=answer: [
+                    answer if method == "eth_call" else honest
+                    for (method, _), honest in zip(requests, request_many(requests), strict=True)
+                ],
             )
             with pytest.raises((VerificationError, NodeUnreachableError)):
                 client.state()

@@ -1,0 +1,134 @@
+"""Commands that read say the same through a node that misbehaves, or say that it is the node: never anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from faulty_node import Fault, FaultyNode, answers, behind, drop, once
+from node_answers import BLOCK_LIMITS, NOT_THERE_YET, RATE_LIMITS, RESULT_LIMITS, UNKNOWN_TAGS, Said
+
+from llamafund_chain.chain import nodes
+from llamafund_chain.errors import ExitCode
+
+COMMANDS = {
+    "show": lambda stage: ("campaign", "show", stage.client.address, "--json"),
+    "list": lambda stage: ("campaign", "list", "--json"),
+    "verify-deployment": lambda stage: ("verify-deployment", stage.client.address, "--json"),
+}
+BRIEF = {name: COMMANDS[name] for name in ("show", "list")}
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made, without making them."""
+    made: list[float] = []
+    monkeypatch.setattr(nodes, "sleep", made.append)
+    return made
+
+
+@pytest.fixture
+def read(attested, llamafund) -> Callable[..., tuple[Any, int]]:
+    """Runs a command through a faulty node; what it printed, and how many requests it made."""
+
+    def run(name: str, fault: Fault | None = None, *, code: int = 0, batches: bool = True) -> tuple[Any, int]:
+        with FaultyNode(attested.devnet.rpc_url, fault, batches=batches) as node:
+            ran = llamafund(*COMMANDS[name](attested), "--rpc", node.url)
+        assert ran.code == code, ran.stderr
+        assert "Traceback" not in ran.stderr
+        return (ran.json if code == 0 else ran.stderr), node.count
+
+    return run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_connection_that_breaks_at_any_request_changes_nothing(read, name: str) -> None:
+    clean, count = read(name)
+    for number in range(1, count):
+        assert read(name, once(number, drop)) == (clean, count + 1), f"request {number}"
+
+
+@pytest.mark.parametrize("said", [said for said in RATE_LIMITS if "a day" not in said.who], ids=lambda said: said.who)
+@pytest.mark.parametrize("name", BRIEF)
+def test_a_rate_limit_at_any_request_changes_nothing(read, name: str, said: Said) -> None:
+    clean, count = read(name)
+    for number in range(count):
+        assert read(name, once(number, answers(said)))[0] == clean, f"request {number}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_node_that_always_limits_is_blamed_and_nothing_else(read, name: str) -> None:
+    for said in RATE_LIMITS:
+        told, _ = read(name, answers(said), code=ExitCode.NODE_UNREACHABLE)
+        assert "limits how often" in told
+        assert "--finality" not in told
+
+
+@pytest.mark.parametrize("name", BRIEF)
+def test_a_block_that_is_not_there_yet_changes_nothing(read, name: str) -> None:
+    clean, count = read(name)
+    for number in range(count):
+        assert read(name, once(number, answers(NOT_THERE_YET[0])))[0] == clean, f"request {number}"
+
+
+@pytest.mark.parametrize("method", ["eth_getLogs", "eth_call", "eth_getCode", "eth_getBalance"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_method_that_lags_behind_the_others_is_waited_for(read, name: str, method: str) -> None:
+    clean, _ = read(name)
+    assert read(name, behind(2, frozenset({method}), 7))[0] == clean
+
+
+@pytest.mark.parametrize("method", ["eth_getLogs", "eth_call"])
+@pytest.mark.parametrize("name", BRIEF)
+def test_a_method_that_stays_behind_accuses_nobody(read, name: str, method: str) -> None:
+    told, _ = read(name, behind(3, frozenset({method}), 10**6), code=ExitCode.NODE_UNREACHABLE)
+    assert "do not send money" not in told.lower()
+
+
+@pytest.mark.parametrize(
+    ("said", "blocks"), [*BLOCK_LIMITS, *RESULT_LIMITS], ids=lambda value: getattr(value, "who", None)
+)
+def test_a_limit_on_searches_changes_nothing(read, said: Said, blocks: int | None) -> None:
+    def fault(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        filter_ = request["params"][0] if request["method"] == "eth_getLogs" else {}
+        if "toBlock" in filter_ and int(filter_["toBlock"], 16) - int(filter_["fromBlock"], 16) >= 7:
+            return {"jsonrpc": "2.0", "id": request["id"], "error": said.error}
+        return forward(request)
+
+    clean, _ = read("show")
+    assert read("show", fault)[0] == clean
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_node_without_batches_or_hashes_is_read_one_by_one(read, name: str) -> None:
+    def old(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        if (
+            request["params"]
+            and isinstance(request["params"][-1], dict)
+            and "requireCanonical" in request["params"][-1]
+        ):
+            invalid = {"code": -32602, "message": "invalid argument 1: json: cannot unmarshal object into Go value"}
+            return {"jsonrpc": "2.0", "id": request["id"], "error": invalid}
+        return forward(request)
+
+    clean, _ = read(name)
+    assert read(name, old, batches=False)[0] == clean
+
+
+def test_a_node_without_finality_is_read_all_the_same(read) -> None:
+    clean, _ = read("show")
+    for said in UNKNOWN_TAGS:
+
+        def fault(at: int, request: dict[str, Any], forward: Any, said: Said = said) -> dict[str, Any]:
+            if "finalized" in request["params"]:
+                return {"jsonrpc": "2.0", "id": request["id"], "error": said.error}
+            return forward(request)
+
+        assert read("show", fault)[0] == {**clean, "final": None}
+
+
+def test_showing_a_campaign_takes_few_requests(attested, llamafund) -> None:
+    with FaultyNode(attested.devnet.rpc_url) as node:
+        assert llamafund(*COMMANDS["show"](attested), "--rpc", node.url).code == 0
+        assert node.count <= 11, node.methods
