@@ -17,7 +17,7 @@ from llamafund_chain.chain.wallet import KeyStore, folders_of_others
 from llamafund_chain.cli.numbers import COIN_AMOUNT
 from llamafund_chain.cli.secrecy import keep_out_of_core_files
 from llamafund_chain.errors import LlamafundError, UsageError
-from llamafund_chain.files import directory_error, read_secret
+from llamafund_chain.files import check_secret, directory_error, read_secret
 from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ def check_passphrase(passphrase_file: Path | None) -> None:
     """Refuse what can be seen to be wrong before anything is asked or read: a pipe can be read only once.
 
     Raises:
-        UsageError: There is no terminal to ask on, or there is no such file.
+        UsageError: There is no terminal to ask on, there is no such file, or other users can read it.
     """
     if passphrase_file is None:
         if not sys.stdin.isatty():
@@ -315,14 +315,7 @@ def check_passphrase(passphrase_file: Path | None) -> None:
                 "Name a file with --passphrase-file, or set LLAMAFUND_PASSPHRASE_FILE",
             )
         return
-    try:
-        passphrase_file.stat()
-    except OSError as error:
-        raise UsageError(
-            f"The passphrase file {str(passphrase_file)!r} cannot be read",
-            error.strerror or str(error),
-            "Check its path",
-        ) from error
+    check_secret(passphrase_file, "passphrase file")
 
 
 def read_passphrase(passphrase_file: Path | None, *, confirm: bool = False, purpose: str = "Passphrase") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
+import click
 import pytest
 from eth_account import Account
 
@@ -257,3 +259,27 @@ def test_anvil_gets_no_secret_of_the_environment_or_the_command_line() -> None:
     for word in (MARKER, TOKEN, "LLAMAFUND", "MY_KEY"):
         assert word.encode() not in given
         assert word not in line + rest
+
+
+def test_no_option_takes_a_secret_itself() -> None:
+    """The list of processes shows options to everybody: a secret comes from a file, a prompt or a variable."""
+    from llamafund_chain.cli.main import cli
+
+    def options_of(command: click.Command, context: click.Context) -> Iterator[click.Option]:
+        yield from (parameter for parameter in command.params if isinstance(parameter, click.Option))
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                if inner is not None:
+                    yield from options_of(inner, click.Context(inner, parent=context, info_name=name))
+
+    secrets = re.compile(r"key|passphrase|password|mnemonic|seed-phrase|token|secret")
+    found = {name for option in options_of(cli, click.Context(cli)) for name in option.opts if secrets.search(name)}
+    assert found == {"--keystore", "--passphrase-file", "--old-passphrase-file", "--new-passphrase-file"}
+
+
+def test_a_passphrase_that_others_can_read_is_refused_before_a_node_is_asked(wallet, no_node) -> None:
+    Path(str(wallet[3])).chmod(0o644)
+    ran = program("pledge", SOMEBODY, "1", "--rpc", no_node, "--yes", "--wallet", "alice", *wallet)
+    assert ran.returncode == 2
+    assert f"Run: chmod 600 {wallet[3]}" in ran.stderr
