@@ -24,7 +24,7 @@ help: ## Show this list
 
 setup: $(VENV)/.ready $(VENV)/.brownie node_modules/.ready $(VENV)/.compiler ## Install everything, pinned, into .venv and node_modules
 
-demo: $(VENV)/.trainer node_modules/.ready ## The whole story, for real: fund, train, attest, pay, audit; then three rug pulls that fail
+demo: $(VENV)/.trainer node_modules/.ready ## The whole story, for real: fund, train, attest, pay, audit; then four rug pulls that fail
 	@$(BIN)/llamafund demo $(DEMO_ARGS)
 
 test: setup lint unit ## All checks and all tests (no network needed after setup)

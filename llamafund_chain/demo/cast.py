@@ -17,6 +17,8 @@ RUNAWAY = "dan"
 """Opens the token campaign, then disappears."""
 FORGER = "mallory"
 """Opens the campaign with the forged run."""
+LIAR = "trudy"
+"""Opens the campaign whose weights are a lie."""
 BACKERS = ("alice", "bob")
 """Pledge in the chain's coin."""
 PERMIT_BACKER = "carol"
@@ -27,18 +29,19 @@ VERIFIER = "vera"
 ARCHIVIST = "otto"
 """Fetches and hashes everything before he signs."""
 ACCOMPLICES = ("igor", "ivan")
-"""Attestors of the forger's campaign, who sign anything."""
+"""Attestors of the cheats' campaigns, who sign anything."""
 PASSER_BY = "pia"
 """A stranger who pushes refunds to their owners and pays the fee."""
 AUDITOR = "audrey"
-"""Audits both campaigns. She needs no key."""
-SAVINGS = ("rosa-savings", "tara-savings", "mallory-savings")
+"""Audits the campaigns. She needs no key."""
+SAVINGS = ("rosa-savings", "tara-savings", "mallory-savings", "trudy-savings")
 """Accounts for payouts, separate from the keys in daily use."""
 
 SENDERS = (
     RESEARCHER,
     RUNAWAY,
     FORGER,
+    LIAR,
     *BACKERS,
     PERMIT_BACKER,
     TRAINER,
@@ -65,10 +68,11 @@ class Plan:
         goal: Whole coins, like `cap`.
         asset: Address of the token, `None` for the chain's coin.
         payees: Name and basis points of each.
-        milestone_bps: Basis points of the milestones DATASET, CHECKPOINT and WEIGHTS.
+        milestone_bps: Basis points of the milestones DATASET, CHECKPOINT and WEIGHTS; 0 for one that there is not.
         recipe: SHA-256 of the training recipe.
         dataset: SHA-256 of the dataset's manifest.
         bits_per_byte: The promised loss on held-out text.
+        arbiter: Address of who can refuse the last tranche; `None` for nobody.
     """
 
     title: str
@@ -83,11 +87,27 @@ class Plan:
     recipe: str
     dataset: str
     bits_per_byte: Decimal
+    arbiter: str | None = None
 
 
 def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
     """The campaign file of a plan, before it is written as YAML."""
     bits = str(plan.bits_per_byte)
+    promises = (
+        {"kind": "DATASET", "title": "The data", "description": "The dataset that the terms fix, published"},
+        {
+            "kind": "CHECKPOINT",
+            "title": "The training",
+            "description": "Every checkpoint published, so that anyone can replay any part of the run",
+        },
+        {
+            "kind": "WEIGHTS",
+            "title": "The open weights",
+            "description": f"They load in transformers and reach {bits} bits per byte on held-out text",
+        },
+    )
+    steps = ({"deadline": "+30d"}, {"deadline": "+60d"}, {"deadline": "+90d", "min_score": f"-{bits}"})
+    arbiter = {} if plan.arbiter is None else {"arbiter": {"account": plan.arbiter, "ruling_window": "30d"}}
     return {
         "schema": "llamafund/campaign-file/1",
         "proposal": {
@@ -108,19 +128,7 @@ def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
             "recipe": plan.recipe,
             "compute": "Two processor cores for a few minutes",
             "budget": "All of it pays the researcher and whoever runs the training, by the payees' shares",
-            "milestones": [
-                {"kind": "DATASET", "title": "The data", "description": "The dataset that the terms fix, published"},
-                {
-                    "kind": "CHECKPOINT",
-                    "title": "The training",
-                    "description": "Every checkpoint published, so that anyone can replay any part of the run",
-                },
-                {
-                    "kind": "WEIGHTS",
-                    "title": "The open weights",
-                    "description": f"They load in transformers and reach {bits} bits per byte on held-out text",
-                },
-            ],
+            "milestones": [promise for bps, promise in zip(plan.milestone_bps, promises, strict=True) if bps],
             "license": MODEL_LICENSE,
             "researcher": {"name": plan.researcher.title(), "address": addresses[plan.researcher]},
             "attestors": [
@@ -140,10 +148,9 @@ def campaign_document(plan: Plan, addresses: dict[str, str]) -> dict[str, Any]:
             "quorum": 2,
             "payees": [{"account": addresses[name], "share": f"{bps / 100:g}%"} for name, bps in plan.payees],
             "milestones": [
-                {"share": f"{plan.milestone_bps[0] / 100:g}%", "deadline": "+30d"},
-                {"share": f"{plan.milestone_bps[1] / 100:g}%", "deadline": "+60d"},
-                {"share": f"{plan.milestone_bps[2] / 100:g}%", "deadline": "+90d", "min_score": f"-{bits}"},
+                {"share": f"{bps / 100:g}%", **step} for bps, step in zip(plan.milestone_bps, steps, strict=True) if bps
             ],
+            **arbiter,
         },
     }
 

@@ -38,7 +38,7 @@ from llamafund_chain.errors import LlamafundError, UsageError
 )
 @json_option
 def demo(out: Path, recipe: Path | None, promise: str | None, as_json: bool) -> None:
-    """Watch a model being crowdfunded, trained, attested, paid and audited, and three rug pulls fail.
+    """Watch a model being crowdfunded, trained, attested, paid and audited, and four rug pulls fail.
 
     The demo starts a local chain and stops it at the end; nothing leaves this machine. It takes a few minutes,
     because the training is real. The exit code is 1 if anything in the story does not hold.

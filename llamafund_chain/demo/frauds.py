@@ -1,4 +1,4 @@
-"""Act 7: three rug pulls, and what becomes of the money each time."""
+"""Act 7: four rug pulls, and what becomes of the money each time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llamafund_chain.audit import audit
-from llamafund_chain.campaign.attestation import AttestationFile, propose
-from llamafund_chain.chain.wallet import KeyStore
 from llamafund_chain.demo import cast
 from llamafund_chain.demo.auditing import expect_ledgers_agree, run_audit
 from llamafund_chain.demo.cast import Plan
+from llamafund_chain.demo.court import lie_at_the_end
 from llamafund_chain.demo.facts import FraudFact
 from llamafund_chain.demo.ledger import close_ledger
-from llamafund_chain.demo.milestones import attest, claim_share, pass_window, submit
+from llamafund_chain.demo.milestones import attest, claim_share, collude, pass_window, refund_backers, submit
 from llamafund_chain.demo.opening import open_campaign
 from llamafund_chain.demo.training import Fraud, load_checkpoints, refuse
 from llamafund_chain.errors import ExitCode
@@ -24,9 +23,6 @@ from llamafund_chain.store import LocalStore, open_store
 from llamafund_chain.store.content import fetch_manifest, publish_manifest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from llamafund_chain.campaign.attestation import Attestation
     from llamafund_chain.demo.plot import Plot
     from llamafund_chain.demo.stage import Stage
 
@@ -34,11 +30,12 @@ _FORGED_TITLE = "Mallory's even better Llama"
 
 
 def try_rug_pulls(stage: Stage, plot: Plot) -> None:
-    """Act 7: a replaced file, a forged run with a bribed quorum, and a researcher who disappears."""
+    """Act 7: a replaced file, a forged run with a bribed quorum, a researcher who disappears, a lie at the end."""
     _open_forged_campaign(stage, plot)
     _replace_a_file(stage, plot)
     _forge_a_run(stage, plot)
     _disappear(stage, plot)
+    lie_at_the_end(stage, plot)
     _audit_the_ends(stage, plot)
 
 
@@ -134,7 +131,8 @@ def _forge_a_run(stage: Stage, plot: Plot) -> None:
         "Vera is one of three. Igor and Ivan run their own program, which checks nothing, and two signatures are a "
         "quorum. The contract cannot know better: the forged run is attested."
     )
-    submit(stage, plot.forged_campaign, _collude(stage, plot, evidence))
+    manifest = fetch_manifest(open_store(stage.folder.store), evidence, CheckpointManifest)
+    submit(stage, plot.forged_campaign, collude(stage, plot.forged_campaign, 1, manifest, "mallory-checkpoint"))
     _audit_in_time(stage, plot)
     _stop_in_time(stage, plot)
 
@@ -187,7 +185,7 @@ def _stop_in_time(stage: Stage, plot: Plot) -> None:
     stage.run("vote-stop", plot.forged_campaign, wallet="alice")
     stage.settle()
     stage.expect_equal("The campaign is", client.state().status.label, "Failed")
-    _refund(stage, plot.forged_campaign, cast.BACKERS)
+    refund_backers(stage, plot.forged_campaign, cast.BACKERS)
     close_ledger(
         stage,
         client,
@@ -196,8 +194,8 @@ def _stop_in_time(stage: Stage, plot: Plot) -> None:
         "Stopped by its backers after the audit; only the data was paid for",
     )
     stage.narrator.say(
-        "An honest limit: if the same two lied only about the last milestone, voting would be closed. The audit would "
-        "still name them in time, but no backer could stop the last tranche. It matters whom you accept as a quorum."
+        "Had the same two lied only about the last milestone, voting would be closed. Mallory's terms name no arbiter, "
+        "so nobody could stop the last tranche. It matters whom you accept as a quorum. Rug pull 4 tries just that."
     )
 
 
@@ -267,24 +265,6 @@ _FORGERIES = (
 """Each is handed in after the one before it was refused."""
 
 
-def _collude(stage: Stage, plot: Plot, evidence: str) -> list[Path]:
-    """Let the accomplices sign without looking. They run their own program: no command of ours does this."""
-    client = stage.client(plot.forged_campaign)
-    manifest = fetch_manifest(open_store(stage.folder.store), evidence, CheckpointManifest)
-    statement: Attestation = propose(client, 1, manifest)
-    keys = KeyStore(stage.folder.keystore)
-    passphrase = stage.folder.passphrase.read_text("utf-8").strip()
-    chain_id = stage.connection.chain_id
-    files = []
-    for name in cast.ACCOMPLICES:
-        account = keys.unlock(name, passphrase)
-        signature = statement.sign(account, chain_id, client.address)
-        file = stage.folder.signatures / f"mallory-checkpoint-{name}.json"
-        AttestationFile.create(statement, chain_id, client.address, {account.address: signature}).save(file)
-        files.append(file)
-    return files
-
-
 def _disappear(stage: Stage, plot: Plot) -> None:
     stage.narrator.scene("Rug pull 3: the researcher disappears")
     client = stage.client(plot.token_campaign)
@@ -307,7 +287,7 @@ def _disappear(stage: Stage, plot: Plot) -> None:
     )
     stage.advance(deadline - now + 1)
     stage.expect_equal("Dan's campaign is", client.state().status.label, "Failed")
-    _refund(stage, plot.token_campaign, (cast.PERMIT_BACKER,))
+    refund_backers(stage, plot.token_campaign, (cast.PERMIT_BACKER,))
     close_ledger(
         stage,
         client,
@@ -326,12 +306,12 @@ def _disappear(stage: Stage, plot: Plot) -> None:
 
 
 def _audit_the_ends(stage: Stage, plot: Plot) -> None:
-    stage.narrator.scene("The ledgers of both failed campaigns")
+    stage.narrator.scene("The ledgers of the three failed campaigns")
     stage.narrator.say(
-        "Now that everything is paid back, Audrey adds up both campaigns once more: from the events, and from the "
+        "Now that everything is paid back, Audrey adds up all three campaigns once more: from the events, and from the "
         "contract's state."
     )
-    for campaign in (plot.forged_campaign, plot.token_campaign):
+    for campaign in (plot.forged_campaign, plot.token_campaign, plot.lied_campaign):
         # The evidence was judged above; without its checks this is fast.
         report = audit(
             stage.client(campaign),
@@ -341,21 +321,3 @@ def _audit_the_ends(stage: Stage, plot: Plot) -> None:
             checks=(),
         )
         expect_ledgers_agree(stage, report)
-
-
-def _refund(stage: Stage, campaign: str, backers: tuple[str, ...]) -> None:
-    """Push every backer's refund, and expect exactly what the contract promises to arrive."""
-    client = stage.client(campaign)
-    stage.narrator.say("Pia is a stranger here. She pushes the refunds to their owners; anybody may.")
-    for backer in backers:
-        address = stage.addresses[backer]
-        stage.names[address] = f"${backer.upper()}"
-        due = client.refundable(address)
-        native = client.terms.is_native
-        before = stage.balance(address) if native else client.token.balance_of(address)
-        stage.run("refund", campaign, "--backer", address, wallet=cast.PASSER_BY)
-        after = stage.balance(address) if native else client.token.balance_of(address)
-        stage.expect(
-            f"{backer.title()} got back", after - before == due and due > 0, client.asset.format(after - before)
-        )
-    stage.settle()

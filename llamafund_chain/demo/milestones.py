@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llamafund_chain.campaign.attestation import AttestationFile, propose
+from llamafund_chain.chain.wallet import KeyStore
 from llamafund_chain.demo import cast
 
 if TYPE_CHECKING:
+    from llamafund_chain.campaign.attestation import Attestation
     from llamafund_chain.campaign.client import CampaignClient
     from llamafund_chain.demo.stage import Stage
+    from llamafund_chain.evidence.manifests import EvidenceManifest
 
 
 def attest(
@@ -95,6 +99,52 @@ def claim_share(
         received == ready and ready > 0,
         client.asset.format(received),
     )
+    stage.settle()
+
+
+def collude(stage: Stage, campaign: str, milestone: int, manifest: EvidenceManifest, name: str) -> list[Path]:
+    """Let the accomplices sign without looking. They run their own program: no command of ours does this.
+
+    Args:
+        stage: The story so far.
+        campaign: Address.
+        milestone: Index in the terms.
+        manifest: The evidence.
+        name: Beginning of the files' names.
+
+    Returns:
+        The attestation files.
+    """
+    client = stage.client(campaign)
+    statement: Attestation = propose(client, milestone, manifest)
+    keys = KeyStore(stage.folder.keystore)
+    passphrase = stage.folder.passphrase.read_text("utf-8").strip()
+    chain_id = stage.connection.chain_id
+    files = []
+    for accomplice in cast.ACCOMPLICES:
+        account = keys.unlock(accomplice, passphrase)
+        signature = statement.sign(account, chain_id, client.address)
+        file = stage.folder.signatures / f"{name}-{accomplice}.json"
+        AttestationFile.create(statement, chain_id, client.address, {account.address: signature}).save(file)
+        files.append(file)
+    return files
+
+
+def refund_backers(stage: Stage, campaign: str, backers: tuple[str, ...]) -> None:
+    """Push every backer's refund, and expect exactly what the contract promises to arrive."""
+    client = stage.client(campaign)
+    stage.narrator.say("Pia is a stranger here. She pushes the refunds to their owners; anybody may.")
+    for backer in backers:
+        address = stage.addresses[backer]
+        stage.names[address] = f"${backer.upper()}"
+        due = client.refundable(address)
+        native = client.terms.is_native
+        before = stage.balance(address) if native else client.token.balance_of(address)
+        stage.run("refund", campaign, "--backer", address, wallet=cast.PASSER_BY)
+        after = stage.balance(address) if native else client.token.balance_of(address)
+        stage.expect(
+            f"{backer.title()} got back", after - before == due and due > 0, client.asset.format(after - before)
+        )
     stage.settle()
 
 

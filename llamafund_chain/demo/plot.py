@@ -14,9 +14,10 @@ class Plot:
     Attributes:
         recipe: The training recipe's file.
         bits_per_byte: The promised loss on held-out text.
-        campaign: Address of the honest campaign, like `token_campaign` and `forged_campaign` of the others.
+        campaign: Address of the honest campaign, like `token_campaign`, `forged_campaign` and `lied_campaign` of the
+            others.
         token: Address of the ERC-20.
-        dataset: SHA-256 of the manifest, like `checkpoint` and `weights`.
+        dataset: SHA-256 of the manifest, like `checkpoint`, `weights` and `changed_weights`, which the drill leaves.
     """
 
     recipe: Path
@@ -26,6 +27,8 @@ class Plot:
     token: str = ""
     token_campaign: str = ""
     forged_campaign: str = ""
+    lied_campaign: str = ""
     dataset: str = ""
     checkpoint: str = ""
     weights: str = ""
+    changed_weights: str = ""

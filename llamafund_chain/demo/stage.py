@@ -30,8 +30,10 @@ FINAL_SECONDS = 12
 """How long the story waits for finality; the demo's chain needs a few blocks."""
 
 
-_ASKING = frozenset({"answer", "attest", "challenge", "claim", "pledge", "refund", "submit", "unpledge", "vote-stop"})
-_WITH_STORE = frozenset({"attest", "audit", "dataset", "export", "replay", "train"})
+_ASKING = frozenset(
+    {"answer", "attest", "challenge", "claim", "dispute", "pledge", "refund", "submit", "unpledge", "vote-stop"}
+)
+_WITH_STORE = frozenset({"attest", "audit", "dataset", "dispute", "export", "replay", "train"})
 
 
 class StoryError(LlamafundError):

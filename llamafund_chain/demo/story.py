@@ -90,7 +90,7 @@ def _play(folder: Folder, narrator: Narrator, facts: DemoFacts, recipe: Path, bi
             ("The training", train),
             ("The open weights", publish_weights),
             ("The audit", audit_campaign),
-            ("Three rug pulls", try_rug_pulls),
+            ("Four rug pulls", try_rug_pulls),
         ):
             with stage.act(title):
                 play(stage, plot)

@@ -267,8 +267,8 @@ def _drill(stage: Stage, plot: Plot) -> None:
     (changed / "model.safetensors").write_bytes(bytes(data))
     digest = hash_tree(changed, [entry.path for entry in honest.files])
     forged = honest.model_copy(update={"files": digest.files, "content": digest.content})
-    sha256 = publish_tree(open_store(stage.folder.store), changed, forged)
-    refuse(stage, plot.campaign, 2, sha256, _CHANGED_WEIGHTS)
+    plot.changed_weights = publish_tree(open_store(stage.folder.store), changed, forged)
+    refuse(stage, plot.campaign, 2, plot.changed_weights, _CHANGED_WEIGHTS)
 
 
 def refuse(stage: Stage, campaign: str, milestone: int, evidence: str, fraud: Fraud) -> None:

@@ -68,7 +68,7 @@ def test_nothing_is_written_to_the_home_directory(out: Path, facts: dict[str, An
 
 
 def test_all_money_of_every_campaign_is_accounted_for_to_the_last_unit(facts: dict[str, Any]) -> None:
-    assert [campaign["name"] for campaign in facts["campaigns"]] == ["honest", "forged", "token"]
+    assert [campaign["name"] for campaign in facts["campaigns"]] == ["honest", "forged", "token", "lied"]
     for campaign in facts["campaigns"]:
         pledged, paid, refunded, dust = (Decimal(campaign[key]) for key in ("pledged", "paid", "refunded", "dust"))
         assert pledged == paid + refunded
@@ -79,11 +79,11 @@ def test_all_money_of_every_campaign_is_accounted_for_to_the_last_unit(facts: di
 
 
 def test_the_honest_campaign_is_paid_in_full_and_the_cheats_only_for_the_data(facts: dict[str, Any]) -> None:
-    honest, forged, token = facts["campaigns"]
+    honest, *cheats = facts["campaigns"]
 
     assert (honest["status"], honest["pledged"]) == ("Completed", honest["paid"])
     assert Decimal(honest["taken_back"]) == Decimal("1.5")
-    for cheat in (forged, token):
+    for cheat in cheats:
         assert cheat["status"] == "Failed"
         assert Decimal(cheat["paid"]) <= Decimal(cheat["pledged"]) / 10
 
@@ -99,6 +99,7 @@ def test_each_rug_pull_was_caught_by_the_check_that_is_meant_for_it(facts: dict[
             "initial-weights-from-seed",
             "initial-weights-from-seed",
             "deadline",
+            "weights-equal-checkpoint",
         ),
         caught,
         strict=True,
@@ -107,14 +108,26 @@ def test_each_rug_pull_was_caught_by_the_check_that_is_meant_for_it(facts: dict[
     assert all(fraud["said"] for fraud in facts["frauds"])
 
 
+def test_a_lie_at_the_end_is_disputed_by_one_command_and_every_backer_has_the_last_tranche_back(
+    facts: dict[str, Any], out: Path
+) -> None:
+    lied = facts["campaigns"][-1]
+    assert (lied["status"], [backer["name"] for backer in lied["backers"]]) == ("Failed", ["alice", "bob"])
+    assert all(Decimal(b["refunded"]) >= Decimal(b["pledged"]) * 9 / 10 > 0 for b in lied["backers"])
+    disputed = [log.read_text() for log in (out / "logs").iterdir() if "dispute" in log.name]
+    assert len(disputed) == 1
+    assert "exit code 0" in disputed[0]
+
+
 def test_the_audits_verdicts_are_what_the_files_say(facts: dict[str, Any], out: Path) -> None:
-    honest, forged = facts["audits"]
+    honest, forged, lied = facts["audits"]
     report = json.loads((out / honest["report"]).read_text())
 
     assert honest["failed"] == 0
     assert report["verdict"]["holds"] is True
-    assert forged["failed"] > 0
-    assert json.loads((out / forged["report"]).read_text())["verdict"]["alarms"][0]["in_time"] is True
+    for cheat in (forged, lied):
+        assert cheat["failed"] > 0
+        assert json.loads((out / cheat["report"]).read_text())["verdict"]["alarms"][0]["in_time"] is True
     assert report["money"]["events"]["claimed"] == report["money"]["state"]["claimed"]
     page = (out / "audit.html").read_text()
     assert "<svg" in page
