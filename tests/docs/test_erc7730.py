@@ -27,12 +27,14 @@ from llamafund_chain.deployment import addresses, artifacts
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "erc7730"
 SCHEMA = "https://eips.ethereum.org/assets/eip-7730/erc7730-v2.schema.json"
-CONTRACTS = {"calldata-Campaign.json": "Campaign", "calldata-CampaignFactory.json": "CampaignFactory"}
+CONTRACTS = {f"calldata-{contract}.json": contract for contract in ("Campaign", "CampaignFactory", "CourtArbiter")}
 MESSAGE = "eip712-MilestoneAttestation.json"
 
 # What a small screen shows without cutting it off.
 LONGEST_INTENT = 30
 LONGEST_LABEL = 20
+LONGEST_VALUE = {"uint8": 3, "bool": 5}
+"""Characters of a value in an intent, by its type; all other types have longer ones than fit."""
 
 INTEGER = re.compile(r"u?int\d+")
 FITS: Mapping[str, Callable[[str], bool]] = {
@@ -140,9 +142,13 @@ def in_format(document: dict[str, Any], shown: dict[str, Any], item: Mapping[str
     for field in shown["fields"]:
         yield from (f"{field.get('path')}: {problem}" for problem in in_field(document, field, types))
     visible = {field["path"] for field in shown["fields"] if field.get("visible", "always") == "always"}
-    for path in re.findall(r"\{([^{}]*)\}", shown.get("interpolatedIntent", "")):
+    filled = shown.get("interpolatedIntent", "")
+    for path in re.findall(r"\{([^{}]*)\}", filled):
         if path not in visible:
             yield f"{{{path}}} is not one of the fields that are always visible"
+        filled = filled.replace(f"{{{path}}}", "9" * LONGEST_VALUE.get(types.get(path, ""), 100))
+    if len(filled) > LONGEST_INTENT:
+        yield f"interpolated intent of {len(filled)} characters"
 
 
 def in_field(document: dict[str, Any], field: dict[str, Any], types: Mapping[str, str]) -> Iterator[str]:
@@ -231,36 +237,55 @@ def test_wallets_recognise_the_message_by_its_type_hash_and_domain() -> None:
     assert document["context"]["eip712"]["domain"] == {"name": DOMAIN_NAME, "version": DOMAIN_VERSION}
 
 
-def test_campaigns_are_bound_by_the_factory_s_event_and_by_what_they_delegate_to(exporter: Any) -> None:
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    """Records of deployments on two public chains, one with an arbiter, and on a development chain."""
+    folder = tmp_path / "records"
+    for chain_id, arbiters in ((31_337, {}), (10, {"0x" + "a1" * 20: "0x" + "c0" * 20}), (1, {})):
+        done = addresses._deployment(chain_id, block=7, transactions={}, arbiters=arbiters)
+        addresses.record(done, folder)
+    return folder
+
+
+def filled(exporter: Any, records: Path, name: str) -> dict[str, Any]:
+    """A descriptor's context with these deployments."""
+    context: dict[str, Any] = json.loads(exporter.updated(load(name), exporter.recorded(records)))["context"]
+    return context
+
+
+def test_campaigns_are_bound_by_the_factory_s_event_and_by_what_they_delegate_to(exporter: Any, records: Path) -> None:
     expected = addresses.predicted()
-    contract = load("calldata-Campaign.json")["context"]["contract"]
+    contract = filled(exporter, records, "calldata-Campaign.json")["contract"]
     topic = keccak(text=contract["factory"]["deployEvent"]).hex()
     assert f"0x{topic}" == abi.contract("CampaignFactory").topic("CampaignCreated")
-    chains = exporter.chain_ids()
-    assert 1 in chains
-    assert 31_337 not in chains
-    for chain_id, place, factory in zip(
-        chains, contract["deployments"], contract["factory"]["deployments"], strict=True
-    ):
-        assert place == {"chainId": chain_id, "address": expected.implementation}
-        assert factory == {"chainId": chain_id, "address": expected.factory}
+    assert contract["deployments"] == [{"chainId": chain, "address": expected.implementation} for chain in (1, 10)]
+    factories = [{"chainId": chain, "address": expected.factory} for chain in (1, 10)]
+    assert contract["factory"]["deployments"] == factories
+    assert filled(exporter, records, "calldata-CampaignFactory.json")["contract"]["deployments"] == factories
+    assert filled(exporter, records, MESSAGE)["eip712"]["deployments"] == contract["deployments"]
 
 
-def test_descriptors_name_the_addresses_that_the_contracts_have_today(exporter: Any) -> None:
+def test_arbiters_are_bound_where_they_were_deployed(exporter: Any, records: Path) -> None:
+    found = filled(exporter, records, "calldata-CourtArbiter.json")["contract"]["deployments"]
+    assert found == [{"chainId": 10, "address": "0x" + "a1" * 20}]
+
+
+def test_descriptors_name_the_deployments_that_are_recorded_today(exporter: Any) -> None:
     outdated = [path.name for path in exporter.outdated()]
     assert not outdated, "run: python scripts/export_descriptors.py"
 
 
-def test_an_outdated_address_is_noticed_and_replaced(
-    exporter: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_outdated_deployment_is_noticed_and_replaced(
+    exporter: Any,
+    records: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name in (*CONTRACTS, MESSAGE):
-        text = (FOLDER / name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(text.replace(addresses.predicted().factory, "0x" + "12" * 20), encoding="utf-8")
-    wanted = exporter.outdated(tmp_path)
-    assert {path.name for path in wanted} == set(CONTRACTS)
-    for path, text in wanted.items():
-        assert text == (FOLDER / path.name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text((FOLDER / name).read_text(encoding="utf-8"), encoding="utf-8")
+    wanted = exporter.outdated(tmp_path, records)
+    assert {path.name for path in wanted} == {*CONTRACTS, MESSAGE}
 
     monkeypatch.setattr(exporter, "outdated", lambda: wanted)
     monkeypatch.setattr(sys, "argv", ["export_descriptors.py", "--check"])
@@ -268,9 +293,8 @@ def test_an_outdated_address_is_noticed_and_replaced(
     assert "calldata-Campaign.json" in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["export_descriptors.py"])
     assert exporter.main() == 0
-    assert (tmp_path / "calldata-Campaign.json").read_text(encoding="utf-8") == wanted[
-        tmp_path / "calldata-Campaign.json"
-    ]
+    monkeypatch.undo()
+    assert exporter.outdated(tmp_path, records) == {}
 
 
 def test_only_a_permit_s_signature_is_never_shown() -> None:
@@ -287,8 +311,13 @@ def test_only_a_permit_s_signature_is_never_shown() -> None:
 CLAIM = "claim(uint256 payee,address recipient)"
 
 
+def _claim(document: dict[str, Any]) -> dict[str, Any]:
+    claim: dict[str, Any] = document["display"]["formats"][CLAIM]
+    return claim
+
+
 def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:
-    fields: list[dict[str, Any]] = document["display"]["formats"][CLAIM]["fields"]
+    fields: list[dict[str, Any]] = _claim(document)["fields"]
     return fields
 
 
@@ -301,7 +330,11 @@ def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:
         (lambda d: _fields(d)[0].update(path="payees"), "no such path"),
         (lambda d: _fields(d)[0].update(format="addressName"), "does not fit uint256"),
         (lambda d: _fields(d)[0].update(label="Number of the payee, from 0"), "label of"),
-        (lambda d: _fields(d)[0].update(visible="never"), "always visible"),
+        (
+            lambda d: _claim(d).update(interpolatedIntent="Claim for {recipient}"),
+            "interpolated intent of 110 characters",
+        ),
+        (lambda d: _claim(d).update(interpolatedIntent="Claim {amount}"), "always visible"),
         (lambda d: _fields(d)[1]["params"].update(types=["anyone"]), "types"),
         (lambda d: _fields(d).append({"path": "@.value", "label": "Money", "format": "amount"}), "@.value"),
         (lambda d: d["metadata"]["enums"]["milestoneKind"].update({"2": "DATASET"}), "not MilestoneKind"),
