@@ -62,13 +62,14 @@ def pledge(
     asset = client.asset
     units = amount_above_zero(amount, asset)
     client.settled_block(finality)
-    account = signer.unlock()
-    credited = backer or account.address
     note("\n".join(terms_lines(client.terms, asset, client.connection.chain_id)))
     unreleased = unreleased_of(client.terms, client.state())
     cost = told_cost(client.connection)
     risks = risks_of(client.terms, asset, client.connection.chain_id, cost=cost, unreleased=unreleased)
     note("\n".join(risks.lines))
+    # After the terms: whoever does not like them need not type a passphrase.
+    account = signer.unlock()
+    credited = backer or account.address
     elsewhere = "" if credited == account.address else f", credited to {credited}"
     ask(f"Pledge {asset.format(units)} from {account.address}{elsewhere}?", yes=yes)
     progress("Sending the pledge")

@@ -154,6 +154,16 @@ def test_a_wallet_without_passphrase_or_of_no_name_pledges_nothing(llamafund, st
     llamafund(*arguments, wallet="../etc/passwd").refused(2)
 
 
+def test_the_terms_come_before_the_passphrase(llamafund, stage, tmp_path) -> None:
+    client = stage.open()
+    (tmp_path / "wrong").touch(mode=0o600)
+    (tmp_path / "wrong").write_text("not it\n")
+    arguments = ("pledge", client.address, "1", "--rpc", stage.devnet.rpc_url, "--yes")
+    ran = llamafund(*arguments, wallet="backer0", passphrase_file=tmp_path / "wrong")
+    ran.refused(2, "passphrase does not open")
+    assert ran.stderr.index(client.terms.researcher) < ran.stderr.index("Error: ")
+
+
 def test_the_environment_can_name_what_options_name(llamafund, stage, keystore, monkeypatch) -> None:
     client = stage.open()
     monkeypatch.setenv("LLAMAFUND_RPC", stage.devnet.rpc_url)
