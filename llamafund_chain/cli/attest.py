@@ -189,7 +189,7 @@ def attest(
     ask(_question(examination, said), yes=yes)
     file = sign(examination, account)
     file.save(out)
-    signed = f"{len(file.signatures)}; {client.terms.quorum} are needed"
+    signed = f"{len(file.signatures)} of the {client.terms.quorum} needed"
     lines = rows((("attestation", str(out)), *said.items(), ("signatures", signed)))
     emit("attest", {**facts, "signed": True, "file": str(out)}, lines, as_json=as_json)
 
@@ -240,7 +240,7 @@ def _add(
         "added": [*added],
         "file": str(out),
     }
-    signed = f"{len(file.signatures)}; {client.terms.quorum} are needed"
+    signed = f"{len(file.signatures)} of the {client.terms.quorum} needed"
     lines = rows((("attestation", str(out)), ("added", ", ".join(added)), ("signatures", signed)))
     emit("attest", facts, lines, as_json=as_json)
 

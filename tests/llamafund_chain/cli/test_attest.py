@@ -264,6 +264,18 @@ def test_who_signs_is_shown_the_content_and_the_expiry(attest, llamafund, stage,
     assert ran.json["content_withheld"] is False
     signed = AttestationFile.load(tmp_path / "out.json").statement
     assert ran.json["expiry"] == signed.expiry == stage.devnet.connection.timestamp() + 3 * DAY
+    where = (
+        "--rpc",
+        stage.devnet.rpc_url,
+        "--store",
+        stage.run.store.location,
+        "--out",
+        tmp_path / "out.json",
+        "--yes",
+    )
+    what = proposing(0, stage.run.dataset.sha256)
+    told = llamafund("attest", stage.client.address, *what, *where, wallet="attestor0").stdout
+    assert "1 of the 2 needed" in told
 
 
 def test_who_signs_is_told_which_checks_nobody_ran(attest, stage) -> None:
