@@ -647,6 +647,7 @@ class Connection:
             )
         except SendsOnlyError:
             assert isinstance(account, RemoteAccount)
+            account.require_chain(self.chain_id)
         else:
             self.transmit(signed)
             return signed

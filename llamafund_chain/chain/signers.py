@@ -33,7 +33,7 @@ _QUANTITIES = ("nonce", "gas", "value", "chainId", "gasPrice", "maxFeePerGas", "
 _DECLINED = 4001
 _DECLINED_WORDS = ("denied", "rejected", "declined", "cancelled")
 _NOT_OFFERED = (-32601, 4200)
-_NOT_OFFERED_WORDS = ("not found", "not supported", "unsupported", "does not exist", "not available", "unknown method")
+_NOT_OFFERED_WORDS = ("not found", "not supported", "unsupported", "does not exist", "not available", "unknown")
 
 
 @dataclass(frozen=True)
@@ -141,17 +141,29 @@ class RemoteAccount(ForeignAccount):
         self._signer.require_same(raw, self._address, transaction_dict)
         return EthSignedTransaction(raw_transaction=HexBytes(raw), hash=HexBytes(keccak(raw)), r=0, s=0, v=0)
 
+    def require_chain(self, chain_id: int) -> None:
+        """See `RemoteSigner.require_chain`."""
+        self._signer.require_chain(chain_id)
+
     def send_transaction(self, transaction_dict: Mapping[str, Any]) -> str:
-        """Let the program send a transaction.
+        """Let the program send a transaction. Call `require_chain` before: nobody looks at what it sends.
 
         Returns:
             Its hash, 64 hexadecimal digits.
 
         Raises:
+            UsageError: It sends none.
             LlamafundError: It refused, or its owner did.
             NodeUnreachableError: It did not answer; it may have sent the transaction.
         """
-        answer = self._signer.request(("eth_sendTransaction",), rpc_fields(self._address, transaction_dict))
+        try:
+            answer = self._signer.request(("eth_sendTransaction",), rpc_fields(self._address, transaction_dict))
+        except SendsOnlyError:
+            raise UsageError(
+                f"The signer at {self._signer.shown} signs no transactions",
+                "It offers neither eth_signTransaction nor eth_sendTransaction",
+                "Use another signer, or --signer print",
+            ) from None
         tx_hash = _bytes(answer)
         if len(tx_hash) != 32:
             raise self._signer.nonsense("eth_sendTransaction")
@@ -242,7 +254,7 @@ class RemoteSigner:
                 return response["result"]
             error = response["error"] if isinstance(response["error"], Mapping) else {"message": response["error"]}
             words = str(error.get("message", ""))
-            if error.get("code") in _NOT_OFFERED or any(part in words.lower() for part in _NOT_OFFERED_WORDS):
+            if error.get("code") in _NOT_OFFERED or _names_no_method(words.lower()):
                 continue
             if error.get("code") == _DECLINED or any(part in words.lower() for part in _DECLINED_WORDS):
                 raise LlamafundError(
@@ -256,6 +268,23 @@ class RemoteSigner:
                 "Check that it has that account unlocked and serves this request",
             )
         raise SendsOnlyError
+
+    def require_chain(self, chain_id: int) -> None:
+        """Refuse a program that would send on another chain: what it sends cannot be looked at before.
+
+        Raises:
+            UsageError: It is on another chain, or does not say on which.
+        """
+        try:
+            answer = self.request(("eth_chainId",))
+        except SendsOnlyError:
+            answer = None
+        if _number(_bytes(_even(answer))) != chain_id:
+            raise UsageError(
+                f"The signer at {self.shown} would not send on chain {chain_id}",
+                f"It says that its chain is {printable(str(answer), 80)}",
+                "Nothing was sent. Switch its chain, or name a node of that chain with --rpc",
+            )
 
     def require_same(self, raw: bytes, sender: str, wanted: Mapping[str, Any]) -> None:
         """Refuse a signed transaction that is not the requested one.
@@ -307,6 +336,11 @@ class RemoteSigner:
             if answer:
                 return [str(to_checksum_address(one)) for one in answer]
         return []
+
+
+def _names_no_method(words: str) -> bool:
+    """Whether an error says that there is no such method, and not that there is no such account."""
+    return "method" in words and any(part in words for part in _NOT_OFFERED_WORDS)
 
 
 def signature_of(account: BaseAccount, document: Mapping[str, Any]) -> bytes | None:
@@ -372,6 +406,11 @@ def decode_transaction(raw: bytes) -> DecodedTransaction:
 
 def _number(data: bytes) -> int:
     return int.from_bytes(data, "big")
+
+
+def _even(value: Any) -> Any:
+    """A quantity with an even number of digits."""
+    return f"0x0{value[2:]}" if isinstance(value, str) and len(value) % 2 else value
 
 
 def _bytes(value: Any) -> bytes:

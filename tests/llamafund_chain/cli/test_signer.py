@@ -199,6 +199,7 @@ def test_a_program_that_only_sends_sends_once_and_its_transaction_is_awaited(run
     frame = {
         "eth_accounts": list,
         "eth_requestAccounts": lambda: [BACKER],
+        "eth_chainId": lambda: "0x7a69",
         "eth_sendTransaction": lambda tx: request("eth_sendRawTransaction", signed(tx)),
     }
     with program(**frame) as signer:
@@ -218,7 +219,8 @@ def test_a_program_that_breaks_off_while_sending_leaves_no_doubt_unsaid(run, sta
             raise ConnectionResetError
         return answer
 
-    with program(eth_accounts=lambda: [BACKER], eth_sendTransaction=send) as signer:
+    here = {"eth_accounts": lambda: [BACKER], "eth_chainId": lambda: "0x7a69"}
+    with program(**here, eth_sendTransaction=send) as signer:
         ran = pledge(run, stage, "--signer", f"rpc:{signer.url}", "--yes")
         ran.refused(4, "It may or may not have sent it", f"number 0 of {BACKER}")
         assert signer.asked.count("eth_sendTransaction") == 1
@@ -244,6 +246,31 @@ def test_a_signers_other_error_is_told(run, stage) -> None:
     error = {"code": -32000, "message": "authentication needed: password or unlock"}
     with program(eth_accounts=lambda: [BACKER], eth_signTransaction=lambda _: error) as signer:
         pledge(run, stage, "--signer", f"rpc:{signer.url}", "--yes").refused(1, "password or unlock")
+
+
+def test_an_unknown_account_is_not_taken_for_an_unknown_method(run, stage) -> None:
+    stage.open()
+    error = {"code": -32000, "message": "sender account not found"}
+    with program(eth_accounts=lambda: [BACKER], eth_signTransaction=lambda _: error) as signer:
+        pledge(run, stage, "--signer", f"rpc:{signer.url}", "--yes").refused(1, "sender account not found")
+        assert "eth_sendTransaction" not in signer.asked
+
+
+def test_a_program_that_signs_no_transactions_is_named(run, stage) -> None:
+    stage.open()
+    with program(eth_accounts=lambda: [BACKER], eth_chainId=lambda: "0x7a69") as signer:
+        pledge(run, stage, "--signer", f"rpc:{signer.url}", "--yes").refused(2, "signs no transactions")
+
+
+@pytest.mark.parametrize("chain", ["0x1", "0x", "x", None, 31337, "absent"])
+def test_a_program_on_another_chain_sends_nothing(run, stage, chain: Any) -> None:
+    stage.open()
+    methods: dict[str, Callable[..., Any]] = {"eth_accounts": lambda: [BACKER], "eth_sendTransaction": lambda _: "0x"}
+    if chain != "absent":
+        methods["eth_chainId"] = lambda: chain
+    with program(**methods) as signer:
+        pledge(run, stage, "--signer", f"rpc:{signer.url}", "--yes").refused(2, "would not send on chain 31337")
+        assert "eth_sendTransaction" not in signer.asked
 
 
 @pytest.mark.parametrize(
