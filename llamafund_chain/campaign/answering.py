@@ -73,7 +73,7 @@ class Situation:
         market: The fees that get a transaction included soon.
         base_fee: Wei per unit of gas that the latest block burned.
         held: Wei that the account has.
-        saved: Wei that the bonds of earlier answers brought beyond what those cost; at least 0.
+        balance: Wei that the bonds of earlier answers brought beyond what those cost; below 0 if those cost more.
         max_loss: Wei that each answer may cost beyond the bonds.
     """
 
@@ -86,7 +86,7 @@ class Situation:
     market: Fees
     base_fee: int
     held: int
-    saved: int
+    balance: int
     max_loss: int
 
     @property
@@ -99,14 +99,17 @@ class Situation:
         """Wei per unit of gas that gets a transaction included soon, even if fees rise."""
         return max(self.market.highest, self.least_price)
 
-    def price(self, challenge: OpenChallenge, takes: Takes | None) -> int:
-        """Wei per unit of gas to offer for an answer if all bonds together pay for that.
+    @property
+    def fair_price(self) -> int:
+        """Wei per unit of gas that is enough for two blocks of rising fees."""
+        return min(self.least_price * 5 // 4, self.market_price)
 
-        An answer gets what its own bond pays for. If that is little, it gets enough for two blocks of rising fees:
-        other bonds make up for that only later, and until then the account has to pay. What is passed over is raised.
-        """
-        own = self.market_price if takes is None else (challenge.bond + self.max_loss - takes.data_fee) // takes.gas
-        return min(max(own, self.least_price * 5 // 4), self.market_price)
+    def own_price(self, challenge: OpenChallenge, takes: Takes | None) -> int:
+        """Wei per unit of gas that a challenge's own bond pays for, between the fair price and the market's."""
+        if takes is None:
+            return self.market_price
+        own = (challenge.bond + self.max_loss - takes.data_fee) // takes.gas
+        return min(max(own, self.fair_price), self.market_price)
 
 
 @dataclass(frozen=True)
@@ -260,11 +263,26 @@ def _is_late(waiting: Waiting, challenge: OpenChallenge, now: Situation) -> bool
 
 
 def _budget(now: Situation, places: Sequence[_Place]) -> _Budget:
-    """The longest part of the queue that pays for itself at its prices, then as much as pays at the least price."""
+    """The longest part of the queue that pays for itself at its prices, then as much as pays at the least price.
+
+    An answer is offered what its own bond pays for, and an underpaid one no more than the fair price: other bonds make
+    up for that only later, and until then the account has to pay. While earlier answers cost more than they brought,
+    nothing is offered more than the fair price, until later bonds have made up for that. If they never will, because
+    somebody else took them, the loss is forgotten, so that it does not keep answers from being sent that pay.
+    """
     known = next((index for index, place in enumerate(places) if not place.rests and place.takes is None), len(places))
     places = places[:known]
-    prices = [now.price(place.challenge, place.takes) for place in places]
-    paid, left = _paid(now, places, prices, now.saved)
+    fair = [now.fair_price] * known
+    own = fair if now.balance < 0 else [now.own_price(place.challenge, place.takes) for place in places]
+    budget = _extended(now, places, own, now.balance)
+    if budget.prices or now.balance >= 0:
+        return budget
+    return _extended(now, places, fair, 0)
+
+
+def _extended(now: Situation, places: Sequence[_Place], prices: Sequence[int], balance: int) -> _Budget:
+    """As much as pays for itself at these prices, and of the rest as much as pays at one price that is lower."""
+    paid, left = _paid(now, places, prices, balance)
     rest = places[paid:]
     more, _ = _paid(now, rest, [now.least_price] * len(rest), left)
     if not more:
@@ -275,10 +293,11 @@ def _budget(now: Situation, places: Sequence[_Place]) -> _Budget:
     return _Budget([*prices[:paid], *[price] * more], brings - bill.at(price))
 
 
-def _paid(now: Situation, places: Sequence[_Place], prices: Sequence[int], left: int) -> tuple[int, int]:
+def _paid(now: Situation, places: Sequence[_Place], prices: Sequence[int], balance: int) -> tuple[int, int]:
     """How many of the first answers pay for themselves at these prices, and what they leave."""
     gains = (place.brings(now.max_loss) - place.cost(price) for place, price in zip(places, prices, strict=True))
-    return max((count, sum_) for count, sum_ in enumerate(accumulate(gains, initial=left)) if not count or sum_ >= 0)
+    left = enumerate(accumulate(gains, initial=balance))
+    return max((count, sum_) for count, sum_ in left if not count or sum_ >= 0)
 
 
 class _Bill:

@@ -310,7 +310,7 @@ class Guard:
             market=seen.fees,
             base_fee=seen.base_fee,
             held=seen.held,
-            saved=max(0, self._earned),
+            balance=self._earned,
             max_loss=self._max_loss,
         )
 

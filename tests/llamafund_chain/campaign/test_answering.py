@@ -21,6 +21,7 @@ from llamafund_chain.campaign.answering import (
     Waiting,
     plan,
 )
+from llamafund_chain.campaign.client import price_of_challenge
 from llamafund_chain.campaign.state import OpenChallenge
 from llamafund_chain.chain.transactions import Fees
 
@@ -48,7 +49,7 @@ def situation(**changes: object) -> Situation:
         "market": MARKET,
         "base_fee": 10 * GWEI,
         "held": 100 * ETHER,
-        "saved": 0,
+        "balance": 0,
         "max_loss": 0,
     }
     values |= changes
@@ -133,7 +134,7 @@ def test_a_rich_bond_in_front_pays_for_the_underpaid_ones_behind_it() -> None:
     offered = (MARKET, FAIR)
     assert plan(situation(queue=queue)) == [Send(7 + place, queue[place], TAKES, offered[place]) for place in range(2)]
     # It turns out that the first one cost half as much.
-    saved = situation(queue=queue[1:], saved=rich - GAS * 15 * GWEI)
+    saved = situation(queue=queue[1:], balance=rich - GAS * 15 * GWEI)
     assert plan(saved) == [Send(7 + place, queue[1 + place], TAKES, FAIR) for place in range(2)]
 
 
@@ -172,6 +173,22 @@ def test_of_two_answers_with_one_nonce_the_dearer_counts_once() -> None:
     sends = {action.nonce: action for action in plan(now) if isinstance(action, Send)}
     assert sends[8].fees == Fees(12 * GWEI, GWEI)
     assert 10 * GWEI < sends[7].fees.highest <= 18 * GWEI
+
+
+def test_after_a_loss_nothing_is_offered_more_than_enough_until_later_bonds_made_up_for_it() -> None:
+    (challenge,) = queue_of(1, bond=GAS * 30 * GWEI)
+    now = situation(queue=(challenge,))
+    assert plan(now) == [Send(7, challenge, TAKES, MARKET)]
+    assert plan(replace(now, balance=-1)) == [Send(7, challenge, TAKES, FAIR)]
+
+
+def test_a_loss_that_later_bonds_cannot_make_up_for_does_not_keep_what_pays_from_being_answered() -> None:
+    """Somebody else took the rich bond for which the guard had answered underpaid challenges."""
+    (challenge,) = queue_of(1, bond=GAS * 13 * GWEI)
+    now = situation(queue=(challenge,), balance=-ETHER)
+    assert plan(now) == [Send(7, challenge, TAKES, FAIR)]
+    poor = replace(challenge, bond=GAS * 9 * GWEI)
+    assert plan(replace(now, queue=(poor,))) == [TooExpensive(poor, TAKES)]
 
 
 def test_that_an_answer_is_too_expensive_is_not_said_while_earlier_ones_may_turn_out_cheaper() -> None:
@@ -243,7 +260,7 @@ def situations(draw: st.DrawFn) -> Situation:
         market=draw(fees),
         base_fee=draw(st.integers(0, 10**12)),
         held=draw(st.integers(0, 10 * ETHER)),
-        saved=draw(st.integers(0, ETHER)),
+        balance=draw(st.integers(-ETHER // 10, ETHER)),
         max_loss=draw(st.just(0) | st.integers(0, ETHER // 10)),
     )
 
@@ -261,7 +278,7 @@ def counts_already(now: Situation, place: int) -> bool:
 def bonds_before(now: Situation, end: int) -> int:
     """What the answers to the first challenges may cost."""
     counted = [one for place, one in enumerate(now.queue[:end]) if not counts_already(now, place)]
-    return now.saved + sum(one.bond + now.max_loss for one in counted)
+    return max(0, now.balance) + sum(one.bond + now.max_loss for one in counted)
 
 
 def costs_before(now: Situation, end: int, price: int) -> int | None:
@@ -328,8 +345,8 @@ def test_what_is_sent_belongs_to_a_part_of_the_queue_that_pays_for_itself(now) -
 @on_any_machine
 @given(situations())
 def test_every_answer_up_to_where_the_bonds_pay_the_market_s_price_is_sent(now) -> None:
-    """With nothing pending and enough money, whatever the bonds in between."""
-    now = replace(now, under_way={}, mined=now.first, held=10**30)
+    """With nothing pending, no loss to make up for and enough money, whatever the bonds in between."""
+    now = replace(now, under_way={}, mined=now.first, held=10**30, balance=max(0, now.balance))
     known = next((place for place, takes in enumerate(now.takes) if takes is None), len(now.takes))
     for end in range(known, 0, -1):
         cost = sum(takes.at(now.market_price) for takes in now.takes[:end])
@@ -416,6 +433,7 @@ class Life:
 
     Attributes:
         queue: Open challenges.
+        purse: Wei that the account began with.
         spent: Wei that included answers cost.
         freed: Wei of the bonds that they brought.
         answered: How many there were.
@@ -426,6 +444,7 @@ class Life:
     market: Fees
     base_fee: int
     max_loss: int
+    purse: int = 10**30
     under_way: dict[int, Waiting] = field(default_factory=dict)
     block: int = 1
     nonce: int = 0
@@ -443,8 +462,8 @@ class Life:
             under_way=self.under_way,
             market=self.market,
             base_fee=self.base_fee,
-            held=10**30,
-            saved=max(0, self.freed - self.spent),
+            held=self.purse + self.freed - self.spent,
+            balance=self.freed - self.spent,
             max_loss=self.max_loss,
         )
 
@@ -493,3 +512,18 @@ def test_a_guard_never_spends_more_than_the_bonds_bring_and_stops_only_where_no_
     for end in range(1, len(now.queue) + 1):
         assert sum(need.at(now.base_fee) for need in now.takes[:end]) > bonds_before(now, end)
     assert bool(life.queue) == any(isinstance(action, TooExpensive) for action in actions)
+
+
+def test_an_account_with_little_money_outlasts_a_flood_whose_last_bonds_pay_for_the_first() -> None:
+    """A node advises a tip of a hundred times the base fee, at which the account would pay 3 ETH in advance."""
+    base_fee = GWEI // 100
+    bonds = [price_of_challenge(1_250_000 * base_fee, number) for number in range(3_000)]
+    queue = [OpenChallenge(chunk, 1_000, "0x" + "11" * 20, bond) for chunk, bond in enumerate(bonds)]
+    takes = dict.fromkeys(range(len(bonds)), Takes(790_000, 2 * 10**13))
+    life = Life(queue, takes, Fees(2 * base_fee + GWEI, GWEI), base_fee, 0, purse=ETHER // 10)
+    while life.queue:
+        answered = life.answered
+        life.send(plan(life.look()))
+        life.mine(IN_FLIGHT, 90)
+        assert life.answered > answered
+    assert life.freed > life.spent
