@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -198,12 +198,12 @@ class KeyStore:
         """All key files, by folder and name. One that cannot be used hides no other.
 
         Raises:
-            LlamafundError: A directory cannot be read.
+            LlamafundError: The own directory cannot be read.
         """
         wallets: list[WalletInfo] = []
         unusable: list[str] = []
         for directory in (self._directory, *self._others):
-            for name, path in _entries(directory):
+            for name, path in self._entries(directory, unusable):
                 try:
                     stated = read_key_file(path).address
                 except LlamafundError as error:
@@ -281,7 +281,7 @@ class KeyStore:
         found = [
             path
             for directory in (self._directory, *self._others)
-            for name, path in _entries(directory)
+            for name, path in self._entries(directory, [])
             if wanted in (name, path.name) or (wanted.lower() == name.lower() and name.startswith("0x"))
         ]
         if len(found) > 1:
@@ -297,6 +297,16 @@ class KeyStore:
                 remedy="See `llamafund wallet list`, create one with `llamafund wallet new`, or name a path",
             )
         return found[0]
+
+    def _entries(self, directory: Path, unusable: MutableSequence[str]) -> Sequence[tuple[str, Path]]:
+        """The entries of a directory. Another program's that cannot be read is only noted."""
+        try:
+            return tuple(_entries(directory))
+        except LlamafundError as error:
+            if directory == self._directory:
+                raise
+            unusable.append(str(error))
+            return ()
 
 
 def _entries(directory: Path) -> Iterator[tuple[str, Path]]:

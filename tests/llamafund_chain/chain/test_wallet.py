@@ -343,6 +343,25 @@ def test_a_planted_file_of_the_same_name_signs_nothing(
     assert keys.unlock(made["own"].path, PASSPHRASE).address == made["own"].address
 
 
+def test_another_programs_folder_that_cannot_be_read_hides_no_wallet(
+    everywhere: tuple[KeyStore, dict[str, WalletInfo]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, made = everywhere
+    closed, look = made["cast"].path.parent, Path.iterdir
+
+    def listing(path: Path) -> Any:
+        if path == closed:
+            raise PermissionError(13, "Permission denied")
+        return look(path)
+
+    monkeypatch.setattr(Path, "iterdir", listing)
+    listed = keys.list()
+    assert listed.wallets == tuple(info for name, info in made.items() if name != "cast")
+    (sentence,) = listed.unusable
+    assert str(closed) in sentence
+    assert keys.unlock("own", PASSPHRASE).address == made["own"].address
+
+
 def test_links_that_lead_nowhere_or_in_a_circle_break_no_list(keys: KeyStore) -> None:
     good = keys.create("good", PASSPHRASE, light_kdf=True)
     (keys.directory / "gone.json").symlink_to("nowhere")
