@@ -12,6 +12,9 @@ PIP_ARGS ?=
 DEMO_ARGS ?=
 TEST_ARGS ?=
 ASSURE_ARGS ?=
+# What depends on web3.py and eth-account: run with the newest ones as well as with those that brownie pins.
+WEB3_TESTS := $(addprefix tests/llamafund_chain/,chain http checks campaign/test_client.py campaign/test_attestation.py \
+	cli/test_pledge.py cli/test_faulty_nodes.py)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export HF_HUB_OFFLINE := 1
@@ -29,8 +32,9 @@ demo: $(VENV)/.trainer node_modules/.ready ## The whole story, for real: fund, t
 
 test: setup lint unit ## All checks and all tests (no network needed after setup)
 
-unit: setup $(VENV)/assurance/.ready ## The tests alone; TEST_ARGS="-k words" selects
+unit: setup $(VENV)/assurance/.ready $(VENV)/web3-8/.ready ## The tests alone; TEST_ARGS="-k words" selects
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TEST_ARGS)
+	$(if $(TEST_ARGS),,$(VENV)/web3-8/bin/python -m pytest -n $(JOBS) --dist loadfile $(WEB3_TESTS))
 	$(if $(TEST_ARGS),,test $(BROWNIE) = $(BIN)/python || $(BROWNIE) -m pytest -n $(JOBS) --dist loadfile tests/contracts tests/scripts)
 
 assure: setup $(VENV)/assurance/.ready $(VENV)/standards/.ready ## Try to break the contracts, one line a property; ASSURE_ARGS="proofs" selects
@@ -95,6 +99,12 @@ $(VENV)/assurance/.ready: $(VENV)/.ready constraints-assurance.txt scripts/patch
 	test -x $(VENV)/assurance/bin/python || $(BIN)/python -m venv $(VENV)/assurance
 	$(VENV)/assurance/bin/pip install --quiet --no-compile $(PIP_ARGS) --requirement constraints-assurance.txt
 	$(VENV)/assurance/bin/python scripts/patch_halmos.py
+	@touch $@
+
+$(VENV)/web3-8/.ready: $(VENV)/.ready constraints-web3-8.txt
+	test -x $(VENV)/web3-8/bin/python || $(BIN)/python -m venv $(VENV)/web3-8
+	$(VENV)/web3-8/bin/pip install --quiet --no-compile --constraint constraints-web3-8.txt $(PIP_ARGS) --editable . \
+	  'web3>=8' 'eth-account>=0.14' pytest pytest-xdist hypothesis filelock jsonschema
 	@touch $@
 
 # The validators of the standards that manifests are exported to: large, and in each other's way.
