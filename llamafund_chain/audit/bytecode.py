@@ -17,7 +17,7 @@ import base58
 from aleph_cid import CidHasher
 from pydantic import JsonValue
 
-from llamafund_chain.campaign.factory import predict_address
+from llamafund_chain.campaign.factory import predict_address, recorded_block, search_range
 from llamafund_chain.campaign.terms import Terms
 from llamafund_chain.chain import abi
 from llamafund_chain.checks.check import CheckResult
@@ -410,14 +410,14 @@ class _Inspector:
                     return _Creation(decoded.values["salt"].hex(), bytes(decoded.values["terms"]), log.block)
         return None
 
-    def _spans(self) -> Iterator[tuple[int, int]]:
-        """All blocks, first those since the recorded deployment, to save time."""
+    def _spans(self) -> Iterator[tuple[int, Block | int]]:
+        """The blocks to search: where the states show that it was created, then those before a record's, if any."""
         try:
-            recorded = addresses.load(self.connection.chain_id)
-        except LlamafundError:
-            recorded = None
-        since = min((recorded.block if recorded is not None else None) or 0, self.block.number)
-        yield since, self.block.number
+            first, last = search_range(self.connection, self.address, self.block)
+            since = recorded_block(self.connection)
+        except VerificationError:
+            first, last, since = 0, self.block, 0
+        yield first, last
         if since:
             yield 0, since - 1
 

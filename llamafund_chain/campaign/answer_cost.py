@@ -65,9 +65,11 @@ def answer_cost(connection: Connection) -> AnswerCost:
     """
     call = longest_answer()
     try:
-        estimate = connection.estimate(_NOBODY, call)
-        (data,) = DataFees(connection).of([call], estimate)
-        price, base_fee = connection.price(), connection.base_fee()
+        reads, fees = connection.cost_reads(_NOBODY, call), DataFees(connection)
+        answers = connection.request_many([*reads, *fees.reads()])
+        estimate, price, base_fee = connection.cost_in(answers[: len(reads)])
+        fees.recognise(answers[len(reads) :])
+        (data,) = fees.of([call], estimate)
     except RpcError as error:
         raise DataFeeUnknownError("What an answer costs could not be told", str(error), error.remedy) from error
     executed = TRANSACTION_GAS + calldata_gas(call.data) + EXECUTION_GAS

@@ -131,7 +131,8 @@ class CampaignClient:
     def heads(self) -> tuple[Block, Block | None]:
         """The latest and the finalized block when this run began to look; `None` if the node knows no finalized one."""
         if self._heads is None:
-            self._heads = self.connection.latest_and_settled()
+            _, latest, settled = self.connection.look_at(self.address)
+            self._heads = latest, settled
         return self._heads
 
     @property
@@ -142,7 +143,8 @@ class CampaignClient:
             VerificationError: The code is not that of a campaign.
         """
         if self._terms is None:
-            code = self.connection.deployment_and_code(self.address)
+            code, latest, settled = self.connection.look_at(self.address)
+            self._heads = latest, settled
             deployment = self.connection.deployment()
             check_code(code, "campaign", self.address)
             if not code.startswith(clone_code(deployment.implementation)):

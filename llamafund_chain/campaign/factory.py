@@ -77,9 +77,10 @@ def predict_address(factory: str, implementation: str, terms: Terms, salt: str) 
 
 
 def recorded_block(connection: Connection) -> int:
-    """The block before which there are no campaigns on a chain, as far as the package records it."""
+    """The block before which there are no campaigns on a chain, as far as the package or the caller knows."""
     recorded = addresses.load(connection.chain_id)
-    return recorded.block if recorded is not None and recorded.block is not None else 0
+    known = recorded.block if recorded is not None and recorded.block is not None else 0
+    return max(known, connection.since)
 
 
 def search_range(connection: Connection, address: str, head: Block) -> tuple[int, Block | int]:
@@ -91,9 +92,13 @@ def search_range(connection: Connection, address: str, head: Block) -> tuple[int
     since = recorded_block(connection)
     try:
         created = connection.first_block_of(address, head, since=since)
-    except PrunedError:
+    except PrunedError as error:
         if not since and head.number > _LONG_CHAIN:
-            raise
+            raise PrunedError(
+                f"The node does not keep the states that tell when {address} was created",
+                f"The chain has {head.number} blocks, too many to search all of them",
+                "Name an archive node with --rpc, or a block before that with --from-block",
+            ) from error
         return since, head
     return (since, head) if created is None else (created, created)
 

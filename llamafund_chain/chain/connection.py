@@ -130,11 +130,13 @@ class Connection:
     Attributes:
         chain_id: EIP-155 number.
         rpc_url: As given. It may contain a secret; see `shown_url`.
+        since: A block before which nothing of ours was on the chain, as far as the caller knows.
         sent: Transactions that left, by hash (64 hexadecimal digits): whether each is known to be included.
     """
 
     def __init__(self, rpc_url: str, explain: Explain = explain) -> None:
         self.rpc_url = rpc_url
+        self.since = 0
         self.sent: dict[str, bool] = {}
         self._explain = explain
         try:
@@ -249,14 +251,6 @@ class Connection:
             raise chain_id
         self._check_chain(chain_id)
         return [self._block(answer) for answer in answers]
-
-    def latest_and_settled(self) -> tuple[Block, Block | None]:
-        """The latest and the finalized block; `None` if the node knows no finalized one."""
-        try:
-            latest, settled = self.blocks("latest", "finalized")
-        except NotFinalError:
-            return self.block(), None
-        return latest, settled
 
     def _check_chain(self, answer: Any) -> None:
         """Notice when another chain answers than the one that this connection was opened to."""
@@ -547,23 +541,37 @@ class Connection:
             VerificationError: They are not deployed here, or other code is at their address.
         """
         if self._deployment is None:
-            self.deployment_and_code()
+            self._verify(self.read([("eth_getCode", (place,)) for place in addresses.places()]))
         assert self._deployment is not None
         return self._deployment
 
-    def deployment_and_code(self, address: str | None = None) -> bytes:
-        """The code at an address, read together with that of the contracts, which is verified once.
+    def look_at(self, address: str) -> tuple[bytes, Block, Block | None]:
+        """The code at an address, and the latest and the finalized block, in one request with all that proves them.
+
+        Args:
+            address: A contract.
+
+        Returns:
+            The code in the latest state; the latest block; the finalized one, or `None` if the node knows none.
 
         Raises:
-            VerificationError: The contracts are not deployed here, or other code is at their address.
+            VerificationError: Our contracts are not deployed here, or other code is at their address.
         """
-        places = [address] if address is not None else []
+        places = (address, *addresses.places()) if self._deployment is None else (address,)
+        codes = [("eth_getCode", (place, "latest")) for place in places]
+        headers = [("eth_getBlockByNumber", (name, False)) for name in ("latest", "finalized")]
+        chain_id, latest, settled, code, *ours = self.request_many([("eth_chainId", ()), *headers, *codes])
+        for answer in (chain_id, latest):
+            if isinstance(answer, RpcError):
+                raise answer
+        self._check_chain(chain_id)
         if self._deployment is None:
-            places += addresses.places()
-        codes = [self.code_of(answer) for answer in self.read([("eth_getCode", (place,)) for place in places])]
-        if self._deployment is None:
-            self._deployment = addresses.verify_codes(self.chain_id, codes[-len(addresses.places()) :])
-        return codes[0] if address is not None else b""
+            self._verify(ours)
+        final = None if settled is None or isinstance(settled, RpcError) else self._block(settled)
+        return self.code_of(code), self._block(latest), final
+
+    def _verify(self, codes: Sequence[Any]) -> None:
+        self._deployment = addresses.verify_codes(self.chain_id, [self.code_of(code) for code in codes])
 
     # ------------------------------------------------------------------ send
 
@@ -794,6 +802,37 @@ class Connection:
         except RpcError as error:
             raise self._refusal(error, money) from error
 
+    @staticmethod
+    def cost_reads(sender: str, transaction: Call) -> list[tuple[str, tuple[Any, ...]]]:
+        """Requests for `request_many`: what a transaction would cost now; see `cost_in`.
+
+        Args:
+            sender: The account that would send it.
+            transaction: What it would call.
+        """
+        fields = {"from": sender, "to": transaction.to, "data": f"0x{transaction.data.hex()}", "value": "0x0"}
+        return [
+            ("eth_estimateGas", (fields, "latest")),
+            ("eth_getBlockByNumber", ("latest", False)),
+            ("eth_maxPriorityFeePerGas", ()),
+            ("eth_gasPrice", ()),
+        ]
+
+    def cost_in(self, answers: Sequence[Any]) -> tuple[int, int, int]:
+        """Units of gas, wei for each, and wei of that which blocks burn, from the answers to `cost_reads`.
+
+        Raises:
+            ContractRefusedError: It would revert.
+            RpcError: The node refused to say.
+        """
+        gas, latest, tip, gas_price = answers
+        if isinstance(gas, RpcError):
+            raise self._refusal(gas, smallest_units)
+        if isinstance(latest, RpcError):
+            raise latest
+        base = self._base_fee_of(latest)
+        return self._quantity(gas, "eth_estimateGas"), _price(self._advised(base, tip, gas_price)), base or 0
+
     def base_fee(self) -> int:
         """Wei per unit of gas that the latest block burned (EIP-1559); 0 on chains without a base fee."""
         return self._base_fee() or 0
@@ -807,8 +846,7 @@ class Connection:
 
     def price(self) -> int:
         """Wei that a transaction pays now for each unit of gas: the base fee and the tip that the node advises."""
-        fees = self.fees()
-        return fees.highest if fees.tip is None else (fees.highest + fees.tip) // 2
+        return _price(self.fees())
 
     def fees(self) -> Fees:
         """The fees that the node advises now, with room for a base fee that doubles."""
@@ -999,6 +1037,11 @@ def _knows_no_hashes(answer: Any) -> bool:
         words in answer.message.lower()
         for words in ("invalid", "unmarshal", "blockhash", "unexpected", "parse", "type")
     )
+
+
+def _price(fees: Fees) -> int:
+    """Wei for each unit of gas with the base fee as it is, of fees with room for one that doubles."""
+    return fees.highest if fees.tip is None else (fees.highest + fees.tip) // 2
 
 
 def _knows_no_pending(answer: Any) -> bool:

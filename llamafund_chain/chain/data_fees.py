@@ -17,6 +17,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from llamafund_chain.chain.abi import Interface
 from llamafund_chain.chain.connection import Connection
@@ -86,6 +87,9 @@ class DataFeeUnknownError(LlamafundError):
     """The chain charges for data apart from execution, but what it charges cannot be read."""
 
 
+_ORACLES = {Rollup.OP_STACK: OP_STACK_ORACLE, Rollup.SCROLL: SCROLL_ORACLE, Rollup.ARBITRUM: ARBITRUM_GAS_INFO}
+
+
 class DataFees:
     """What one chain charges for data.
 
@@ -105,13 +109,28 @@ class DataFees:
             DataFeeUnknownError: The node does not say whether they exist.
         """
         if self._rollup is None:
-            found = {Rollup.OP_STACK: OP_STACK_ORACLE, Rollup.SCROLL: SCROLL_ORACLE, Rollup.ARBITRUM: ARBITRUM_GAS_INFO}
-            codes = self._connection.request_many([("eth_getCode", (address, "latest")) for address in found.values()])
-            if any(not isinstance(code, str) or not code.startswith("0x") for code in codes):
-                raise DataFeeUnknownError("The node does not say whether the chain has a contract for data fees")
-            there = [kind for kind, code in zip(found, codes, strict=True) if code != "0x"]
-            self._rollup = there[0] if there else Rollup.NONE
+            self.recognise(self._connection.request_many(self.reads()))
+        assert self._rollup is not None
         return self._rollup
+
+    @staticmethod
+    def reads() -> list[tuple[str, tuple[Any, ...]]]:
+        """The requests whose answers `recognise` takes, for callers that have more to ask at once."""
+        return [("eth_getCode", (address, "latest")) for address in _ORACLES.values()]
+
+    def recognise(self, codes: Sequence[Any]) -> None:
+        """Recognise how the chain charges.
+
+        Args:
+            codes: The answers to `reads`.
+
+        Raises:
+            DataFeeUnknownError: The node does not say whether the contracts exist.
+        """
+        if any(not isinstance(code, str) or not code.startswith("0x") for code in codes):
+            raise DataFeeUnknownError("The node does not say whether the chain has a contract for data fees")
+        there = [kind for kind, code in zip(_ORACLES, codes, strict=True) if code != "0x"]
+        self._rollup = there[0] if there else Rollup.NONE
 
     def of(self, calls: Sequence[Call], gas: int) -> list[DataFee]:
         """What the data of transactions costs now.

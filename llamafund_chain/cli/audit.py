@@ -20,6 +20,7 @@ from llamafund_chain.cli.options import (
     FilePath,
     WholeNumber,
     finality_option,
+    from_block,
     json_option,
     rpc_option,
     stores_option,
@@ -77,6 +78,7 @@ def audit(
     if_interrupted("the audit reached no verdict")
     opened = open_stores(stores)
     client = CampaignClient(connect(rpc), address)
+    client.connection.since = from_block()
     with tempfile.TemporaryDirectory(prefix="llamafund-audit-") as workdir:
         report = run_audit(
             client,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
+_FROM_BLOCK = f"{__name__}.from_block"
 FINALITIES = ("finalized", "safe", "latest")
 
 _MAX_PASSPHRASE_FILE = 4096
@@ -189,7 +190,21 @@ SIGNATURE = SignatureType()
 
 
 def rpc_option(command: F) -> F:
-    """`--rpc URL`, once or several times, parameter `rpc`: the addresses, separated by spaces as in the variable."""
+    """`--rpc URL`, once or several times, parameter `rpc`; and `--from-block`, see `from_block`.
+
+    The parameter has the addresses separated by spaces, as the variable has them.
+    """
+    with_block = click.option(
+        "--from-block",
+        envvar="LLAMAFUND_FROM_BLOCK",
+        type=WholeNumber(min=0),
+        default=0,
+        metavar="BLOCK",
+        show_envvar=True,
+        expose_value=False,
+        callback=lambda context, _option, number: context.meta.update({_FROM_BLOCK: number}),
+        help="A block before which the campaign was not there. Nodes that keep no old states need it on long chains.",
+    )(command)
     return click.option(
         "--rpc",
         envvar="LLAMAFUND_RPC",
@@ -200,7 +215,12 @@ def rpc_option(command: F) -> F:
         show_envvar=True,
         callback=lambda _context, _option, urls: " ".join(urls) or DEFAULT_RPC,
         help="JSON-RPC URL of the chain's node. Of several, the first that answers serves, and others take over.",
-    )(command)
+    )(with_block)
+
+
+def from_block() -> int:
+    """The block that `--from-block` names; 0 if it names none."""
+    return int(click.get_current_context().meta.get(_FROM_BLOCK, 0))
 
 
 def finality_option(command: F) -> F:

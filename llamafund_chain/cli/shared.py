@@ -25,6 +25,7 @@ from llamafund_chain.chain.transactions import Receipt
 from llamafund_chain.checks.check import CheckResult, check_name
 from llamafund_chain.checks.risks import challenge_bond, term_risks
 from llamafund_chain.cli.interruption import if_interrupted, left_behind
+from llamafund_chain.cli.options import from_block
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.evidence.merkle import chunk_count
 from llamafund_chain.text import counted, from_millionths
@@ -41,6 +42,7 @@ def open_campaign(rpc: str, address: str) -> CampaignClient:
         VerificationError: It is a look-alike, or there is nothing.
     """
     client = CampaignClient(connect(rpc), address)
+    client.connection.since = from_block()
     if_interrupted(sent_through(client.connection))
     client.verify_code()
     return client

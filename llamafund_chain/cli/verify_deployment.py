@@ -11,7 +11,7 @@ from llamafund_chain.audit.bytecode import Inspection, inspect
 from llamafund_chain.campaign.client import connect
 from llamafund_chain.chain.connection import Connection
 from llamafund_chain.chain.tokens import Asset, asset_at
-from llamafund_chain.cli.options import ADDRESS, HASH, json_option, rpc_option
+from llamafund_chain.cli.options import ADDRESS, HASH, from_block, json_option, rpc_option
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.cli.shared import network_of, terms_facts, terms_lines
 from llamafund_chain.errors import LlamafundError, NodeError, VerificationError
@@ -49,6 +49,7 @@ def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -
       llamafund verify-deployment 0x5FbDB2315678afecb367f032d93F642f64180aa3 --rpc https://node.example
     """
     connection = connect(rpc)
+    connection.since = from_block()
     found = inspect(connection, address, salt)
     asset = _asset(connection, found)
     emit("verify-deployment", _facts(connection, found, asset), _lines(connection, found, asset), as_json=as_json)

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.campaign.factory import list_campaigns
 from llamafund_chain.cli.options import (
+    from_block,
     json_option,
     rpc_option,
 )
@@ -26,6 +27,7 @@ def list_(rpc: str, as_json: bool) -> None:
       llamafund campaign list --rpc http://127.0.0.1:8545
     """
     connection = connect(rpc)
+    connection.since = from_block()
     entries: list[JsonValue] = []
     lines: list[str] = []
     for event in list_campaigns(connection):

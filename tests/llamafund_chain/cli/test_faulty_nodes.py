@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from faulty_node import Fault, FaultyNode, answers, behind, drop, once
-from node_answers import BLOCK_LIMITS, NOT_THERE_YET, RATE_LIMITS, RESULT_LIMITS, UNKNOWN_TAGS, Said
+from node_answers import BLOCK_LIMITS, NOT_THERE_YET, PRUNED, RATE_LIMITS, RESULT_LIMITS, UNKNOWN_TAGS, Said
 
 from llamafund_chain.chain import nodes
 from llamafund_chain.errors import ExitCode
@@ -131,4 +131,40 @@ def test_a_node_without_finality_is_read_all_the_same(read) -> None:
 def test_showing_a_campaign_takes_few_requests(attested, llamafund) -> None:
     with FaultyNode(attested.devnet.rpc_url) as node:
         assert llamafund(*COMMANDS["show"](attested), "--rpc", node.url).code == 0
-        assert node.count <= 11, node.methods
+        assert node.count <= 6, node.methods
+
+
+def test_a_node_without_old_states_needs_a_hint_on_a_long_chain(attested, llamafund, monkeypatch) -> None:
+    """The chain here is short: what counts as short and long is moved instead."""
+    monkeypatch.setattr("llamafund_chain.chain.connection._FEW_BLOCKS", 0)
+    monkeypatch.setattr("llamafund_chain.campaign.factory._LONG_CHAIN", 0)
+    head = attested.devnet.connection.block().number
+
+    def forgetful(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        block = request["params"][-1] if request["method"] == "eth_getCode" else None
+        if isinstance(block, str) and block.startswith("0x") and int(block, 16) < head - 1:
+            return {"jsonrpc": "2.0", "id": request["id"], "error": PRUNED[0].error}
+        return forward(request)
+
+    with FaultyNode(attested.devnet.rpc_url, forgetful) as node:
+        show = COMMANDS["show"](attested)
+        ran = llamafund(*show, "--rpc", node.url)
+        ran.refused(ExitCode.NODE_UNREACHABLE, "--from-block")
+        assert llamafund(*show, "--rpc", node.url, "--from-block", 1).code == 0
+        with monkeypatch.context() as patch:
+            patch.setenv("LLAMAFUND_FROM_BLOCK", "1")
+            assert llamafund("campaign", "list", "--rpc", node.url).code == 0
+
+
+def test_the_block_of_creation_is_found_without_a_search_through_the_chain(read, monkeypatch) -> None:
+    clean, _ = read("show")
+    monkeypatch.setattr("llamafund_chain.chain.connection._FEW_BLOCKS", 0)
+    searches: list[dict[str, str]] = []
+
+    def watched(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        if request["method"] == "eth_getLogs" and "toBlock" in request["params"][0]:
+            searches.append(request["params"][0])
+        return forward(request)
+
+    assert read("show", watched)[0] == clean
+    assert searches[0]["fromBlock"] == searches[0]["toBlock"] == searches[1]["fromBlock"]
