@@ -128,6 +128,16 @@ def test_a_contracts_signature_is_taken_as_its_contract_takes_it(attest, draft, 
     assert entry.signature == f"0x{accepted}"
 
 
+def test_a_safe_as_signer_is_given_what_its_owners_sign(attest, stage, tmp_path: Path) -> None:
+    wallet = stage.devnet.deploy(WALLET)
+    stage.open(attestors=(wallet, stage.attestors[0].address))
+    stage.fund()
+    ran = attest("--milestone", 0, "--evidence", stage.run.dataset.sha256, "--signer", f"safe:{wallet}")
+    assert ran.code == 0, ran.stderr
+    assert json.loads(ran.stdout)["primaryType"] == "MilestoneAttestation"
+    assert AttestationFile.load(tmp_path / "draft.json").signatures == ()
+
+
 def test_a_signature_that_is_nobodys_is_refused_with_the_reason(attest, draft, stage, tmp_path: Path) -> None:
     stage.open()
     stage.fund()
