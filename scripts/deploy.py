@@ -9,8 +9,9 @@ passphrase is read from the file LLAMAFUND_PASSPHRASE_FILE, or asked for), and o
 Addresses do not depend on the sender. The deployment goes to `llamafund_chain/deployment/records/<chain id>.json`.
 
 With LLAMAFUND_COURT, the address of an ERC-792 court, an arbiter that asks it is deployed and recorded, too.
-LLAMAFUND_COURT_EXTRA_DATA (hexadecimal) is what that court wants to know about each dispute, and LLAMAFUND_QUESTION the
-address of the JSON that puts the question to its jurors (`llamafund_chain/deployment/question.json`).
+LLAMAFUND_COURT_EXTRA_DATA (hexadecimal) is what that court wants to know about each dispute, and
+LLAMAFUND_APPEAL_RESERVE the number of seconds before the end of the time for a ruling from which no appeal is taken; 28
+days by default. Its jurors are asked the question in `llamafund_chain/deployment/question.json`: publish it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from brownie import accounts, network, web3
 from llamafund_chain.chain.wallet import KeyStore
 from llamafund_chain.cli.options import ADDRESS, read_passphrase
 from llamafund_chain.deployment import addresses
-from llamafund_chain.deployment.court_arbiter import CourtArbiter
+from llamafund_chain.deployment.court_arbiter import APPEAL_RESERVE, CourtArbiter
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError
 
 DIRECTORY = Path(addresses.__file__).parent / "records"
@@ -68,6 +69,9 @@ def _deploy(target: Path) -> None:
         arbiter.deploy(web3, _send)
         addresses.record(replace(done, arbiters={**done.arbiters, arbiter.address: arbiter.court}), target)
         print(f"CourtArbiter for the court {arbiter.court}: {arbiter.address}")
+        print(
+            f"Its jurors look for llamafund_chain/deployment/question.json at {arbiter.meta_evidence}: publish it there"
+        )
     for name, address in (("Campaign (implementation)", done.implementation), ("CampaignFactory", done.factory)):
         print(f"{name}: {address}")
     print(f"Verified on chain {chain_id}; recorded in {path}")
@@ -87,20 +91,16 @@ def _arbiter() -> CourtArbiter | None:
     court = os.environ.get("LLAMAFUND_COURT")
     if court is None:
         return None
-    question = os.environ.get("LLAMAFUND_QUESTION", "")
-    if not question:
-        raise UsageError(
-            "The arbiter has no question",
-            "A court's jurors cannot answer what they were not asked",
-            "Publish llamafund_chain/deployment/question.json and set LLAMAFUND_QUESTION to /ipfs/ and its address",
-        )
     digits = os.environ.get("LLAMAFUND_COURT_EXTRA_DATA", "0x")
     try:
         extra_data = bytes.fromhex(digits.removeprefix("0x"))
     except ValueError as error:
         raise UsageError(f"LLAMAFUND_COURT_EXTRA_DATA is {digits[:80]!r}", "It is not hexadecimal") from error
+    reserve = os.environ.get("LLAMAFUND_APPEAL_RESERVE", str(APPEAL_RESERVE))
+    if not reserve.isascii() or not reserve.isdecimal():
+        raise UsageError(f"LLAMAFUND_APPEAL_RESERVE is {reserve[:80]!r}", "It is not a number of seconds")
     try:
-        return CourtArbiter(ADDRESS.convert(court, None, None), extra_data, question)
+        return CourtArbiter(ADDRESS.convert(court, None, None), extra_data, appeal_reserve=int(reserve))
     except click.BadParameter as error:
         raise UsageError(f"LLAMAFUND_COURT: {error.message}") from error
 

@@ -21,6 +21,10 @@ import {ICourtArbiter} from "./ICourtArbiter.sol";
 contract CourtArbiter is ICourtArbiter, ReentrancyGuardTransient {
     uint256 public constant UPHELD = 1;
     uint256 public constant REFUSED = 2;
+    /// @dev Shorter than a round takes anywhere.
+    uint256 private constant MIN_APPEAL_RESERVE = 1 days;
+    /// @dev Below the longest ruling window, or no appeal would ever be taken.
+    uint256 private constant MAX_APPEAL_RESERVE = 60 days;
 
     /// @dev Every dispute asks the same question.
     uint256 private constant META_EVIDENCE_ID = 0;
@@ -38,6 +42,8 @@ contract CourtArbiter is ICourtArbiter, ReentrancyGuardTransient {
     /// @inheritdoc ICourtArbiter
     IArbitrator public immutable court;
     /// @inheritdoc ICourtArbiter
+    uint256 public immutable appealReserve;
+    /// @inheritdoc ICourtArbiter
     bytes public extraData;
     /// @inheritdoc ICourtArbiter
     string public metaEvidence;
@@ -49,12 +55,25 @@ contract CourtArbiter is ICourtArbiter, ReentrancyGuardTransient {
     /// @param court_ whose rulings count
     /// @param extraData_ what the court is told with each dispute
     /// @param metaEvidence_ where the JSON is that puts the question to the jurors
-    constructor(ICampaignFactory factory_, IArbitrator court_, bytes memory extraData_, string memory metaEvidence_) {
+    /// @param appealReserve_ seconds that a round at the court takes at most
+    constructor(
+        ICampaignFactory factory_,
+        IArbitrator court_,
+        bytes memory extraData_,
+        string memory metaEvidence_,
+        uint256 appealReserve_
+    ) {
         if (address(court_).code.length == 0) {
             revert CourtArbiter_NoCourt(address(court_));
         }
+        if (appealReserve_ < MIN_APPEAL_RESERVE || appealReserve_ > MAX_APPEAL_RESERVE) {
+            revert CourtArbiter_BadAppealReserve({
+                actual: appealReserve_, min: MIN_APPEAL_RESERVE, max: MAX_APPEAL_RESERVE
+            });
+        }
         factory = factory_;
         court = court_;
+        appealReserve = appealReserve_;
         extraData = extraData_;
         metaEvidence = metaEvidence_;
         emit MetaEvidence({metaEvidenceId: META_EVIDENCE_ID, evidence: metaEvidence_});
@@ -173,8 +192,16 @@ contract CourtArbiter is ICourtArbiter, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ICourtArbiter
+    /// @dev Each appeal puts the ruling off by a round. Whoever fears the ruling must not be able to put it off until it
+    /// does not count any more.
     function appealFee(address campaign) public view returns (uint256) {
         _checkOpen(campaign);
+        ICampaign escrow = ICampaign(campaign);
+        uint256 end = _ruleBy(escrow.ledger(), escrow.terms()) - appealReserve;
+        if (block.timestamp >= end) {
+            revert CourtArbiter_TooLateToAppeal(end);
+        }
+        _checkActive(escrow);
         return court.appealCost(disputeOf[campaign].disputeId, extraData);
     }
 
@@ -187,9 +214,22 @@ contract CourtArbiter is ICourtArbiter, ReentrancyGuardTransient {
             escrow.contest();
             return;
         }
-        uint256 end = uint256(ledger.attestedAt) + terms.challengeWindow + terms.rulingWindow;
-        if (escrow.status() != Status.Active || block.timestamp >= end) {
+        uint256 end = _ruleBy(ledger, terms);
+        if (block.timestamp >= end) {
             revert CourtArbiter_TooLate(end);
+        }
+        _checkActive(escrow);
+    }
+
+    /// @dev Unix seconds before which a contested campaign takes rulings.
+    function _ruleBy(Ledger memory ledger, Terms memory terms) private pure returns (uint256) {
+        return uint256(ledger.attestedAt) + terms.challengeWindow + terms.rulingWindow;
+    }
+
+    function _checkActive(ICampaign escrow) private view {
+        Status status = escrow.status();
+        if (status != Status.Active) {
+            revert CourtArbiter_CampaignEnded(status);
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Status} from "../interfaces/ICampaign.sol";
 import {ICampaignFactory} from "../interfaces/ICampaignFactory.sol";
 import {IArbitrable} from "./IArbitrable.sol";
 import {IArbitrator} from "./IArbitrator.sol";
@@ -24,6 +25,12 @@ interface ICourtArbiter is IArbitrable, IEvidence {
     /// @param court the address given
     error CourtArbiter_NoCourt(address court);
 
+    /// @notice Thrown when this contract is to be deployed with an appeal reserve out of bounds.
+    /// @param actual seconds given
+    /// @param min seconds
+    /// @param max seconds
+    error CourtArbiter_BadAppealReserve(uint256 actual, uint256 min, uint256 max);
+
     /// @notice Thrown when a dispute is about something that the factory did not open with this salt.
     /// @param campaign the address given
     error CourtArbiter_NotACampaign(address campaign);
@@ -46,6 +53,14 @@ interface ICourtArbiter is IArbitrable, IEvidence {
     /// @notice Thrown when the court did not decide, and it is too late to ask again.
     /// @param endedAt unix seconds before which the campaign took rulings
     error CourtArbiter_TooLate(uint256 endedAt);
+
+    /// @notice Thrown when the ruling after an appeal could come when the campaign does not wait for it any more.
+    /// @param endedAt unix seconds before which appeals were taken
+    error CourtArbiter_TooLateToAppeal(uint256 endedAt);
+
+    /// @notice Thrown when a dispute or an appeal is about a campaign that has ended before its time for a ruling.
+    /// @param status of the campaign
+    error CourtArbiter_CampaignEnded(Status status);
 
     /// @notice Thrown when a dispute or an appeal brings less than the court's fee.
     /// @param min wei that the court asks for now
@@ -85,8 +100,9 @@ interface ICourtArbiter is IArbitrable, IEvidence {
     /// @param evidence SHA-256 of its manifest
     function submitEvidence(address campaign, bytes32 evidence) external;
 
-    /// @notice Appeal the ruling that the court is about to give. Anyone may, as far as the court allows it. `msg.value`
-    /// pays the court's fee; what is too much comes back.
+    /// @notice Appeal the ruling that the court is about to give. Anyone may, as far as the court allows it, until
+    /// `appealReserve` before the last second for a ruling. `msg.value` pays the court's fee; what is too much comes
+    /// back.
     function appeal(address campaign) external payable;
 
     // ----------------------------------------------------------------- views
@@ -96,6 +112,10 @@ interface ICourtArbiter is IArbitrable, IEvidence {
 
     /// @notice The factory whose campaigns can be disputed.
     function factory() external view returns (ICampaignFactory);
+
+    /// @notice Seconds before the end of the time for a ruling from which no appeal is taken: what a round at the court
+    /// takes at most.
+    function appealReserve() external view returns (uint256);
 
     /// @notice What the court is told with each dispute and appeal.
     function extraData() external view returns (bytes memory);

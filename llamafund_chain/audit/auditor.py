@@ -57,7 +57,7 @@ from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, Status
 from llamafund_chain.chain.connection import Block, Connection, Finality
 from llamafund_chain.checks.check import Check, CheckResult, check_name
-from llamafund_chain.checks.risks import arbiter_can_decide, term_risks, unreleased_of
+from llamafund_chain.checks.risks import arbiter_risks, term_risks, unreleased_of
 from llamafund_chain.checks.run import discover
 from llamafund_chain.errors import LlamafundError, NotFinalError
 from llamafund_chain.evidence.manifests import CheckpointManifest, EvidenceManifest, ProposalManifest, WeightsManifest
@@ -256,6 +256,10 @@ class _Draft:
     def _risks(self, known: _Known) -> None:
         """The risks that no rule forbids."""
         client, terms, state, asset = self._client, self._client.terms, known.state, known.asset
+
+        def money(units: int) -> str:
+            return f"{known.amount(units)} {asset.unit}"
+
         self._findings.add(
             "risks",
             term_risks(
@@ -263,11 +267,12 @@ class _Draft:
                 client.connection.chain_id,
                 cost=told_cost(client.connection),
                 unreleased=unreleased_of(terms, state),
-                money=lambda units: f"{known.amount(units)} {asset.unit}",
+                money=money,
             ),
         )
         if known.arbiter is not None:
-            self._findings.check("risks", arbiter_can_decide, known.arbiter)
+            pledge = client.pledge_of(known.arbiter.address, self._block.number)
+            self._findings.add("risks", arbiter_risks(terms, known.arbiter, pledge=pledge, money=money))
         self._findings.check(
             "risks",
             cost_of_blocking,

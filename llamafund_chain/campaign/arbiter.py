@@ -4,21 +4,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.abi import checksum
-from llamafund_chain.chain.connection import Agree, BlockId
+from llamafund_chain.chain.connection import Agree, BlockId, Connection
 from llamafund_chain.chain.transactions import Call, Log, Receipt
-from llamafund_chain.deployment.court_arbiter import court_of
+from llamafund_chain.deployment.court_arbiter import NAME, CourtArbiter, recognise
+from llamafund_chain.deployment.courts import KnownCourt, is_mock, known_court
 from llamafund_chain.errors import LlamafundError, VerificationError
 
 if TYPE_CHECKING:
     from eth_account.signers.base import BaseAccount
 
 _EVIDENCE_PATH = re.compile(r"/ipfs/f01551220([0-9a-f]{64})")
+
+
+_DELEGATION = bytes.fromhex("ef0100")
+_DELEGATION_BYTES = 23
+"""What EIP-7702 puts at the address of a key that runs a contract's code: it stays a key that signs alone."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an arbiter asks its court, and how.
+
+    Attributes:
+        court: Checksummed address of the court.
+        known: The court, if this package knows it.
+        is_mock: Whether anybody rules there as they like.
+        extra_data: What the court is told with each dispute.
+        question: Where the question to the jurors is.
+        appeal_reserve: Seconds before the end of the time for a ruling from which the arbiter takes no appeal.
+    """
+
+    court: str
+    known: KnownCourt | None
+    is_mock: bool
+    extra_data: bytes
+    question: str
+    appeal_reserve: int
 
 
 @dataclass(frozen=True)
@@ -28,21 +55,65 @@ class Arbiter:
     Attributes:
         address: Checksummed.
         has_code: Whether it is a contract.
-        court: Checksummed address of the court that it asks; `None` if it is not this project's arbiter for courts.
+        asked: What it asks which court; `None` if it is not this project's arbiter for courts.
         dispute: Number of the campaign's dispute at the court that waits for a ruling; `None` if there is none.
+        is_delegated: Whether it is a key that has a contract's code run in its name (EIP-7702).
+        is_misplaced: Whether it has the code of an arbiter for courts, but not the address that follows from it.
     """
 
     address: str
     has_code: bool
-    court: str | None
-    dispute: int | None
+    asked: Asked | None = None
+    dispute: int | None = None
+    is_delegated: bool = False
+    is_misplaced: bool = False
+
+    @property
+    def court(self) -> str | None:
+        """Checksummed address of the court that it asks; `None` if it is not this project's arbiter for courts."""
+        return None if self.asked is None else self.asked.court
 
     @property
     def kind(self) -> str:
         """What it is, in words."""
-        if self.court is not None:
-            return f"asks the court {self.court}, for any backer who pays its fee"
+        if self.asked is not None:
+            return f"asks the court {self.asked.court}, for any backer who pays its fee"
+        if self.is_delegated:
+            return "a key that has a contract's code run in its name (EIP-7702): a single key"
+        if self.is_misplaced:
+            return "a copy of an arbiter for courts, at an address that does not follow from what it asks"
         return "a contract, for example a Safe" if self.has_code else "an account without code: a single key"
+
+
+def arbiter_at(connection: Connection, address: str, block: BlockId = "latest") -> Arbiter:
+    """What would be the arbiter of a campaign that names this address.
+
+    Args:
+        connection: The chain.
+        address: Checksummed.
+        block: Which block.
+    """
+    code = connection.code(address, block)
+    if len(code) == _DELEGATION_BYTES and code.startswith(_DELEGATION):
+        return Arbiter(address, has_code=False, is_delegated=True)
+    found = recognise(code)
+    if found is None:
+        return Arbiter(address, has_code=bool(code))
+    (extra_data,) = _ask(connection, address, "extraData", block=block)
+    (question,) = _ask(connection, address, "metaEvidence", block=block)
+    # The code is verified, so these are its answers. The address proves that nothing else was in its storage at first.
+    expected = CourtArbiter(found.court, bytes(extra_data), str(question), found.appeal_reserve)
+    if expected.address.lower() != address.lower():
+        return Arbiter(address, has_code=True, is_misplaced=True)
+    asked = Asked(
+        found.court,
+        known_court(connection.chain_id, found.court),
+        is_mock(connection.code(found.court, block)),
+        expected.extra_data,
+        expected.meta_evidence,
+        expected.appeal_reserve,
+    )
+    return Arbiter(address, has_code=True, asked=asked)
 
 
 def arbiter_of(client: CampaignClient, block: BlockId = "latest") -> Arbiter | None:
@@ -55,10 +126,10 @@ def arbiter_of(client: CampaignClient, block: BlockId = "latest") -> Arbiter | N
     address = client.terms.arbiter
     if address is None:
         return None
-    code = client.connection.code(address, block)
-    court = court_of(code)
-    dispute = None if court is None else CourtClient(client, address, court).running(block)
-    return Arbiter(address, bool(code), court, dispute)
+    arbiter = arbiter_at(client.connection, address, block)
+    if arbiter.court is None:
+        return arbiter
+    return replace(arbiter, dispute=CourtClient(client, address, arbiter.court).running(block))
 
 
 @dataclass(frozen=True)
@@ -89,8 +160,6 @@ class CourtClient:
     campaign: CampaignClient
     address: str
     court: str
-
-    _CONTRACT: ClassVar[str] = "CourtArbiter"
 
     @classmethod
     def of(cls, client: CampaignClient) -> CourtClient:
@@ -142,7 +211,7 @@ class CourtClient:
         Raises:
             VerificationError: A log does not fit its event.
         """
-        interface = abi.contract(self._CONTRACT)
+        interface = abi.contract(NAME)
         group = f"0x{bytes(12).hex()}{self.campaign.address[2:].lower()}"
         topics = [interface.topic("Evidence"), None, group]
         first = self.campaign.verify_code().created or 0
@@ -193,7 +262,7 @@ class CourtClient:
         Raises:
             VerificationError: Its receipt shows none.
         """
-        interface = abi.contract(self._CONTRACT)
+        interface = abi.contract(NAME)
         for log in receipt.logs:
             if log.address.lower() == self.address.lower():
                 event = interface.decode_log(log.topics, log.data)
@@ -208,19 +277,25 @@ class CourtClient:
     # ---------------------------------------------------------------- helpers
 
     def _ask(self, function: str, *arguments: Any, block: BlockId = "latest") -> tuple[Any, ...]:
-        interface = abi.contract(self._CONTRACT)
-        call = Call(self.address, interface.encode(function, *arguments))
-        return interface.decode_output(function, self.campaign.connection.call(call, block=block))
+        return _ask(self.campaign.connection, self.address, function, *arguments, block=block)
 
     def _send(
         self, account: BaseAccount, function: str, *arguments: Any, value: int = 0, agree: Agree | None = None
     ) -> Receipt:
-        call = Call(self.address, abi.contract(self._CONTRACT).encode(function, *arguments))
+        call = Call(self.address, abi.contract(NAME).encode(function, *arguments))
         return self.campaign.connection.send(account, call, value, money=self.campaign.asset.format, agree=agree)
 
 
+def _ask(
+    connection: Connection, address: str, function: str, *arguments: Any, block: BlockId = "latest"
+) -> tuple[Any, ...]:
+    interface = abi.contract(NAME)
+    call = Call(address, interface.encode(function, *arguments))
+    return interface.decode_output(function, connection.call(call, block=block))
+
+
 def _submission(log: Log) -> Submission | None:
-    event = abi.contract("CourtArbiter").decode_log(log.topics, log.data)
+    event = abi.contract(NAME).decode_log(log.topics, log.data)
     match = None if event is None else _EVIDENCE_PATH.fullmatch(event.values["evidence"])
     if event is None or match is None:
         return None

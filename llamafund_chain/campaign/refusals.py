@@ -501,6 +501,11 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "An arbiter asks a court, which is a contract",
         "Check the court's address",
     ),
+    "CourtArbiter_BadAppealReserve": (
+        "The reserve for appeals is {actual:duration}",
+        "It must be between {min:duration} and {max:duration}",
+        "Choose what a round at the court takes at most",
+    ),
     "CourtArbiter_NotACampaign": (
         "{campaign} is not a campaign that this arbiter's factory opened",
         "The arbiter takes disputes about genuine campaigns only",
@@ -529,6 +534,16 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "CourtArbiter_TooLate": (
         "No ruling would count any more: the time for it ended at {endedAt:time} ({endedAt:from_now})",
         "The court was asked before and did not decide",
+        _SHOW,
+    ),
+    "CourtArbiter_TooLateToAppeal": (
+        "Appeals were taken until {endedAt:time} ({endedAt:from_now})",
+        "The ruling after a later one might come when it does not count any more",
+        "Wait for the ruling",
+    ),
+    "CourtArbiter_CampaignEnded": (
+        "The campaign is {status:status}",
+        "No ruling could change that",
         _SHOW,
     ),
     "CourtArbiter_FeeTooSmall": (

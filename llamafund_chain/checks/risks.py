@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.answer_cost import AnswerCost, three_digits
-from llamafund_chain.campaign.arbiter import Arbiter
+from llamafund_chain.campaign.arbiter import Arbiter, Asked
 from llamafund_chain.campaign.flood import Flood, a_day
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import MIN_ANSWER_WINDOW, Status, Terms
 from llamafund_chain.chain.coins import DECIMALS, format_coin
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.checks.check import CheckResult, Finding, result_of
+from llamafund_chain.deployment.court_arbiter import question_path
 from llamafund_chain.times import duration
 
 BOND_SHARE = 100
@@ -25,6 +26,9 @@ HIGH_BOND = 10**18
 
 MUCH = 10**9 * 10**DECIMALS
 """Wei; no chain has as many coins that could be bought."""
+
+LONGEST_ADDRESS = 150
+"""Characters that are shown of what a stranger's contract says."""
 
 
 def term_risks(
@@ -102,11 +106,95 @@ def arbiter_independent(terms: Terms) -> Finding:
     return Finding("pass", f"The arbiter {terms.arbiter} is neither researcher nor payee nor attestor")
 
 
+def arbiter_risks(terms: Terms, arbiter: Arbiter, *, pledge: int, money: Callable[[int], str]) -> Iterator[CheckResult]:
+    """Whether a campaign's arbiter can be relied on, as far as the chain tells.
+
+    Args:
+        terms: The campaign's terms.
+        arbiter: Its arbiter.
+        pledge: What the arbiter has pledged, in the asset's smallest unit.
+        money: Writes an amount of the asset.
+    """
+    yield result_of(arbiter_can_decide, arbiter)
+    yield result_of(arbiter_is_no_backer, arbiter, pledge=pledge, money=money)
+    if arbiter.asked is not None:
+        yield result_of(court_is_asked_the_question, arbiter.asked)
+        yield result_of(rulings_come_in_time, terms, arbiter.asked)
+
+
 def arbiter_can_decide(arbiter: Arbiter) -> Finding:
-    """Whether the arbiter is more than a single key."""
+    """Whether the arbiter is more than a single key, and its court one that this package knows."""
+    told = f"The arbiter {'' if arbiter.asked else 'is '}{arbiter.kind}"
     if not arbiter.has_code:
-        return Finding("warn", f"The arbiter is {arbiter.kind}, so whoever holds it decides alone, or loses it for all")
-    return Finding("pass", f"The arbiter {'' if arbiter.court else 'is '}{arbiter.kind}")
+        return Finding("warn", f"{told}, so whoever holds it decides alone, or loses it for all")
+    if arbiter.is_misplaced:
+        return Finding("warn", f"{told}, so what it does with a dispute could not be told")
+    if arbiter.asked is None:
+        return Finding("warn", f"{told}, which this package does not know: ask who decides in it, and how")
+    if arbiter.asked.is_mock:
+        return Finding("warn", f"{told}. That is a mock court, in which anybody rules as they like")
+    if arbiter.asked.known is None:
+        doubt = "That court is not on this package's list, so whether anybody honest rules there could not be told"
+        return Finding("warn", f"{told}. {doubt}")
+    return Finding("pass", f"{told}: {arbiter.asked.known.name}")
+
+
+def arbiter_is_no_backer(arbiter: Arbiter, *, pledge: int, money: Callable[[int], str]) -> Finding:
+    """Whether the arbiter itself gets money back if it refuses the last tranche."""
+    if pledge:
+        detail = f"The arbiter {arbiter.address} has pledged {money(pledge)}, so it gets money back if it refuses"
+        return Finding("warn", detail)
+    return Finding("pass", f"The arbiter {arbiter.address} itself has pledged nothing")
+
+
+def court_is_asked_the_question(asked: Asked) -> Finding:
+    """Whether jurors are asked the question that this package ships, in a court that is known."""
+    doubts = []
+    if asked.question != question_path():
+        shown = asked.question[:LONGEST_ADDRESS]
+        doubts.append(
+            f"The arbiter does not ask the question that this package ships, but the one at {shown!r}: read it, and "
+            "which of its answers is which, before you rely on a ruling"
+        )
+    told = asked.extra_data.hex()
+    shown = f"0x{told[:LONGEST_ADDRESS]}{'…' if len(told) > LONGEST_ADDRESS else ''}"
+    meaning = None if asked.known is None else asked.known.extra_data.get(asked.extra_data)
+    if meaning is None:
+        doubts.append(f"Which jurors rule could not be told: with each dispute, the court is told {shown}")
+    data: dict[str, JsonValue] = {
+        "court": asked.court,
+        "question": asked.question,
+        "extra_data": f"0x{told}",
+        "appeal_reserve": asked.appeal_reserve,
+    }
+    if doubts:
+        return Finding("warn", ". ".join(doubts), data)
+    return Finding("pass", f"The court is asked the question that this package ships, of {meaning}", data)
+
+
+def rulings_come_in_time(terms: Terms, asked: Asked) -> Finding:
+    """Whether a ruling and an appeal fit into the time that the terms leave for them."""
+    window, reserve = terms.ruling_window, asked.appeal_reserve
+    takes = 0 if asked.known is None else asked.known.round_seconds
+    doubts = []
+    if window <= takes:
+        doubts.append(
+            f"A round at the court takes {duration(takes)}, but the ruling window is {duration(window)}: a ruling "
+            "would come too late, and the payees get the last tranche"
+        )
+    if window <= reserve:
+        doubts.append(
+            f"No appeal is taken in the last {duration(reserve)} before the end, and the ruling window is no longer "
+            f"({duration(window)}), so that a wrong ruling may stay without appeal"
+        )
+    if reserve < takes:
+        doubts.append(
+            f"Appeals are taken until {duration(reserve)} before the end, but a round at the court takes "
+            f"{duration(takes)}: whoever loses can put the ruling off until it does not count"
+        )
+    if doubts:
+        return Finding("warn", ". ".join(doubts))
+    return Finding("pass", f"No appeal is taken in the last {duration(reserve)} of the time for a ruling")
 
 
 def challenge_bond(

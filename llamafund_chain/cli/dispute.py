@@ -22,8 +22,8 @@ from llamafund_chain.cli.options import (
     store_option,
     yes_option,
 )
-from llamafund_chain.cli.output import progress
-from llamafund_chain.cli.shared import last_tranche, open_campaign, report, sent_through
+from llamafund_chain.cli.output import note, progress
+from llamafund_chain.cli.shared import arbiter_notes, last_tranche, open_campaign, report, sent_through
 from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.evidence.hashing import raw_cid
@@ -92,7 +92,7 @@ def dispute(
             "Name what `llamafund audit --json` or `llamafund replay --json` printed with --report",
         )
     client = open_campaign(rpc, address)
-    court = CourtClient.of(client)
+    court = _court_of(client)
     place = open_store(store)
     attestation, evidence = _attested(client)
     read = [read_report(path, client, attestation, evidence) for path in reports]
@@ -148,13 +148,22 @@ def _appeal(
     yes: bool,
     as_json: bool,
 ) -> None:
-    court = CourtClient.of(client)
+    court = _court_of(client)
     account = signer.unlock()
     fee, number = court.appeal_fee(), court.running()
     question = f"Appeal dispute {number} at the court {court.court}, for its fee of {client.coin.format(fee)}?"
     receipt = court.appeal(account, fee, agree=agreement(question, yes=yes))
     facts: dict[str, JsonValue] = {"dispute": number, "court": court.court, "court_fee_wei": str(fee)}
     report("dispute", client, receipt, facts, f"Appealed dispute {number} at the court {court.court}", as_json=as_json)
+
+
+def _court_of(client: CampaignClient) -> CourtClient:
+    """The arbiter that asks a court, after saying what is doubtful about it."""
+    court = CourtClient.of(client)
+    doubts = arbiter_notes(client)
+    if doubts:
+        note(doubts)
+    return court
 
 
 def _attested(client: CampaignClient) -> tuple[Attestation, list[str]]:

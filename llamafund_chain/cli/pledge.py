@@ -6,6 +6,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.answer_cost import told_cost
+from llamafund_chain.campaign.arbiter import arbiter_of
 from llamafund_chain.chain.connection import Finality
 from llamafund_chain.checks.risks import unreleased_of
 from llamafund_chain.cli.numbers import AmountType, NumericCommand, amount_above_zero
@@ -18,7 +19,7 @@ from llamafund_chain.cli.options import (
     yes_option,
 )
 from llamafund_chain.cli.output import note, progress
-from llamafund_chain.cli.shared import open_campaign, report, risks_of, terms_lines
+from llamafund_chain.cli.shared import arbiter_results, open_campaign, report, risks_of, terms_lines
 from llamafund_chain.cli.signer import Signer, signer_options
 
 _MEANS = {
@@ -65,7 +66,8 @@ def pledge(
     note("\n".join(terms_lines(client.terms, asset, client.connection.chain_id)))
     unreleased = unreleased_of(client.terms, client.state())
     cost = told_cost(client.connection)
-    risks = risks_of(client.terms, asset, client.connection.chain_id, cost=cost, unreleased=unreleased)
+    judged = arbiter_results(client, arbiter_of(client))
+    risks = risks_of(client.terms, asset, client.connection.chain_id, cost=cost, unreleased=unreleased, arbiter=judged)
     note("\n".join(risks.lines))
     # After the terms: whoever does not like them need not type a passphrase.
     account = signer.unlock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -10,20 +10,20 @@ from pydantic import JsonValue
 
 from llamafund_chain.amounts import format_share
 from llamafund_chain.campaign.answer_cost import AnswerCost
-from llamafund_chain.campaign.arbiter import Arbiter
+from llamafund_chain.campaign.arbiter import Arbiter, arbiter_of
 from llamafund_chain.campaign.attestation import Attestation
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.campaign.refusals import NO_PLEDGE
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Status, Terms
 from llamafund_chain.chain.coins import format_coin
-from llamafund_chain.chain.connection import Connection
+from llamafund_chain.chain.connection import BlockId, Connection
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import Asset
 from llamafund_chain.chain.transactions import Receipt
 from llamafund_chain.checks.check import CheckResult, check_name
-from llamafund_chain.checks.risks import challenge_bond, term_risks
+from llamafund_chain.checks.risks import arbiter_risks, challenge_bond, term_risks
 from llamafund_chain.cli.interruption import if_interrupted, left_behind
 from llamafund_chain.cli.options import from_block
 from llamafund_chain.cli.output import emit, rows
@@ -173,9 +173,32 @@ def arbiter_facts(arbiter: Arbiter | None) -> dict[str, JsonValue]:
             "address": arbiter.address,
             "has_code": arbiter.has_code,
             "court": arbiter.court,
+            "question": None if arbiter.asked is None else arbiter.asked.question,
+            "extra_data": None if arbiter.asked is None else f"0x{arbiter.asked.extra_data.hex()}",
+            "appeal_reserve": None if arbiter.asked is None else arbiter.asked.appeal_reserve,
             "dispute": arbiter.dispute,
         }
     }
+
+
+def arbiter_results(client: CampaignClient, arbiter: Arbiter | None, block: BlockId = "latest") -> list[CheckResult]:
+    """What backers should know about a campaign's arbiter; nothing without one.
+
+    Args:
+        client: The campaign.
+        arbiter: Its arbiter.
+        block: Which block.
+    """
+    if arbiter is None:
+        return []
+    pledge = client.pledge_of(arbiter.address, block)
+    return list(arbiter_risks(client.terms, arbiter, pledge=pledge, money=client.asset.format))
+
+
+def arbiter_notes(client: CampaignClient) -> str:
+    """What somebody should know before it relies on a campaign's arbiter, one note a line."""
+    results = arbiter_results(client, arbiter_of(client))
+    return "\n".join(f"Note: {risk.detail}." for risk in results if risk.status == "warn")
 
 
 def arbiter_rows(arbiter: Arbiter | None) -> list[tuple[str, str]]:
@@ -213,7 +236,13 @@ class Risks:
 
 
 def risks_of(
-    terms: Terms, asset: Asset, chain_id: int, *, cost: AnswerCost | DataFeeUnknownError, unreleased: int
+    terms: Terms,
+    asset: Asset,
+    chain_id: int,
+    *,
+    cost: AnswerCost | DataFeeUnknownError,
+    unreleased: int,
+    arbiter: Iterable[CheckResult],
 ) -> Risks:
     """What a backer should know before it agrees to terms.
 
@@ -223,8 +252,9 @@ def risks_of(
         chain_id: EIP-155 number.
         cost: What an answer costs today, or why that could not be told.
         unreleased: What challenges protect, in the asset's smallest unit.
+        arbiter: What was found about the arbiter; nothing without one.
     """
-    results = list(term_risks(terms, chain_id, cost=cost, unreleased=unreleased, money=asset.format))
+    results = [*term_risks(terms, chain_id, cost=cost, unreleased=unreleased, money=asset.format), *arbiter]
     found = [risk.detail for risk in results if risk.status == "warn"]
     if terms.dataset == NO_HASH:
         found.append("The terms do not fix the dataset; they only promise one")

@@ -57,9 +57,9 @@ def _open_campaign_with_arbiter(stage: Stage, plot: Plot) -> str:
     Returns:
         Address of the mock court.
     """
-    question = LocalStore(stage.folder.store).put_bytes(court_arbiter.question())
+    LocalStore(stage.folder.store).put_bytes(court_arbiter.question())
     court = stage.devnet.deploy_mock_court(_FEE)
-    arbiter = stage.devnet.deploy_arbiter(CourtArbiter(court, b"", f"/ipfs/{question.cid}"))
+    arbiter = stage.devnet.deploy_arbiter(CourtArbiter(court))
     stage.narrator.say(
         "Alice and Bob have learned, and pledge only to terms that name an arbiter. It can refuse the last tranche and "
         "nothing else. This one asks a court, for any backer who pays the court's fee. There is no court on this "

@@ -31,6 +31,8 @@ EXTRA_DATA = b"\0" * 31 + b"\3"
 QUESTION = "/ipfs/f01551220" + "ab" * 32
 EVIDENCE = b"\xe1" * 32
 RULING_WINDOW = 30 * DAY
+APPEAL_RESERVE = 14 * DAY
+SHORTEST_RESERVE, LONGEST_RESERVE = DAY, 60 * DAY
 LAST_TRANCHE = 5 * ETHER
 """Of 10 ether, in terms that pay half for the weights."""
 
@@ -50,9 +52,10 @@ class Court:
         self.attested_at = self.campaign.ledger["attestedAt"]
         self.window_end = self.attested_at + self.campaign.terms["challengeWindow"]
         self.rule_by = self.window_end + RULING_WINDOW
+        self.appeals_end = self.rule_by - APPEAL_RESERVE
 
-    def arbiter_for(self, court: str) -> Any:
-        return self.world.deploy("CourtArbiter", self.world.factory.address, court, EXTRA_DATA, QUESTION)
+    def arbiter_for(self, court: str, reserve: int = APPEAL_RESERVE) -> Any:
+        return self.world.deploy("CourtArbiter", self.world.factory.address, court, EXTRA_DATA, QUESTION, reserve)
 
     def open(self, **overrides: Any) -> Campaign:
         """A funded, active campaign with this arbiter."""
@@ -80,9 +83,11 @@ class Court:
         call = self.arbiter.functions.submitEvidence((campaign or self.campaign).address, evidence)
         return self.world.send(call, by)
 
-    def appeal(self, campaign: Campaign | None = None, *, by: str | None = None, fee: int = 2 * FEE) -> Any:
+    def appeal(
+        self, campaign: Campaign | None = None, *, by: str | None = None, fee: int = 2 * FEE, at: int | None = None
+    ) -> Any:
         call = self.arbiter.functions.appeal((campaign or self.campaign).address)
-        return self.world.send(call, by or self.world.compute, value=fee)
+        return self.world.send(call, by or self.world.compute, value=fee, at=at)
 
     def running(self, campaign: Campaign | None = None) -> list[Any]:
         return list(self.world.call(self.arbiter.functions.disputeOf((campaign or self.campaign).address)))
@@ -139,12 +144,13 @@ def test_the_path_of_evidence_is_the_raw_cid_of_its_hash() -> None:
 
 def test_the_arbiter_says_whom_it_asks_and_what(world: World) -> None:
     mock = world.deploy("MockCourt", FEE)
-    arbiter = world.deploy("CourtArbiter", world.factory.address, mock.address, EXTRA_DATA, QUESTION)
+    arbiter = world.deploy("CourtArbiter", world.factory.address, mock.address, EXTRA_DATA, QUESTION, APPEAL_RESERVE)
     functions = arbiter.functions
     assert world.call(functions.court()) == mock.address
     assert world.call(functions.factory()) == world.factory.address
     assert world.call(functions.extraData()) == EXTRA_DATA
     assert world.call(functions.metaEvidence()) == QUESTION
+    assert world.call(functions.appealReserve()) == APPEAL_RESERVE
     assert world.call(functions.disputeFee()) == FEE
     assert [world.call(functions.UPHELD()), world.call(functions.REFUSED())] == [UPHELD, REFUSED]
     (log,) = arbiter.events.MetaEvidence().get_logs(from_block=0)
@@ -166,7 +172,15 @@ def test_the_question_numbers_its_answers_as_the_arbiter_does() -> None:
 
 def test_a_court_without_code_is_refused(world: World) -> None:
     with refused("CourtArbiter_NoCourt", world.stranger):
-        world.deploy("CourtArbiter", world.factory.address, world.stranger, EXTRA_DATA, QUESTION)
+        world.deploy("CourtArbiter", world.factory.address, world.stranger, EXTRA_DATA, QUESTION, APPEAL_RESERVE)
+
+
+def test_an_appeal_reserve_out_of_bounds_is_refused(world: World, court: Court) -> None:
+    for reserve in (0, SHORTEST_RESERVE - 1, LONGEST_RESERVE + 1, 2**256 - 1):
+        with refused("CourtArbiter_BadAppealReserve", reserve, SHORTEST_RESERVE, LONGEST_RESERVE):
+            court.arbiter_for(court.mock.address, reserve)
+    for reserve in (SHORTEST_RESERVE, LONGEST_RESERVE):
+        assert world.call(court.arbiter_for(court.mock.address, reserve).functions.appealReserve()) == reserve
 
 
 def test_only_a_backer_disputes(world: World, court: Court) -> None:
@@ -335,19 +349,48 @@ def test_no_fee_is_taken_for_a_question_whose_answer_could_not_count(world: Worl
         court.dispute(campaign)
 
 
-def test_a_refused_campaign_is_not_disputed_again(court: Court) -> None:
+def test_a_refused_campaign_is_not_disputed_again(world: World, court: Court) -> None:
+    """It is told that it has failed, and no time that is still ahead."""
     court.dispute()
     court.give(REFUSED)
-    with refused("CourtArbiter_TooLate", court.rule_by):
+    with refused("CourtArbiter_CampaignEnded", FAILED):
         court.dispute()
+    assert world.now() < court.rule_by
 
 
-def test_threat_a_sham_dispute_does_not_use_up_the_right_to_a_real_one(world: World, court: Court) -> None:
+def test_threat_a_sham_dispute_that_is_upheld_in_the_challenge_window_leaves_the_right_to_a_real_one(
+    world: World, court: Court
+) -> None:
     court.dispute(by=world.backer1)
     court.give(UPHELD)
     court.dispute(at=court.window_end - 2)
     court.give(REFUSED, 1)
     assert court.campaign.status == FAILED
+
+
+def test_threat_honest_evidence_reaches_a_sham_dispute(world: World, court: Court) -> None:
+    """Who starts it does not matter: the question is the same, and everybody's evidence goes to the same jurors."""
+    (sham,) = court.events("Dispute", court.dispute(by=world.backer1, evidence=b"\x01" * 32))
+    with refused("CourtArbiter_AlreadyDisputed", 0):
+        court.dispute(by=world.backer0)
+    honest = court.submit(EVIDENCE, world.backer0)
+    (submitted,) = court.events("Evidence", honest)
+    assert (submitted["evidence"], submitted["party"]) == (path_of(EVIDENCE), world.backer0)
+    assert (submitted["arbitrator"], submitted["evidenceGroupId"]) == (sham["arbitrator"], sham["evidenceGroupId"])
+    court.give(REFUSED, at=court.window_end + 5)
+    refunds = [court.campaign.read("refundable", backer) for backer in (world.backer0, world.backer1)]
+    assert sum(refunds) == LAST_TRANCHE
+
+
+def test_threat_a_sham_dispute_that_is_upheld_after_the_challenge_window_is_the_last_word(
+    world: World, court: Court
+) -> None:
+    """What remains: one ruling on one question, and no second one once the window is over."""
+    court.dispute(by=world.backer1)
+    court.give(UPHELD, at=court.window_end + 5)
+    assert court.campaign.status == COMPLETED
+    with refused("Campaign_WrongStatus", COMPLETED):
+        court.dispute()
 
 
 def test_nobody_but_the_court_rules(world: World, court: Court) -> None:
@@ -546,6 +589,62 @@ def test_anyone_pays_for_an_appeal(world: World, court: Court) -> None:
     assert world.call(court.mock.functions.appeals(0)) == 1
     with refused("CourtArbiter_FeeTooSmall", 2 * FEE, 2 * FEE - 1):
         court.appeal(fee=2 * FEE - 1)
+
+
+def test_threat_a_loser_cannot_appeal_until_the_ruling_comes_too_late(world: World, court: Court) -> None:
+    """The payee gains the last tranche by silence, so each round that it buys must end in time."""
+    court.dispute()
+    court.appeal(by=world.compute, at=court.appeals_end - 1)
+    paid = world.balance(court.mock.address)
+    for late in (0, 1):
+        with refused("CourtArbiter_TooLateToAppeal", court.appeals_end):
+            court.appeal(by=world.compute, at=court.appeals_end + late)
+    with refused("CourtArbiter_TooLateToAppeal", court.appeals_end):
+        world.call(court.arbiter.functions.appealFee(court.campaign.address))
+    assert world.balance(court.mock.address) == paid
+    court.give(REFUSED, at=court.rule_by - 1)
+    assert court.campaign.status == FAILED
+    refunds = [court.campaign.read("refundable", backer) for backer in (world.backer0, world.backer1)]
+    assert sum(refunds) == LAST_TRANCHE
+
+
+def test_an_appeal_takes_no_fee_once_no_ruling_counts(world: World, court: Court) -> None:
+    court.dispute()
+    paid = world.balance(court.mock.address)
+    with refused("CourtArbiter_TooLateToAppeal", court.appeals_end):
+        court.appeal(at=court.rule_by + DAY)
+    assert court.campaign.status == COMPLETED
+    assert world.balance(court.mock.address) == paid
+
+
+def test_an_appeal_takes_no_fee_from_a_campaign_that_failed_before_its_ruling(world: World, court: Court) -> None:
+    from content import CHUNK, Bytes
+
+    content = Bytes(3 * CHUNK)
+    campaign = court.other
+    campaign.attest_content(content)
+    court.dispute(campaign)
+    campaign.challenge(content, 1)
+    world.warp(campaign.answer_by)
+    paid = world.balance(court.mock.address)
+    with refused("CourtArbiter_CampaignEnded", FAILED):
+        court.appeal(campaign)
+    assert world.balance(court.mock.address) == paid
+
+
+@pytest.mark.parametrize("reserve", [DAY, RULING_WINDOW])
+def test_a_window_that_is_no_longer_than_the_reserve_leaves_at_most_the_challenge_window_for_appeals(
+    world: World, court: Court, reserve: int
+) -> None:
+    arbiter = court.arbiter_for(court.mock.address, reserve)
+    campaign = court.open(arbiter=arbiter.address).attested(3)
+    end = campaign.ledger["attestedAt"] + campaign.terms["challengeWindow"] + RULING_WINDOW - reserve
+    dispute = arbiter.functions.dispute(campaign.address, campaign.salt, EVIDENCE)
+    world.send(dispute, world.backer0, value=FEE, at=campaign.window_end - 2)
+    appeal = arbiter.functions.appeal(campaign.address)
+    world.send(appeal, world.compute, value=2 * FEE, at=end - 1)
+    with refused("CourtArbiter_TooLateToAppeal", end):
+        world.send(appeal, world.compute, value=2 * FEE, at=end)
 
 
 def test_there_is_nothing_to_appeal_without_a_dispute(world: World, court: Court) -> None:

@@ -13,7 +13,7 @@ from world import World
 
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.deployment import addresses, artifacts
-from llamafund_chain.deployment.court_arbiter import CourtArbiter, court_of
+from llamafund_chain.deployment.court_arbiter import CourtArbiter, Recognised, recognise
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 
 
@@ -162,7 +162,7 @@ def test_contracts_fit_into_the_size_that_chains_allow() -> None:
 
 
 def _arbiter(world: World) -> CourtArbiter:
-    return CourtArbiter(world.deploy("MockCourt", 1).address, b"\1\2", "/ipfs/bafkreiquestion")
+    return CourtArbiter(world.deploy("MockCourt", 1).address, b"\1\2", "/ipfs/bafkreiquestion", 14 * 86_400)
 
 
 def test_an_arbiter_comes_to_the_address_that_its_court_and_question_give_it_once(world: World) -> None:
@@ -173,14 +173,16 @@ def test_an_arbiter_comes_to_the_address_that_its_court_and_question_give_it_onc
     contract = world.w3.eth.contract(
         address=Web3.to_checksum_address(arbiter.address), abi=artifacts.load("CourtArbiter").abi
     )
-    said = [contract.functions[name]().call() for name in ("court", "extraData", "metaEvidence", "factory")]
-    assert said == [arbiter.court, arbiter.extra_data, arbiter.meta_evidence, world.factory.address]
+    said = [contract.functions[name]().call() for name in ("court", "extraData", "metaEvidence", "appealReserve")]
+    assert said == [arbiter.court, arbiter.extra_data, arbiter.meta_evidence, arbiter.appeal_reserve]
+    assert contract.functions.factory().call() == world.factory.address
     others = (
         dataclasses.replace(arbiter, court=world.stranger),
         dataclasses.replace(arbiter, extra_data=b""),
         dataclasses.replace(arbiter, meta_evidence=""),
+        dataclasses.replace(arbiter, appeal_reserve=arbiter.appeal_reserve + 1),
     )
-    assert len({arbiter.address, *(other.address for other in others)}) == 4
+    assert len({arbiter.address, *(other.address for other in others)}) == 5
 
 
 def test_an_arbiter_for_a_court_that_is_not_there_is_not_deployed(world: World) -> None:
@@ -200,15 +202,15 @@ def test_an_arbiter_is_recognised_by_every_byte_of_its_code(world: World) -> Non
     arbiter = _arbiter(world)
     arbiter.deploy(world.w3, Sender(world.w3))
     code = bytes(world.w3.eth.get_code(Web3.to_checksum_address(arbiter.address)))
-    assert court_of(code) == arbiter.court
-    foreign = world.deploy("CourtArbiter", world.stranger, arbiter.court, b"", "")
+    assert recognise(code) == Recognised(arbiter.court, arbiter.appeal_reserve)
+    foreign = world.deploy("CourtArbiter", world.stranger, arbiter.court, b"", "", 14 * 86_400)
     for other in (
         b"",
         code[:-1],
         bytes(world.w3.eth.get_code(foreign.address)),
         *(code[:place] + bytes([code[place] ^ 1]) + code[place + 1 :] for place in range(0, len(code), 97)),
     ):
-        assert court_of(other) is None
+        assert recognise(other) is None
     references = artifacts.load("CourtArbiter").immutable_references["court"]
     for start, _ in references:
-        assert court_of(code[:start] + b"\1" + code[start + 1 :]) is None
+        assert recognise(code[:start] + b"\1" + code[start + 1 :]) is None

@@ -323,10 +323,14 @@ class Stage:
         self.honest_until(2, **terms)
         return self.attest(2, self.run.export(parent=self.run.checkpoints[0].sha256))
 
-    def arbiter_at_court(self) -> dict[str, object]:
-        """Terms that name an arbiter which asks a new mock court, in `court`, for a fee of 0.1 ETH."""
+    def arbiter_at_court(self, **other: Any) -> dict[str, object]:
+        """Terms that name an arbiter which asks a new mock court, in `court`, for a fee of 0.1 ETH.
+
+        Args:
+            other: What is not as usual about the arbiter.
+        """
         self.court = self.devnet.deploy_mock_court(ETHER // 10)
-        address = self.devnet.deploy_arbiter(CourtArbiter(self.court, b"", "/ipfs/bafkreiquestion"))
+        address = self.devnet.deploy_arbiter(CourtArbiter(self.court, **{"appeal_reserve": 3 * DAY, **other}))
         return {"arbiter": address, "ruling_window": 7 * DAY}
 
     def _digest(self, attestation: Attestation) -> bytes:

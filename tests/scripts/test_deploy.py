@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.deployment import addresses
-from llamafund_chain.deployment.court_arbiter import CourtArbiter
+from llamafund_chain.deployment.court_arbiter import CourtArbiter, question_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,10 +66,11 @@ def test_an_arbiter_for_a_court_is_deployed_and_recorded_with_it(bare: Devnet, t
     court = bare.deploy_mock_court(1)
     named = {"LLAMAFUND_COURT": court, "LLAMAFUND_COURT_EXTRA_DATA": "0x0102"}
 
-    code, output = _deploy(bare.rpc_url, tmp_path, **named, LLAMAFUND_QUESTION="/ipfs/bafkreiquestion")
+    code, output = _deploy(bare.rpc_url, tmp_path, **named, LLAMAFUND_APPEAL_RESERVE="2000000")
 
     assert code == 0, output
-    arbiter = CourtArbiter(court, b"\1\2", "/ipfs/bafkreiquestion")
+    arbiter = CourtArbiter(court, b"\1\2", appeal_reserve=2_000_000)
+    assert f"question.json at {question_path()}" in output
     assert f"CourtArbiter for the court {court}: {arbiter.address}" in output
     record = addresses.load(31_337, tmp_path)
     assert record is not None
@@ -84,7 +85,8 @@ def test_an_arbiter_for_a_court_is_deployed_and_recorded_with_it(bare: Devnet, t
 @pytest.mark.parametrize(
     ("spoilt", "words"),
     [
-        ({"LLAMAFUND_QUESTION": ""}, "The arbiter has no question"),
+        ({"LLAMAFUND_APPEAL_RESERVE": "a fortnight"}, "LLAMAFUND_APPEAL_RESERVE is 'a fortnight'"),
+        ({"LLAMAFUND_APPEAL_RESERVE": "-1"}, "LLAMAFUND_APPEAL_RESERVE is '-1'"),
         ({"LLAMAFUND_COURT_EXTRA_DATA": "three jurors"}, "LLAMAFUND_COURT_EXTRA_DATA is 'three jurors'"),
         ({"LLAMAFUND_COURT": "kleros.eth"}, "LLAMAFUND_COURT: 'kleros.eth' is not an address"),
     ],
@@ -92,7 +94,7 @@ def test_an_arbiter_for_a_court_is_deployed_and_recorded_with_it(bare: Devnet, t
 def test_an_arbiter_that_cannot_be_deployed_is_refused_before_anything_is_sent(
     bare: Devnet, tmp_path: Path, spoilt: dict[str, str], words: str
 ) -> None:
-    named = {"LLAMAFUND_COURT": "0x" + "12" * 20, "LLAMAFUND_QUESTION": "/ipfs/bafkreiquestion", **spoilt}
+    named = {"LLAMAFUND_COURT": "0x" + "12" * 20, **spoilt}
     height = bare.w3.eth.block_number
     code, output = _deploy(bare.rpc_url, tmp_path, **named)
     assert code == 2, output

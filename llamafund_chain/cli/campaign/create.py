@@ -9,6 +9,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.answer_cost import AnswerCost, told_cost
+from llamafund_chain.campaign.arbiter import arbiter_at
 from llamafund_chain.campaign.client import connect
 from llamafund_chain.campaign.factory import create_campaign
 from llamafund_chain.campaign.file import read
@@ -16,6 +17,8 @@ from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import asset_at
+from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.checks.risks import arbiter_risks
 from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     HASH,
@@ -95,7 +98,12 @@ def create(
             "Use the researcher's wallet, or correct the file",
         )
     note("\n".join([f"“{proposal.title}”", *terms_lines(terms, asset, connection.chain_id)]))
-    note("\n".join(risks_of(terms, asset, connection.chain_id, cost=cost, unreleased=terms.goal).lines))
+    judged: list[CheckResult] = []
+    if terms.arbiter is not None:
+        arbiter = arbiter_at(connection, terms.arbiter)
+        judged = list(arbiter_risks(terms, arbiter, pledge=0, money=asset.format))
+    risks = risks_of(terms, asset, connection.chain_id, cost=cost, unreleased=terms.goal, arbiter=judged)
+    note("\n".join(risks.lines))
     ask("Open this campaign? Its terms can never change", yes=yes)
     progress("Publishing the proposal")
     publish_manifest(place, proposal)

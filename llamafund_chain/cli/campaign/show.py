@@ -15,7 +15,7 @@ from llamafund_chain.campaign.client import check_recorded
 from llamafund_chain.campaign.events import MilestoneAttested, UpdatePosted
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.updates import PostedUpdate, find_updates
-from llamafund_chain.checks.risks import arbiter_can_decide, unreleased_of
+from llamafund_chain.checks.risks import unreleased_of
 from llamafund_chain.cli.options import (
     ADDRESS,
     json_option,
@@ -25,6 +25,7 @@ from llamafund_chain.cli.options import (
 from llamafund_chain.cli.output import emit, rows
 from llamafund_chain.cli.shared import (
     arbiter_facts,
+    arbiter_results,
     arbiter_rows,
     content_facts,
     content_rows,
@@ -81,10 +82,10 @@ def show(address: str, rpc: str, stores: tuple[str, ...], as_json: bool) -> None
     final = None if settled is None else _is_final(state, before)
     chain_id = client.connection.chain_id
     unreleased = unreleased_of(terms, state)
-    risks = risks_of(terms, asset, chain_id, cost=told_cost(client.connection), unreleased=unreleased)
     identity, arbiter = client.verify_code(), arbiter_of(client, state.block)
-    if arbiter is not None and not arbiter.has_code:
-        risks = dataclasses.replace(risks, warnings=(*risks.warnings, arbiter_can_decide(arbiter).detail))
+    judged = arbiter_results(client, arbiter, state.block)
+    cost = told_cost(client.connection)
+    risks = risks_of(terms, asset, chain_id, cost=cost, unreleased=unreleased, arbiter=judged)
     facts: dict[str, JsonValue] = {
         "chain": client.connection.caip2,
         "campaign": address,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamafund_chain.campaign.answer_cost import AnswerCost
-from llamafund_chain.campaign.arbiter import Arbiter
+from llamafund_chain.campaign.arbiter import Arbiter, Asked
 from llamafund_chain.campaign.terms import (
     BPS,
     DAY,
@@ -22,10 +24,13 @@ from llamafund_chain.campaign.terms import (
     Payee,
     Terms,
 )
+from llamafund_chain.chain.abi import checksum
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.tokens import NATIVE
 from llamafund_chain.checks.check import CheckResult
-from llamafund_chain.checks.risks import arbiter_can_decide, term_risks
+from llamafund_chain.checks.risks import arbiter_risks, term_risks
+from llamafund_chain.deployment.court_arbiter import APPEAL_RESERVE, question_path
+from llamafund_chain.deployment.courts import known_court
 
 RESEARCHER, COMPUTE, FIRST, SECOND, JUDGE = (f"0x{number:040x}" for number in (0xA1, 0xB2, 0xC3, 0xD4, 0xE5))
 ETHER = 10**18
@@ -205,15 +210,108 @@ def test_whose_work_an_arbiter_would_judge_is_told(change: dict[str, object], wo
     assert words in told
 
 
+KLEROS = "0x988b3A538b618C7A603e1c11Ab82Cd16dbE28069"
+THREE_JURORS = bytes(63) + b"\3"
+ASKED = Asked(KLEROS, known_court(1, KLEROS), False, THREE_JURORS, question_path(), 28 * DAY)
+LONG = replace(TERMS, ruling_window=60 * DAY)
+
+
+def judged(arbiter: Arbiter, terms: Terms = LONG, pledge: int = 0) -> dict[str, CheckResult]:
+    found = arbiter_risks(terms, arbiter, pledge=pledge, money=lambda units: f"{units} units")
+    return {risk.name: risk for risk in found}
+
+
+def asking(**changes: Any) -> Arbiter:
+    return Arbiter(JUDGE, has_code=True, asked=replace(ASKED, **changes), dispute=3)
+
+
+def test_an_arbiter_that_asks_a_known_court_the_shipped_question_is_fine() -> None:
+    found = judged(asking())
+    assert {risk.status for risk in found.values()} == {"pass"}
+    assert found.keys() == {
+        "arbiter-can-decide",
+        "arbiter-is-no-backer",
+        "court-is-asked-the-question",
+        "rulings-come-in-time",
+    }
+    assert f"asks the court {KLEROS}" in found["arbiter-can-decide"].detail
+    assert "Kleros, General Court" in found["arbiter-can-decide"].detail
+    assert "the General Court with 3 jurors" in found["court-is-asked-the-question"].detail
+
+
 @pytest.mark.parametrize(
-    ("arbiter", "status", "words"),
+    ("arbiter", "words"),
     [
-        (Arbiter(JUDGE, has_code=False, court=None, dispute=None), "warn", "a single key, so whoever holds it decides"),
-        (Arbiter(JUDGE, has_code=True, court=None, dispute=None), "pass", "is a contract, for example a Safe"),
-        (Arbiter(JUDGE, has_code=True, court=FIRST, dispute=3), "pass", f"The arbiter asks the court {FIRST}"),
+        (Arbiter(JUDGE, has_code=False), "an account without code: a single key, so whoever holds it decides"),
+        (Arbiter(JUDGE, has_code=False, is_delegated=True), "(EIP-7702): a single key, so whoever holds it decides"),
+        (Arbiter(JUDGE, has_code=True), "a contract, for example a Safe, which this package does not know: ask who"),
+        (Arbiter(JUDGE, has_code=True, is_misplaced=True), "a copy of an arbiter for courts"),
+        (asking(court=FIRST, known=None), "not on this package's list, so whether anybody honest rules there could"),
+        (asking(court=FIRST, known=None, is_mock=True), "a mock court, in which anybody rules as they like"),
     ],
 )
-def test_an_arbiter_that_is_a_single_key_is_told(arbiter: Arbiter, status: str, words: str) -> None:
-    found = arbiter_can_decide(arbiter)
-    assert found.status == status
+def test_an_arbiter_whose_decisions_are_doubtful_is_never_fine(arbiter: Arbiter, words: str) -> None:
+    found = judged(arbiter)["arbiter-can-decide"]
+    assert found.status == "warn"
     assert words in found.detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"question": "/ipfs/swapped-answers"}, "not ask the question that this package ships, but the one at '/ipfs/"),
+        ({"question": ""}, "not ask the question that this package ships, but the one at ''"),
+        ({"extra_data": bytes(31) + b"\x12" + bytes(31) + b"\1"}, "Which jurors rule could not be told"),
+        ({"known": None}, "Which jurors rule could not be told: with each dispute, the court is told 0x00"),
+    ],
+)
+def test_threat_a_rigged_question_at_a_genuine_court_is_told(changes: dict[str, Any], words: str) -> None:
+    found = judged(asking(**changes))["court-is-asked-the-question"]
+    assert found.status == "warn"
+    assert words in found.detail
+
+
+def test_what_a_strangers_contract_says_is_cut_short() -> None:
+    found = judged(asking(question="q" * 100_000, extra_data=b"\xab" * 100_000))["court-is-asked-the-question"]
+    assert len(found.detail) < 1_000
+    assert "ab…" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("window", "reserve", "words"),
+    [
+        (14 * DAY, 28 * DAY, "a ruling would come too late, and the payees get the last tranche"),
+        (28 * DAY, 28 * DAY, "a wrong ruling may stay without appeal"),
+        (60 * DAY, 14 * DAY, "whoever loses can put the ruling off until it does not count"),
+    ],
+)
+def test_a_window_or_reserve_that_is_too_short_for_a_ruling_is_told(window: int, reserve: int, words: str) -> None:
+    found = judged(asking(appeal_reserve=reserve), replace(TERMS, ruling_window=window))["rulings-come-in-time"]
+    assert found.status == "warn"
+    assert words in found.detail
+
+
+def test_the_edges_of_windows_and_reserves() -> None:
+    takes = ASKED.known.round_seconds if ASKED.known else 0
+    for window, reserve, status in ((takes + 2, takes + 1, "pass"), (takes, takes - 1, "warn"), (takes, takes, "warn")):
+        found = judged(asking(appeal_reserve=reserve), replace(TERMS, ruling_window=window))
+        assert found["rulings-come-in-time"].status == status
+
+
+def test_an_arbiter_that_is_a_backer_is_told() -> None:
+    found = judged(asking(), pledge=7)["arbiter-is-no-backer"]
+    assert found.status == "warn"
+    assert "has pledged 7 units, so it gets money back if it refuses" in found.detail
+
+
+def test_known_courts_come_with_their_sources() -> None:
+    listed = json.loads(files("llamafund_chain.deployment").joinpath("courts.json").read_text(encoding="utf-8"))
+    assert len(listed["courts"]) >= 2
+    for entry in listed["courts"]:
+        assert entry["sources"].keys() == {"address", "round", "extra_data"}
+        assert all(source.startswith("https://") for source in entry["sources"].values())
+        known = known_court(entry["chain_id"], checksum(entry["address"]))
+        assert known is not None
+        assert known.round_seconds < APPEAL_RESERVE
+        assert checksum(entry["address"]) == entry["address"]
+    assert known_court(31_337, KLEROS) is None

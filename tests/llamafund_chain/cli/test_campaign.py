@@ -80,6 +80,17 @@ def test_a_campaign_that_breaks_a_rule_is_not_opened(llamafund, stage, campaign_
         ran.refused(3 if "asset" in changes else 2, words)
 
 
+def test_an_arbiter_that_leaves_no_time_for_an_appeal_or_asks_a_mock_court_is_warned_of(
+    llamafund, stage, campaign_file
+) -> None:
+    named = stage.arbiter_at_court(appeal_reserve=7 * DAY)
+    file = campaign_file(arbiter={"account": named["arbiter"], "ruling_window": "7d"})
+    ran = create(llamafund, stage, file, "--yes")
+    assert ran.code == 0, ran.stderr
+    assert "No appeal is taken in the last 7 days before the end, and the ruling window is no longer" in ran.stderr
+    assert "a mock court, in which anybody rules as they like" in ran.stderr
+
+
 def test_a_file_that_is_not_there_or_no_campaign_file_opens_nothing(llamafund, stage, tmp_path: Path) -> None:
     create(llamafund, stage, tmp_path / "nothing.yaml", "--yes").refused(2, "no file")
     (tmp_path / "bad.yaml").write_text("just words")

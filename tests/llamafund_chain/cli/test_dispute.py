@@ -12,7 +12,8 @@ from command_scenes import Place, audited
 from llamafund_chain.campaign.arbiter import CourtClient, arbiter_of
 from llamafund_chain.campaign.disputes import MAX_REPORTS
 from llamafund_chain.campaign.terms import DAY, Status
-from llamafund_chain.deployment.court_arbiter import NO_DECISION, REFUSED, UPHELD
+from llamafund_chain.chain.abi import checksum
+from llamafund_chain.deployment.court_arbiter import NO_DECISION, REFUSED, UPHELD, question_path
 from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.evidence.manifests import DisputeManifest
 from llamafund_chain.store.content import fetch_manifest
@@ -278,7 +279,8 @@ def test_show_says_who_the_arbiter_is_and_until_when_a_ruling_counts(llamafund, 
     assert "contested by its arbiter" not in before
     dispute(llamafund, lied, "--report", report)
     told = show(llamafund, lied, "--json").json
-    assert told["arbiter"] == {"address": arbiter, "has_code": True, "court": lied.court, "dispute": 0}
+    asked = {"question": question_path(), "extra_data": "0x", "appeal_reserve": 3 * DAY}
+    assert told["arbiter"] == {"address": arbiter, "has_code": True, "court": lied.court, "dispute": 0, **asked}
     assert (told["terms"]["arbiter"], told["terms"]["ruling_window"]) == (arbiter, RULING)
     assert (told["contested"], told["refused"], told["window_end"]) == (True, False, ends)
     shown = show(llamafund, lied).stdout
@@ -287,6 +289,86 @@ def test_show_says_who_the_arbiter_is_and_until_when_a_ruling_counts(llamafund, 
     lied.devnet.rule_mock_court(lied.court, 0, REFUSED)
     assert show(llamafund, lied, "--json").json["refused"] is True
     assert "refused by its arbiter: backers can take the last tranche back" in show(llamafund, lied).stdout
+
+
+def warned(llamafund, stage, tmp_path: Path) -> list[str]:
+    """What `show`, `pledge`, `audit` and `dispute` each say about the stage's campaign, whose weights are attested."""
+    where = ("--rpc", stage.devnet.rpc_url)
+    pledged = llamafund("pledge", stage.client.address, "1", *where, "--yes", wallet="backer0")
+    checked = llamafund(
+        *("audit", stage.client.address, *where, "--store", stage.run.store.location, "--segments", "0", "--json")
+    )
+    warnings = [check["detail"] for check in checked.json["report"]["checks"] if check["status"] == "warn"]
+    file = tmp_path / "found.json"
+    file.write_text(checked.stdout, encoding="utf-8")
+    shown = "\n".join(show(llamafund, stage, "--json").json["warnings"])
+    return [shown, pledged.stderr, "\n".join(warnings), dispute(llamafund, stage, "--report", file).stderr]
+
+
+def test_threat_a_rigged_question_at_a_genuine_court_is_told_by_every_command(llamafund, stage, tmp_path: Path) -> None:
+    """The researcher deploys an arbiter with swapped answers and its friends' subcourt: its code is the genuine one."""
+    rigged = {"meta_evidence": "/ipfs/swapped-answers", "extra_data": bytes(31) + b"\x12" + bytes(31) + b"\1"}
+    stage.lie_about_the_weights(**stage.arbiter_at_court(**rigged))
+    for said in warned(llamafund, stage, tmp_path):
+        assert "does not ask the question that this package ships, but the one at '/ipfs/swapped-answers'" in said
+        assert "Which jurors rule could not be told: with each dispute, the court is told 0x0000" in said
+        assert f"asks the court {stage.court}" in said
+        assert "a mock court, in which anybody rules as they like" in said
+
+
+def test_threat_a_court_that_nobody_knows_is_told_by_every_command(llamafund, stage, tmp_path: Path) -> None:
+    named = stage.arbiter_at_court(appeal_reserve=RULING)
+    stage.lie_about_the_weights(**named)
+    # A court that behaves like the mock, and is not: one byte of the code's unused end differs.
+    code = stage.devnet.connection.code(stage.court)
+    stage.devnet.connection.request("anvil_setCode", stage.court, f"0x{code[:-1].hex()}{code[-1] ^ 1:02x}")
+    stage.devnet.finalize()
+    for said in warned(llamafund, stage, tmp_path):
+        assert "not on this package's list, so whether anybody honest rules there could not be told" in said
+        assert "does not ask the question" not in said
+        assert "a wrong ruling may stay without appeal" in said
+
+
+def test_threat_an_arbiter_with_disputes_that_never_were_in_its_storage_is_told(llamafund, stage) -> None:
+    """Its code is genuine and its views tell the truth, but something else than its constructor wrote its storage."""
+    named = stage.arbiter_at_court()
+    copy = "0x" + "c0" * 20
+    code = stage.devnet.connection.code(str(named["arbiter"]))
+    stage.devnet.connection.request("anvil_setCode", copy, f"0x{code.hex()}")
+    stage.open(**{**named, "arbiter": checksum(copy)})
+    assert arbiter_of(stage.client).court is None
+    told = show(llamafund, stage, "--json").json
+    assert told["arbiter"]["court"] is None
+    assert any("is a copy of an arbiter for courts" in note for note in told["warnings"])
+
+
+def test_threat_a_key_with_delegated_code_is_told_as_a_single_key(llamafund, stage) -> None:
+    stage.open(arbiter=stage.judge.address, ruling_window=RULING)
+    stage.devnet.connection.request("anvil_setCode", stage.judge.address, f"0xef0100{'ab' * 20}")
+    told = show(llamafund, stage, "--json").json
+    assert told["arbiter"]["has_code"] is False
+    assert any("(EIP-7702): a single key, so whoever holds it decides alone" in note for note in told["warnings"])
+
+
+def test_threat_an_arbiter_that_is_a_backer_is_told(llamafund, stage) -> None:
+    stage.open(arbiter=stage.judge.address, ruling_window=RULING)
+    stage.client.pledge(stage.judge, ETHER)
+    notes = show(llamafund, stage, "--json").json["warnings"]
+    assert any("has pledged 1 ETH, so it gets money back if it refuses" in note for note in notes)
+
+
+def test_an_appeal_that_would_put_the_ruling_off_for_too_long_is_refused(llamafund, lied, report, untouched) -> None:
+    dispute(llamafund, lied, "--report", report)
+    lied.devnet.advance(WINDOW + RULING - 3 * DAY)
+    with untouched():
+        ran = dispute(llamafund, lied, "--appeal", wallet="compute")
+        ran.refused(5, "CourtArbiter_TooLateToAppeal", "Appeals were taken until")
+
+
+def test_a_refused_campaign_is_disputed_no_more_and_no_future_time_is_named(llamafund, lied, report) -> None:
+    dispute(llamafund, lied, "--report", report)
+    lied.devnet.rule_mock_court(lied.court, 0, REFUSED)
+    dispute(llamafund, lied, "--report", report).refused(5, "The campaign is Failed")
 
 
 def test_show_flags_an_arbiter_that_is_a_key_or_a_party_and_that_there_is_none(llamafund, stage) -> None:
