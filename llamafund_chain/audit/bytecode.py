@@ -2,7 +2,7 @@
 
 No record of a deployment is needed. The artifacts say which bytes must be on the chain and, through CREATE2 (EIP-1014),
 where. The factory and the implementation have the same address on all chains. A campaign's address follows from the
-factory, the campaign's code and a salt.
+factory, the campaign's code and a salt; that of an arbiter at a court from its code and from what it asks.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import base58
 from aleph_cid import CidHasher
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.arbiter import arbiter_at
 from llamafund_chain.campaign.factory import predict_address, recorded_block, search_range
 from llamafund_chain.campaign.terms import Terms
 from llamafund_chain.chain import abi
-from llamafund_chain.checks.check import CheckResult
-from llamafund_chain.deployment import addresses, artifacts
+from llamafund_chain.checks.check import CheckResult, result_of
+from llamafund_chain.checks.risks import arbiter_can_decide, court_is_asked_the_question
+from llamafund_chain.deployment import addresses, artifacts, court_arbiter
 from llamafund_chain.deployment.artifacts import Artifact
 from llamafund_chain.deployment.clones import CLONE_BYTES, CLONE_HEAD, CLONE_TAIL, clone_code
 from llamafund_chain.errors import LlamafundError, VerificationError
@@ -42,6 +44,7 @@ _DELEGATED = re.compile(rb"\xef\x01\x00(.{20})", re.DOTALL)
 _TRAILER = re.compile(rb"\xa2\x64ipfs\x58\x22(\x12\x20.{32})\x64solc\x43(.{3})\x00\x33$", re.DOTALL)
 _TRAILER_BYTES = 53
 
+_CONTRACTS = ("CampaignFactory", "Campaign", court_arbiter.NAME)
 _PARTS = {"CampaignFactory": "factory", "Campaign": "implementation"}
 _SHOWN_BYTES = 8
 _SHOWN_NAMES = 3
@@ -86,14 +89,15 @@ class Inspection:
         chain_id: EIP-155 number.
         address: Checksummed.
         block: The block at which it was read.
-        contract: What it is, or with failed checks pretends to be: `CampaignFactory`, `Campaign` (the implementation)
-            or `campaign` (a clone of it). `None` if it is similar to none of them.
+        contract: What it is, or with failed checks pretends to be: `CampaignFactory`, `Campaign` (the implementation),
+            `campaign` (a clone of it) or `CourtArbiter`. `None` if it is similar to none of them.
         code_bytes: Length of its code.
         code_hash: Keccak-256 of its code, 64 hexadecimal digits.
         compilation: The compiler's record in the code of the factory, or of the running implementation; `None` if there
             is none.
         compiler: Exact version that compiled the package's artifact, with its commit; `None` like `contract`.
-        immutables: Addresses in the code, by the name of the immutable.
+        immutables: What the constructor put into the code, by the name of the immutable: addresses, and an arbiter's
+            reserve in seconds.
         factory: Checksummed address that follows from the package's artifacts.
         implementation: The same for the implementation.
         terms: A campaign's terms; `None` if its code has none.
@@ -283,7 +287,7 @@ class _Inspector:
         )
         if sum(wanted == found for wanted, found in template) >= _CLONE_LIKENESS:
             return "campaign"
-        for name in ("CampaignFactory", "Campaign"):
+        for name in _CONTRACTS:
             artifact = artifacts.load(name)
             if (
                 len(code) == len(artifact.deployed_bytecode)
@@ -300,10 +304,12 @@ class _Inspector:
             yield from self._check_part("Campaign", self.address)
         elif contract == "campaign":
             yield from self._check_campaign(code)
+        elif contract == court_arbiter.NAME:
+            yield from self._check_arbiter(code)
         else:
             yield self._foreign(code)
             return
-        yield check_sources(artifacts.load("CampaignFactory" if contract == "CampaignFactory" else "Campaign"))
+        yield check_sources(artifacts.load("Campaign" if contract == "campaign" else contract))
         yield self._recorded(contract)
 
     # --------------------------------------------------------------- the two contracts
@@ -345,6 +351,40 @@ class _Inspector:
             detail = f"{name} at byte {places[0]} is {value} instead of {wanted}"
             return CheckResult(f"{what}-immutables", "fail", detail, {"offsets": places, "offset": places[0]})
         return CheckResult(f"{what}-immutables", "pass", f"{name} is {value}", {"offsets": places})
+
+    # --------------------------------------------------------------------- an arbiter
+
+    def _check_arbiter(self, code: bytes) -> Iterator[CheckResult]:
+        """An arbiter that asks a court: its bytes, its immutables, its address, and what it asks."""
+        artifact = artifacts.load(court_arbiter.NAME)
+        self.compilation, self.compiler = read_compilation(code), artifact.compiler
+        difference = compare(artifact, code)
+        yield _code_check(
+            "arbiter-code",
+            difference,
+            f"all {len(code)} bytes at {self.address} are those of {artifact.name}, apart from its immutables",
+            f"the {len(code)} bytes at {self.address} are not the {len(artifact.deployed_bytecode)} of {artifact.name}",
+        )
+        if difference is not None:
+            return
+        name = "arbiter-immutables"
+        found = court_arbiter.recognise(code)
+        if found is None:
+            factory = self.expected.factory
+            detail = f"the code does not name one court, one reserve and the factory {factory} wherever it needs them"
+            yield CheckResult(name, "fail", detail)
+            return
+        reserve = str(found.appeal_reserve)
+        self.immutables.update(court=found.court, factory=self.expected.factory, appealReserve=reserve)
+        yield CheckResult(name, "pass", f"court is {found.court}, appealReserve {reserve}, factory this package's")
+        arbiter = arbiter_at(self.connection, self.address, self.block.number)
+        if arbiter.asked is None:
+            detail = "it is not at the address that follows from its code and from what it asks (CREATE2)"
+            yield CheckResult("arbiter-address", "fail", f"{detail}: anything may be in its storage")
+            return
+        yield CheckResult("arbiter-address", "pass", "it follows from its code and from what it asks (CREATE2)")
+        yield result_of(arbiter_can_decide, arbiter)
+        yield result_of(court_is_asked_the_question, arbiter.asked)
 
     # --------------------------------------------------------------------- a campaign
 
@@ -435,7 +475,7 @@ class _Inspector:
             return CheckResult(name, "fail", detail)
         parts: list[str] = []
         offsets: dict[str, JsonValue] = {}
-        for other in ("CampaignFactory", "Campaign"):
+        for other in _CONTRACTS:
             difference = compare(artifacts.load(other), code)
             # Equal code would have been recognised.
             assert difference is not None
@@ -456,6 +496,10 @@ class _Inspector:
             return CheckResult(name, "warn", str(error))
         if recorded is None:
             return CheckResult(name, "skip", f"this package has no record of chain {self.connection.chain_id}")
+        if contract == court_arbiter.NAME:
+            if self.address in recorded.arbiters:
+                return CheckResult(name, "pass", "the record of this chain names it")
+            return CheckResult(name, "skip", "the record of this chain does not name it: anyone can deploy arbiters")
         if contract != "campaign" and self.address not in (recorded.factory, recorded.implementation):
             detail = f"the record of this chain names {recorded.factory} and {recorded.implementation}, not this"
             return CheckResult(name, "warn", detail)

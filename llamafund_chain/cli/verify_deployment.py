@@ -21,6 +21,7 @@ _NAMES = {
     "CampaignFactory": "the factory that opens campaigns",
     "Campaign": "the implementation that all campaigns run",
     "campaign": "a campaign",
+    "CourtArbiter": "an arbiter that asks a court",
 }
 
 
@@ -32,7 +33,7 @@ _NAMES = {
 @rpc_option
 @json_option
 def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -> None:
-    """Prove what is at ADDRESS: the factory, the implementation or a campaign.
+    """Prove what is at ADDRESS: the factory, the implementation, a campaign or an arbiter that asks a court.
 
     Compares every byte of the code on chain with the compiled contracts in this package. Decodes the immutables and a
     campaign's terms, follows the code to its sources, and computes the address again (CREATE2). It asks the node only
@@ -40,9 +41,9 @@ def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -
     mismatch says at which byte.
 
     With --json: chain, address, block, block_hash, contract (CampaignFactory, Campaign for the implementation,
-    campaign, or null), verified, code (bytes, keccak256), compiler, metadata, immutables, factory, implementation,
-    salt, terms, and checks, each with name, status (pass, fail, warn, skip), detail and data (offset: the first byte
-    that differs).
+    campaign, CourtArbiter, or null), verified, code (bytes, keccak256), compiler, metadata, immutables, factory,
+    implementation, salt, terms, and checks, each with name, status (pass, fail, warn, skip), detail and data (offset:
+    the first byte that differs).
 
     \b
     Example:

@@ -15,11 +15,13 @@ from llamafund_chain.campaign.terms import Terms
 from llamafund_chain.chain.connection import Connection, connect
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.deployment import addresses, artifacts
+from llamafund_chain.deployment.court_arbiter import CourtArbiter
 from llamafund_chain.errors import VerificationError
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 ELSEWHERE = "0x00000000000000000000000000000000000000eE"
 CLONE_BYTES = 45
+DAY = 86_400
 ADDRESSES = addresses.predicted()
 
 
@@ -280,7 +282,7 @@ def test_an_account_with_a_key_is_no_contract(llamafund, devnet: Devnet) -> None
     assert "EIP-7702" in str(failed(verify(llamafund, devnet, NOBODY))["code"]["detail"])
 
 
-def test_a_foreign_contract_is_told_from_both_at_their_bytes(llamafund, devnet: Devnet) -> None:
+def test_a_foreign_contract_is_told_from_each_at_their_bytes(llamafund, devnet: Devnet) -> None:
     token = devnet.deploy_token()
     ran = verify(llamafund, devnet, token)
 
@@ -291,6 +293,39 @@ def test_a_foreign_contract_is_told_from_both_at_their_bytes(llamafund, devnet: 
         expected = artifacts.load(name).deployed_bytecode
         assert code[:offset] == expected[:offset]
         assert code[offset] != expected[offset]
+
+
+def test_an_arbiter_is_verified_and_what_it_asks_is_judged(llamafund, devnet: Devnet) -> None:
+    court = devnet.deploy_mock_court(1)
+    arbiter = devnet.deploy_arbiter(CourtArbiter(court, meta_evidence="/ipfs/swapped", appeal_reserve=DAY))
+    ran = verify(llamafund, devnet, arbiter)
+    assert ran.code == 0, ran.stderr
+    found = ran.json
+    assert (found["contract"], found["verified"]) == ("CourtArbiter", True)
+    assert found["immutables"] == {"court": court, "factory": ADDRESSES.factory, "appealReserve": str(DAY)}
+    checks = {check["name"]: check for check in found["checks"]}
+    assert [checks[f"arbiter-{part}"]["status"] for part in ("code", "immutables", "address")] == ["pass"] * 3
+    assert checks["sources"]["status"] == "pass"
+    assert "a mock court" in checks["arbiter-can-decide"]["detail"]
+    assert "not ask the question that this package ships" in checks["court-is-asked-the-question"]["detail"]
+    shown = llamafund("verify-deployment", arbiter, "--rpc", devnet.rpc_url).stdout
+    assert "an arbiter that asks a court" in shown
+
+
+def test_threat_an_arbiter_that_is_tampered_with_is_noticed(llamafund, devnet: Devnet) -> None:
+    arbiter = devnet.deploy_arbiter(CourtArbiter(devnet.deploy_mock_court(1)))
+    code = code_at(devnet, arbiter)
+    set_code(devnet, ELSEWHERE, code)
+    assert failed(verify(llamafund, devnet, ELSEWHERE)).keys() == {"arbiter-address"}
+    references = artifacts.load("CourtArbiter").immutable_references
+    for name in ("court", "factory", "appealReserve"):
+        (start, length), *_ = references[name]
+        set_code(devnet, arbiter, flipped(code, start + length - 1))
+        wrong = failed(verify(llamafund, devnet, arbiter))
+        assert wrong.keys() & {"arbiter-immutables", "arbiter-address"}, name
+    offset = len(code) - 1
+    set_code(devnet, arbiter, flipped(code, offset))
+    assert failed(verify(llamafund, devnet, arbiter))["arbiter-code"]["data"] == {"offset": offset}
 
 
 @pytest.mark.parametrize("address", [ADDRESSES.factory, ADDRESSES.implementation])
