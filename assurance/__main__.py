@@ -19,6 +19,7 @@ CAMPAIGNS = {
     "state-machine": "assurance.state_machine",
     "invariants": "assurance.invariants",
     "evidence": "assurance.evidence",
+    "flood": "assurance.flood",
     "mutation": "assurance.mutation",
 }
 """Name → module that has a function `run`; the quick ones first."""
