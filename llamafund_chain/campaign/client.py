@@ -14,14 +14,14 @@ from llamafund_chain.campaign.events import (
     MilestoneAttested,
     campaign_event,
 )
-from llamafund_chain.campaign.factory import creations, predict_address, search_range
+from llamafund_chain.campaign.factory import creations, predict_address, recorded_block, search_range
 from llamafund_chain.campaign.refusals import explain, say_when
 from llamafund_chain.campaign.state import CampaignState, Identity, OpenChallenge
 from llamafund_chain.campaign.terms import NO_HASH, Status, Terms
 from llamafund_chain.chain import abi, connection
 from llamafund_chain.chain.abi import checksum
 from llamafund_chain.chain.connection import Agree, At, Block, BlockId, Connection, Finality, Read, check_code
-from llamafund_chain.chain.node_errors import RpcError
+from llamafund_chain.chain.node_errors import LaggingError, RpcError
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import Asset, Permit, Token, asset_at, coin_of
 from llamafund_chain.chain.transactions import Call, Receipt
@@ -282,7 +282,7 @@ class CampaignClient:
             known: The attestation at an earlier block. No search is needed while the campaign still records it.
 
         Raises:
-            VerificationError: The node shows another attestation than the campaign has recorded.
+            LaggingError: The node shows another attestation than the campaign has recorded.
         """
         from eth_utils import keccak
 
@@ -756,7 +756,20 @@ class CampaignClient:
         for event in creations(self.connection, factory, [None, topic], last, first=first):
             if event.campaign.lower() == self.address.lower():
                 return event
+        if self._may_be_hidden(factory, topic):
+            raise LaggingError(
+                f"The node at {self.connection.shown_url} does not show the event that opened {self.address}",
+                "The block that created it has such an event; the node's search for events is behind or cut short",
+                "Wait a little and repeat the command, or name another node with --rpc",
+            )
         raise self._look_alike("The factory never opened it")
+
+    def _may_be_hidden(self, factory: str, topic: str) -> bool:
+        """Whether the factory may have opened the campaign, though the node's search for the event found nothing."""
+        since = recorded_block(self.connection)
+        block = self.connection.first_block_of(self.address, self.heads[0], since=since, few=0)
+        kind = abi.contract("CampaignFactory").topic("CampaignCreated")
+        return block is not None and self.connection.may_have_logged(block, factory, [kind, topic])
 
     def _look_alike(self, why: str) -> VerificationError:
         return VerificationError(
@@ -794,7 +807,7 @@ def check_recorded(latest: Attestation | None, recorded: bytes) -> None:
         recorded: The campaign's record.
 
     Raises:
-        VerificationError: The node shows another one.
+        LaggingError: The node's search for events is behind its states, or cut short.
     """
     from eth_utils import keccak
 
@@ -804,10 +817,10 @@ def check_recorded(latest: Attestation | None, recorded: bytes) -> None:
         else keccak(bytes.fromhex(latest.content_root) + latest.content_size.to_bytes(32, "big"))
     )
     if recorded != expected:
-        raise VerificationError(
+        raise LaggingError(
             "The node does not show the campaign's latest attestation",
-            "Its events and the campaign's record differ",
-            "Use another node",
+            "The campaign has recorded another one than the node's events tell of",
+            "Wait a little and repeat the command, or name another node with --rpc",
         )
 
 

@@ -55,7 +55,9 @@ MAX_ANSWER_BYTES = 1 << 20
 _GWEI = 10**9
 _DELEGATION = bytes.fromhex("ef0100")  # EIP-7702: a key whose account runs the code of a contract
 
-_FEW_BLOCKS = 5_000
+FEW_BLOCKS = 5_000
+"""Blocks that are searched for logs without a look at where to begin."""
+
 _LOOKING_BACK = tuple(10**power for power in range(1, 10))
 _POINTS = 15
 
@@ -486,13 +488,14 @@ class Connection:
         ):
             yield from logs
 
-    def first_block_of(self, address: str, head: Block, *, since: int = 0) -> int | None:
+    def first_block_of(self, address: str, head: Block, *, since: int = 0, few: int = FEW_BLOCKS) -> int | None:
         """The block that created a contract, found by the states in which there is code.
 
         Args:
             address: The contract; it has code at `head`.
             head: The block to look back from.
             since: A block before which it did not exist.
+            few: Number of blocks that are rather searched for logs; 0 to find the block anyway.
 
         Returns:
             `None` if so few blocks come into question that a search through all of them costs less.
@@ -501,7 +504,7 @@ class Connection:
             PrunedError: The node does not keep the states that tell.
         """
         without, with_code = since - 1, head.number
-        if with_code - without <= min(self._ranges.of(self.shown_url) or _FEW_BLOCKS, _FEW_BLOCKS):
+        if with_code - without <= min(self._ranges.of(self.shown_url) or few, few):
             return None
         # Most campaigns that somebody looks at are young.
         points = [head.number - back for back in _LOOKING_BACK if head.number - back > without]
@@ -517,6 +520,31 @@ class Connection:
             step = max((with_code - without) // _POINTS, 1)
             points = list(range(without + step, with_code, step))[:_POINTS]
         return with_code
+
+    def may_have_logged(self, block: int, address: str, topics: Sequence[str]) -> bool:
+        """Whether a block's header allows a log, whatever a search for it finds (its bloom filter, Yellow Paper 4.3).
+
+        Args:
+            block: Number of the block.
+            address: The contract that would have written the log.
+            topics: Its topics, hexadecimal with 0x.
+
+        Returns:
+            `False` only if there is no such log in the block, or the node's header is wrong.
+        """
+        from eth_utils import keccak
+
+        raw = self.request("eth_getBlockByNumber", hex(block), False)
+        text = raw.get("logsBloom") if isinstance(raw, Mapping) else None
+        if text is None:
+            return True
+        bloom = int.from_bytes(self._bytes(text, "a block's bloom filter"), "big")
+        for item in (address, *topics):
+            digest = keccak(bytes.fromhex(item[2:]))
+            for place in (0, 2, 4):
+                if not bloom >> (int.from_bytes(digest[place : place + 2], "big") & 2047) & 1:
+                    return False
+        return True
 
     def transaction_input(self, tx_hash: str) -> tuple[str | None, bytes]:
         """Where a transaction went and its call data.

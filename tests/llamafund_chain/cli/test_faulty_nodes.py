@@ -10,6 +10,7 @@ from faulty_node import Fault, FaultyNode, answers, behind, drop, once
 from node_answers import BLOCK_LIMITS, NOT_THERE_YET, PRUNED, RATE_LIMITS, RESULT_LIMITS, UNKNOWN_TAGS, Said
 
 from llamafund_chain.chain import nodes
+from llamafund_chain.chain.connection import Connection
 from llamafund_chain.errors import ExitCode
 
 COMMANDS = {
@@ -136,7 +137,7 @@ def test_showing_a_campaign_takes_few_requests(attested, llamafund) -> None:
 
 def test_a_node_without_old_states_needs_a_hint_on_a_long_chain(attested, llamafund, monkeypatch) -> None:
     """The chain here is short: what counts as short and long is moved instead."""
-    monkeypatch.setattr("llamafund_chain.chain.connection._FEW_BLOCKS", 0)
+    monkeypatch.setattr(Connection.first_block_of, "__kwdefaults__", {"since": 0, "few": 0})
     monkeypatch.setattr("llamafund_chain.campaign.factory._LONG_CHAIN", 0)
     head = attested.devnet.connection.block().number
 
@@ -158,7 +159,7 @@ def test_a_node_without_old_states_needs_a_hint_on_a_long_chain(attested, llamaf
 
 def test_the_block_of_creation_is_found_without_a_search_through_the_chain(read, monkeypatch) -> None:
     clean, _ = read("show")
-    monkeypatch.setattr("llamafund_chain.chain.connection._FEW_BLOCKS", 0)
+    monkeypatch.setattr(Connection.first_block_of, "__kwdefaults__", {"since": 0, "few": 0})
     searches: list[dict[str, str]] = []
 
     def watched(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
@@ -168,3 +169,67 @@ def test_the_block_of_creation_is_found_without_a_search_through_the_chain(read,
 
     assert read("show", watched)[0] == clean
     assert searches[0]["fromBlock"] == searches[0]["toBlock"] == searches[1]["fromBlock"]
+
+
+def _empty(logs: list[Any]) -> list[Any]:
+    return []
+
+
+def _cut_short(logs: list[Any]) -> list[Any]:
+    return logs[: len(logs) // 2]
+
+
+@pytest.mark.parametrize("change", [_empty, _cut_short])
+@pytest.mark.parametrize("number", range(3))
+def test_logs_that_are_missing_accuse_nobody(read, change: Callable[[list[Any]], list[Any]], number: int) -> None:
+    """The first search is for the campaign's creation, the second for its attestation; each is asked in two ways."""
+    searches = 0
+
+    def fault(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        nonlocal searches
+        answer = forward(request)
+        if request["method"] == "eth_getLogs":
+            searches += 1
+            if number in (searches // 3, 2):
+                answer["result"] = change(answer["result"])
+        return answer
+
+    told, _ = read("show", fault, code=ExitCode.NODE_UNREACHABLE)
+    assert "does not show" in told
+    assert "Do not send money" not in told
+
+
+@pytest.mark.parametrize("missing", ["number", "hash", "timestamp", "logsBloom", "baseFeePerGas"])
+@pytest.mark.parametrize("name", BRIEF)
+def test_fields_that_are_missing_accuse_nobody(read, name: str, missing: str) -> None:
+    def fault(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        answer = forward(request)
+        if request["method"] == "eth_getBlockByNumber":
+            answer["result"].pop(missing)
+        return answer
+
+    needed = missing in ("number", "hash", "timestamp")
+    read(name, fault, code=ExitCode.NODE_UNREACHABLE if needed else 0)
+
+
+@pytest.mark.parametrize("missing", ["address", "topics", "data", "blockNumber", "logIndex", "transactionHash"])
+@pytest.mark.parametrize("name", BRIEF)
+def test_logs_with_missing_fields_accuse_nobody(read, name: str, missing: str) -> None:
+    def fault(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        answer = forward(request)
+        if request["method"] == "eth_getLogs":
+            for log in answer["result"]:
+                log.pop(missing)
+        return answer
+
+    assert "makes no sense" in read(name, fault, code=ExitCode.NODE_UNREACHABLE)[0]
+
+
+def test_a_look_alike_is_still_one_through_a_node_that_hides_nothing(attested, llamafund) -> None:
+    connection = attested.devnet.connection
+    fake = "0x00000000000000000000000000000000000000f1"
+    connection.request("anvil_setCode", fake, f"0x{connection.code(attested.client.address).hex()}")
+    attested.devnet.finalize()
+    ran = llamafund("campaign", "show", fake, "--rpc", attested.devnet.rpc_url)
+    ran.refused(ExitCode.VERIFICATION_FAILED, "look-alike")
+    connection.request("anvil_setCode", fake, "0x")
