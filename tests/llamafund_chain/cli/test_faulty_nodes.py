@@ -233,3 +233,62 @@ def test_a_look_alike_is_still_one_through_a_node_that_hides_nothing(attested, l
     ran = llamafund("campaign", "show", fake, "--rpc", attested.devnet.rpc_url)
     ran.refused(ExitCode.VERIFICATION_FAILED, "look-alike")
     connection.request("anvil_setCode", fake, "0x")
+
+
+def every_third(number: int, do: Fault) -> Fault:
+    """A fault of every third HTTP request: three of them meet each request once."""
+
+    def fault(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        return do(at, request, forward) if at and at % 3 == number else forward(request)
+
+    return fault
+
+
+@pytest.fixture
+def audited(stage, llamafund) -> Callable[..., tuple[dict[str, str], str, int]]:
+    """Audits a campaign that collects, through a faulty node: each check's outcome, the errors and the exit code."""
+    stage.open()
+    stage.client.pledge(stage.backers[0], 10**18)
+    stage.devnet.finalize()
+
+    def run(fault: Fault | None = None) -> tuple[dict[str, str], str, int]:
+        with FaultyNode(stage.devnet.rpc_url, fault) as node:
+            places = ("--rpc", node.url, "--store", stage.run.store.location)
+            ran = llamafund("audit", stage.client.address, *places, "--json")
+        report = ran.json["report"] if ran.stdout else {"checks": []}
+        return {check["name"]: check["status"] for check in report["checks"]}, ran.stderr, ran.code
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [drop, answers(RATE_LIMITS[0]), answers(RATE_LIMITS[1]), answers(NOT_THERE_YET[0])],
+    ids=["drop", "HTTP 429", "limit in HTTP 200", "not there yet"],
+)
+def test_an_audit_has_the_same_outcome_whatever_a_node_does_at_any_request(audited, trouble: Fault) -> None:
+    clean, _, code = audited()
+    assert code == 0
+    assert "pass" in clean.values()
+    for number in range(3):
+        assert audited(every_third(number, trouble))[::2] == (clean, 0)
+
+
+@pytest.mark.parametrize("trouble", [drop, *map(answers, (RATE_LIMITS[0], NOT_THERE_YET[0], PRUNED[0]))])
+def test_an_audit_through_a_node_that_fails_reaches_no_verdict(audited, trouble: Fault) -> None:
+    for first in (1, 3, 5, 8):
+
+        def fault(at: int, request: dict[str, Any], forward: Any, first: int = first) -> dict[str, Any]:
+            return trouble(at, request, forward) if at >= first else forward(request)
+
+        checks, told, code = audited(fault)
+        assert (checks, code) == ({}, ExitCode.NODE_UNREACHABLE), told
+
+
+@pytest.mark.parametrize("trouble", [drop, answers(RATE_LIMITS[1])], ids=["drop", "limit"])
+def test_a_guard_looks_once_whatever_a_node_does_at_any_request(attested, llamafund, trouble: Fault) -> None:
+    for number in range(3):
+        with FaultyNode(attested.devnet.rpc_url, every_third(number, trouble)) as node:
+            places = ("--rpc", node.url, "--store", attested.run.store.location)
+            ran = llamafund("watch", attested.client.address, "--once", *places, "--json", wallet="stranger")
+        assert ran.code == 0, ran.stderr
