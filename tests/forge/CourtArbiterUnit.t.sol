@@ -26,6 +26,7 @@ contract CourtArbiterUnit is Base {
     uint40 private constant FUNDING_DEADLINE = uint40(START + 30 days);
     uint256 private constant WINDOW = 2 days;
     uint256 private constant RULING = 7 days;
+    uint256 private constant RESERVE = 3 days;
     uint256 private constant KEY = 7;
     uint256 private constant FEE = 1 ether;
     bytes32 private constant SALT = keccak256("salt");
@@ -45,7 +46,7 @@ contract CourtArbiterUnit is Base {
         vm.warp(START);
         vm.deal(address(this), 1_000 ether);
         court = new MockCourt(FEE);
-        arbiter = new CourtArbiter(ICampaignFactory(FACTORY), court, hex"0102", "/ipfs/question");
+        arbiter = new CourtArbiter(ICampaignFactory(FACTORY), court, hex"0102", "/ipfs/question", RESERVE);
         campaign = _create(address(arbiter));
         campaign.pledgeCoin{value: 100 ether}(address(this));
         campaign.activate();
@@ -57,14 +58,20 @@ contract CourtArbiterUnit is Base {
         assert(keccak256(arbiter.extraData()) == keccak256(hex"0102"));
         assert(keccak256(bytes(arbiter.metaEvidence())) == keccak256("/ipfs/question"));
         assert(arbiter.UPHELD() == 1 && arbiter.REFUSED() == 2 && arbiter.disputeFee() == FEE);
+        assert(arbiter.appealReserve() == RESERVE);
     }
 
     function test_aCourtWithoutCodeIsRefused() external {
-        try new CourtArbiter(ICampaignFactory(FACTORY), IArbitrator(address(1)), "", "") {
-            assert(false);
-        } catch (bytes memory answer) {
-            _same(abi.encodeWithSelector(ICourtArbiter.CourtArbiter_NoCourt.selector, address(1)), answer);
-        }
+        bytes memory expected = abi.encodeWithSelector(ICourtArbiter.CourtArbiter_NoCourt.selector, address(1));
+        _refusesToDeploy(IArbitrator(address(1)), RESERVE, expected);
+    }
+
+    function test_anAppealReserveIsWithinItsBounds() external {
+        bytes4 bad = ICourtArbiter.CourtArbiter_BadAppealReserve.selector;
+        _refusesToDeploy(court, 1 days - 1, abi.encodeWithSelector(bad, 1 days - 1, 1 days, 60 days));
+        _refusesToDeploy(court, 60 days + 1, abi.encodeWithSelector(bad, 60 days + 1, 1 days, 60 days));
+        new CourtArbiter(ICampaignFactory(FACTORY), court, "", "", 1 days);
+        new CourtArbiter(ICampaignFactory(FACTORY), court, "", "", 60 days);
     }
 
     function test_aDisputeContestsAndReturnsTheRestOfItsFee() external {
@@ -182,7 +189,37 @@ contract CourtArbiterUnit is Base {
         assert(court.appeals(0) == 1 && address(court).balance == 3 * FEE && address(arbiter).balance == 0);
     }
 
+    function test_appealsLeaveTimeForTheRulingThatFollows() external {
+        _dispute(FEE);
+        uint256 end = START + WINDOW + RULING - RESERVE;
+        vm.warp(end - 1);
+        assert(arbiter.appealFee(address(campaign)) == 2 * FEE);
+        vm.warp(end);
+        bytes memory late = _of(ICourtArbiter.CourtArbiter_TooLateToAppeal.selector, end);
+        _refuses(2 * FEE, abi.encodeCall(CourtArbiter.appeal, (address(campaign))), late);
+    }
+
+    function test_whatHasEndedIsNeitherAppealedNorDisputedAgain() external {
+        bytes32 root = keccak256("content");
+        campaign.challenge{value: 1 ether}(root, 1, 0);
+        _dispute(FEE);
+        vm.warp(START + 1 days);
+        assert(campaign.status() == Status.Failed);
+        bytes memory ended = _of(ICourtArbiter.CourtArbiter_CampaignEnded.selector, uint256(Status.Failed));
+        _refuses(2 * FEE, abi.encodeCall(CourtArbiter.appeal, (address(campaign))), ended);
+        court.give(0, 0);
+        _refuses(FEE, _call(address(campaign)), ended);
+    }
+
     // =============================================================== helpers
+
+    function _refusesToDeploy(IArbitrator court_, uint256 reserve, bytes memory expected) private {
+        try new CourtArbiter(ICampaignFactory(FACTORY), court_, "", "", reserve) {
+            assert(false);
+        } catch (bytes memory answer) {
+            _same(expected, answer);
+        }
+    }
 
     function _dispute(uint256 value) private returns (uint256) {
         return arbiter.dispute{value: value}(address(campaign), SALT, EVIDENCE);
