@@ -18,6 +18,24 @@ from typing import IO
 _GRACE = 5.0
 """Seconds that a process group gets to end after SIGTERM before it is killed."""
 
+_NAMES = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "USER",
+        "LANG",
+        "TZ",
+        "TERM",
+        "COLUMNS",
+        "LINES",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "TMPDIR",
+        "VIRTUAL_ENV",
+    }
+)
+_PREFIXES = ("LC_", "LD_", "DYLD_", "PYTHON", "XDG_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "COVERAGE_")
+
 _CLEAN_UP = 15.0
 """Seconds that a clean-up may take before the next signal interrupts it."""
 
@@ -42,7 +60,7 @@ def run_python(
         arguments: What follows the interpreter's name.
         show_stderr: Let the child write to this process's standard error, so that it can draw a progress bar.
             Otherwise its standard error is collected.
-        environment: Variables in addition to this process's own.
+        environment: Variables in addition to those of this process that name places, languages and devices.
     """
     # Files, not pipes: a process that the child left running could hold a pipe open forever.
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
@@ -51,7 +69,7 @@ def run_python(
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=None if show_stderr else stderr,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **(environment or {})},
+            env={**_passed_on(), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **(environment or {})},
             start_new_session=True,
         )
         try:
@@ -59,6 +77,11 @@ def run_python(
         finally:
             _end_group(child)
         return Finished(child.returncode, _text(stdout), _text(stderr))
+
+
+def _passed_on() -> dict[str, str]:
+    """This process's variables without those that may be secret: a child that needs one is given it by name."""
+    return {name: value for name, value in os.environ.items() if name in _NAMES or name.startswith(_PREFIXES)}
 
 
 def _text(file: IO[bytes]) -> str:

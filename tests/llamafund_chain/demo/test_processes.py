@@ -43,6 +43,16 @@ def _interrupt_itself(request: signal.Signals, cleaned: list[bool]) -> None:
         cleaned.append(True)
 
 
+def test_a_child_gets_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MY_KEY", "LLAMAFUND_KUBO_TOKEN", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "5ec2e7")
+    finished = run_python(["-c", "import os; print(dict(os.environ))"], show_stderr=False, environment={"GIVEN": "yes"})
+    assert finished.exit_code == 0
+    assert "5ec2e7" not in finished.stdout
+    assert "'GIVEN': 'yes'" in finished.stdout
+    assert repr(os.environ["PATH"]) in finished.stdout
+
+
 def test_output_and_exit_code_come_back() -> None:
     finished = run_python(
         ["-c", "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"], show_stderr=False
