@@ -58,7 +58,8 @@ class Arbiter:
         asked: What it asks which court; `None` if it is not this project's arbiter for courts.
         dispute: Number of the campaign's dispute at the court that waits for a ruling; `None` if there is none.
         is_delegated: Whether it is a key that has a contract's code run in its name (EIP-7702).
-        is_misplaced: Whether it has the code of an arbiter for courts, but not the address that follows from it.
+        is_misplaced: Whether it has the code of an arbiter for courts, but not the address that follows from that and
+            from a question that can be read.
     """
 
     address: str
@@ -81,7 +82,7 @@ class Arbiter:
         if self.is_delegated:
             return "a key that has a contract's code run in its name (EIP-7702): a single key"
         if self.is_misplaced:
-            return "a copy of an arbiter for courts, at an address that does not follow from what it asks"
+            return "a copy of an arbiter for courts, at an address that follows from no question that can be read"
         return "a contract, for example a Safe" if self.has_code else "an account without code: a single key"
 
 
@@ -100,7 +101,11 @@ def arbiter_at(connection: Connection, address: str, block: BlockId = "latest") 
     if found is None:
         return Arbiter(address, has_code=bool(code))
     (extra_data,) = _ask(connection, address, "extraData", block=block)
-    (question,) = _ask(connection, address, "metaEvidence", block=block)
+    try:
+        (question,) = _ask(connection, address, "metaEvidence", block=block)
+    except VerificationError:
+        # Whoever deploys one may write any bytes where text belongs.
+        return Arbiter(address, has_code=True, is_misplaced=True)
     # The code is verified, so these are its answers. The address proves that nothing else was in its storage at first.
     expected = CourtArbiter(found.court, bytes(extra_data), str(question), found.appeal_reserve)
     if expected.address.lower() != address.lower():

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from command_scenes import Place, audited
+from eth_abi.abi import encode
 
 from llamafund_chain.campaign.arbiter import CourtClient, arbiter_of
 from llamafund_chain.campaign.disputes import MAX_REPORTS
 from llamafund_chain.campaign.terms import DAY, Status
 from llamafund_chain.chain.abi import checksum
+from llamafund_chain.deployment import addresses, artifacts
 from llamafund_chain.deployment.court_arbiter import NO_DECISION, REFUSED, UPHELD, question_path
 from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.evidence.manifests import DisputeManifest
@@ -340,6 +342,17 @@ def test_threat_an_arbiter_with_disputes_that_never_were_in_its_storage_is_told(
     told = show(llamafund, stage, "--json").json
     assert told["arbiter"]["court"] is None
     assert any("is a copy of an arbiter for courts" in note for note in told["warnings"])
+
+
+def test_an_arbiter_whose_question_is_no_text_is_told(llamafund, stage) -> None:
+    court = stage.devnet.deploy_mock_court(1)
+    types = ["address", "address", "bytes", "bytes", "uint256"]
+    values = [addresses.predicted().factory, court, b"", b"\xff\xfe", 3 * DAY]
+    arbiter = stage.devnet.deploy(artifacts.load("CourtArbiter").bytecode + encode(types, values))
+    stage.open(arbiter=arbiter, ruling_window=RULING)
+    told = show(llamafund, stage, "--json").json
+    assert told["arbiter"]["court"] is None
+    assert any("at an address that follows from no question that can be read" in note for note in told["warnings"])
 
 
 def test_threat_a_key_with_delegated_code_is_told_as_a_single_key(llamafund, stage) -> None:
