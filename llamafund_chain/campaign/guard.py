@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _EMPTY_GAS = 21_000
 _DATA_FEE_AGE = 60
+_REFUSALS = 5
 _FIRST_POLL = 0.05
 _LONGEST_POLL = 2.0
 
@@ -176,6 +177,8 @@ class Guard:
         self._unprovable = False
         self._included = 0
         self._sent = 0
+        # How often in a row the campaign refused the answer to what seemed to be its oldest challenge.
+        self._refused = 0
 
     @property
     def under_way(self) -> list[str]:
@@ -203,7 +206,7 @@ class Guard:
         while True:
             before = (self._included, self._sent)
             yield from self.step()
-            if not self._under_way and (self._included, self._sent) == before:
+            if not self._under_way and not self._refused and (self._included, self._sent) == before:
                 return
             if self._included != included:
                 included, until, pause = self._included, time.monotonic() + transactions.RECEIPT_TIMEOUT, _FIRST_POLL
@@ -277,7 +280,16 @@ class Guard:
         """Send the answers to the oldest challenges, as far as they are missing."""
         if not challenges.answerable and not self._under_way:
             return
-        now = self._situation(account, challenges)
+        try:
+            now = self._situation(account, challenges)
+        except ContractRefusedError:
+            # While a block arrives, some nodes mix its state with that of the block before. A look later it is right.
+            self._refused += 1
+            if self._refused <= _REFUSALS:
+                return
+            self._refused = 0
+            raise
+        self._refused = 0
         batch: list[_Try] = []
         for action in plan(now, told=told or self._told == challenges.block):
             match action:
@@ -356,10 +368,7 @@ class Guard:
         if front and front[0] is not None:
             measured = calls[front[0].index]
             gas = max(0, self._estimate(account, measured, challenges.block) - data[front[0].index].gas)
-        limits = {
-            chunk: _limit(gas, call.data, measured.data, data[chunk])
-            for chunk, call in [*calls.items(), (None, heaviest)]
-        }
+        limits = {chunk: _limit(gas, call.data, measured.data, data[chunk]) for chunk, call in calls.items()}
         takes = [None if proof is None else limits[proof.index] for proof in front]
         for challenge in challenges.queue[IN_FLIGHT:]:
             if challenge.chunk not in proofs:

@@ -138,6 +138,9 @@ class _Watch:
         try:
             for outcome in self.guard.settle():
                 well &= self._tell(outcome)
+                if isinstance(outcome, Answer):
+                    # A flood may last for hours: an error at its beginning does not slow down what follows.
+                    self.troubles = 0
             challenges = self.guard.look()
             standstill = self._standstill(challenges)
             final = self._is_final(challenges)

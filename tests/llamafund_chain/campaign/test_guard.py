@@ -339,6 +339,36 @@ def test_a_node_that_vanishes_while_sending_leaves_no_answer_to_be_sent_beside_i
     assert nonces == [0, 1]
 
 
+def refusing(node, times: int) -> list[str]:
+    """A node that shows the state of another block to so many estimates."""
+    refused: list[str] = []
+
+    def mix(method: str, params: tuple[object, ...], forward):
+        if method == "eth_estimateGas" and len(refused) < times:
+            refused.append(method)
+            raise RpcError(method, 3, "execution reverted", "0x")
+        return forward()
+
+    node(mix)
+    return refused
+
+
+def test_a_node_that_mixes_the_states_of_two_blocks_is_asked_again(large, keeper, node) -> None:
+    challenge(large, 0, 1)
+    refused = refusing(node, 2)
+    outcomes = list(guard_of(large, keeper).settle())
+    assert (answered(outcomes), problems(outcomes), len(refused)) == ([0, 1], [], 2)
+
+
+def test_a_campaign_that_goes_on_refusing_an_answer_is_told_of(large, keeper, node, untouched) -> None:
+    challenge(large, 0)
+    refused = refusing(node, 1_000)
+    guard = guard_of(large, keeper)
+    with untouched(), pytest.raises(LlamafundError, match="reverted"):
+        list(guard.settle())
+    assert 1 < len(refused) < 10
+
+
 def test_answers_that_never_arrived_are_sent_again_some_blocks_later(large, keeper, node) -> None:
     challenge(large, 0, 1)
     lost: list[str] = []

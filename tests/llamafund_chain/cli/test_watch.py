@@ -159,6 +159,28 @@ def test_looks_that_go_wrong_come_ever_more_slowly(stage) -> None:
     assert pauses == [60, 120, 240, 480, 600, 600]
 
 
+def test_errors_in_a_flood_do_not_slow_a_guard_down_as_long_as_it_answers(stage) -> None:
+    """Each step ends with an error, as may happen hour after hour; it has answered something before."""
+    from llamafund_chain.campaign.guard import Answer
+    from llamafund_chain.campaign.state import OpenChallenge
+    from llamafund_chain.chain.transactions import Receipt
+    from llamafund_chain.cli.watch import _Watch
+
+    answer = Answer(OpenChallenge(0, 0, "0x" + "11" * 20, ETHER), Receipt("ab" * 32, 1, 1, 1, 0, ()))
+
+    class Flooded:
+        def settle(self):
+            yield answer
+            raise NodeUnreachableError("gone")
+
+    watch_ = _Watch(stage.open(), Flooded(), lambda *_: None, 60.0, 3_600.0)
+    pauses = []
+    for _ in range(5):
+        assert not watch_._look(once=False)
+        pauses.append(watch_._pause())
+    assert pauses == [120.0] * 5
+
+
 def test_a_node_that_refuses_to_send_is_asked_again(llamafund, attested, node) -> None:
     challenge(attested)
     refused: list[str] = []
