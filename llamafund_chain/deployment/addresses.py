@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.deployment import artifacts
 from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -27,6 +28,12 @@ _CREATE2_DEPLOYER_CODE = bytes.fromhex(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b"
     "8082525050506014600cf3"
 )
+
+_NEEDED = {
+    "transient storage (EIP-1153)": bytes.fromhex("600160005d60005c60005260206000f3"),
+    "mcopy (EIP-5656)": bytes.fromhex("60016000526020600060205e60205160005260206000f3"),
+}
+"""Creation code that uses one instruction, and whose contract is the number 1 in 32 bytes."""
 
 Send = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Sends a transaction given as `to`, `data` and `value` (wei), waits for it, and returns its receipt."""
@@ -128,7 +135,7 @@ def deploy(w3: Web3, send: Send, known: Deployment | None = None) -> Deployment:
             arbiters as long as there is code.
 
     Raises:
-        LlamafundError: The chain has no CREATE2 deployer.
+        LlamafundError: The chain has no CREATE2 deployer, or lacks an instruction that campaigns use.
         VerificationError: Other code is at one of the addresses, or a transaction did not create the right code.
     """
     from eth_utils import to_checksum_address
@@ -141,6 +148,8 @@ def deploy(w3: Web3, send: Send, known: Deployment | None = None) -> Deployment:
             "Most chains have it; on others it is put there by the one transaction that its repository publishes "
             "(Arachnid/deterministic-deployment-proxy)",
         )
+    for name, code in _NEEDED.items():
+        _check_instruction(w3, chain_id, name, code)
     block: int | None = None
     transactions: dict[str, str] = {}
     for part in _parts():
@@ -231,6 +240,26 @@ def _parts() -> tuple[_Part, _Part]:
         _Part(campaign.name, implementation, campaign.bytecode, campaign.runtime({"SELF": word})),
         _Part(factory.name, create2(init_code), init_code, factory.runtime({"implementation": word})),
     )
+
+
+def _check_instruction(w3: Web3, chain_id: int, name: str, code: bytes) -> None:
+    """Raise unless the chain runs this code: a call that creates a contract, and changes nothing."""
+    from web3.exceptions import ContractLogicError, Web3RPCError
+
+    why = ""
+    try:
+        answer = bytes(w3.eth.call({"data": "0x" + code.hex()}))  # type: ignore[typeddict-item]
+    except (ContractLogicError, Web3RPCError, ValueError) as error:
+        # brownie raises what the node answered as a bare ValueError.
+        if type(error) is ValueError and not isinstance(error.args[0], dict):
+            raise
+        answer, why = b"", f": {error}"
+    if answer != (1).to_bytes(32, "big"):
+        raise LlamafundError(
+            f"Chain {chain_id} has no {name}{printable(why, 300)}",
+            "The contracts could be deployed there, but no campaign could ever be opened",
+            "Nothing was sent. Choose a chain that follows Ethereum's Cancun upgrade, or wait until this one does",
+        )
 
 
 def create2(init_code: bytes) -> str:

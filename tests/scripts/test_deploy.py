@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from filelock import FileLock
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.deployment import addresses
 from llamafund_chain.deployment.court_arbiter import CourtArbiter, question_path
+from llamafund_chain.errors import LlamafundError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -100,6 +102,29 @@ def test_an_arbiter_that_cannot_be_deployed_is_refused_before_anything_is_sent(
     assert code == 2, output
     assert words in output
     assert bare.w3.eth.block_number == height
+
+
+def test_a_chain_with_older_rules_gets_nothing(tmp_path: Path) -> None:
+    with Devnet(hardfork="shanghai", deploy=False) as chain:
+        height = chain.w3.eth.block_number
+        code, output = _deploy(chain.rpc_url, tmp_path)
+
+        assert code == 1, output
+        assert "Error: Chain 31337 has no transient storage (EIP-1153)" in output
+        assert "no campaign could ever be opened" in output
+        assert chain.w3.eth.block_number == height
+    assert list(tmp_path.glob("*.json")) == []
+
+
+@pytest.mark.parametrize(("name", "code"), addresses._NEEDED.items())
+def test_each_instruction_that_campaigns_need_is_tried_alone(name: str, code: bytes) -> None:
+    with Devnet(hardfork="cancun", deploy=False) as chain:
+        addresses._check_instruction(chain.w3, 31_337, name, code)
+    with (
+        Devnet(hardfork="shanghai", deploy=False) as chain,
+        pytest.raises(LlamafundError, match=re.escape(f"Chain 31337 has no {name}")),
+    ):
+        addresses._check_instruction(chain.w3, 31_337, name, code)
 
 
 def test_a_key_file_pays_where_the_node_has_no_account(bare: Devnet, tmp_path: Path) -> None:
