@@ -21,6 +21,7 @@ from assurance.tools import broken
 SOURCES = (
     "contracts/Campaign.sol",
     "contracts/CampaignFactory.sol",
+    "contracts/libraries/ChallengePrice.sol",
     "contracts/libraries/ContentProof.sol",
     "contracts/libraries/PackedLedger.sol",
     "contracts/libraries/PackedTerms.sol",

@@ -42,7 +42,17 @@ PROPERTIES = (
     Property("LedgerProof", "check_attestation", "ledger: an attestation adds one and its time, no more, any word"),
     Property("LedgerProof", "check_active", "ledger: activation sets its flag, nothing else, any word"),
     Property("LedgerProof", "check_stop", "ledger: a stop sets its flags, nothing else, any word"),
-    Property("TermsProof", "check_roundTrip", "terms: what was packed is what is read, every value of every field"),
+    Property("LedgerProof", "check_contested", "ledger: a contest or a ruling sets its flag, nothing else, any word"),
+    Property(
+        "TermsProof",
+        "check_roundTrip",
+        "terms: what was packed is what is read, with and without an arbiter, every value of every field",
+    ),
+    Property(
+        "PriceProof",
+        "check_startsAtTheBaseAndDoubles",
+        "challenge: costs the base while none is open, and twice that for each 512; bases < 2^96, 57 doublings",
+    ),
     Property(
         "PathProof",
         "check_agreesWithDefinition",

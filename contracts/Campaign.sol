@@ -24,6 +24,7 @@ import {
     Status,
     Terms
 } from "./interfaces/ICampaign.sol";
+import {ChallengePrice} from "./libraries/ChallengePrice.sol";
 import {ContentProof} from "./libraries/ContentProof.sol";
 import {PackedLedger} from "./libraries/PackedLedger.sol";
 import {PackedTerms} from "./libraries/PackedTerms.sol";
@@ -65,9 +66,6 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
     /// all, above what execution takes. The rest is room for the 64 a byte of EIP-7976 (1 186 568), for tips, and for
     /// the answers that come second.
     uint256 private constant ANSWER_GAS = 1_250_000;
-    /// @dev With so many challenges open, the next one costs twice as much: a flood that outruns whoever answers soon
-    /// costs more than there is. Fewer would let a full queue price honest challenges out for less.
-    uint256 private constant DOUBLING = 512;
 
     /// @dev The only immutable, so that the code differs between chains in nothing but this address.
     address private immutable SELF = address(this);
@@ -834,11 +832,9 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         return keccak256(abi.encode(contentRoot, contentSize));
     }
 
-    /// @dev `minBond` keeps the exponent small: 2^96 wei, the largest bond, is less than 57 doublings of the least.
     function _requiredBond(Memory.Slice t, Queue memory queue) private view returns (uint256) {
         uint256 base = Math.max(t.minBond(), ANSWER_GAS * block.basefee);
-        uint256 open = queue.end - queue.next;
-        return base * (DOUBLING + open % DOUBLING) * 2 ** (open / DOUBLING) / DOUBLING;
+        return ChallengePrice.priceOf(base, queue.end - queue.next);
     }
 
     function _parent(Memory.Slice t) private view returns (bytes32) {

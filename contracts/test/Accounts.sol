@@ -34,7 +34,7 @@ contract Puppet {
         _data = data;
     }
 
-    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory) {
+    function execute(address target, uint256 value, bytes calldata data) public payable returns (bytes memory) {
         (bool success, bytes memory result) = target.call{value: value}(data);
         if (!success) {
             assembly ("memory-safe") {
@@ -42,6 +42,13 @@ contract Puppet {
             }
         }
         return result;
+    }
+
+    /// @dev All of them, or none.
+    function executeAll(address target, uint256[] calldata values, bytes[] calldata data) external payable {
+        for (uint256 i = 0; i < data.length; ++i) {
+            execute(target, values[i], data[i]);
+        }
     }
 
     receive() external payable {

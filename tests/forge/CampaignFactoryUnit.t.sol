@@ -67,6 +67,7 @@ contract CampaignFactoryUnit is Base {
             terms.milestones[i] =
                 _milestone(i < 15 ? MilestoneKind.CHECKPOINT : MilestoneKind.WEIGHTS, i, i < 15 ? 500 : 2_500);
         }
+        (terms.arbiter, terms.rulingWindow) = (address(0xA4B1), 90 days);
         address campaign = FACTORY.createCampaign(terms, "large");
         assert(FACTORY.isCampaign(campaign, "large"));
         assert(keccak256(abi.encode(Campaign(campaign).terms())) == keccak256(abi.encode(terms)));
@@ -197,6 +198,34 @@ contract CampaignFactoryUnit is Base {
                 Factory.CampaignFactory_BadAnswerWindow.selector, terms.answerWindow, 1 days, 30 days
             )
         );
+    }
+
+    function test_theLeastBondCostsSomething() external {
+        Terms memory terms = _terms();
+        terms.minBond = 1e12 - 1;
+        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_BondTooSmall.selector, 1e12 - 1, 1e12));
+        terms.minBond = 1e12;
+        _accepts(terms);
+        terms.minBond = type(uint96).max;
+        _accepts(terms);
+    }
+
+    function test_anArbiterHasAWeekToNinetyDaysAndNobodyHasNone() external {
+        Terms memory terms = _terms();
+        terms.rulingWindow = 1;
+        _refuses(terms, abi.encodeWithSelector(Factory.CampaignFactory_BadRulingWindow.selector, 1, 0, 0));
+        terms.arbiter = address(0xA4B1);
+        uint32[2] memory wrong = [uint32(7 days - 1), uint32(90 days + 1)];
+        uint32[2] memory right = [uint32(7 days), uint32(90 days)];
+        for (uint256 i = 0; i < 2; ++i) {
+            terms.rulingWindow = wrong[i];
+            _refuses(
+                terms,
+                abi.encodeWithSelector(Factory.CampaignFactory_BadRulingWindow.selector, wrong[i], 7 days, 90 days)
+            );
+            terms.rulingWindow = right[i];
+            _accepts(terms);
+        }
     }
 
     function test_slackIsAYearAtMost() external {

@@ -32,6 +32,7 @@ contract CampaignHandler is CampaignModel {
     address internal constant RESEARCHER = address(0xA001);
     address internal constant STRANGER = address(0xA002);
     address internal constant ELSEWHERE = address(0xA003);
+    address internal constant ARBITER = address(0xA004);
     uint256 internal constant ATTESTORS = 3;
     uint256 internal constant FIRST_KEY = 101;
 
@@ -193,28 +194,83 @@ contract CampaignHandler is CampaignModel {
     // ============================================================== possession
 
     function challenge(uint256 random) external atThatTime {
-        uint256 index = _below(random, BACKERS);
-        uint256 chunks = MerkleContent.chunkCount(contentSize);
+        uint256 chunks = _chunks();
         uint256 slip = _below(_mix(random, 1), 12);
         uint256 chunk = slip == 0 || chunks == 0 ? chunks : _below(_mix(random, 2), chunks);
-        bool right = slip != 1;
-        uint256 size = right ? contentSize : contentSize + 1;
         uint256 bond = _requiredBond();
-        bond = slip == 2 && bond > 0 ? bond - 1 : bond + _below(_mix(random, 3), 2);
-        bool expected = _status() == Status.Active && backers[index].pledged > 0 && attested > 0 && clock < _windowEnd()
-            && right && chunk < chunks && !_wasChallenged(attested - 1, chunk) && bond >= _requiredBond();
+        bond = slip == 2 ? bond - 1 : bond + _below(_mix(random, 3), 2);
+        _challenge(_below(random, BACKERS), chunk, slip == 1 ? contentSize + 1 : contentSize, bond);
+    }
+
+    /// @dev Chunk after chunk for the least bond, as far as the content has chunks: the price rises all the way. One
+    /// flood in three doubles it.
+    function flood(uint256 random) external atThatTime {
+        uint256 index = _below(random, BACKERS);
+        while (pledgedTotal > 0 && backers[index].pledged == 0) {
+            index = (index + 1) % BACKERS;
+        }
+        uint256 chunks = _chunks();
+        uint256 left = _below(_mix(random, 2), 3) == 0 ? _between(_mix(random, 1), 513, 1_100) : 40;
+        uint256 price = _requiredBond();
+        for (uint256 chunk = 0; chunk < chunks && left > 0 && _canChallenge(index); ++chunk) {
+            if (!wasChallenged[_challengeId(chunk)]) {
+                _challenge(index, chunk, contentSize, campaign.requiredBond());
+                --left;
+                uint256 next = campaign.requiredBond();
+                if (next < price) {
+                    revert Disagreement("a price that fell while the queue grew", price, next);
+                }
+                price = next;
+            }
+        }
+        if (challenges.length - nextChallenge >= DOUBLING) {
+            ++outcomes["a queue that doubled the price"][true];
+        }
+    }
+
+    /// @dev The honest answers to many challenges, oldest first.
+    function drain(uint256 random) external atThatTime {
+        for (uint256 left = _between(random, 1, 600); left > 0 && _challengeOpen(); --left) {
+            if (_status() != Status.Active) {
+                return;
+            }
+            uint256 chunk = challenges[nextChallenge].chunk;
+            bytes memory data = MerkleContent.chunk(contentSeed, contentSize, chunk);
+            bytes32[] memory path = MerkleContent.path(contentSeed, contentSize, chunk);
+            _answer(STRANGER, chunk, contentSize, data, path, true);
+        }
+    }
+
+    function _chunks() private view returns (uint256) {
+        return MerkleContent.chunkCount(contentSize);
+    }
+
+    function _challengeId(uint256 chunk) private view returns (bytes32) {
+        return keccak256(abi.encode(opened, attested, chunk));
+    }
+
+    function _canChallenge(uint256 index) private view returns (bool) {
+        return _status() == Status.Active && backers[index].pledged > 0 && attested > 0 && clock < _windowEnd();
+    }
+
+    function _challenge(uint256 index, uint256 chunk, uint256 size, uint256 bond) private {
+        bool expected = _canChallenge(index) && size == contentSize && chunk < _chunks()
+            && !wasChallenged[_challengeId(chunk)] && bond >= _requiredBond();
         bytes memory data = abi.encodeCall(Campaign.challenge, (contentRoot, uint64(size), uint64(chunk)));
         _expect("challenge", expected, accounts[index], bond, data);
         if (expected) {
+            lowestBase = _price(0) < lowestBase ? _price(0) : lowestBase;
+            bondsHeld += bond;
+            wasChallenged[_challengeId(chunk)] = true;
             challenges.push(
                 Challenge({
-                    milestone: attested - 1,
-                    chunk: chunk,
-                    openedAt: clock,
-                    challenger: accounts[index],
-                    bond: bond,
+                    milestone: uint8(attested - 1),
+                    chunk: uint64(chunk),
+                    openedAt: uint40(clock),
                     answered: false,
-                    returned: false
+                    returned: false,
+                    challenger: accounts[index],
+                    bond: uint96(bond)
                 })
             );
             emit ICampaign.Challenged(
@@ -243,16 +299,22 @@ contract CampaignHandler is CampaignModel {
             path[_below(_mix(random, 2), path.length)] ^= bytes32(uint256(1));
         }
         bool lied = lie < 3 || (lie == 3 && data.length > 0) || lie == 4 || (lie == 5 && path.length > 0);
-        address sender = _below(_mix(random, 3), 3) == 0 ? address(PUPPET) : STRANGER;
-        bool expected = _status() == Status.Active && open && !lied && _takesCoin(sender);
+        _answer(_below(_mix(random, 3), 3) == 0 ? address(PUPPET) : STRANGER, shown, size, data, path, open && !lied);
+    }
+
+    function _answer(address sender, uint256 chunk, uint256 size, bytes memory data, bytes32[] memory path, bool right)
+        private
+    {
+        bool expected = _status() == Status.Active && right && _takesCoin(sender);
         uint256 before = sender.balance;
-        bytes memory call = abi.encodeCall(Campaign.answer, (contentRoot, uint64(size), uint64(shown), data, path));
+        bytes memory call = abi.encodeCall(Campaign.answer, (contentRoot, uint64(size), uint64(chunk), data, path));
         _expect("answer", expected, sender, 0, call);
         if (expected) {
-            challenges[nextChallenge].answered = true;
-            _agree("the answerer's bond", before + challenges[nextChallenge].bond, sender.balance);
-            emit ICampaign.ChallengeAnswered(uint8(attested - 1), uint64(chunk), sender, challenges[nextChallenge].bond);
-            ++nextChallenge;
+            Challenge storage made = challenges[nextChallenge++];
+            made.answered = true;
+            bondsHeld -= made.bond;
+            _agree("the answerer's bond", before + made.bond, sender.balance);
+            emit ICampaign.ChallengeAnswered(uint8(attested - 1), uint64(chunk), sender, made.bond);
         }
     }
 
@@ -263,6 +325,44 @@ contract CampaignHandler is CampaignModel {
             bool home = _below(_mix(random, 2), 2) == 0;
             _returnBond(number, own ? challenges[number].challenger : STRANGER, home);
         }
+    }
+
+    // ================================================================= arbiter
+
+    function contest(uint256 random) external atThatTime {
+        _contest(_below(random, 8) == 0 ? RESEARCHER : ARBITER);
+    }
+
+    function _contest(address sender) private {
+        bool expected = _hears(sender) && !contested && clock < _windowEnd();
+        _expect("contest", expected, sender, 0, abi.encodeCall(Campaign.contest, ()));
+        if (expected) {
+            contested = true;
+            emit ICampaign.Contested(_windowEnd());
+        }
+    }
+
+    function rule(uint256 random) external atThatTime {
+        address sender = _below(random, 8) == 0 ? RESEARCHER : ARBITER;
+        bool upheld = _below(_mix(random, 1), 2) == 0;
+        if (!contested && _below(_mix(random, 2), 2) == 0) {
+            _contest(ARBITER);
+        }
+        bool expected = _hears(sender) && contested && clock < _windowEnd();
+        _expect("rule", expected, sender, 0, abi.encodeCall(Campaign.rule, (upheld)));
+        if (expected) {
+            ++outcomes["a ruling"][upheld];
+            if (upheld) {
+                contested = false;
+            } else {
+                (stopped, stoppedInWindow) = (true, true);
+            }
+            emit ICampaign.Ruled(upheld);
+        }
+    }
+
+    function _hears(address sender) private view returns (bool) {
+        return sender == rules.arbiter && _status() == Status.Active && attested == _milestones();
     }
 
     // ====================================================== researcher, payees
@@ -364,14 +464,18 @@ contract CampaignHandler is CampaignModel {
                 uint256 number = who - BACKERS - payees.length;
                 _returnBond(number, challenges[number].challenger, true);
             }
-            _compare();
+            // All of a flood's bonds come back, at the end of a long queue without a look at everything else each time.
+            if (turns < 64 || turn % 64 == 0) {
+                _compare();
+            }
         }
+        _compare();
         // What stays are the fractions of refunds: less than a unit a backer.
         uint256 dust = _assetHeld();
         if (dust >= BACKERS || (end == Status.Completed && dust != 0)) {
             revert Disagreement("money that nobody can ever move", 0, dust);
         }
-        _agree("bonds that nobody can ever move", 0, _bondsHeld());
+        _agree("bonds that nobody can ever move", 0, bondsHeld);
     }
 
     function _open(uint256 random) internal {
@@ -384,11 +488,12 @@ contract CampaignHandler is CampaignModel {
         for (uint256 i = 0; i < BACKERS; ++i) {
             delete backers[i];
         }
-        (active, stopped, stoppedInWindow, votesFrom) = (false, false, false, 0);
+        (active, stopped, stoppedInWindow, contested, votesFrom) = (false, false, false, false, 0);
         (pledgedTotal, stopSupport, slackUsed) = (0, 0, 0);
         (attested, attestedAt, contentSeed, contentSize, contentRoot) = (0, 0, 0, 0, bytes32(0));
         delete challenges;
-        (nextChallenge, claimedTotal, refundedTotal) = (0, 0, 0);
+        (nextChallenge, bondsHeld, lowestBase) = (0, 0, type(uint256).max);
+        (claimedTotal, refundedTotal) = (0, 0);
         claimed = new uint256[](payees.length);
         (strayNative, strayTokens) = (0, 0);
     }
@@ -412,6 +517,8 @@ contract CampaignHandler is CampaignModel {
         rules.minBond = _between(_mix(random, 7), MIN_BOND, 1 ether);
         rules.slack = _below(_mix(random, 8), 100 days);
         rules.quorum = _between(_mix(random, 9), 1, ATTESTORS);
+        rules.arbiter = _below(_mix(random, 14), 4) == 0 ? address(0) : ARBITER;
+        rules.rulingWindow = rules.arbiter == address(0) ? 0 : _between(_mix(random, 15), 7 days, 90 days);
         uint256 gap = rules.challengeWindow + rules.answerWindow;
         milestoneBps = _bps(_mix(random, 10), _between(_mix(random, 11), 1, 5), 2_500);
         delete milestoneDeadlines;
@@ -468,6 +575,7 @@ contract CampaignHandler is CampaignModel {
                 minScore: type(int64).min
             });
         }
+        (terms.arbiter, terms.rulingWindow) = (rules.arbiter, uint32(rules.rulingWindow));
     }
 
     function _kind(uint256 milestone) private view returns (MilestoneKind) {
@@ -477,15 +585,17 @@ contract CampaignHandler is CampaignModel {
         return milestone == 0 ? MilestoneKind.DATASET : MilestoneKind.CHECKPOINT;
     }
 
-    /// @dev Contents of 1 byte up to three chunks and a byte; of datasets and checkpoints one in eight is withheld.
+    /// @dev Contents of 1 byte up to three chunks and a byte, and of 2 048 chunks; of datasets and checkpoints one in
+    /// eight is withheld.
     function _attestation(uint256 seed) private view returns (MilestoneAttestation memory attestation) {
         attestation.milestone = uint8(attested);
         attestation.kind = _kind(attested);
         attestation.evidence = keccak256(abi.encode("evidence", opened, attested));
         attestation.parent = campaign.latestEvidence();
-        uint256[6] memory sizes = [uint256(1), 100, 16_384, 16_385, 32_768, 49_153];
+        uint256 many = MerkleContent.UNIFORM_BYTES;
+        uint256[8] memory sizes = [uint256(1), 16_384, 16_385, 32_768, 49_153, many, many, many];
         bool small = _below(_mix(seed, 1), 2) == 0;
-        uint256 size = small ? _between(_mix(seed, 2), 1, 200) : sizes[_below(_mix(seed, 3), 6)];
+        uint256 size = small ? _between(_mix(seed, 2), 1, 200) : sizes[_below(_mix(seed, 3), 8)];
         if (attestation.kind != MilestoneKind.WEIGHTS && _below(_mix(seed, 4), 8) == 0) {
             size = 0;
         }
@@ -596,6 +706,7 @@ contract CampaignHandler is CampaignModel {
             _expect("returnBond", expected, sender, 0, data);
             if (expected) {
                 made.returned = true;
+                bondsHeld -= made.bond;
                 _agree("the challenger's bond", before + made.bond, recipient.balance);
                 emit ICampaign.BondReturned(uint8(made.milestone), uint64(made.chunk), sender, recipient, made.bond);
             }
@@ -672,6 +783,7 @@ contract CampaignHandler is CampaignModel {
         _agree("votes from", votesFrom, campaign.votesFrom());
         _agree("open challenges", challenges.length - nextChallenge, campaign.openChallenges());
         _agree("required bond", _requiredBond(), campaign.requiredBond());
+        _agree("contested", contested ? 1 : 0, campaign.ledger().contested ? 1 : 0);
         _agree("released", _released(), campaign.released());
         uint256 collectable = 0;
         for (uint256 i = 0; i < payees.length; ++i) {
@@ -691,7 +803,7 @@ contract CampaignHandler is CampaignModel {
 
     function _promises(uint256 collectable, uint256 refundable) private view {
         bool coin = asset == Asset.Coin;
-        uint256 bonds = _bondsHeld();
+        uint256 bonds = bondsHeld;
         uint256 held = coin ? address(campaign).balance - bonds - strayNative : _tokens() - strayTokens;
         _agree("Promise 1: the escrow's balance", _assetHeld(), held);
         _agree("Promise 1: the bonds", bonds + strayNative, address(campaign).balance - (coin ? held : 0));
@@ -705,8 +817,13 @@ contract CampaignHandler is CampaignModel {
         if (attested == 0 && (claimedTotal > 0 || collectable > 0)) {
             revert Disagreement("Promise 3: paid before anything was attested", 0, claimedTotal + collectable);
         }
-        if (attested < _milestones() && claimedTotal + collectable > pledgedTotal * 7_500 / BPS) {
+        bool refused = stopped && contested;
+        if ((attested < _milestones() || refused) && claimedTotal + collectable > pledgedTotal * 7_500 / BPS) {
             revert Disagreement("Promise 4: paid without weights", 0, claimedTotal + collectable);
+        }
+        uint256 open = challenges.length - nextChallenge;
+        if (open >= DOUBLING && !_failed() && bonds < lowestBase * DOUBLING * (2 ** (open / DOUBLING) - 1)) {
+            revert Disagreement("a flood that was cheap", lowestBase * DOUBLING * (2 ** (open / DOUBLING) - 1), bonds);
         }
     }
 

@@ -49,7 +49,7 @@ contract CampaignInvariants is Base {
                 }
             }
         }
-        string[13] memory calls = [
+        string[15] memory calls = [
             "pledgeCoin",
             "pledgeToken",
             "unpledge",
@@ -59,6 +59,8 @@ contract CampaignInvariants is Base {
             "challenge",
             "answer",
             "returnBond",
+            "contest",
+            "rule",
             "activate",
             "extendDeadlines",
             "postUpdate",
@@ -71,6 +73,10 @@ contract CampaignInvariants is Base {
         _happened("attest", _handler.outcomes("attest", true));
         _happened("refusal of attest", _handler.outcomes("attest", false));
         _happened("a stop", _handler.outcomes("a stop", true));
+        _happened("an attestation upheld", _handler.outcomes("a ruling", true));
+        _happened("a last tranche refused", _handler.outcomes("a ruling", false));
+        // Each is hundreds of calls.
+        assert(_handler.outcomes("a queue that doubled the price", true) > 0);
         _happened("a campaign that failed", _handler.ended(Status.Failed));
         _happened("a campaign that completed", _handler.ended(Status.Completed));
     }
@@ -83,7 +89,7 @@ contract CampaignInvariants is Base {
 
     /// @dev Twice what moves a campaign on.
     function _selectors() private pure returns (bytes4[] memory selectors) {
-        selectors = new bytes4[](30);
+        selectors = new bytes4[](37);
         selectors[0] = CampaignHandler.openAnother.selector;
         selectors[1] = CampaignHandler.pass.selector;
         selectors[2] = CampaignHandler.setMood.selector;
@@ -114,5 +120,12 @@ contract CampaignInvariants is Base {
         selectors[27] = CampaignHandler.attest.selector;
         selectors[28] = CampaignHandler.postUpdate.selector;
         selectors[29] = CampaignHandler.voteStop.selector;
+        selectors[30] = CampaignHandler.flood.selector;
+        selectors[31] = CampaignHandler.drain.selector;
+        selectors[32] = CampaignHandler.contest.selector;
+        selectors[33] = CampaignHandler.contest.selector;
+        selectors[34] = CampaignHandler.rule.selector;
+        selectors[35] = CampaignHandler.rule.selector;
+        selectors[36] = CampaignHandler.attest.selector;
     }
 }

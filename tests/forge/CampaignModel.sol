@@ -17,16 +17,18 @@ abstract contract CampaignModel is Base {
         uint256 minBond;
         uint256 slack;
         uint256 quorum;
+        address arbiter;
+        uint256 rulingWindow;
     }
 
     struct Challenge {
-        uint256 milestone;
-        uint256 chunk;
-        uint256 openedAt;
-        address challenger;
-        uint256 bond;
+        uint8 milestone;
+        uint64 chunk;
+        uint40 openedAt;
         bool answered;
         bool returned;
+        address challenger;
+        uint96 bond;
     }
 
     struct Backer {
@@ -56,7 +58,7 @@ abstract contract CampaignModel is Base {
     /// @dev Unix seconds, 0 before activation.
     uint256 internal votesFrom;
     bool internal stopped;
-    /// @dev Whether the stop came while the latest tranche still waited.
+    /// @dev Whether the stop, or the arbiter's refusal, came while the latest tranche still waited.
     bool internal stoppedInWindow;
     uint256 internal pledgedTotal;
     uint256 internal stopSupport;
@@ -66,8 +68,14 @@ abstract contract CampaignModel is Base {
     uint256 internal contentSeed;
     uint256 internal contentSize;
     bytes32 internal contentRoot;
+    bool internal contested;
     Challenge[] internal challenges;
     uint256 internal nextChallenge;
+    /// @dev Wei that challengers have in the escrow.
+    uint256 internal bondsHeld;
+    /// @dev Wei: the least that a challenge cost while none was open, in the blocks in which somebody challenged.
+    uint256 internal lowestBase;
+    mapping(bytes32 challenge => bool) internal wasChallenged;
     uint256[] internal claimed;
     uint256 internal claimedTotal;
     uint256 internal refundedTotal;
@@ -80,7 +88,7 @@ abstract contract CampaignModel is Base {
     }
 
     function _windowEnd() internal view returns (uint256) {
-        return attestedAt + rules.challengeWindow;
+        return attestedAt + rules.challengeWindow + (contested ? rules.rulingWindow : 0);
     }
 
     function _challengeOpen() internal view returns (bool) {
@@ -164,12 +172,6 @@ abstract contract CampaignModel is Base {
         return _failed() && !backers[index].refunded ? _refund(index) : 0;
     }
 
-    function _bondsHeld() internal view returns (uint256 total) {
-        for (uint256 i = nextChallenge; i < challenges.length; ++i) {
-            total += challenges[i].returned ? 0 : challenges[i].bond;
-        }
-    }
-
     function _requiredBond() internal view returns (uint256) {
         return _price(challenges.length - nextChallenge);
     }
@@ -183,15 +185,6 @@ abstract contract CampaignModel is Base {
             open -= DOUBLING;
         }
         return base + base * open / DOUBLING;
-    }
-
-    function _wasChallenged(uint256 milestone, uint256 chunk) internal view returns (bool) {
-        for (uint256 i = 0; i < challenges.length; ++i) {
-            if (challenges[i].milestone == milestone && challenges[i].chunk == chunk) {
-                return true;
-            }
-        }
-        return false;
     }
 
     /// @dev What the escrow still has of the pledges.

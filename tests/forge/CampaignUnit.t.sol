@@ -17,7 +17,7 @@ import {
 } from "../../contracts/interfaces/ICampaign.sol";
 import {Wallet} from "../../contracts/test/Accounts.sol";
 import {DevToken} from "../../contracts/test/DevToken.sol";
-import {Base} from "./Base.sol";
+import {Base, Vm} from "./Base.sol";
 import {MerkleContent} from "./MerkleContent.sol";
 
 /// @title What random calls seldom reach: getters, permits, the first and last unit and second of each bound, and
@@ -27,6 +27,9 @@ contract CampaignUnit is Base {
     uint40 private constant FUNDING_DEADLINE = uint40(START + 30 days);
     uint256 private constant KEY = 7;
     bytes32 private constant ROOT = keccak256("content");
+    uint256 private constant BOND = 1e12;
+    uint32 private constant RULING_WINDOW = 30 days;
+    address private constant ARBITER = address(0xA4B1);
     /// @dev Two whole chunks and one of a single byte.
     uint64 private constant SIZE = 2 * 16_384 + 1;
     /// @dev Of the terms in a clone's code; see `PackedTerms`.
@@ -42,7 +45,7 @@ contract CampaignUnit is Base {
     function setUp() external {
         vm.warp(START);
         vm.deal(address(this), 1_000 ether);
-        campaign = _create(address(0));
+        campaign = _create(address(0), address(0));
         campaign.pledgeCoin{value: 100 ether}(address(this));
         campaign.activate();
     }
@@ -104,12 +107,12 @@ contract CampaignUnit is Base {
         bytes memory permit = abi.encodeCall(Campaign.pledgeTokenWithPermit, (address(this), 1, START, 27, 0, 0));
         _refuses(0, abi.encodeCall(Campaign.pledgeToken, (address(this), 1)), noToken);
         _refuses(0, permit, noToken);
-        campaign = _create(address(TOKEN));
+        campaign = _create(address(TOKEN), address(0));
         _refuses(1, abi.encodeCall(Campaign.pledgeCoin, (address(this))), noCoin);
     }
 
     function test_aPermitThatFailsIsForgivenWhereTheAllowanceSuffices() external {
-        campaign = _create(address(TOKEN));
+        campaign = _create(address(TOKEN), address(0));
         TOKEN.mint(address(this), 5);
         TOKEN.approve(address(campaign), 5);
         campaign.pledgeTokenWithPermit(address(this), 5, START, 27, 0, 0);
@@ -206,7 +209,7 @@ contract CampaignUnit is Base {
 
     function test_recipientsAreNeitherZeroNorTheCampaign() external {
         Campaign first = campaign;
-        campaign = _create(address(TOKEN));
+        campaign = _create(address(TOKEN), address(0));
         _refusesRecipients(abi.encodeCall(Campaign.pledgeToken, (address(0), 1)), 0);
         _refusesRecipients(abi.encodeCall(Campaign.unpledge, (1, address(0))), 1);
         campaign = first;
@@ -215,7 +218,7 @@ contract CampaignUnit is Base {
         _refusesRecipients(abi.encodeCall(Campaign.claim, (0, address(0))), 1);
         vm.stopPrank();
         _attest(_attestation());
-        campaign.challenge{value: 1}(ROOT, 1, 0);
+        campaign.challenge{value: BOND}(ROOT, 1, 0);
         vm.warp(START + 1 days);
         _refusesRecipients(abi.encodeCall(Campaign.returnBond, (0, address(0))), 1);
         campaign.returnBond(0, address(this));
@@ -403,6 +406,130 @@ contract CampaignUnit is Base {
         assert(campaign.status() == Status.Failed);
     }
 
+    function test_thePriceDoublesWithEvery512OpenChallenges() external {
+        (bytes32 root, uint64 size) = _attestUniform();
+        uint256[6] memory opens = [uint256(0), 1, 511, 512, 513, 1_024];
+        uint256[6] memory prices = [uint256(1e12), 1_001_953_125_000, 1_998_046_875_000, 2e12, 2_003_906_250_000, 4e12];
+        uint256 open = 0;
+        uint256 held = 0;
+        for (uint256 i = 0; i < 6; ++i) {
+            for (; open < opens[i]; ++open) {
+                held += campaign.requiredBond();
+                campaign.challenge{value: campaign.requiredBond()}(root, size, uint64(open));
+            }
+            assert(campaign.requiredBond() == prices[i]);
+            _refuses(
+                prices[i] - 1,
+                abi.encodeCall(Campaign.challenge, (root, size, uint64(open))),
+                _error(ICampaign.Campaign_BondTooSmall.selector, prices[i], prices[i] - 1)
+            );
+        }
+        assert(address(campaign).balance == 100 ether + held && held >= BOND * 512 * 3);
+        // A base fee above it takes the place of the terms' bond, and each answer makes the next challenge cheaper.
+        vm.fee(1 gwei);
+        assert(campaign.requiredBond() == 1_250_000 gwei * 4);
+        campaign.answer(root, size, 0, MerkleContent.chunk(1, size, 0), MerkleContent.path(1, size, 0));
+        assert(campaign.requiredBond() == uint256(1_250_000 gwei) * 1_023 * 2 / 512);
+    }
+
+    function test_nobodyHearsAnArbiterThatTheTermsDoNotName() external {
+        bytes memory expected = abi.encodeWithSelector(ICampaign.Campaign_NotArbiter.selector, address(this));
+        _refuses(0, abi.encodeCall(Campaign.contest, ()), expected);
+        _refuses(0, abi.encodeCall(Campaign.rule, (false)), expected);
+        _disputable();
+        _refuses(0, abi.encodeCall(Campaign.contest, ()), expected);
+        _refuses(0, abi.encodeCall(Campaign.rule, (true)), expected);
+    }
+
+    function test_onlyTheLastAttestationIsContested() external {
+        _disputable();
+        _refusesArbiter(
+            abi.encodeCall(Campaign.contest, ()), abi.encodePacked(ICampaign.Campaign_NothingToContest.selector)
+        );
+        _refusesArbiter(
+            abi.encodeCall(Campaign.rule, (true)), abi.encodePacked(ICampaign.Campaign_NothingToContest.selector)
+        );
+        uint256 end = _attestWeights() + 2 days;
+        _refusesArbiter(
+            abi.encodeCall(Campaign.rule, (false)), abi.encodePacked(ICampaign.Campaign_NotContested.selector)
+        );
+        vm.warp(end - 1);
+        vm.recordLogs();
+        vm.prank(ARBITER);
+        campaign.contest();
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        assert(logs.length == 1 && abi.decode(logs[0].data, (uint256)) == end + RULING_WINDOW);
+        assert(campaign.ledger().contested && campaign.status() == Status.Active);
+        _refusesArbiter(
+            abi.encodeCall(Campaign.contest, ()), abi.encodePacked(ICampaign.Campaign_AlreadyContested.selector)
+        );
+        vm.warp(end + RULING_WINDOW - 1);
+        assert(campaign.status() == Status.Active && campaign.released() == 40 ether);
+        vm.warp(end + RULING_WINDOW);
+        assert(campaign.status() == Status.Completed && campaign.released() == 100 ether);
+    }
+
+    function test_anUpheldAttestationEndsAsIfNobodyHadContestedIt() external {
+        _disputable();
+        uint256 end = _attestWeights() + 2 days;
+        vm.startPrank(ARBITER);
+        campaign.contest();
+        campaign.rule(true);
+        campaign.contest();
+        vm.warp(end - 1);
+        campaign.rule(true);
+        vm.stopPrank();
+        assert(!campaign.ledger().contested && campaign.status() == Status.Active);
+        vm.warp(end);
+        assert(campaign.status() == Status.Completed && campaign.released() == 100 ether);
+    }
+
+    function test_aRefusedAttestationGivesTheLastTrancheBack() external {
+        _disputable();
+        uint256 end = _attestWeights() + 2 days;
+        vm.prank(ARBITER);
+        campaign.contest();
+        vm.warp(end + RULING_WINDOW - 1);
+        campaign.challenge{value: BOND}(ROOT, 1, 0);
+        vm.prank(ARBITER);
+        campaign.rule(false);
+        assert(campaign.status() == Status.Failed && campaign.released() == 40 ether);
+        assert(campaign.refundable(address(this)) == 60 ether);
+        assert(campaign.ledger().stopped && campaign.ledger().withheld && campaign.ledger().contested);
+        campaign.returnBond(0, address(this));
+        vm.warp(end + 2 * RULING_WINDOW);
+        assert(campaign.status() == Status.Failed && campaign.released() == 40 ether);
+    }
+
+    function test_aRulingComesBeforeTheWindowIsOver() external {
+        _disputable();
+        uint256 end = _attestWeights() + 2 days + RULING_WINDOW;
+        vm.prank(ARBITER);
+        campaign.contest();
+        vm.warp(end - 1);
+        campaign.challenge{value: BOND}(ROOT, 1, 0);
+        vm.warp(end);
+        _refusesArbiter(
+            abi.encodeCall(Campaign.rule, (false)), abi.encodeWithSelector(ICampaign.Campaign_WindowOver.selector, end)
+        );
+        vm.warp(end + 1 days);
+        _refusesArbiter(
+            abi.encodeCall(Campaign.rule, (false)),
+            abi.encodeWithSelector(ICampaign.Campaign_WrongStatus.selector, Status.Failed)
+        );
+    }
+
+    function test_aContestComesBeforeTheWindowIsOver() external {
+        _disputable();
+        uint256 end = _attestWeights() + 2 days;
+        vm.warp(end - 1);
+        campaign.challenge{value: BOND}(ROOT, 1, 0);
+        vm.warp(end);
+        _refusesArbiter(
+            abi.encodeCall(Campaign.contest, ()), abi.encodeWithSelector(ICampaign.Campaign_WindowOver.selector, end)
+        );
+    }
+
     function test_whatFollowsThePayeesIsNoPayee() external {
         bytes memory args = Clones.fetchCloneArgs(address(campaign));
         bytes memory account = new bytes(20);
@@ -454,11 +581,42 @@ contract CampaignUnit is Base {
 
     /// @dev A campaign in tokens with so much from this contract and from somebody else.
     function _fundTokens(uint256 own, uint256 others) private {
-        campaign = _create(address(TOKEN));
+        campaign = _create(address(TOKEN), address(0));
         TOKEN.mint(address(this), 1_000 ether);
         TOKEN.approve(address(campaign), 1_000 ether);
         campaign.pledgeToken(address(this), own);
         campaign.pledgeToken(address(0xB0B), others);
+    }
+
+    function _refusesArbiter(bytes memory call, bytes memory expected) private {
+        vm.prank(ARBITER);
+        _refuses(0, call, expected);
+    }
+
+    /// @dev A campaign with an arbiter whose first milestone is attested and released.
+    function _disputable() private {
+        campaign = _create(address(0), ARBITER);
+        campaign.pledgeCoin{value: 100 ether}(address(this));
+        campaign.activate();
+        _attest(_attestation());
+        vm.warp(START + 2 days);
+    }
+
+    /// @return when it was attested
+    function _attestWeights() private returns (uint256) {
+        MilestoneAttestation memory a = _attestation();
+        (a.milestone, a.kind, a.parent, a.evidence) = (1, MilestoneKind.WEIGHTS, a.evidence, keccak256("weights"));
+        _attest(a);
+        return START + 2 days;
+    }
+
+    /// @dev Attests content of 2 048 chunks.
+    function _attestUniform() private returns (bytes32 root, uint64 size) {
+        size = uint64(MerkleContent.UNIFORM_BYTES);
+        root = MerkleContent.root(1, size);
+        MilestoneAttestation memory a = _attestation();
+        (a.contentRoot, a.contentSize) = (root, size);
+        _attest(a);
     }
 
     /// @dev Attests three chunks and challenges them: the last one now, the others an hour later.
@@ -467,10 +625,10 @@ contract CampaignUnit is Base {
         MilestoneAttestation memory a = _attestation();
         (a.contentRoot, a.contentSize) = (root, SIZE);
         _attest(a);
-        campaign.challenge{value: 3}(root, SIZE, 2);
+        campaign.challenge{value: 3 * BOND}(root, SIZE, 2);
         vm.warp(START + 1 hours);
-        campaign.challenge{value: 2}(root, SIZE, 0);
-        campaign.challenge{value: 1}(root, SIZE, 1);
+        campaign.challenge{value: 2 * BOND}(root, SIZE, 0);
+        campaign.challenge{value: 2 * BOND}(root, SIZE, 1);
     }
 
     function _attest(MilestoneAttestation memory attestation) private {
@@ -496,12 +654,13 @@ contract CampaignUnit is Base {
         });
     }
 
-    function _create(address asset) private returns (Campaign) {
+    function _create(address asset, address arbiter) private returns (Campaign) {
         Terms memory terms;
+        (terms.arbiter, terms.rulingWindow) = (arbiter, arbiter == address(0) ? 0 : RULING_WINDOW);
         (terms.researcher, terms.asset) = (address(this), asset);
         (terms.goal, terms.cap) = (100 ether, 150 ether);
         terms.fundingDeadline = FUNDING_DEADLINE;
-        (terms.stopBps, terms.minBond) = (5_000, 1e12);
+        (terms.stopBps, terms.minBond) = (5_000, uint96(BOND));
         (terms.challengeWindow, terms.answerWindow, terms.slack) = (2 days, 1 days, 7 days);
         (terms.proposal, terms.dataset) = (keccak256("proposal"), keccak256("dataset"));
         terms.attestors = new address[](2);

@@ -58,6 +58,12 @@ contract LedgerProof is Proof {
         _onlyChanged(word, changed, 3 << 249);
     }
 
+    function check_contested(uint256 word, bool value) external pure {
+        PackedLedger.Word changed = PackedLedger.Word.wrap(word).withContested(value);
+        assert(changed.contested() == value);
+        _onlyChanged(word, changed, 1 << 251);
+    }
+
     function _onlyChanged(uint256 word, PackedLedger.Word changed, uint256 mask) private pure {
         assert((word ^ PackedLedger.Word.unwrap(changed)) & ~mask == 0);
     }
