@@ -20,6 +20,7 @@ from llamafund_chain.errors import LlamafundError
 
 BENCHMARKS = {
     "evidence": "bench.evidence",
+    "flood": "bench.flood",
     "gas": "bench.gas",
     "promise": "bench.promise",
     "tolerance": "bench.tolerance",
@@ -27,10 +28,15 @@ BENCHMARKS = {
 }
 """Name → module that has a function `run`."""
 
+LONG = 10**9
+"""From here on a table shows numbers as powers of ten."""
+
 
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
+    if value >= LONG:
+        return f"{value:.1e}"
     return f"{value:,.0f}".replace(",", " ") if value == int(value) else f"{value:.3f}"
 
 
@@ -44,7 +50,7 @@ def _table(name: str, rows: list[Row]) -> Table:
             _number(row.value),
             row.unit,
             f"{row.reference.name} {_number(row.reference.value)}" if row.reference else "–",
-            f"{row.ratio:.2f}" if row.ratio is not None else "–",
+            "–" if row.ratio is None else _number(row.ratio) if row.ratio >= LONG else f"{row.ratio:.2f}",
             _number(row.bound),
             {True: "yes", False: "NO", None: "–"}[row.holds],
         )
