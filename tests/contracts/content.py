@@ -39,6 +39,24 @@ class Bytes:
         return _path(index, self._chunks)
 
 
+class Uniform:
+    """Content of `2 ** levels` chunks that are all the same: a tree of one hash a level."""
+
+    def __init__(self, levels: int, seed: int = 7) -> None:
+        self._data = random.Random(seed).randbytes(CHUNK)
+        self._hashes = [_leaf(self._data)]
+        for _ in range(levels):
+            self._hashes.append(_node(self._hashes[-1], self._hashes[-1]))
+        self.size = CHUNK << levels
+        self.root = self._hashes[-1]
+
+    def chunk(self, index: int) -> bytes:
+        return self._data
+
+    def path(self, index: int) -> list[bytes]:
+        return self._hashes[:-1]
+
+
 class OneKnownChunk:
     """Content of any size of which one chunk and its path are known: the rest of the tree is random hashes."""
 

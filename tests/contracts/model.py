@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from content import CHUNK, Bytes
+from content import CHUNK, Content
 from world import ACTIVE, DATASET, DAY, FAILED, FUNDING, WEIGHTS, ZERO
 
 from llamafund_chain.audit.ledger import Accounts, Ledger, Rules
@@ -63,7 +63,7 @@ class Model:
     ledger: Ledger = field(default_factory=Ledger)
     votes_from: int = 0
     evidence: list[bytes] = field(default_factory=list)
-    content: Bytes | None = None
+    content: Content | None = None
     commitment: tuple[bytes, int] | None = None
     challengers: dict[tuple[int, int], str] = field(default_factory=dict)
     gifts: Counter[str] = field(default_factory=Counter)
@@ -152,8 +152,12 @@ class Model:
     # ------------------------------------------------------------------- money
 
     def required_bond(self, base_fee: int) -> int:
+        return self.price(len(self.open_challenges), base_fee)
+
+    def price(self, open_challenges: int, base_fee: int) -> int:
+        """What the next challenge costs behind so many open ones, wei."""
         base = max(int(self.terms["minBond"]), ANSWER_GAS * base_fee)
-        doublings, rest = divmod(len(self.open_challenges), DOUBLING)
+        doublings, rest = divmod(open_challenges, DOUBLING)
         return (base << doublings) * (DOUBLING + rest) // DOUBLING
 
     def _move(self, unit: str, source: str, target: str, amount: int) -> int:
@@ -329,7 +333,7 @@ class Model:
     def post_update(self, caller: str) -> None:
         self._researcher(caller)
 
-    def attest(self, claim: Mapping[str, Any], signers: int, signed: Sequence[bool], content: Bytes | None) -> None:
+    def attest(self, claim: Mapping[str, Any], signers: int, signed: Sequence[bool], content: Content | None) -> None:
         """Record an attestation; `signed` says of each signature passed whether it is that signer's."""
         self._require(ACTIVE)
         index = self.attested

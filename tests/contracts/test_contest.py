@@ -213,3 +213,80 @@ def test_nobody_votes_and_no_deadline_moves_while_the_last_attestation_is_contes
     with refused("Campaign_WrongMilestone", 2, 3):
         attested.extend(1)
     assert attested.read("deadlineOf", 2) == attested.terms["milestones"][2][2]
+
+
+# -------------------------------------------------------------------- threats
+
+
+def test_threat_a_sham_contest_uses_nothing_up_and_moves_no_end(world: World, attested: Campaign) -> None:
+    """Somebody has the arbiter contest and rule in the first hour: a real case is heard all the same."""
+    end = attested.window_end
+    for _ in range(3):
+        attested.contest()
+        assert attested.window_end == end + RULING
+        attested.rule(True)
+    assert attested.window_end == end
+    attested.contest(at=end - 1)
+    assert attested.window_end == end + RULING
+    attested.rule(False, at=end + RULING - 1)
+    assert (attested.status, attested.read("released")) == (FAILED, 5 * ETHER)
+
+
+def test_threat_a_silent_arbiter_keeps_nobody_s_money(world: World, attested: Campaign) -> None:
+    attested.contest()
+    world.warp(attested.window_end - 1)
+    assert attested.status == ACTIVE
+    world.warp(attested.window_end)
+    assert attested.status == COMPLETED
+    attested.claim(0)
+    attested.claim(1)
+    assert attested.held == 0
+
+
+@pytest.mark.parametrize("late", [0, 1, DAY])
+def test_threat_a_late_ruling_leaves_the_campaign_as_it_was(world: World, attested: Campaign, late: int) -> None:
+    attested.contest()
+    end = attested.window_end
+    with refused("Campaign_WrongStatus", COMPLETED):
+        attested.rule(False, at=end + late)
+    attested.claim(0)
+    with refused("Campaign_WrongStatus", COMPLETED):
+        attested.contest()
+    assert attested.status == COMPLETED
+
+
+def test_threat_a_bribed_arbiter_takes_nothing_and_keeps_only_the_last_tranche_from_payees(
+    world: World, attested: Campaign
+) -> None:
+    before, held = world.balance(world.arbiter), attested.held
+    attested.contest()
+    attested.rule(False)
+    # It paid for two transactions, and nothing came back.
+    assert world.balance(world.arbiter) < before
+    assert attested.held == held
+    for payee, share in ((0, 7), (1, 3)):
+        assert attested.read("claimable", payee) == 5 * ETHER * share // 10
+    with refused("Campaign_NothingToRefund", world.arbiter):
+        attested.refund(world.arbiter)
+    with refused("Campaign_NotPayee", world.arbiter, 0):
+        attested.claim(0, by=world.arbiter)
+    for backer in (world.backer0, world.backer1):
+        attested.refund(backer)
+    attested.claim(0)
+    attested.claim(1)
+    assert attested.held == 0
+
+
+@pytest.mark.parametrize("ruling", [None, True])
+def test_threat_a_contest_does_not_save_an_unanswered_challenge(
+    world: World, attested: Campaign, ruling: bool | None
+) -> None:
+    attested.challenge(CONTENT, 0)
+    attested.contest()
+    if ruling is not None:
+        attested.rule(ruling)
+    world.warp(attested.answer_by - 1)
+    assert attested.status == ACTIVE
+    world.warp(attested.answer_by)
+    assert (attested.status, attested.read("released")) == (FAILED, 5 * ETHER)
+    attested.return_bond(0)

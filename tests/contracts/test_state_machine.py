@@ -9,6 +9,7 @@ which is printed; `LLAMAFUND_SEED` repeats one.
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import random
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from content import CHUNK, Bytes
+from content import CHUNK, Bytes, Content, Uniform
 from eth_account import Account
 from eth_utils.abi import get_abi_output_types
 from hypothesis import HealthCheck, Phase, settings
@@ -41,6 +42,7 @@ from world import (
     ETHER,
     FAILED,
     FUNDING,
+    GAS,
     NO_MINIMUM,
     WEIGHTS,
     ZERO,
@@ -64,6 +66,12 @@ GWEI = 10**9
 ACCEPT, REFUSE, BURN_GAS, RETURN_BOMB, REENTER = range(5)
 HOUR = 3_600
 BOMB = "100 kB and more"
+SHOWN = 4
+"""Open challenges that are read after every call."""
+FLOOD = 270
+BLOCK_GAS = 29_000_000
+UNIFORM = Uniform(10)
+"""Challenges that fit a transaction."""
 
 people = st.sampled_from(["backer0"] * 3 + ["puppet"] * 3 + ["backer1", "backer2"])
 anybody = st.sampled_from(["backer0", "backer1", "puppet", "stranger", "researcher", "compute"])
@@ -151,7 +159,7 @@ class Views:
         self._asked = [
             (name, arguments, *self._call(campaign.functions[name](*arguments))) for name, arguments in asked
         ]
-        self._challenges = [self._call(campaign.functions.openChallenge(position)) for position in range(4)]
+        self._challenges = [self._call(campaign.functions.openChallenge(position)) for position in range(SHOWN)]
         self._balances = []
         if token is not None:
             self._balances = [self._call(token.functions.balanceOf(account)) for account in accounts]
@@ -161,6 +169,7 @@ class Views:
 
     def read(self, open_challenges: int) -> dict[tuple[Any, ...], Any]:
         """Everything, and the first open challenges as many as there should be."""
+        open_challenges = min(open_challenges, len(self._challenges))
         calls = [entry[2:] for entry in self._asked] + self._challenges[:open_challenges] + self._balances
         keys: list[tuple[Any, ...]] = [(name, *arguments) for name, arguments, *_ in self._asked]
         keys += [("openChallenge", position) for position in range(open_challenges)]
@@ -260,6 +269,7 @@ class Escrow(RuleBasedStateMachine):
             "begun",
             "funded",
             "active",
+            "flooded",
             *["attested", "challenged", "contested", "stopping", "stopping later"] * 2,
         ]
         start = data.draw(st.sampled_from(starts), label="start")
@@ -332,9 +342,16 @@ class Escrow(RuleBasedStateMachine):
         if start == "stopping":
             self._vote("backer0", True, ("votes", 0))
             return
-        self._attest("none", data.draw(st.integers(1, 40_000), label="size"), ("after", 1))
+        self._begin_attested(start, data)
+
+    def _begin_attested(self, start: str, data: st.DataObject) -> None:
+        size = UNIFORM.size if start == "flooded" else data.draw(st.integers(1, 40_000), label="size")
+        self._attest("none", size, ("after", 1))
         if start == "contested":
             self._begin_contested()
+        if start == "flooded":
+            for count in (FLOOD, FLOOD, 1):
+                self._flood(count)
         if start == "challenged":
             for chunk in range(data.draw(st.integers(1, 2), label="challenges")):
                 self._challenge("backer0", chunk, self.model.required_bond(0))
@@ -402,18 +419,43 @@ class Escrow(RuleBasedStateMachine):
         call = self.campaign.functions[name](*arguments)
         if who == "puppet":
             call = self.stage.puppet.functions.execute(self.campaign.address, value, data_of(call))
+            value = 0
+        return self._compared(
+            f"{name}{arguments} by {who}",
+            name,
+            call,
+            sender,
+            lambda model: does(model, account),
+            moment=moment,
+            value=value,
+            base_fee=base_fee,
+        )
+
+    def _compared(
+        self,
+        told: str,
+        name: str,
+        call: Any,
+        sender: str,
+        does: Callable[[Model], None],
+        *,
+        moment: Moment,
+        value: int,
+        base_fee: int,
+        gas: int = GAS,
+    ) -> bool:
         at = self._at(moment)
         self.model.now = at
         trial = copy.deepcopy(self.model)
         expected = actual = None
         try:
-            does(trial, account)
+            does(trial)
         except RefusedError as error:
             expected = error
         if expected is None:
             self.model = trial
         try:
-            receipt = self.world.send(call, sender, value=0 if who == "puppet" else value, at=at, base_fee=base_fee)
+            receipt = self.world.send(call, sender, value=value, at=at, base_fee=base_fee, gas=gas)
             cost = receipt["gasUsed"] * receipt["effectiveGasPrice"]
         except RevertedError as error:
             actual, cost = error, error.cost
@@ -421,7 +463,7 @@ class Escrow(RuleBasedStateMachine):
 
         if actual is not None and len(actual.name) > 100_000:
             actual.name = BOMB
-        told = f"{name}{arguments} by {who}: refused by the chain with {actual!r:.999}, by the model with {expected!r}"
+        told = f"{told}: refused by the chain with {actual!r:.999}, by the model with {expected!r}"
         if expected is None:
             assert actual is None, told
             self.stage.tally.accepted[name] += 1
@@ -446,7 +488,7 @@ class Escrow(RuleBasedStateMachine):
         index = model.attested
         kinds = [milestone[0] for milestone in model.terms["milestones"]]
         kind = kinds[min(index, len(kinds) - 1)]
-        content = Bytes(size, seed=index) if size else None
+        content: Content | None = (UNIFORM if size == UNIFORM.size else Bytes(size, seed=index)) if size else None
         fixed = kind == DATASET and any(model.terms["dataset"])
         claim: dict[str, Any] = {
             "milestone": index,
@@ -588,7 +630,7 @@ class Escrow(RuleBasedStateMachine):
     @rule(defect=st.sampled_from(["none"] * 24 + ["next milestone", "kind", "expired", "parent", "other data",
                                  "no evidence", "no root", "score", "quorum", "unknown signer", "stranger",
                                  "one signature more"]),
-          size=st.one_of(st.integers(1, 40_000), st.sampled_from([0, 1, CHUNK, CHUNK + 1])),
+          size=st.one_of(st.integers(1, 40_000), st.sampled_from([0, 1, CHUNK, CHUNK + 1, UNIFORM.size])),
           moment=st.one_of(st.sampled_from([("window", 0), ("window", 0), ("window", -1)]), moments))  # fmt: skip
     def attest(self, defect: str, size: int, moment: Moment) -> None:
         self._attest(defect, size, moment)
@@ -604,6 +646,34 @@ class Escrow(RuleBasedStateMachine):
             chunk %= -(-content.size // CHUNK)
         bond = self.model.required_bond(base_fee) + extra
         self._challenge(who, chunk, bond, base_fee=base_fee, root=b"\x66" * 32 if other else None, moment=moment)
+
+    @precondition(lambda self: self.model.content is UNIFORM and self._window_is_open)
+    @rule(count=st.sampled_from([3, 30, FLOOD]))
+    def flood(self, count: int) -> None:
+        self._flood(count)
+
+    def _flood(self, count: int) -> None:
+        """The puppet challenges the next chunks, each for the least bond, in one transaction."""
+        content, model = self.model.content, self.model
+        assert content is not None
+        fresh = (n for n in range(content.size // CHUNK) if (model.attested - 1, n) not in model.challengers)
+        chunks = list(itertools.islice(fresh, count))
+        bonds = [model.price(len(model.open_challenges) + ahead, 0) for ahead in range(len(chunks))]
+        puppet = str(self.stage.puppet.address)
+
+        def challenge_all(trial: Model) -> None:
+            for chunk, bond in zip(chunks, bonds, strict=True):
+                trial.challenge(puppet, content.root, content.size, chunk, bond, 0)
+
+        calls = [data_of(self.campaign.functions.challenge(content.root, content.size, chunk)) for chunk in chunks]
+        self._all_by_the_puppet("challenge", calls, bonds, challenge_all)
+
+    def _all_by_the_puppet(
+        self, name: str, calls: list[bytes], values: list[int], does: Callable[[Model], None]
+    ) -> bool:
+        call = self.stage.puppet.functions.executeAll(self.campaign.address, values, calls)
+        told, sender = f"{len(calls)} times {name} by the puppet", self.world.stranger
+        return self._compared(told, name, call, sender, does, moment=("after", 1), value=0, base_fee=0, gas=BLOCK_GAS)
 
     @precondition(lambda self: self.model.content is not None and (bool(self.model.open_challenges) or _seldom(self)))
     @rule(who=st.sampled_from(["stranger", "backer1", "researcher", "puppet"]),
@@ -794,7 +864,7 @@ class Escrow(RuleBasedStateMachine):
             expected["claimed", payee] = model.claimed(payee)
         for index in range(len(model.terms["milestones"])):
             expected["deadlineOf", index] = model.deadline(index)
-        for position, challenge in enumerate(model.open_challenges):
+        for position, challenge in enumerate(model.open_challenges[:SHOWN]):
             challenger = challenge.challenger.lower()
             shown = (challenge.chunk, challenge.opened_at, challenger, challenge.bond)
             expected["openChallenge", position] = shown
@@ -906,7 +976,7 @@ class Escrow(RuleBasedStateMachine):
             self._pledge("backer2", "backer2", self._gross(missing))
         if self.model.phase == FUNDING and self._rng.random() < 0.8:
             self._call("activate", (), "researcher", lambda model, who: model.activate(who))
-        deliver = self._rng.random() < 0.5
+        deliver = self._rng.random() < 0.5 and len(self.model.open_challenges) < FLOOD
         while self.model.phase in (FUNDING, ACTIVE):
             if self.model.phase == ACTIVE and deliver and self._deliver_some():
                 continue
@@ -934,9 +1004,13 @@ class Escrow(RuleBasedStateMachine):
             if self.model.claimable(payee) > 0:
                 calls[f"claim {payee}"] = self._claiming(who, payee)
         names = {account: name for name, account in self.stage.places.items()}
-        for challenge in self.model.open_challenges:
-            if challenge.bond > 0:
-                calls[f"bond {challenge.chunk}"] = self._returning(names[challenge.challenger], challenge.chunk)
+        waiting = [challenge for challenge in self.model.open_challenges if challenge.bond > 0]
+        flood = [challenge.chunk for challenge in waiting if names[challenge.challenger] == "puppet"]
+        if len(flood) > SHOWN:
+            waiting = [challenge for challenge in waiting if challenge.chunk not in flood]
+            calls["bonds of the flood"] = lambda: self._return_flood(flood)
+        for challenge in waiting:
+            calls[f"bond {challenge.chunk}"] = self._returning(names[challenge.challenger], challenge.chunk)
         order = list(calls)
         self._rng.shuffle(order)
         paid = {}
@@ -989,6 +1063,16 @@ class Escrow(RuleBasedStateMachine):
 
     def _returning(self, who: str, chunk: int) -> Callable[[], bool]:
         return lambda: self._return_bond(who, chunk, self.stage.places[who])
+
+    def _return_flood(self, chunks: list[int]) -> bool:
+        puppet = str(self.stage.puppet.address)
+
+        def return_all(trial: Model) -> None:
+            for chunk in chunks:
+                trial.return_bond(puppet, chunk, puppet)
+
+        calls = [data_of(self.campaign.functions.returnBond(chunk, puppet)) for chunk in chunks]
+        return self._all_by_the_puppet("returnBond", calls, [0] * len(calls), return_all)
 
     def _held(self, unit: str) -> int:
         """What the campaign's account holds on the chain."""
