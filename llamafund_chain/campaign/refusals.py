@@ -268,7 +268,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "Campaign_VotingClosed": (
         "Voting is closed",
         "The weights are attested, so the product is public",
-        "From here only an overdue or challenged milestone fails the campaign",
+        "From here only an unanswered challenge, or a refusal by the terms' arbiter, fails the campaign",
     ),
     "Campaign_WrongContent": (
         "This is not the latest attested content",

@@ -141,7 +141,7 @@ def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
         ("cap", asset.format(terms.cap)),
         ("funding until", when(terms.funding_deadline)),
         ("can be stopped by", stop),
-        ("paid out", f"{duration(terms.challenge_window)} after each attestation"),
+        ("paid out", _paid_out(terms)),
         ("a challenge costs", f"{_bond(terms, chain_id)}, for whoever shows the chunk"),
         ("answered within", f"{duration(terms.answer_window)}, or the campaign fails and refunds its backers"),
         ("may be late by", duration(terms.slack) if terms.slack else "no time"),
@@ -401,6 +401,14 @@ def last_tranche(client: CampaignClient, state: CampaignState) -> str:
 def network_of(connection: Connection) -> str:
     """The chain, as text."""
     return f"chain {connection.chain_id} through {connection.shown_url}"
+
+
+def _paid_out(terms: Terms) -> str:
+    """When tranches are released, as text."""
+    usual = f"{duration(terms.challenge_window)} after each attestation"
+    if terms.arbiter is None:
+        return usual
+    return f"{usual}; the last one up to {duration(terms.ruling_window)} later if the arbiter contests it"
 
 
 def _bond(terms: Terms, chain_id: int) -> str:

@@ -231,7 +231,9 @@ def test_the_page_says_who_can_do_what_until_when_and_who_the_arbiter_is() -> No
     ):
         other = facts.model_copy(update={"arbiter": facts.arbiter.model_copy(update=changes)})
         assert shown in render_html(report("words", facts=other))
+    assert "have passed. If the arbiter contests the last one, up to 7 days more.</p>" in html
     without = facts.model_copy(update={"arbiter": None})
+    assert "2 days have passed.</p>" in render_html(report("words", facts=without))
     assert "nobody: nothing holds back the last tranche" in render_html(report("words", facts=without))
 
 

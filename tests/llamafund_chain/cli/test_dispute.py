@@ -278,6 +278,7 @@ def test_show_says_who_the_arbiter_is_and_until_when_a_ruling_counts(llamafund, 
     before = show(llamafund, lied).stdout
     assert f"asks the court {lied.court}, for any backer who pays its fee" in before
     assert "can contest the weights' attestation and refuse it within 7 days" in before
+    assert "2 days after each attestation; the last one up to 7 days later if the arbiter contests it" in before
     assert "contested by its arbiter" not in before
     dispute(llamafund, lied, "--report", report)
     told = show(llamafund, lied, "--json").json
