@@ -108,7 +108,7 @@ class _Scenario:
             attest = self._attest(campaign, milestone, evidence, parent)
             parent = evidence
             if milestone == 0:
-                yield from self._possession(campaign, backer)
+                yield from self._challenge(campaign, backer)
             self._pass(2 * DAY)
             claim = self._send(campaign.functions.claim(1, payee), payee)
             label = "first milestone" if milestone == 0 else "later milestone"
@@ -126,7 +126,7 @@ class _Scenario:
         yield from self._refund_escrow(backer, other)
         yield from self._eas()
 
-    def _possession(self, campaign: Any, backer: str) -> Iterator[Row]:
+    def _challenge(self, campaign: Any, backer: str) -> Iterator[Row]:
         """A challenge and its answer; another answer costs the same."""
         challenge = campaign.functions.challenge(CONTENT_ROOT, CONTENT_BYTES, 0)
         yield self._row("challenge a chunk, the first", self._send(challenge, backer, ETHER))

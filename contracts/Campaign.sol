@@ -222,7 +222,7 @@ contract Campaign is ICampaign, IERC5267, ReentrancyGuardTransient {
         _refund(msg.sender, recipient);
     }
 
-    // ============================================================ possession
+    // ============================================================ challenges
 
     /// @inheritdoc ICampaign
     /// @dev Needs no guard: it calls nobody.

@@ -393,7 +393,7 @@ interface ICampaign {
     /// @notice Send the caller's refund to another address.
     function refundTo(address recipient) external;
 
-    // ----------------------------------------------------------- possession
+    // ----------------------------------------------------------- challenges
 
     /// @notice Challenge one 16 KiB chunk of the content that was attested last. Any backer may, until the attestation's
     /// window is over, once for each chunk. `msg.value` is the bond, in the native coin whatever the asset is: it goes to

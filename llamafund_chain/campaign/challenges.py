@@ -1,4 +1,4 @@
-"""Possession challenges: the challenged chunks of the attested content, and the proofs that answer them."""
+"""Challenges: the challenged chunks of the attested content, and the proofs that answer them."""
 
 from __future__ import annotations
 

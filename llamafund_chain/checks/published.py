@@ -18,7 +18,7 @@ from llamafund_chain.evidence.manifests import (
 from llamafund_chain.store.content import fetch_manifest, fetch_tree, verify_content
 from llamafund_chain.store.dataset import read_documents
 
-_WITHHELD = "The attestation says that this content is withheld, so no possession challenge is possible"
+_WITHHELD = "The attestation says that this content is withheld, so nothing of it can be challenged"
 
 
 def content_published(context: CheckContext) -> Iterator[Finding]:

@@ -231,7 +231,7 @@ def prove_content(
     outline: Outline | None = None,
     progress: Progress | None = None,
 ) -> tuple[Outline, dict[int, ChunkProof]]:
-    """Read a manifest's content from a store and make the proofs that answer possession challenges.
+    """Read a manifest's content from a store and make the proofs that answer challenges.
 
     Args:
         store: Where it was published.
@@ -287,7 +287,7 @@ def _check_root(manifest: EvidenceManifest, root: str) -> None:
     if root != manifest.content.root:
         raise VerificationError(
             f"The content root of manifest {manifest.sha256} is {manifest.content.root}",
-            f"Its files give {root}, so nobody could answer a possession challenge honestly",
+            f"Its files give {root}, so nobody could answer a challenge honestly",
             "Do not sign or pay for it",
         )
 

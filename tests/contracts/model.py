@@ -247,7 +247,7 @@ class Model:
         self.ledger.refund(backer, amount)
         self._pay(ASSET, recipient, amount)
 
-    # -------------------------------------------------------------- possession
+    # -------------------------------------------------------------- challenges
 
     def challenge(self, caller: str, root: bytes, size: int, chunk: int, bond: int, base_fee: int) -> None:
         self._require(ACTIVE)

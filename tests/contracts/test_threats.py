@@ -452,7 +452,7 @@ def test_threat_money_that_is_in_for_a_block_cannot_stop_a_campaign(world: World
     assert campaign.status == ACTIVE
 
 
-# ------------------------------------------------------------------ possession
+# ------------------------------------------------------------------ challenges
 
 
 def test_threat_data_that_nobody_can_show_is_not_paid_for(world: World, active: Campaign) -> None:

@@ -354,7 +354,7 @@ class Campaign:
         account = self.terms["payees"][payee][0] if payee < len(self.terms["payees"]) else self.world.stranger
         return self.world.send(self.functions.claim(payee, recipient or account), by or account, at=at)
 
-    # ----------------------------------------------------------------- possession
+    # ----------------------------------------------------------------- challenges
 
     def attest_content(self, content: Content, *, at: int | None = None, **overrides: Any) -> Any:
         """Attest the next milestone with this content."""

@@ -191,7 +191,7 @@ contract CampaignHandler is CampaignModel {
         _refundTo(_below(random, BACKERS), _below(_mix(random, 1), 4) == 0 ? address(campaign) : ELSEWHERE);
     }
 
-    // ============================================================== possession
+    // ============================================================== challenges
 
     function challenge(uint256 random) external atThatTime {
         uint256 chunks = _chunks();

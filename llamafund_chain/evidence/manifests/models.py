@@ -35,7 +35,7 @@ from llamafund_chain.evidence.manifests.paths import check_relative_path, check_
 
 
 class Content(Record):
-    """The data for possession challenges: one Merkle root (RFC 9162, 16 KiB chunks) over all bytes.
+    """The data for challenges: one Merkle root (RFC 9162, 16 KiB chunks) over all bytes.
 
     Attributes:
         root: Merkle root over the files' bytes in manifest order.

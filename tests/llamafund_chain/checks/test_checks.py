@@ -187,7 +187,7 @@ def test_content_that_is_shown_now_but_withheld_from_challenges_is_left_to_a_per
 
     assert failed(results) == set()
     assert status_of(results, "content-published") == "warn"
-    assert "no possession challenge is possible" in detail_of(results, "content-published")
+    assert "nothing of it can be challenged" in detail_of(results, "content-published")
 
 
 def test_a_missing_checkpoint_in_between_is_caught(run: Run, tmp_path: Path) -> None:
