@@ -386,7 +386,7 @@ def decode_transaction(raw: bytes) -> DecodedTransaction:
     """What a signed transaction says: one with a fee market (EIP-1559) or a legacy one (EIP-155).
 
     Raises:
-        ValueError: It is another kind, or nobody has signed it.
+        ValueError: It is another kind, or nobody has signed it as a node wants it.
         rlp.exceptions.RLPException: It is none.
     """
     try:
@@ -394,10 +394,13 @@ def decode_transaction(raw: bytes) -> DecodedTransaction:
     except Exception as error:
         raise ValueError("Nobody has signed it") from error
     if raw[0] == 2:
-        chain, nonce, _, _, _, to, value, data, *_ = rlp.decode(raw[1:])
+        chain, nonce, _, _, _, to, value, data, _, parity, _, _ = rlp.decode(raw[1:])
+        # `recover_transaction` takes other numbers too. A node does not.
+        if parity not in (b"", b"\x01"):
+            raise ValueError("Its signature's parity is neither 0 nor 1")
         chain_id: int | None = _number(chain)
     elif raw[0] >= 0xC0:
-        nonce, _, _, to, value, data, v, *_ = rlp.decode(raw)
+        nonce, _, _, to, value, data, v, _, _ = rlp.decode(raw)
         chain_id = (_number(v) - 35) // 2 if _number(v) >= 35 else None
     else:
         raise ValueError(f"Its type is {raw[0]}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llamafund_chain.chain.signers import AbsentAccount, RemoteSigner, decode_transaction, portable, signature_of
@@ -57,6 +57,7 @@ def test_random_bytes_are_one_error(signer: RemoteSigner, raw: bytes) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(st.integers(0, len(SIGNED) - 1), st.integers(1, 255))
+@example(42, 163)
 def test_a_damaged_transaction_is_one_error(signer: RemoteSigner, place: int, change: int) -> None:
     raw = bytearray(SIGNED)
     raw[place] ^= change
