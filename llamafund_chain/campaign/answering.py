@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from llamafund_chain.chain.transactions import Fees
@@ -17,6 +16,24 @@ IN_FLIGHT = 16
 
 STUCK_BLOCKS = 3
 """Blocks after which a pending answer is offered again for a higher fee."""
+
+LENT = 512
+"""Most answers, at the market's price, by which a guard falls behind for underpaid challenges: later bonds are to make
+up for them, but somebody else may take those."""
+
+LOST = 2 * LENT
+"""Most answers, at the market's price, by which a guard falls behind in all, should everything under way be lost."""
+
+
+def gain(bond: int, cost: int, max_loss: int) -> int:
+    """Wei by which an answer changes what a guard has earned: a loss counts as far as nobody allowed it.
+
+    Args:
+        bond: Wei that it brought.
+        cost: Wei that it cost.
+        max_loss: Wei that it was allowed to cost beyond the bonds.
+    """
+    return max(bond - cost, min(0, bond + max_loss - cost))
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,8 @@ class Situation:
         market: The fees that get a transaction included soon.
         base_fee: Wei per unit of gas that the latest block burned.
         held: Wei that the account has.
-        balance: Wei that the bonds of earlier answers brought beyond what those cost; below 0 if those cost more.
+        balance: Wei that the bonds of earlier answers brought beyond what those cost, refused ones included; below 0 if
+            they cost more, beyond what was allowed for each.
         max_loss: Wei that each answer may cost beyond the bonds.
     """
 
@@ -92,7 +110,7 @@ class Situation:
     @property
     def least_price(self) -> int:
         """Wei per unit of gas below which no block includes a transaction."""
-        return self.market.highest if self.market.tip is None else self.base_fee
+        return max(self.market.highest, self.base_fee) if self.market.tip is None else self.base_fee
 
     @property
     def market_price(self) -> int:
@@ -103,6 +121,11 @@ class Situation:
     def fair_price(self) -> int:
         """Wei per unit of gas that is enough for two blocks of rising fees."""
         return min(self.least_price * 5 // 4, self.market_price)
+
+    @property
+    def unit(self) -> int:
+        """Wei that the dearest of the oldest answers costs at the market's price."""
+        return max((takes.at(self.market_price) for takes in self.takes if takes is not None), default=0)
 
     def own_price(self, challenge: OpenChallenge, takes: Takes | None) -> int:
         """Wei per unit of gas that a challenge's own bond pays for, between the fair price and the market's."""
@@ -131,10 +154,18 @@ class Leave:
 
 @dataclass(frozen=True)
 class TooExpensive:
-    """Report that the answer to a challenge costs more than it and the answers after it bring."""
+    """Report that the answer to a challenge costs more than may be spent on it.
+
+    Attributes:
+        challenge: The challenge.
+        takes: What its answer takes.
+        behind: Whether bonds pay for it, but the guard would fall too far behind. Otherwise, it costs more than it and
+            the answers after it bring.
+    """
 
     challenge: OpenChallenge
     takes: Takes
+    behind: bool = False
 
 
 @dataclass(frozen=True)
@@ -228,9 +259,11 @@ def plan(now: Situation, *, told: bool = False) -> list[Action]:
         if fees is not None and place.waiting is not None and not place.replaces:
             more = max(0, place.takes.at(fees.highest) - place.cost(budget.prices[index]))
             fees, left = (fees, left - more) if more <= left else (None, left)
+        behind = fees is not None and _falls_behind(now, costs, place, place.takes.at(fees.highest))
+        fees = None if behind else fees
         if fees is None and not told and (place.waiting is None or place.waiting.fees.highest < now.base_fee):
             told = True
-            actions.append(TooExpensive(place.challenge, place.takes))
+            actions.append(TooExpensive(place.challenge, place.takes, behind))
         if fees is not None and _is_affordable(now, costs, place.nonce, place.takes.at(fees.highest)):
             costs[place.nonce] = max(costs.get(place.nonce, 0), place.takes.at(fees.highest))
             actions.append(Send(place.nonce, place.challenge, place.takes, fees))
@@ -268,36 +301,46 @@ def _budget(now: Situation, places: Sequence[_Place]) -> _Budget:
     An answer is offered what its own bond pays for, and an underpaid one no more than the fair price: other bonds make
     up for that only later, and until then the account has to pay. While earlier answers cost more than they brought,
     nothing is offered more than the fair price, until later bonds have made up for that. If they never will, because
-    somebody else took them, the loss is forgotten, so that it does not keep answers from being sent that pay.
+    somebody else took them, answers that pay are sent all the same. But the loss is not forgotten: until it is made up
+    for, nothing is lent to underpaid challenges, so that the same bait does not work twice.
     """
     known = next((index for index, place in enumerate(places) if not place.rests and place.takes is None), len(places))
     places = places[:known]
     fair = [now.fair_price] * known
     own = fair if now.balance < 0 else [now.own_price(place.challenge, place.takes) for place in places]
-    budget = _extended(now, places, own, now.balance)
+    lent = LENT * now.unit
+    budget = _extended(now, places, own, now.balance, -lent)
     if budget.prices or now.balance >= 0:
         return budget
-    return _extended(now, places, fair, 0)
+    return _extended(now, places, fair, 0, 0)
 
 
-def _extended(now: Situation, places: Sequence[_Place], prices: Sequence[int], balance: int) -> _Budget:
+def _extended(now: Situation, places: Sequence[_Place], prices: Sequence[int], balance: int, floor: int) -> _Budget:
     """As much as pays for itself at these prices, and of the rest as much as pays at one price that is lower."""
-    paid, left = _paid(now, places, prices, balance)
+    paid, left = _paid(now, places, prices, balance, floor)
     rest = places[paid:]
-    more, _ = _paid(now, rest, [now.least_price] * len(rest), left)
+    more, _ = _paid(now, rest, [now.least_price] * len(rest), left, floor)
     if not more:
         return _Budget(prices[:paid], left)
     brings = left + sum(place.brings(now.max_loss) for place in rest[:more])
     bill = _Bill(rest[:more])
     price = _highest(now.least_price, now.market_price, lambda price: bill.at(price) <= brings)
+    if _paid(now, rest[:more], [price] * more, left, floor)[0] < more:
+        # At that price, more would have to be lent meanwhile than may be.
+        price = now.least_price
     return _Budget([*prices[:paid], *[price] * more], brings - bill.at(price))
 
 
-def _paid(now: Situation, places: Sequence[_Place], prices: Sequence[int], balance: int) -> tuple[int, int]:
-    """How many of the first answers pay for themselves at these prices, and what they leave."""
-    gains = (place.brings(now.max_loss) - place.cost(price) for place, price in zip(places, prices, strict=True))
-    left = enumerate(accumulate(gains, initial=balance))
-    return max((count, sum_) for count, sum_ in left if not count or sum_ >= 0)
+def _paid(now: Situation, places: Sequence[_Place], prices: Sequence[int], balance: int, floor: int) -> tuple[int, int]:
+    """How many of the first answers pay for themselves at these prices, never below the floor, and what they leave."""
+    paid = (0, balance)
+    for count, (place, price) in enumerate(zip(places, prices, strict=True), start=1):
+        balance += place.brings(now.max_loss) - place.cost(price)
+        if balance < floor:
+            break
+        if balance >= 0:
+            paid = (count, balance)
+    return paid
 
 
 class _Bill:
@@ -323,6 +366,13 @@ def _highest(low: int, high: int, fits: Callable[[int], bool]) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)
     return low
+
+
+def _falls_behind(now: Situation, costs: Mapping[int, int], place: _Place, cost: int) -> bool:
+    """Whether one more answer could put the guard too far behind, if all that is under way were lost."""
+    others = sum(other for nonce, other in costs.items() if nonce != place.nonce)
+    most = LENT if place.challenge.bond + now.max_loss < cost else LOST
+    return others + max(cost, costs.get(place.nonce, 0)) - now.balance > most * now.unit
 
 
 def _is_affordable(now: Situation, costs: Mapping[int, int], nonce: int, cost: int) -> bool:

@@ -19,6 +19,7 @@ from llamafund_chain.campaign.answering import (
     TooExpensive,
     Vacate,
     Waiting,
+    gain,
     plan,
 )
 from llamafund_chain.campaign.challenges import Challenges, Prover, challenges_on
@@ -116,14 +117,14 @@ class _Sent:
         tries: All tries; empty if the node has one from before this guard began.
         fees: The highest fees tried.
         block: The latest block when this was last examined.
-        lost: How often another transaction seemed to be included.
+        gone: The latest block when the account had first used the nonce, but no receipt was there; `None` before.
     """
 
     challenge: OpenChallenge | None
     tries: list[_Try]
     fees: Fees
     block: int
-    lost: int = 0
+    gone: int | None = None
 
     @property
     def waiting(self) -> Waiting:
@@ -170,10 +171,13 @@ class Guard:
         self._data_fee: dict[int | None, tuple[int, DataFee]] = {}
         # Gas of the answer estimated last, and its call data.
         self._measured: tuple[int, bytes] = (0, b"")
-        # Wei that the bonds of its answers brought beyond their cost.
-        self._earned = 0
+        # Wei that the bonds of its answers brought beyond what its transactions cost, by nonce: a reorganisation may
+        # undo an answer, and then its nonce is used again.
+        self._gains: dict[int, int] = {}
         # Block at which it last reported that an answer is too expensive.
         self._told = -1
+        # Block at which it last gave what is stuck to the other nodes.
+        self._spread = -1
         self._unprovable = False
         self._included = 0
         self._sent = 0
@@ -226,7 +230,7 @@ class Guard:
         yield from self._announce(challenges)
         if self._account is None:
             return
-        yield from self._collect(self._account)
+        yield from self._collect(self._account, challenges.block)
         unproven = not self._unprovable and self._unproven(challenges)
         # The bonds of challenges without a proof may yet pay for what is too expensive by itself.
         yield from self._send(self._account, challenges, told=unproven)
@@ -253,7 +257,7 @@ class Guard:
     def _unproven(self, challenges: Challenges) -> bool:
         return challenges.answerable and bool(self._prover.missing(_attested(challenges), _chunks(challenges)))
 
-    def _collect(self, account: BaseAccount) -> Iterator[Outcome]:
+    def _collect(self, account: BaseAccount, block: int) -> Iterator[Outcome]:
         """Report the outcomes of what was sent."""
         if not self._under_way:
             return
@@ -265,15 +269,24 @@ class Guard:
         for nonce, sent in gone:
             included = [(one, outcome) for one in sent.tries if (outcome := found[one.signed.tx_hash]) is not None]
             # A receipt may come late. For transactions from before this guard began, there is none.
-            sent.lost += 1
-            if included or not sent.tries or sent.lost > STUCK_BLOCKS:
+            sent.gone = block if sent.gone is None else min(sent.gone, block)
+            if included or not sent.tries or block > sent.gone + STUCK_BLOCKS:
                 del self._under_way[nonce]
                 self._included += 1
+                # Without a receipt, it may have cost as much as it could.
+                self._gains[nonce] = 0 if included else -sent.waiting.cost
             for one, outcome in included:
+                # An operator's fee (OP stack) is in no receipt, but in what was asked before.
+                cost = outcome.fee - outcome.data_fee + max(outcome.data_fee, one.data_fee)
                 if isinstance(outcome, ContractRefusedError):
+                    self._gains[nonce] = -cost
+                    # Too low an estimate may be the reason.
+                    self._measured = (0, b"")
                     yield Unanswered(outcome)
-                elif one.challenge is not None:
-                    self._earned += one.challenge.bond - outcome.fee
+                elif one.challenge is None:
+                    self._gains[nonce] = -cost
+                else:
+                    self._gains[nonce] = gain(one.challenge.bond, cost, self._max_loss)
                     yield Answer(one.challenge, outcome)
 
     def _send(self, account: BaseAccount, challenges: Challenges, *, told: bool = False) -> Iterator[Outcome]:
@@ -290,14 +303,16 @@ class Guard:
             self._refused = 0
             raise
         self._refused = 0
+        stuck = [nonce for nonce, sent in self._under_way.items() if now.block >= sent.block + STUCK_BLOCKS]
+        stuck = stuck if now.block != self._spread else []
         batch: list[_Try] = []
         for action in plan(now, told=told or self._told == challenges.block):
             match action:
                 case Leave(nonce):
                     self._under_way[nonce].block = challenges.block
-                case TooExpensive(challenge, takes):
+                case TooExpensive():
                     self._told = challenges.block
-                    yield Unanswered(self._too_expensive(challenge, takes, now))
+                    yield Unanswered(self._too_expensive(action, now))
                 case Vacate(nonce, fees):
                     batch.append(_Try(None, self._sign_nothing(account, nonce, fees), 0))
                 case Send(challenge=challenge, takes=takes):
@@ -306,6 +321,9 @@ class Guard:
         if batch:
             self.client.connection.check_funds(str(account.address), now.held, max(one.cost for one in batch))
             self._transmit(batch, challenges.block)
+        self._spread = now.block
+        latest = [self._under_way[nonce].tries[-1:] for nonce in stuck if nonce in self._under_way]
+        self.client.connection.spread([one.signed for tries in latest for one in tries])
 
     def _situation(self, account: BaseAccount, challenges: Challenges) -> Situation:
         sender = str(account.address)
@@ -322,7 +340,7 @@ class Guard:
             market=seen.fees,
             base_fee=seen.base_fee,
             held=seen.held,
-            balance=self._earned,
+            balance=sum(self._gains.values()),
             max_loss=self._max_loss,
         )
 
@@ -394,13 +412,19 @@ class Guard:
         self._data_fee = {chunk: known[chunk] for chunk in calls}
         return {chunk: known[chunk][1] for chunk in calls}
 
-    def _too_expensive(self, challenge: OpenChallenge, takes: Takes, now: Situation) -> LlamafundError:
+    def _too_expensive(self, problem: TooExpensive, now: Situation) -> LlamafundError:
         money = self.client.coin.format
-        cost = money(takes.at(now.base_fee))
+        challenge, cost = problem.challenge, money(problem.takes.at(now.base_fee))
+        what = f"Answering chunk {challenge.chunk} may cost {cost} at the current base fee"
+        if problem.behind:
+            return LlamafundError(
+                f"{what}, and this guard's transactions have cost {money(max(0, -now.balance))} more than they brought",
+                "Others answered first, or fees rose. It does not risk more by itself",
+                "Start it again if you accept that: without an answer the campaign fails",
+            )
         extra = "" if not now.max_loss else f", even with the {money(now.max_loss)} of --max-loss for each"
         return LlamafundError(
-            f"Answering chunk {challenge.chunk} may cost {cost} at the current base fee, and its bond is "
-            f"{money(challenge.bond)}",
+            f"{what}, and its bond is {money(challenge.bond)}",
             f"The bonds of the answers after it do not make up for that{extra}",
             "It is tried again when the fee falls. Pay more with --max-loss: without an answer the campaign fails",
         )

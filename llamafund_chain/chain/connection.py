@@ -749,6 +749,14 @@ class Connection:
                 del self.sent[one.tx_hash]
         return refusals
 
+    def spread(self, signed: Sequence[SignedTransaction]) -> None:
+        """Give signed transactions that were sent, but are not included, to the other nodes too.
+
+        They are the same bytes with the same hash, so nothing is done twice. What a node answers does not matter.
+        """
+        if signed:
+            self._nodes.tell_others([Question("eth_sendRawTransaction", (f"0x{one.raw.hex()}",)) for one in signed])
+
     def outcomes(
         self, signed: Sequence[SignedTransaction], *, money: Callable[[int], str] = smallest_units
     ) -> list[Receipt | ContractRefusedError | None]:
@@ -939,6 +947,8 @@ class Connection:
         self.sent[signed.tx_hash] = True
         gas_used = self._quantity(raw.get("gasUsed"), "gas used")
         price = self._quantity(raw.get("effectiveGasPrice", "0x0"), "the gas price")
+        beside = self._quantity(raw.get("l1Fee") or "0x0", "the data fee")
+        within = self._quantity(raw.get("gasUsedForL1") or "0x0", "the gas of the data") * price
         if self._quantity(raw.get("status"), "a receipt's status") != 1:
             reason = "Something else was included before it and changed the outcome"
             try:
@@ -948,9 +958,9 @@ class Connection:
             raise ContractRefusedError(
                 f"Transaction 0x{signed.tx_hash} was included in block {block} and reverted; only its fee was spent",
                 reason,
+                fee=gas_used * price + beside,
+                data_fee=beside + within,
             )
-        beside = self._quantity(raw.get("l1Fee") or "0x0", "the data fee")
-        within = self._quantity(raw.get("gasUsedForL1") or "0x0", "the gas of the data") * price
         logs = raw.get("logs")
         return Receipt(
             signed.tx_hash,

@@ -1,6 +1,7 @@
 """Patience with nodes: what only reads is asked again, of the same node later or of another one at once.
 
-What changes the chain is sent once, to one node. Nobody could say what a second one would do.
+What changes the chain is sent once, to one node. Only a signed transaction that no block includes is told to the other
+nodes as well, for the first one may have dropped it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,18 @@ class Nodes:
     def ask_once(self, questions: Sequence[Question]) -> list[Answer]:
         """Send requests that may change something, each once, to the node that serves."""
         return self._once(self._serving, questions)
+
+    def tell_others(self, questions: Sequence[Question]) -> None:
+        """Send requests to all nodes of the same chain but the one that serves, whatever they answer."""
+        for node in self._nodes:
+            if node is self._serving:
+                continue
+            if id(node) not in self._same_chain:
+                (answer,) = self._once(node, [Question("eth_chainId")])
+                if self._chain_id is None or answer != self._chain_id:
+                    continue
+                self._same_chain.add(id(node))
+            self._once(node, questions)
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """Send requests that change nothing and belong together, at once where the node takes that.

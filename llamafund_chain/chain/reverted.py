@@ -21,6 +21,8 @@ class ContractRefusedError(TransactionRevertedError):
     Attributes:
         name: The custom error's name; empty if the contract gave another reason.
         values: The custom error's values.
+        fee: Wei that the reverted transaction cost in all; 0 if none was sent.
+        data_fee: Wei of it for publishing the data, as in `Receipt`.
     """
 
     def __init__(
@@ -31,10 +33,14 @@ class ContractRefusedError(TransactionRevertedError):
         *,
         name: str = "",
         values: Mapping[str, Any] = MappingProxyType({}),
+        fee: int = 0,
+        data_fee: int = 0,
     ):
         super().__init__(what, why, remedy)
         self.name = name
         self.values = values
+        self.fee = fee
+        self.data_fee = data_fee
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field, replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from llamafund_chain.campaign import answering
 from llamafund_chain.campaign.answering import (
     IN_FLIGHT,
+    LENT,
+    LOST,
     STUCK_BLOCKS,
     Action,
     Leave,
@@ -19,6 +23,7 @@ from llamafund_chain.campaign.answering import (
     TooExpensive,
     Vacate,
     Waiting,
+    gain,
     plan,
 )
 from llamafund_chain.campaign.client import price_of_challenge
@@ -358,12 +363,16 @@ def test_every_answer_up_to_where_the_bonds_pay_the_market_s_price_is_sent(now) 
 @on_any_machine
 @given(situations())
 def test_something_is_sent_if_any_part_of_the_queue_pays_the_base_fee(now) -> None:
-    now = replace(now, under_way={}, mined=now.first, held=10**30)
+    # Not so far behind that it could not lend to every challenge here.
+    behind = min(0, -LENT + len(now.queue)) * now.unit
+    now = replace(now, under_way={}, mined=now.first, held=10**30, balance=max(behind, now.balance))
     known = next((place for place, takes in enumerate(now.takes) if takes is None), len(now.takes))
-    pays = any(
-        sum(takes.at(now.least_price) for takes in now.takes[:end]) <= bonds_before(now, end)
-        for end in range(1, known + 1)
-    )
+    gains = [
+        one.bond + now.max_loss - takes.at(now.least_price)
+        for one, takes in zip(now.queue[:known], now.takes[:known], strict=True)
+    ]
+    # After a loss, either all that was lost is made up for, or each answer pays for itself.
+    pays = any(now.balance + sum(gains[:end]) >= 0 for end in range(1, known + 1)) or any(one >= 0 for one in gains[:1])
     assert bool(sends_of(now)) == pays
 
 
@@ -434,9 +443,11 @@ class Life:
     Attributes:
         queue: Open challenges.
         purse: Wei that the account began with.
-        spent: Wei that included answers cost.
-        freed: Wei of the bonds that they brought.
-        answered: How many there were.
+        spent: Wei that included transactions cost, refused and empty ones too.
+        freed: Wei of the bonds that answers brought.
+        balance: What the guard counts as earned.
+        answered: How many answers counted.
+        unit: Most wei that an answer cost at a market's price when something was sent.
     """
 
     queue: list[OpenChallenge]
@@ -450,7 +461,9 @@ class Life:
     nonce: int = 0
     spent: int = 0
     freed: int = 0
+    balance: int = 0
     answered: int = 0
+    unit: int = 0
 
     def look(self) -> Situation:
         return Situation(
@@ -463,29 +476,51 @@ class Life:
             market=self.market,
             base_fee=self.base_fee,
             held=self.purse + self.freed - self.spent,
-            balance=self.freed - self.spent,
+            balance=self.balance,
             max_loss=self.max_loss,
         )
 
-    def send(self, actions: list[Action]) -> None:
+    def step(self) -> list[Action]:
+        """Look and send."""
+        now = self.look()
+        actions = plan(now)
         for action in actions:
-            if isinstance(action, Send):
-                self.under_way[action.nonce] = Waiting(
-                    action.challenge, action.fees, self.block, action.takes.at(action.fees.highest), True
-                )
+            match action:
+                case Send(nonce, challenge, takes, offered):
+                    self.unit = max(self.unit, now.unit)
+                    before = self.under_way[nonce].cost if nonce in self.under_way else 0
+                    cost = max(before, takes.at(offered.highest))
+                    self.under_way[nonce] = Waiting(challenge, offered, self.block, cost, True)
+                case Vacate(nonce, offered):
+                    # One of the two is included. An empty transaction takes less gas than any answer.
+                    late = self.under_way[nonce]
+                    self.under_way[nonce] = replace(late, challenge=None, fees=offered, block=self.block)
+                case Leave(nonce):
+                    self.under_way[nonce] = replace(self.under_way[nonce], block=self.block)
+        return actions
+
+    def snatch(self, count: int) -> None:
+        """Somebody else answers so many challenges first, and has their bonds."""
+        del self.queue[:count]
 
     def mine(self, includes: int, share: int) -> None:
-        """A block with so many answers, each for this share (in percent) of what it may cost at most."""
+        """A block with so many transactions, each for this share (in percent) of what it may cost at most."""
         self.block += 1
         for _ in range(includes):
-            sent = self.under_way.pop(self.nonce, None)
-            if sent is None:
+            sent = self.under_way.get(self.nonce)
+            if sent is None or sent.fees.highest < self.base_fee:
                 break
-            assert sent.challenge == self.queue.pop(0), "answered out of order"
-            self.spent += sent.cost * share // 100
-            self.freed += sent.challenge.bond
-            self.answered += 1
+            del self.under_way[self.nonce]
             self.nonce += 1
+            cost = sent.cost * share // 100
+            self.spent += cost
+            if not self.queue or sent.challenge != self.queue[0]:
+                self.balance -= cost
+                continue
+            self.queue.pop(0)
+            self.freed += sent.challenge.bond
+            self.balance += gain(sent.challenge.bond, cost, self.max_loss)
+            self.answered += 1
 
 
 @on_any_machine
@@ -502,8 +537,7 @@ def test_a_guard_never_spends_more_than_the_bonds_bring_and_stops_only_where_no_
     takes = dict(enumerate(need for _, need in opened))
     life = Life(queue, takes, Fees(2 * gwei * GWEI, 0), gwei * GWEI, max_loss)
     for includes, share in itertools.cycle(blocks):
-        actions = plan(life.look())
-        life.send(actions)
+        actions = life.step()
         if not life.under_way:
             break
         life.mine(includes, share)
@@ -523,7 +557,161 @@ def test_an_account_with_little_money_outlasts_a_flood_whose_last_bonds_pay_for_
     life = Life(queue, takes, Fees(2 * base_fee + GWEI, GWEI), base_fee, 0, purse=ETHER // 10)
     while life.queue:
         answered = life.answered
-        life.send(plan(life.look()))
+        life.step()
         life.mine(IN_FLIGHT, 90)
         assert life.answered > answered
     assert life.freed > life.spent
+
+
+blocks_of_a_rough_time = st.tuples(
+    # Answers of somebody else, transactions included, the share that they cost, the base fee, new challenges.
+    st.integers(0, 3),
+    st.integers(0, 16),
+    st.integers(30, 100),
+    st.integers(1, 100),
+    st.lists(st.integers(0, 200 * GAS * GWEI), max_size=6),
+)
+
+
+@on_any_machine
+@given(
+    st.lists(st.integers(0, 200 * GAS * GWEI), min_size=1, max_size=30),
+    st.lists(blocks_of_a_rough_time, min_size=1, max_size=40),
+    st.just(0) | st.integers(0, 10 * GAS * GWEI),
+    st.integers(1, 6),
+)
+def test_whoever_answers_first_and_however_fees_rise_a_guard_loses_no_more_than_is_stated(
+    opened: list[int], blocks: list[tuple[int, int, int, int, list[int]]], max_loss: int, lent: int
+) -> None:
+    """With a smaller bound, so that it is reached."""
+    number = itertools.count()
+
+    def challenges_for(bonds: list[int]) -> list[OpenChallenge]:
+        return [OpenChallenge(next(number), 1_000, "0x" + "11" * 20, bond) for bond in bonds]
+
+    class Same(dict):
+        def __missing__(self, _: int) -> Takes:
+            return TAKES
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(answering, "LENT", lent)
+        patched.setattr(answering, "LOST", 2 * lent)
+        life = Life(challenges_for(opened), Same(), MARKET, 10 * GWEI, max_loss)
+        for others, includes, share, gwei, more in blocks:
+            life.base_fee, life.market = gwei * GWEI, Fees((2 * gwei + 1) * GWEI, GWEI)
+            life.step()
+            life.snatch(others)
+            life.mine(includes, share)
+            life.queue += challenges_for(more)
+            assert life.spent <= life.freed + life.answered * max_loss + 2 * lent * life.unit
+
+
+@on_any_machine
+@given(
+    st.lists(st.integers(20 * GAS * GWEI, 60 * GAS * GWEI), min_size=1, max_size=60),
+    st.integers(0, LENT),
+    st.integers(1, 16),
+)
+def test_a_queue_of_bonds_that_pay_is_answered_to_its_end_by_a_guard_that_lost_all_that_it_lends(
+    bonds: list[int], lost: int, includes: int
+) -> None:
+    queue = [OpenChallenge(chunk, 1_000, "0x" + "11" * 20, bond) for chunk, bond in enumerate(bonds)]
+    takes = dict.fromkeys(range(len(queue)), TAKES)
+    life = Life(queue, takes, MARKET, 10 * GWEI, 0, balance=-lost * TAKES.at(MARKET.highest))
+    while life.queue:
+        answered = life.answered
+        life.step()
+        life.mine(includes, 100)
+        assert life.answered > answered
+
+
+def test_a_flood_whose_first_bonds_pay_a_quarter_of_an_answer_is_answered_to_its_end() -> None:
+    """Where the data is what costs, whatever the price of gas."""
+    bonds = [price_of_challenge(10**13, number) for number in range(3_000)]
+    queue = [OpenChallenge(chunk, 1_000, "0x" + "11" * 20, bond) for chunk, bond in enumerate(bonds)]
+    takes = dict.fromkeys(range(len(bonds)), Takes(750_000, 4 * 10**13 - 750_000 * 10**6))
+    life = Life(queue, takes, Fees(10**6, 0), 8 * 10**5, 0)
+    while life.queue:
+        answered = life.answered
+        life.step()
+        life.mine(IN_FLIGHT, 100)
+        assert life.answered > answered
+    assert life.freed > life.spent
+
+
+# ------------------------------------------------------------------------ bait
+
+LEAST = 1_250_000 * GWEI
+"""The least bond at a base fee of 1 gwei."""
+
+
+def bait(life: Life, count: int) -> None:
+    """Open underpaid challenges, and then one of 10 coins that its challenger means to answer first."""
+    for bond in (*[LEAST] * count, 10 * ETHER):
+        chunk = len(life.takes)
+        life.takes[chunk] = Takes(750_000, 0)
+        life.queue.append(OpenChallenge(chunk, 1_000, "0x" + "11" * 20, bond))
+
+
+def at_ten_gwei() -> Life:
+    return Life([], {}, Fees(10 * GWEI, 0), 10 * GWEI, 0)
+
+
+def test_bait_that_its_challenger_answers_itself_works_once_and_within_what_is_lent() -> None:
+    life = at_ten_gwei()
+    losses = []
+    for _ in range(5):
+        bait(life, 600)
+        while len(life.queue) > 1:
+            life.step()
+            if not life.under_way:
+                break
+            life.mine(min(IN_FLIGHT, len(life.queue) - 1), 100)
+        life.snatch(len(life.queue))
+        while life.under_way:
+            life.step()
+            life.mine(IN_FLIGHT, 100)
+        losses.append(life.spent - life.freed)
+    assert 0 < losses[0] <= LENT * life.unit
+    assert losses == [losses[0]] * 5
+
+
+def test_bait_for_more_than_is_lent_is_not_taken() -> None:
+    life = at_ten_gwei()
+    bait(life, 1_000)
+    assert [type(action) for action in life.step()] == [TooExpensive]
+
+
+def test_fees_that_rise_along_the_queue_cost_no_more_than_the_bond_at_its_end() -> None:
+    life = at_ten_gwei()
+    bait(life, 500)
+    while life.queue:
+        left = len(life.queue)
+        # What is sunk left out, the rest of the queue just pays for itself.
+        price = min(max(10 * GWEI, (10 * ETHER + LEAST * (left - 1)) // left // 750_000), 300 * GWEI)
+        life.base_fee, life.market = price, Fees(price, 0)
+        life.step()
+        if not life.under_way:
+            break
+        life.mine(IN_FLIGHT, 100)
+    assert life.answered > 0
+    assert life.spent <= life.freed + min(10 * ETHER, LENT * life.unit)
+
+
+def test_answers_that_somebody_copies_and_pays_more_for_cost_no_more_than_a_guard_may_lose() -> None:
+    life = at_ten_gwei()
+    actions: list[Action] = []
+    for _ in range(2 * LOST):
+        bait(life, 0)
+        actions = life.step()
+        life.snatch(1)
+        life.mine(IN_FLIGHT, 100)
+    assert life.freed == 0
+    assert (LOST - IN_FLIGHT) * life.unit <= life.spent <= LOST * life.unit
+    assert [action.behind for action in actions if isinstance(action, TooExpensive)] == [True]
+
+
+def test_what_is_allowed_for_one_answer_is_no_surplus_for_another() -> None:
+    assert gain(5, 3, 10) == 2
+    assert gain(3, 5, 10) == 0
+    assert gain(3, 5, 1) == -1

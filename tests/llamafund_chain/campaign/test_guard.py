@@ -9,14 +9,17 @@ import pytest
 from eth_account import Account
 from eth_account.typed_transactions import TypedTransaction
 from eth_utils import keccak
+from faulty_node import FaultyNode
 from hexbytes import HexBytes
 
 from llamafund_chain.campaign import challenges
 from llamafund_chain.campaign.answering import STUCK_BLOCKS
 from llamafund_chain.campaign.challenges import Prover, challenges_on
+from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.guard import Answer, Guard, Opened, Unanswered
 from llamafund_chain.campaign.terms import Status
 from llamafund_chain.chain import transactions
+from llamafund_chain.chain.connection import connect
 from llamafund_chain.chain.node import Node, Question
 from llamafund_chain.chain.node_errors import RpcError
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError
@@ -396,6 +399,106 @@ def test_waiting_for_answers_ends_with_their_hashes(large, keeper, node, monkeyp
     with pytest.raises(NotFinalError, match="not included yet") as failure:
         list(guard.settle())
     assert guard.under_way[0] in str(failure.value)
+
+
+# --------------------------------------------------------------- what it counts
+
+
+def counted(guard: Guard) -> int:
+    return sum(guard._gains.values())
+
+
+def test_refused_answers_are_counted_as_spent(large, keeper, node, devnet) -> None:
+    """Somebody copies an answer and pays more for it."""
+    challenge(large, 0)
+    attestation = large.client.latest_attestation()
+    proofs = Prover([large.run.store]).prove(attestation, [0])
+    before, beaten = devnet.connection.balance(keeper.address), []
+
+    def faster(method: str, params: tuple[object, ...], forward):
+        if method == "eth_sendRawTransaction" and not beaten:
+            beaten.append(True)
+            large.client.answer(large.backers[0], attestation, proofs[0])
+        return forward()
+
+    node(faster)
+    guard = guard_of(large, keeper)
+    assert answered(guard.settle()) == []
+    assert counted(guard) == devnet.connection.balance(keeper.address) - before < 0
+    # Too low an estimate may be the reason, so it is not used again.
+    assert guard._measured == (0, b"")
+
+
+def test_empty_transactions_are_counted_as_spent(large, keeper, node, devnet) -> None:
+    challenge(large, 0)
+    before = devnet.connection.balance(keeper.address)
+    node(Mempool())
+    guard = guard_of(large, keeper)
+    list(guard.step())
+    node(lambda method, params, forward: forward())
+    attestation = large.client.latest_attestation()
+    large.client.answer(large.backers[0], attestation, Prover([large.run.store]).prove(attestation, [0])[0])
+    list(guard.settle())
+    assert counted(guard) == devnet.connection.balance(keeper.address) - before < 0
+
+
+def test_a_receipt_that_comes_late_is_counted_however_often_it_was_asked_for(large, keeper, node, devnet) -> None:
+    challenge(large, 0)
+    before, asked = devnet.connection.balance(keeper.address), []
+
+    def late(method: str, params: tuple[object, ...], forward):
+        if method == "eth_getTransactionReceipt":
+            asked.append(method)
+            return forward() if len(asked) > 3 * STUCK_BLOCKS else None
+        return forward()
+
+    node(late)
+    guard = guard_of(large, keeper)
+    assert answered(guard.settle()) == [0]
+    assert counted(guard) == devnet.connection.balance(keeper.address) - before
+
+
+def test_an_answer_without_a_receipt_counts_for_all_that_it_could_cost(large, keeper, node, devnet) -> None:
+    challenge(large, 0)
+    node(lambda method, params, forward: None if method == "eth_getTransactionReceipt" else forward())
+    guard = guard_of(large, keeper)
+    list(guard.step())
+    (sent,) = guard._under_way.values()
+    for _ in range(STUCK_BLOCKS + 2):
+        list(guard.step())
+        mine(large)
+    assert (counted(guard), guard.under_way) == (-sent.waiting.cost, [])
+
+
+def test_a_bond_that_a_reorganisation_takes_back_is_counted_once(large, keeper, devnet) -> None:
+    challenge(large, 0)
+    before, held = devnet.snapshot(), devnet.connection.balance(keeper.address)
+    guard = guard_of(large, keeper)
+    for _ in range(2):
+        devnet.revert(before)
+        before = devnet.snapshot()
+        assert answered(guard.settle()) == [0]
+    assert counted(guard) == devnet.connection.balance(keeper.address) - held
+
+
+def test_a_node_that_drops_answers_does_not_starve_a_guard_that_knows_another_one(large, keeper, devnet) -> None:
+    challenge(large, 0)
+    dropped: list[str] = []
+
+    def drops(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        if request["method"] != "eth_sendRawTransaction":
+            return forward(request)
+        dropped.append(request["params"][0])
+        return {"jsonrpc": "2.0", "id": request["id"], "result": f"0x{keccak(hexstr=dropped[-1]).hex()}"}
+
+    with FaultyNode(devnet.rpc_url, drops) as first:
+        client = CampaignClient(connect(f"{first.url} {devnet.rpc_url}"), large.client.address)
+        guard = Guard(client, keeper, [large.run.store])
+        for _ in range(STUCK_BLOCKS + 2):
+            list(guard.step())
+            mine(large)
+    assert dropped
+    assert large.client.open_challenges() == ()
 
 
 # ------------------------------------------------------------------------ fees

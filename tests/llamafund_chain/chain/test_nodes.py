@@ -8,7 +8,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from faulty_node import FaultyNode, Whole, answers, behind, drop, once
+from faulty_node import Drop, FaultyNode, Whole, answers, behind, drop, once
 from node_answers import BUSY, NOT_THERE_YET, RATE_LIMITS, REFUSALS, Said
 
 from llamafund_chain.chain import nodes
@@ -175,6 +175,30 @@ def test_a_node_of_another_chain_does_not_take_over(devnet, waits) -> None:
         first.fault = drop
         with pytest.raises(UsageError, match="different chains"):
             connection.balance(NOBODY)
+
+
+def test_what_no_block_includes_is_told_to_all_nodes_of_the_chain_but_the_first(devnet) -> None:
+    from eth_account import Account
+
+    account = Account.from_key((78).to_bytes(32, "big"))
+    told: list[str] = []
+
+    def listen(name: str, chain: str | None = None) -> Any:
+        def fault(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+            if request["method"] == "eth_chainId" and chain is not None:
+                return {"jsonrpc": "2.0", "id": request["id"], "result": chain}
+            if request["method"] == "eth_sendRawTransaction":
+                told.append(name)
+                raise Drop
+            return forward(request)
+
+        return FaultyNode(devnet.rpc_url, fault)
+
+    with listen("first") as first, listen("second") as second, listen("other", "0x1") as other, listen("last") as last:
+        connection = connect(" ".join(node.url for node in (first, second, other, last)))
+        signed = connection.sign(account, Call(NOBODY, b""), nonce=0, gas=21_000, fees=connection.fees())
+        connection.spread([signed])
+    assert told == ["second", "last"]
 
 
 def test_a_node_that_changes_its_chain_is_noticed(devnet) -> None:
