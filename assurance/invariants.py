@@ -32,6 +32,8 @@ PROPERTIES = {
     "No sequence leaves money that nobody can ever move": "nobody can ever move",
     "Any order of refunds, claims and bonds pays the same amounts": "what arrived",
     "Nobody re-enters while it is paid": "reentry",
+    "A challenge never costs less for a longer queue": "a price that fell",
+    "n open challenges hold base × 512 × (2^⌊n/512⌋ − 1) or more": "a flood that was cheap",
     "Every call goes through or is refused, and every number is, as the model says": "",
 }
 """Property → what the handler's complaint says when it does not hold; the last one is all the others."""
