@@ -228,6 +228,14 @@ contract CampaignFactoryUnit is Base {
         }
     }
 
+    function test_onlyTermsWithAnArbiterHaveItsBytes() external {
+        Terms memory terms = _terms();
+        uint256 length = FACTORY.createCampaign(terms, "nobody").code.length;
+        assert(length == 45 + 171 + 3 * 20 + 2 * 22 + 2 * 16);
+        (terms.arbiter, terms.rulingWindow) = (address(0xA4B1), 7 days);
+        assert(FACTORY.createCampaign(terms, "somebody").code.length == length + 24);
+    }
+
     function test_slackIsAYearAtMost() external {
         Terms memory terms = _terms();
         terms.slack = 365 days;
