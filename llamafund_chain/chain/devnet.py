@@ -43,6 +43,9 @@ DEVELOPMENT_KEYS = (
 """Well-known keys that every anvil funds. Everybody knows them: never use them for real money."""
 
 _FINAL_BLOCKS = 3
+_KEPT_STATES = 20_000
+"""States of old blocks on disk. Anvil counts undone blocks too, and by default forgets the first after about 3600."""
+
 _LISTENING = re.compile(r"Listening on (?:127\.0\.0\.1|localhost):(\d+)")
 _PR_SET_PDEATHSIG = 1
 _GRACE = 5.0
@@ -269,6 +272,7 @@ class Devnet:
         self._home = tempfile.TemporaryDirectory(prefix="llamafund-devnet-")
         arguments = ["--host", "127.0.0.1", "--port", str(self._port), "--chain-id", str(CHAIN_ID)]
         arguments += ["--hardfork", self._hardfork, "--slots-in-an-epoch", "1"]
+        arguments += ["--max-persisted-states", str(_KEPT_STATES)]
         if self._block_time is not None:
             arguments += ["--mixed-mining", "--block-time", str(self._block_time)]
         try:

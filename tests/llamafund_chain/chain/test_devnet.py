@@ -109,3 +109,9 @@ def test_it_ends_when_its_owner_is_killed(how: signal.Signals) -> None:
         owner.wait()
         owner.stdin.close()
         owner.stdout.close()
+
+
+def test_an_old_block_is_still_there_after_thousands() -> None:
+    with Devnet(deploy=False) as chain:
+        chain.connection.request("anvil_mine", hex(4500))
+        assert chain.connection.balance(NOBODY, 1) == 0
