@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.hashing import hash_bytes
 from llamafund_chain.evidence.manifests import DisputeManifest, DisputeReport
 from llamafund_chain.files import read_spans
+from llamafund_chain.http.answers import parse_json
 from llamafund_chain.store import Store
 from llamafund_chain.store.content import publish_manifest
 
@@ -57,7 +57,7 @@ def read_report(path: Path, client: CampaignClient, attestation: Attestation, ev
     data = _read(path, MAX_REPORT_BYTES)
     name = repr(str(path))
     try:
-        said = json.loads(data)
+        said = parse_json(data)
         kind = str(said["command"]) if said["schema"] == "llamafund/cli/1" else ""
         if kind not in _READERS:
             raise UsageError(
@@ -69,7 +69,7 @@ def read_report(path: Path, client: CampaignClient, attestation: Attestation, ev
         if problem:
             raise UsageError(f"{name} is about something else", problem, "Make the report again, for this campaign")
         words, accuses = _READERS[kind][1](said)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UsageError(
             f"{name} is not a report",
             f"It cannot be read: {type(error).__name__}: {error}",

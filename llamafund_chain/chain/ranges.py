@@ -17,6 +17,7 @@ from typing import TypeVar
 from llamafund_chain.chain.node import AnswerTooLongError, TimedOutError
 from llamafund_chain.chain.node_errors import LimitError, RpcError
 from llamafund_chain.errors import NodeError
+from llamafund_chain.http.answers import parse_json
 
 T = TypeVar("T")
 
@@ -102,9 +103,9 @@ class KnownRanges:
     def _read(self) -> dict[str, tuple[int, int]]:
         try:
             with self._file().open("rb") as file:
-                document = json.loads(file.read(_MAX_FILE))
+                document = parse_json(file.read(_MAX_FILE))
             return {str(name): (int(of["blocks"]), int(of["found_at"])) for name, of in document.items()}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return {}
 
 

@@ -17,6 +17,10 @@ from llamafund_chain.files import read_spans
 from llamafund_chain.mistakes import DocumentError, decode, explain_json, find_mistakes, refusal
 from llamafund_chain.store import Store
 from llamafund_chain.store.content import publish_tree
+from llamafund_chain.strict_yaml import nesting
+
+_MAX_DEPTH = 500
+"""Half of Python's own limit, which other libraries may lift."""
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 """Most bytes of a document, so that a hostile file cannot fill the memory."""
@@ -254,14 +258,16 @@ class _Lines:
 
 
 def _parse_line(line: bytes, place: str) -> str:
+    if nesting(line) > _MAX_DEPTH:
+        raise _unreadable(place, f"It is not JSON that can be read: nested more than {_MAX_DEPTH} deep")
     try:
         value = json.loads(decode(line))
     except json.JSONDecodeError as error:
         raise _unreadable(place, f"It is not JSON: {explain_json(error).problem}") from error
     except DocumentError as error:
         raise _unreadable(place, f"It is not JSON: {error.problem}") from error
-    except (ValueError, RecursionError) as error:
-        raise _unreadable(place, "It is not JSON that can be read: nested too deep, or a number is too long") from error
+    except ValueError as error:
+        raise _unreadable(place, "It is not JSON that can be read: a number is too long") from error
     text = value.get("text") if isinstance(value, dict) else None
     if not isinstance(text, str) or not text.strip():
         raise _unreadable(place, 'It is not an object with some text under the key "text"')

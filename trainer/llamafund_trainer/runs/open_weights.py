@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
+from llamafund_chain.http.answers import parse_json
 from llamafund_chain.store.content import fetch_manifest, fetch_tree, reading
 from llamafund_trainer.base_files import fetch_base
 from llamafund_trainer.runs.inputs import fetch_recipe
@@ -172,7 +172,7 @@ def _adapter_recipe(
 def _kind(data: bytes) -> type[CheckpointManifest | WeightsManifest]:
     """Which kind of manifest to expect. Anything else is refused when it is read as one of the two."""
     try:
-        schema = json.loads(data).get("schema")
-    except (ValueError, AttributeError, RecursionError):
+        schema = parse_json(data).get("schema")
+    except (ValueError, AttributeError):
         return WeightsManifest
     return CheckpointManifest if schema == CheckpointManifest.SCHEMA else WeightsManifest
