@@ -19,6 +19,14 @@ from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 SPAN = 4 * 1024 * 1024
 """Bytes read at a time; large enough that hashing, not the loop, sets the pace."""
 
+_DISK_TROUBLE = frozenset(
+    {
+        *(errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE, errno.EACCES, errno.EPERM),
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    }
+)
+"""What nobody's bytes can cause: it is the machine that fails."""
+
 
 def read_limited(path: Path, limit: int) -> bytes:
     """Read a stranger's small file.
@@ -28,13 +36,15 @@ def read_limited(path: Path, limit: int) -> bytes:
         limit: Most bytes that it may have.
 
     Raises:
-        VerificationError: It cannot be read, or is longer.
+        VerificationError: It is missing or no file, or is longer.
+        LlamafundError: The machine cannot read it.
     """
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise VerificationError(f"{path.name} cannot be read", error.strerror or str(error)) from error
+        trouble = disk_trouble(error, f"Reading {path.name}")
+        raise trouble or VerificationError(f"{path.name} cannot be read", error.strerror or str(error)) from error
     if len(data) > limit:
         raise VerificationError(f"{path.name} is longer than {limit} bytes")
     return data
@@ -111,6 +121,21 @@ def storage_error(error: OSError, action: str) -> LlamafundError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return LlamafundError(f"{action} was not permitted", reason, "Check the permissions there")
     return LlamafundError(f"{action} failed", reason, "Check the path and the disk")
+
+
+def disk_trouble(error: BaseException, action: str) -> LlamafundError | None:
+    """The error to raise instead of blaming a file, where the machine could not read or write it.
+
+    Args:
+        error: What a library raised over a stranger's file.
+        action: As in `storage_error`.
+
+    Returns:
+        `None` if the machine is not the cause.
+    """
+    if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
+        return storage_error(error, action)
+    return None
 
 
 class IrregularFileError(OSError):

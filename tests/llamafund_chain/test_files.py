@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from llamafund_chain.errors import LlamafundError, UsageError
-from llamafund_chain.files import SPAN, PendingFile, read_spans, storage_error, write_file
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.files import SPAN, PendingFile, disk_trouble, read_limited, read_spans, storage_error, write_file
 
 
 def test_a_long_file_is_read_in_spans(tmp_path: Path) -> None:
@@ -150,3 +150,22 @@ def test_a_full_disk_is_called_a_full_disk() -> None:
 def test_a_place_that_may_not_be_written_is_called_so() -> None:
     message = str(storage_error(PermissionError(errno.EACCES, "Permission denied"), "Writing '/x'"))
     assert message == "Writing '/x' was not permitted. Permission denied. Check the permissions there."
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EACCES])
+def test_a_failing_disk_stand_in_blames_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(LlamafundError) as caught:
+        read_limited(tmp_path / "terms.json", 100)
+    assert not isinstance(caught.value, VerificationError)
+    assert str(caught.value).startswith("Reading terms.json")
+
+
+def test_what_a_strangers_file_can_cause_is_no_trouble_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="cannot be read"):
+        read_limited(tmp_path / "missing", 100)
+    for error in (ValueError("bad"), OSError("not a model"), IsADirectoryError(errno.EISDIR, "Is a directory")):
+        assert disk_trouble(error, "Reading x") is None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.evidence.manifests import FileEntry, Listing, WeightsManifest, all_files, parse
+from llamafund_chain.files import disk_trouble
 from llamafund_chain.store.content import fetch_files, reading
 from llamafund_chain.strict_yaml import load_json
 from llamafund_trainer.tensors.compare import TensorEntry, read_entries
@@ -94,7 +95,7 @@ class Base:
         try:
             tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
         except Exception as error:
-            raise VerificationError(
+            raise disk_trouble(error, f"Reading {path.name}") or VerificationError(
                 f"The base model's {TOKENIZER} cannot be read",
                 f"The library tokenizers says: {str(error)[:300]}",
                 "Choose another base model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import struct
 import zipfile
@@ -17,7 +18,7 @@ import torch
 from handmade_pickles import Described, Indexer, Mapped, stored
 from transformers.trainer_pt_utils import safe_globals
 
-from llamafund_chain.errors import VerificationError
+from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_trainer.tensors import torch_save
 from llamafund_trainer.tensors.compare import read_numbers
 from llamafund_trainer.tensors.torch_save import MAX_SMALL_FILE, optimizer_tensors, read_saved, same_values
@@ -318,3 +319,18 @@ def test_an_optimizer_with_its_parameters_in_another_order_is_another_one(
     assert "in another order" in str(optimizer_problem(lab.recipe.recipe, 20, path))
     del state["param_groups"][1]["params"]
     assert "in another order" in str(optimizer_problem(lab.recipe.recipe, 20, write(path, saved(state))))
+
+
+def test_a_failing_disk_stand_in_blames_no_training_state(
+    tmp_path: Path, optimizer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "optimizer.pt", optimizer)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", fail)
+    for read in (read_saved, optimizer_tensors):
+        with pytest.raises(LlamafundError, match=r"Reading optimizer\.pt failed") as caught:
+            read(path)
+        assert not isinstance(caught.value, VerificationError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import sys
@@ -30,6 +31,7 @@ from llamafund_trainer.replay.segments import repeat_once
 from llamafund_trainer.runs.inputs import prepare_inputs
 from llamafund_trainer.runs.measure import measure_weights, same_tokenizer
 from llamafund_trainer.runs.run import RunRecord, train_run
+from llamafund_trainer.worker import base_model
 from llamafund_trainer.worker.base_model import base_config, load_base
 from llamafund_trainer.worker.corpus import load_corpus
 from llamafund_trainer.worker.heldout import Heldout, bits_per_byte
@@ -374,3 +376,19 @@ def test_the_bounds_grow_with_model_and_text(
     assert inputs.bounds.seconds >= alone.seconds + 36_000
     new = prepare_inputs(lab.store, lab.recipe, lab.dataset.sha256, tmp_path / "new")
     assert new.bounds is None, "everything that is opened was made here"
+
+
+def test_a_failing_disk_stand_in_blames_no_base_model(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = fetched(folder, tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(base_model.AutoConfig, "from_pretrained", fail)
+    monkeypatch.setattr(Path, "read_text", fail)
+    for name, read in (("config.json", lambda: base_config(base)), ("tokenizer.json", base.tokenizer)):
+        with pytest.raises(LlamafundError, match=f"Reading {name} failed") as caught:
+            read()
+        assert not isinstance(caught.value, VerificationError)

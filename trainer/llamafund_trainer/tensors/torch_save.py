@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from llamafund_chain.errors import VerificationError
+from llamafund_chain.files import disk_trouble
 from llamafund_trainer.tensors.compare import TensorEntry
 
 MAX_INDEX = 32 * 1024 * 1024
@@ -188,6 +189,7 @@ def read_saved(path: Path) -> Mapping[str, Any]:
 
     Raises:
         VerificationError: It is not such a file, or asks for something other than plain values and tensors.
+        LlamafundError: The machine cannot read it.
     """
     return _read(path, with_bytes=False)
 
@@ -239,7 +241,7 @@ def optimizer_tensors(path: Path) -> dict[str, TensorEntry]:
                 used.add(storage.key)
     # A stranger's file can raise any exception.
     except Exception as error:
-        raise _unreadable(path, error) from error
+        raise disk_trouble(error, f"Reading {path.name}") or _unreadable(path, error) from error
     return found
 
 
@@ -334,7 +336,7 @@ def _read(path: Path, *, with_bytes: bool) -> Mapping[str, Any]:
             state = _Reader(pickled, archive, _root(index), with_bytes=with_bytes).load()
     # A stranger's pickle can raise any exception.
     except Exception as error:
-        raise _unreadable(path, error) from error
+        raise disk_trouble(error, f"Reading {path.name}") or _unreadable(path, error) from error
     if not isinstance(state, Mapping):
         raise _unreadable(path, _RefusedError("it does not hold a mapping of names to values"))
     return state

@@ -11,7 +11,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from llamafund_chain.errors import VerificationError
+from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.files import disk_trouble
 from llamafund_trainer.base_files import GENERATION_CONFIG
 from llamafund_trainer.recipe import MAX_LAYERS, MAX_SIZE
 from llamafund_trainer.tensors.compare import read_entries
@@ -238,8 +239,8 @@ def _refuse_absurd(whose: str, value: object, key: str = "", depth: int = 0) -> 
             )
 
 
-def _unusable(base: Base, what: str, error: Exception) -> VerificationError:
+def _unusable(base: Base, what: str, error: Exception) -> LlamafundError:
     said = " ".join(str(error).split())[:400]
-    return VerificationError(
+    return disk_trouble(error, f"Reading {what}") or VerificationError(
         f"transformers cannot use {base.name[0].lower()}{base.name[1:]}'s {what}", f"It says: {said}", "Do not use it"
     )

@@ -24,7 +24,7 @@ from torch.distributed.fsdp import fully_shard
 from transformers import Trainer
 
 from llamafund_chain.errors import VerificationError
-from llamafund_chain.files import write_file
+from llamafund_chain.files import disk_trouble, write_file
 from llamafund_chain.strict_yaml import read_json
 from llamafund_trainer.tensors.optimizer_bounds import COUNT, MEAN, SQUARES
 from llamafund_trainer.tensors.optimizer_settings import MAX_SETTINGS, SCHEDULER_STATE
@@ -150,7 +150,7 @@ def _load(tensors: dict[str, Any], directory: Path) -> None:
     # A stranger's files can raise any exception.
     except Exception as error:
         said = " ".join(str(error).split())[:300]
-        raise VerificationError(
+        raise disk_trouble(error, f"Reading {directory.name}/") or VerificationError(
             f"The shards in {directory.name}/ are not the state of this model", f"Torch says: {said}", "Do not use them"
         ) from error
 
