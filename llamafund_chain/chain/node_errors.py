@@ -229,6 +229,7 @@ _UNKNOWN_BLOCK = (
     "not been imported",
     "not indexed yet",
 )
+_HEIGHT_AND_WANTED = re.compile(r"block height is (\d{1,20}) but requested was (\d{1,20})")
 _PRUNED = (
     "missing trie node",
     "historical state",
@@ -394,7 +395,7 @@ def _tag(said: _Said) -> NodeError | None:
 
 
 def _unknown_block(said: _Said) -> NodeError | None:
-    if not said.has(_UNKNOWN_BLOCK):
+    if not said.has(_UNKNOWN_BLOCK) or _has_forgotten(said):
         return None
     return LaggingError(
         f"The node at {said.node} does not have a block yet that {said.method} is about",
@@ -414,13 +415,19 @@ def _limit(said: _Said) -> NodeError | None:
 
 
 def _pruned(said: _Said) -> NodeError | None:
-    if not said.has(_PRUNED) and said.code not in _PRUNED_CODES:
+    if not said.has(_PRUNED) and said.code not in _PRUNED_CODES and not _has_forgotten(said):
         return None
     return PrunedError(
         f"The node at {said.node} no longer keeps what {said.method} asks for",
         said.quoted,
         "Name a node that keeps old states (an archive node) with --rpc",
     )
+
+
+def _has_forgotten(said: _Said) -> bool:
+    """Anvil says "out of range" too of a state that it no longer keeps: it then asks for no more than its height."""
+    match = _HEIGHT_AND_WANTED.search(said.words)
+    return match is not None and int(match[2]) <= int(match[1])
 
 
 def _busy(said: _Said) -> NodeError | None:

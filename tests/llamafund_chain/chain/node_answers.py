@@ -138,6 +138,7 @@ PRUNED = (
     Said("Erigon", 200, -32000, "old data not available due to pruning"),
     Said("Nethermind", 200, -32002, "No state available for block 0x1234"),
     Said("Besu", 200, -32000, "World state unavailable"),
+    Said("anvil", 200, -32602, "BlockOutOfRangeError: block height is 15 but requested was 6"),
     Said("EIP-4444", 200, 4444, "pruned history unavailable"),
 )
 
