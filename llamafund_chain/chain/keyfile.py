@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.files import read_spans
 from llamafund_chain.strict_yaml import load_json
 
@@ -40,6 +40,9 @@ _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD036414
 
 _HEX = re.compile(r"(?:0[xX])?((?:[0-9a-fA-F]{2})*)")
 _ADDRESS = re.compile(r"(?:0[xX])?([0-9a-fA-F]{40})")
+
+# pycryptodome tells a lack of memory only so.
+_SCRYPT_WITHOUT_MEMORY = "Error 2 while running scrypt"
 
 _REPLACEABLE = frozenset({"address", "crypto", "id", "version"})
 
@@ -75,6 +78,7 @@ class KeyFile:
         Raises:
             UsageError: The passphrase is wrong, or the encryption is damaged.
             VerificationError: The key does not belong to the address that the file names.
+            LlamafundError: There is not enough memory.
         """
         from eth_account import Account
 
@@ -104,7 +108,11 @@ class KeyFile:
                     "It has bytes that are not UTF-8",
                     "Check the terminal's settings, or name a file with --passphrase-file",
                 ) from None
+            except MemoryError as error:
+                raise _no_memory(f"open {str(self.path)!r}") from error
             except (ValueError, TypeError, KeyError, AttributeError, AssertionError, NotImplementedError) as error:
+                if str(error) == _SCRYPT_WITHOUT_MEMORY:
+                    raise _no_memory(f"open {str(self.path)!r}") from error
                 if str(error) != "MAC mismatch":
                     raise no_key_file(self.path, "Its encryption is damaged or of an unknown kind") from error
         raise UsageError(
@@ -142,6 +150,7 @@ def encrypt(key: bytes, passphrase: str, *, light_kdf: bool, identifier: str | N
 
     Raises:
         UsageError: The passphrase is empty or is not text.
+        LlamafundError: There is not enough memory.
     """
     from eth_account import Account
 
@@ -152,6 +161,12 @@ def encrypt(key: bytes, passphrase: str, *, light_kdf: bool, identifier: str | N
         document = dict(Account.encrypt(key, passphrase, kdf="scrypt", iterations=rounds))
     except UnicodeEncodeError:
         raise UsageError("The passphrase is not text", "It has bytes that are not UTF-8", "Choose another") from None
+    except MemoryError as error:
+        raise _no_memory("encrypt the key") from error
+    except ValueError as error:
+        if str(error) != _SCRYPT_WITHOUT_MEMORY:
+            raise
+        raise _no_memory("encrypt the key") from error
     if identifier is not None:
         document["id"] = identifier
     return json.dumps(document, indent=2).encode("ascii") + b"\n"
@@ -207,6 +222,15 @@ def no_key_file(path: Path, reason: str) -> UsageError:
     """The error for a file that cannot be used as a key file."""
     return UsageError(
         f"{str(path)!r} cannot be used as a key file", reason, "Give another file, or move it out of the directory"
+    )
+
+
+def _no_memory(purpose: str) -> LlamafundError:
+    """The error for a lack of memory, which says nothing about the file."""
+    return LlamafundError(
+        f"There is not enough memory to {purpose}",
+        "The encryption takes much on purpose, usually 256 MiB, so that guessing is expensive",
+        "Close other programs, or raise this one's limit, and repeat the command",
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import traceback
 import unicodedata
 from collections.abc import Callable
@@ -91,6 +93,35 @@ def test_a_passphrase_that_is_not_text_is_refused() -> None:
         parse_key_file(dumped(key_file()), HERE).open(typed)
     with pytest.raises(UsageError, match="The passphrase is not text"):
         encrypt(KEY, typed, light_kdf=True)
+
+
+SHORT_OF_MEMORY = """
+import resource
+from pathlib import Path
+
+from llamafund_chain.chain.keyfile import encrypt, parse_key_file
+from llamafund_chain.errors import LlamafundError
+
+path = Path("alice.json")
+file = parse_key_file(encrypt(bytes(31) + b"1", "x", light_kdf=False), path)
+parse_key_file(encrypt(bytes(31) + b"1", "x", light_kdf=True), path).open("x")
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20),) * 2)
+for attempt in (lambda: file.open("x"), lambda: encrypt(bytes(31) + b"1", "x", light_kdf=False)):
+    try:
+        attempt()
+    except LlamafundError as error:
+        print(type(error).__name__, error.what)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is bounded and read as Linux does")
+def test_a_lack_of_memory_is_not_blamed_on_the_file() -> None:
+    ran = subprocess.run([sys.executable, "-c", SHORT_OF_MEMORY], capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines() == [
+        "LlamafundError There is not enough memory to open 'alice.json'",
+        "LlamafundError There is not enough memory to encrypt the key",
+    ], ran.stderr
 
 
 def locked(plain: bytes) -> bytes:
