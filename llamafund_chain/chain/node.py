@@ -326,7 +326,7 @@ def _retry_after(reply: Reply) -> float | None:
         return float(text)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max((when - datetime.now(UTC)).total_seconds(), 0.0) if when.tzinfo else None
 

@@ -57,6 +57,16 @@ def test_a_date_until_which_to_wait_is_understood(devnet, waits) -> None:
     assert waits == [], "that is too long to wait"
 
 
+@pytest.mark.parametrize(
+    "text", ["soon", "-1", "9" * 400, f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", f"Mon, 01 Jan 2020 00:00:00 +{'9' * 20}"]
+)
+def test_a_time_to_wait_that_makes_no_sense_is_no_bug_of_ours(devnet, waits, text: str) -> None:
+    limit = answers(Said("anybody", 429, 429, "slow down"), {"Retry-After": text})
+    with FaultyNode(devnet.rpc_url, once(1, limit)) as node:
+        assert connect(node.url).balance(NOBODY) == 0
+    assert waits == [0.25]
+
+
 @pytest.mark.parametrize("said", [*RATE_LIMITS, *BUSY], ids=lambda said: said.who)
 def test_patience_has_an_end_and_does_not_advise_less_finality(devnet, waits, said: Said) -> None:
     with FaultyNode(devnet.rpc_url) as node:
