@@ -10,10 +10,12 @@ import rlp
 from eth_account import Account
 from eth_account.datastructures import SignedTransaction as EthSignedTransaction
 from eth_account.signers.base import BaseAccount
-from eth_utils import is_hex_address, keccak, to_checksum_address
+from eth_keys.exceptions import BadSignature
+from eth_utils import ValidationError, is_hex_address, keccak, to_checksum_address
 from hexbytes import HexBytes
+from rlp.exceptions import RLPException
 
-from llamafund_chain.chain.node import Node
+from llamafund_chain.chain.node import ConnectionLostError, Node, TimedOutError
 from llamafund_chain.chain.outside import SendsOnlyError, UnsignedError
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
 from llamafund_chain.text import printable
@@ -249,7 +251,7 @@ class RemoteSigner:
             NodeUnreachableError: It does not answer.
         """
         for method in methods:
-            response = self._node.request(method, params)
+            response = self._response(method, params)
             if "error" not in response:
                 return response["result"]
             error = response["error"] if isinstance(response["error"], Mapping) else {"message": response["error"]}
@@ -268,6 +270,20 @@ class RemoteSigner:
                 "Check that it has that account unlocked and serves this request",
             )
         raise SendsOnlyError
+
+    def _response(self, method: str, params: Sequence[Any]) -> Mapping[str, Any]:
+        try:
+            return self._node.request(method, params)
+        except NodeUnreachableError as error:
+            # A node's words would lead to the node.
+            why = error.why if isinstance(error, ConnectionLostError) else error.what
+            if isinstance(error, TimedOutError):
+                why = f"It was waited for during {PATIENCE:g} seconds"
+            raise NodeUnreachableError(
+                f"The signer at {self.shown} did not answer {method}",
+                why,
+                "Check that it runs and is unlocked, and the address after rpc:",
+            ) from None
 
     def require_chain(self, chain_id: int) -> None:
         """Refuse a program that would send on another chain: what it sends cannot be looked at before.
@@ -296,7 +312,7 @@ class RemoteSigner:
         """
         try:
             found = decode_transaction(raw)
-        except (ValueError, TypeError, IndexError, rlp.exceptions.RLPException) as error:
+        except ValueError as error:
             raise self._other("It is not a transaction") from error
         asked = {
             "sender": sender.lower(),
@@ -387,11 +403,12 @@ def decode_transaction(raw: bytes) -> DecodedTransaction:
 
     Raises:
         ValueError: It is another kind, or nobody has signed it as a node wants it.
-        rlp.exceptions.RLPException: It is none.
     """
+    if not raw or (raw[0] != 2 and raw[0] < 0xC0):
+        raise ValueError("It is of another kind")
     try:
         sender = str(Account.recover_transaction(raw)).lower()
-    except Exception as error:
+    except (RLPException, BadSignature, ValidationError, ValueError, TypeError, RecursionError) as error:
         raise ValueError("Nobody has signed it") from error
     if raw[0] == 2:
         chain, nonce, _, _, _, to, value, data, _, parity, _, _ = rlp.decode(raw[1:])
@@ -399,11 +416,9 @@ def decode_transaction(raw: bytes) -> DecodedTransaction:
         if parity not in (b"", b"\x01"):
             raise ValueError("Its signature's parity is neither 0 nor 1")
         chain_id: int | None = _number(chain)
-    elif raw[0] >= 0xC0:
+    else:
         nonce, _, _, to, value, data, v, _, _ = rlp.decode(raw)
         chain_id = (_number(v) - 35) // 2 if _number(v) >= 35 else None
-    else:
-        raise ValueError(f"Its type is {raw[0]}")
     return DecodedTransaction(sender, f"0x{to.hex()}", _number(value), bytes(data), _number(nonce), chain_id)
 
 

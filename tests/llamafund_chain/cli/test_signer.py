@@ -318,7 +318,17 @@ def test_a_signer_may_let_its_owner_raise_the_fees(run, stage) -> None:
 def test_a_signer_that_is_not_there_is_named_without_its_path(run, stage, no_node) -> None:
     stage.open()
     ran = pledge(run, stage, "--signer", f"rpc:{no_node}/{MARKER}", "--yes")
-    ran.refused(4)
+    ran.refused(4, f"The signer at {no_node} did not answer eth_accounts. Connection refused.", "after rpc:")
+    assert "--rpc" not in ran.stderr
+
+
+def test_what_is_no_signer_is_named_as_one(run, stage) -> None:
+    stage.open()
+    with program() as signer:
+        signer.answer = lambda *_: {}  # type: ignore[method-assign]
+        ran = pledge(run, stage, "--signer", f"rpc:{signer.url}", "--yes")
+    ran.refused(4, "did not answer eth_accounts", "something that is not JSON-RPC", "after rpc:")
+    assert "--rpc" not in ran.stderr
 
 
 @pytest.mark.parametrize("answer", ["x", [1], ["0x12"], {"a": 1}])
