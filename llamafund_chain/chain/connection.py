@@ -955,6 +955,9 @@ class Connection:
                 self.call(signed.transaction, block=block, sender=signed.sender, value=signed.value, money=money)
             except ContractRefusedError as refusal:
                 reason = str(refusal)
+            except NodeError as trouble:
+                # That it reverted is known; only the reason is not.
+                reason = f"Why is not known: {trouble.what}"
             raise ContractRefusedError(
                 f"Transaction 0x{signed.tx_hash} was included in block {block} and reverted; only its fee was spent",
                 reason,

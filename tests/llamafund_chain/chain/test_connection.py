@@ -17,7 +17,7 @@ from llamafund_chain.chain.connection import Block, Connection, connect, require
 from llamafund_chain.chain.node import AnswerTooLongError
 from llamafund_chain.chain.node_errors import LimitError, RpcError
 from llamafund_chain.chain.reverted import ContractRefusedError
-from llamafund_chain.chain.transactions import Call
+from llamafund_chain.chain.transactions import Call, Fees, SignedTransaction
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError, UsageError, VerificationError
 
 ETHER = 10**18
@@ -198,6 +198,29 @@ def test_a_node_that_vanishes_while_sending_is_never_sent_to_again(devnet, monke
         connection.send(account, Call(NOBODY, b""), 1)
     assert asked.count("eth_sendRawTransaction") == 1
     assert "0x" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "said", ["missing trie node", "header not found", "daily request count exceeded", "no"], ids=lambda said: said[:7]
+)
+def test_a_reverted_transaction_stays_one_if_the_node_cannot_say_why(
+    node: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr("llamafund_chain.chain.nodes.sleep", lambda _: None)
+    receipt = {"blockNumber": "0x5", "gasUsed": "0x64", "effectiveGasPrice": "0x2", "status": "0x0", "logs": []}
+
+    def answer(method: str) -> bytes:
+        results = {"eth_chainId": "0x1", "eth_getTransactionReceipt": receipt}
+        told = {"result": results[method]} if method in results else {"error": {"code": -32000, "message": said}}
+        return json.dumps({"jsonrpc": "2.0", "id": 1, **told}).encode()
+
+    connection = connect(node(answer))
+    signed = SignedTransaction("ab" * 32, b"", NOBODY, Call(NOBODY, b""), 0, 0, 100, Fees(2, None))
+    (outcome,) = connection.outcomes([signed])
+    assert isinstance(outcome, ContractRefusedError)
+    assert outcome.fee == 200
+    assert "included in block 5 and reverted" in outcome.what
+    assert outcome.why.startswith("Why is not known: The node")
 
 
 def test_waiting_for_a_transaction_ends_with_its_hash(devnet, monkeypatch: pytest.MonkeyPatch) -> None:
