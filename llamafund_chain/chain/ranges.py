@@ -7,7 +7,6 @@ for every search, so it is remembered from run to run. The second one depends on
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,7 +15,8 @@ from typing import TypeVar
 
 from llamafund_chain.chain.node import AnswerTooLongError, TimedOutError
 from llamafund_chain.chain.node_errors import LimitError, RpcError
-from llamafund_chain.errors import NodeError
+from llamafund_chain.errors import LlamafundError, NodeError
+from llamafund_chain.files import write_file
 from llamafund_chain.http.answers import parse_json
 
 T = TypeVar("T")
@@ -86,12 +86,8 @@ class KnownRanges:
         known[node] = (blocks, int(time.time()))
         self._known = dict(sorted(known.items(), key=lambda item: -item[1][1])[:_MAX_NODES])
         document = {name: {"blocks": most, "found_at": found_at} for name, (most, found_at) in self._known.items()}
-        path = self._file()
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f"{path.name}.{os.getpid()}")
-            draft.write_text(json.dumps(document, indent=1), encoding="utf-8")
-            draft.replace(path)
+        with suppress(LlamafundError):
+            write_file(self._file(), json.dumps(document, indent=1).encode())
 
     def _file(self) -> Path:
         if self._path is None:
@@ -105,7 +101,7 @@ class KnownRanges:
             with self._file().open("rb") as file:
                 document = parse_json(file.read(_MAX_FILE))
             return {str(name): (int(of["blocks"]), int(of["found_at"])) for name, of in document.items()}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (OSError, ValueError, OverflowError, TypeError, KeyError, AttributeError):
             return {}
 
 

@@ -61,7 +61,9 @@ def test_a_node_that_refuses_single_blocks_is_given_up() -> None:
         list(search(ask, 0, HEAD, most=None, found=lambda _: None))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"n": 5}', '{"n": {"blocks": "x"}}', "[" * 900_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"n": 5}', '{"n": {"blocks": "x"}}', '{"n": {"blocks": 1e999}}', "[" * 900_000]
+)
 def test_a_damaged_memory_is_no_memory(tmp_path: Path, text: str) -> None:
     path = tmp_path / "nodes.json"
     path.write_text(text)
@@ -69,6 +71,14 @@ def test_a_damaged_memory_is_no_memory(tmp_path: Path, text: str) -> None:
     assert known.of("n") is None
     known.remember("n", 7)
     assert KnownRanges(path).of("n") == 7
+
+
+def test_a_memory_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    known = KnownRanges(tmp_path / "file" / "nodes.json")
+    known.remember("n", 7)
+    assert known.of("n") == 7
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_what_is_remembered_ages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
