@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.node import Answer, Question
-from llamafund_chain.chain.node_errors import LaggingError, PrunedError, RpcError, UnsupportedTagError
+from llamafund_chain.chain.node_errors import LaggingError, RpcError, UnsupportedTagError
 from llamafund_chain.chain.nodes import Nodes
 from llamafund_chain.chain.outside import SendsOnlyError
 from llamafund_chain.chain.ranges import KnownRanges, search
@@ -325,7 +325,7 @@ class Connection:
 
     def _read_with(self, parts: Sequence[tuple[Sequence[Read], At]]) -> list[list[Any]]:
         whole = [(method, (*parameters, self._named(at))) for requests, at in parts for method, parameters in requests]
-        answers = iter([self._request_or_refusal(*whole[0])] if len(whole) == 1 else self.request_many(whole))
+        answers = iter(self.request_many(whole))
         return [[next(answers) for _ in requests] for requests, _ in parts]
 
     def _read_one(self, method: str, *parameters: Any, at: At) -> Any:
@@ -511,8 +511,6 @@ class Connection:
         while points:
             questions = [Question("eth_getCode", (address, hex(point))) for point in points]
             for point, answer in zip(points, self._nodes.ask(questions), strict=True):
-                if isinstance(answer, PrunedError):
-                    raise PrunedError(answer.what, answer.why, answer.remedy)
                 if self.code_of(answer):
                     with_code = min(with_code, point)
                 else:
