@@ -21,7 +21,7 @@ from typing import Any
 
 from llamafund_chain.chain.abi import Interface
 from llamafund_chain.chain.connection import Connection
-from llamafund_chain.chain.node_errors import RpcError
+from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.transactions import Call
 from llamafund_chain.errors import LlamafundError, VerificationError
 
@@ -128,7 +128,11 @@ class DataFees:
             DataFeeUnknownError: The node does not say whether the contracts exist.
         """
         if any(not isinstance(code, str) or not code.startswith("0x") for code in codes):
-            raise DataFeeUnknownError("The node does not say whether the chain has a contract for data fees")
+            raise DataFeeUnknownError(
+                "The node does not say whether the chain has a contract for data fees",
+                "It did not answer eth_getCode with code",
+                "Try again, or name another node with --rpc",
+            )
         there = [kind for kind, code in zip(_ORACLES, codes, strict=True) if code != "0x"]
         self._rollup = there[0] if there else Rollup.NONE
 
@@ -162,7 +166,7 @@ class DataFees:
             return 0
         call = Call(OP_STACK_ORACLE, _INTERFACE.encode("getOperatorFee", gas))
         (answer,) = self._connection.call_many([call])
-        if isinstance(answer, LlamafundError) and not isinstance(answer, RpcError):
+        if isinstance(answer, ContractRefusedError):
             # Before Isthmus the contract reverts, because it has no such function.
             return 0
         return _number("getOperatorFee", answer)
