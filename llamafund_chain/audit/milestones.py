@@ -14,10 +14,10 @@ from llamafund_chain.audit.model import Attested, MilestoneReport, MilestoneStat
 from llamafund_chain.audit.timeline import AttestedMilestone, Story
 from llamafund_chain.campaign.attestation import EVIDENCE
 from llamafund_chain.campaign.client import CampaignClient
-from llamafund_chain.campaign.signatures import recover_digest
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, Terms
 from llamafund_chain.chain import abi
+from llamafund_chain.chain.signatures import recover_digest
 from llamafund_chain.checks.check import Check, CheckContext, CheckResult, Finding
 from llamafund_chain.checks.run import run_checks
 from llamafund_chain.errors import LlamafundError, NodeError

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from llamafund_chain.campaign.signatures import readings, usual_form
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import DAY, MilestoneKind, Terms
+from llamafund_chain.chain.signatures import digest_of, readings, usual_form
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.manifests import (
     RULES,
@@ -200,10 +200,8 @@ class Attestation:
     def digest(self, chain_id: int, campaign: str) -> bytes:
         """The 32 bytes to sign; equal to the campaign's `attestationDigest`."""
         from eth_account.messages import encode_typed_data
-        from eth_utils import keccak
 
-        message = encode_typed_data(full_message=self.typed_data(chain_id, campaign))
-        return bytes(keccak(b"\x19" + message.version + message.header + message.body))
+        return digest_of(encode_typed_data(full_message=self.typed_data(chain_id, campaign)))
 
     def sign(self, account: BaseAccount, chain_id: int, campaign: str) -> str:
         """An account's signature, 0x and 130 hexadecimal digits.

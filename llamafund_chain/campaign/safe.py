@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llamafund_chain.campaign.signatures import prefixed, readings
 from llamafund_chain.chain.node_errors import RpcError
 from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.chain.signatures import prefixed, readings
 from llamafund_chain.chain.transactions import Call
 
 if TYPE_CHECKING:

@@ -32,11 +32,13 @@ STANDARD_SCRYPT_N = 1 << 18
 LIGHT_SCRYPT_N = 1 << 12
 """The same for keys without value: a few milliseconds and 4 MiB."""
 
+CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+"""Number of points of secp256k1: private keys, and the numbers of a signature, are below it."""
+
 _MAX_SCRYPT_BYTES = 1 << 30
 _MAX_SCRYPT_P = 16
 _MAX_PBKDF2_ROUNDS = 20_000_000
 _KEY_BYTES = 32
-_CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 _HEX = re.compile(r"(?:0[xX])?((?:[0-9a-fA-F]{2})*)")
 _ADDRESS = re.compile(r"(?:0[xX])?([0-9a-fA-F]{40})")
@@ -136,7 +138,7 @@ class KeyFile:
 
 def is_private_key(key: bytes) -> bool:
     """Whether 32 bytes are a private key of the curve; zero and the largest numbers are not."""
-    return len(key) == _KEY_BYTES and 0 < int.from_bytes(key, "big") < _CURVE_ORDER
+    return len(key) == _KEY_BYTES and 0 < int.from_bytes(key, "big") < CURVE_ORDER
 
 
 def encrypt(key: bytes, passphrase: str, *, light_kdf: bool, identifier: str | None = None) -> bytes:

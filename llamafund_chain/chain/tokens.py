@@ -10,6 +10,7 @@ from llamafund_chain.amounts import MAX_DECIMALS, format_amount, parse_amount
 from llamafund_chain.chain.abi import Interface
 from llamafund_chain.chain.coins import DECIMALS, UNKNOWN, UNNAMED, coin_symbol
 from llamafund_chain.chain.connection import BlockId, Connection, check_code
+from llamafund_chain.chain.signatures import digest_of, usual_form
 from llamafund_chain.chain.transactions import Call
 from llamafund_chain.errors import TransactionRevertedError, VerificationError
 from llamafund_chain.text import printable
@@ -198,7 +199,7 @@ class Token:
 
         Returns:
             `None` if the token does not support EIP-2612, or its domain cannot be recomputed, or the account signs
-            elsewhere.
+            elsewhere, or what its signer returns is no signature of its key.
         """
         from eth_account.messages import encode_typed_data
 
@@ -242,9 +243,8 @@ class Token:
         if bytes(encoded.header) != bytes(separator):
             return None
         raw = signature_of(account, message)
-        if raw is None or len(raw) != 65:
-            return None
-        return Permit(deadline, raw[64] % 27 + 27, raw[:32], raw[32:64])
+        usual = None if raw is None else usual_form(digest_of(encoded), raw, owner)
+        return None if usual is None else Permit(deadline, usual[64], usual[:32], usual[32:64])
 
     def _domain(self) -> dict[str, str]:
         try:

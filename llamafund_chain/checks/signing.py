@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from llamafund_chain.campaign.attestation import EVIDENCE, Attestation, AttestationFile, merge, propose
 from llamafund_chain.campaign.events import MilestoneAttested
 from llamafund_chain.campaign.safe import read_safe
-from llamafund_chain.campaign.signatures import prefixed, readings, usual_form
 from llamafund_chain.campaign.terms import DAY, Status
 from llamafund_chain.chain.connection import Finality, require_final
 from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.chain.signatures import prefixed, readings, usual_form
 from llamafund_chain.checks.check import CheckContext, CheckResult, check_name
 from llamafund_chain.checks.run import discover, run_checks
 from llamafund_chain.errors import UsageError, VerificationError

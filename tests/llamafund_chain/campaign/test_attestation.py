@@ -10,9 +10,9 @@ import pytest
 
 from llamafund_chain.campaign.attestation import Attestation, AttestationFile, merge, propose
 from llamafund_chain.campaign.client import CampaignClient
-from llamafund_chain.campaign.signatures import recover_digest
 from llamafund_chain.campaign.terms import DAY, MilestoneKind
 from llamafund_chain.chain import abi
+from llamafund_chain.chain.signatures import recover_digest
 from llamafund_chain.chain.transactions import Call
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 

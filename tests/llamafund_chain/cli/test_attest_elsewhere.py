@@ -9,8 +9,8 @@ import pytest
 from eth_account import Account
 
 from llamafund_chain.campaign.attestation import AttestationFile
-from llamafund_chain.campaign.signatures import prefixed
 from llamafund_chain.chain.devnet import DEVELOPMENT_KEYS
+from llamafund_chain.chain.signatures import prefixed
 
 # Accepts every signature that begins with 0x22 (ERC-1271).
 WALLET = bytes.fromhex("60218060093d393df3631626ba7e60e01b60005260643560f81c602214601b57600080fd5b60206000f3")

@@ -410,6 +410,37 @@ def test_a_token_is_approved_first_and_pledged_when_that_was_sent(run, stage, ha
     assert ran.json["unsigned"]["to"] == stage.client.address
 
 
+@pytest.mark.parametrize(
+    ("key", "form", "means"),
+    [
+        (BACKER_KEY, lambda usual: usual, "permit"),
+        (BACKER_KEY, lambda usual: usual[:64] + bytes([usual[64] - 27]), "permit"),
+        (BACKER_KEY, lambda usual: usual[:64] + bytes([usual[64] + 10]), "permit"),
+        (DEVELOPMENT_KEYS[2], lambda usual: usual, "approval"),
+        (BACKER_KEY, lambda usual: usual + bytes(65), "approval"),
+    ],
+)
+def test_a_permit_of_another_program_is_used_if_it_is_the_backers(
+    run, stage, key: str, form: Callable[[bytes], bytes], means: str
+) -> None:
+    def sign(_: str, document: dict[str, Any]) -> str:
+        message = {name: int(value) if name == "value" else value for name, value in document["message"].items()}
+        return (
+            "0x"
+            + form(bytes(Account.sign_typed_data(key, full_message={**document, "message": message}).signature)).hex()
+        )
+
+    token = stage.devnet.deploy_token("Demo Dollar", "DEMO", 6)
+    stage.devnet.mint_token(token, BACKER, 5_000_000)
+    client = stage.open(asset=token, goal=10**6, cap=10**7)
+    here = {"eth_accounts": lambda: [BACKER], "eth_signTransaction": signed, "eth_signTypedData_v4": sign}
+    with program(**here) as signer:
+        ran = run("pledge", client.address, "1.5", "--signer", f"rpc:{signer.url}", "--yes", "--json")
+    assert ran.code == 0, ran.stderr
+    assert ran.json["means"] == means
+    assert client.pledge_of(BACKER) == 1_500_000
+
+
 def test_what_is_more_than_one_transaction_cannot_be_printed(run, stage) -> None:
     stage.open()
     run("watch", stage.client.address, "--once", "--signer", "print", "--from", BACKER).refused(2, "--signer print")

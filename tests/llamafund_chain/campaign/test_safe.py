@@ -1,4 +1,4 @@
-"""Signatures in every form that wallets give them end in the one form that the contract takes."""
+"""The signatures of a Safe's owners end in the one order and form that the Safe takes."""
 
 from __future__ import annotations
 
@@ -6,81 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from eth_account import Account
 from eth_utils import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from signature_forms import DIGEST, FORMS, account, sign, with_v
 
 from llamafund_chain.campaign.safe import Safe
-from llamafund_chain.campaign.signatures import prefixed, readings, recover_digest, usual_form
-
-ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-DIGEST = keccak(b"an attestation")
-
-
-def account(number: int):
-    return Account.from_key(number.to_bytes(32, "big"))
-
-
-def sign(number: int, digest: bytes) -> bytes:
-    return bytes(account(number).unsafe_sign_hash(digest).signature)
-
-
-def with_v(signature: bytes, v: int) -> bytes:
-    return signature[:64] + bytes([v])
-
-
-def compact(signature: bytes) -> bytes:
-    s = int.from_bytes(signature[32:64], "big") | (signature[64] - 27) << 255
-    return signature[:32] + s.to_bytes(32, "big")
-
-
-def high(signature: bytes) -> bytes:
-    s = ORDER - int.from_bytes(signature[32:64], "big")
-    return signature[:32] + s.to_bytes(32, "big") + bytes([55 - signature[64]])
-
-
-FORMS = {
-    "as it is": lambda usual: usual,
-    "v of 0 or 1": lambda usual: with_v(usual, usual[64] - 27),
-    "64 bytes": compact,
-    "high s": high,
-    "high s and v of 0 or 1": lambda usual: with_v(high(usual), high(usual)[64] - 27),
-    "v with chain 1": lambda usual: with_v(usual, usual[64] + 10),
-    "v of the other parity": lambda usual: with_v(usual, 55 - usual[64]),
-    "v of nothing": lambda usual: with_v(usual, 200),
-}
-
-
-@pytest.mark.parametrize("number", range(1, 9))
-@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
-def test_every_form_of_a_signature_becomes_the_usual_one(form, number: int) -> None:
-    usual = sign(number, DIGEST)
-    assert usual_form(DIGEST, form(usual), account(number).address) == usual
-    assert recover_digest(DIGEST, usual) == account(number).address
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
-def test_no_form_makes_a_signature_somebody_elses_or_of_something_else(form) -> None:
-    signature = form(sign(1, DIGEST))
-    assert usual_form(DIGEST, signature, account(2).address) is None
-    assert usual_form(keccak(b"another"), signature, account(1).address) is None
-
-
-def test_what_says_clearly_who_signed_is_read_so_first() -> None:
-    for form in ("as it is", "v of 0 or 1", "64 bytes", "high s", "high s and v of 0 or 1", "v with chain 1"):
-        assert next(readings(DIGEST, FORMS[form](sign(3, DIGEST))))[0] == account(3).address
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=140))
-def test_random_bytes_are_nobodys_signature_and_no_traceback(signature: bytes) -> None:
-    for signer, usual in readings(DIGEST, signature):
-        assert recover_digest(DIGEST, usual) == signer
-    assert usual_form(DIGEST, signature, account(1).address) is None
-
-
-# ------------------------------------------------------------------------- Safe
+from llamafund_chain.chain.signatures import prefixed, recover_digest
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Signatures as wallets write them, in the one form that the contract takes: 65 bytes, low s, v 27 or 28.
+"""Signatures as wallets write them, in the one form that contracts take: 65 bytes, low s, v 27 or 28.
 
 Wallets differ: v may be 0 or 1, s may be high, both may be packed into 64 bytes (EIP-2098). Which form it is follows
 from what it proves: the signer is recovered, and compared with who should have signed.
@@ -7,10 +7,22 @@ from what it proves: the signer is recovered, and compared with who should have 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-_HALF_ORDER = _ORDER // 2
+from llamafund_chain.chain.keyfile import CURVE_ORDER
+
+if TYPE_CHECKING:
+    from eth_account.messages import SignableMessage
+
+_HALF_ORDER = CURVE_ORDER // 2
 _PARITY_BIT = 1 << 255
+
+
+def digest_of(message: SignableMessage) -> bytes:
+    """The 32 bytes that are signed for a message (EIP-191)."""
+    from eth_utils import keccak
+
+    return bytes(keccak(b"\x19" + message.version + message.header + message.body))
 
 
 def recover_digest(digest: bytes, signature: bytes) -> str | None:
@@ -56,7 +68,7 @@ def readings(digest: bytes, signature: bytes) -> Iterator[tuple[str, bytes]]:
         # 0, 1, 27 and 28 mean what they say. 31 and 32 are Safe's; larger ones have the chain in them (EIP-155).
         odd = signature[64] % 2 == (1 if signature[64] < 27 else 0)
     if s > _HALF_ORDER:
-        odd, s = not odd, max(_ORDER - s, 0)
+        odd, s = not odd, max(CURVE_ORDER - s, 0)
     for parity in (odd, not odd):
         usual = r + s.to_bytes(32, "big") + bytes([28 if parity else 27])
         signer = recover_digest(digest, usual)
