@@ -39,6 +39,7 @@ class Interface:
         from eth_utils import keccak
 
         self._functions: dict[str, tuple[bytes, list[str], list[str]]] = {}
+        self._parameters: dict[str, list[str]] = {}
         self._events: dict[bytes, tuple[str, list[Mapping[str, Any]]]] = {}
         self._errors: dict[bytes, tuple[str, list[str], list[str]]] = {}
         for item in abi:
@@ -48,6 +49,7 @@ class Interface:
             if kind == "function":
                 outputs = [_type(parameter) for parameter in item.get("outputs", ())]
                 self._functions[name] = (topic[:4], types, outputs)
+                self._parameters[name] = [parameter.get("name", "") for parameter in item.get("inputs", ())]
             elif kind == "event":
                 self._events[topic] = (name, list(item["inputs"]))
             elif kind == "error":
@@ -91,6 +93,19 @@ class Interface:
             if data[:4] == selector:
                 return name, list(zip(types, _decode(types, data[4:], f"call of {name}"), strict=True))
         return None
+
+    def named_input(self, data: bytes) -> tuple[str, list[tuple[str, Any]]] | None:
+        """The function of call data with its arguments, each with its name; `None` if it is not of this contract.
+
+        Raises:
+            VerificationError: The arguments do not fit the function.
+        """
+        found = self.describe_input(data)
+        if found is None:
+            return None
+        name, arguments = found
+        values = (value for _, value in arguments)
+        return name, list(zip(self._parameters[name], values, strict=True))
 
     def decode_output(self, function: str, data: bytes) -> tuple[Any, ...]:
         """The values that a call returned.

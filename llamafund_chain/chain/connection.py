@@ -1,31 +1,26 @@
-"""A connection to one chain: reading at a chosen finality, and sending transactions with care.
-
-Everything that a node says may be malformed. Nothing is ever sent twice, except to replace it.
-"""
+"""A connection to one chain: reading at a chosen finality. Everything that a node says may be malformed."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from llamafund_chain.chain.coins import format_coin
-from llamafund_chain.chain.node import Answer, Question
+from llamafund_chain.chain.creations import Creation, KnownCreations
+from llamafund_chain.chain.headers import read_header
+from llamafund_chain.chain.networks import chain_title
+from llamafund_chain.chain.node import Answer, Question, require_http
 from llamafund_chain.chain.node_errors import LaggingError, RpcError, UnsupportedTagError
 from llamafund_chain.chain.nodes import Nodes
-from llamafund_chain.chain.outside import SendsOnlyError
 from llamafund_chain.chain.ranges import KnownRanges, search
-from llamafund_chain.chain.reverted import ContractRefusedError, Explain, Reading, explain, smallest_units
+from llamafund_chain.chain.reverted import Explain, Reading, explain, revert_data, smallest_units
 from llamafund_chain.chain.transactions import (
-    RECEIPT_TIMEOUT,
     Call,
     Fees,
     Log,
+    Outcome,
     Receipt,
-    SignedTransaction,
-    not_included,
-    refusal_of,
+    Transaction,
 )
 from llamafund_chain.deployment import addresses
 from llamafund_chain.errors import (
@@ -36,19 +31,13 @@ from llamafund_chain.errors import (
     UsageError,
     VerificationError,
 )
-from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
-    from eth_account.signers.base import BaseAccount
     from web3 import Web3
 
     from llamafund_chain.deployment.addresses import Deployment
 
 Finality = Literal["finalized", "safe", "latest"]
-Agree = Callable[[], None]
-"""Asks whether to send the transaction, and raises if the answer is no."""
-
-
 MAX_ANSWER_BYTES = 1 << 20
 """Bytes of the longest result of a contract call that is read."""
 
@@ -73,12 +62,90 @@ class Block:
 
 Ask = Callable[[Sequence[Question]], list[Answer]]
 
+Topics = Sequence[str | Sequence[str] | None]
+"""Wanted topics of logs by position: one topic, several alternatives, or `None` for any."""
+
 BlockId = int | Literal["finalized", "safe", "latest", "pending", "earliest"]
 Read = tuple[str, tuple[Any, ...]]
 """A method of a node and its parameters, without the block, which comes last."""
 
 At = BlockId | Block
 """Which state to read. A `Block` is read by its hash: then nothing of another one is mixed in."""
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """The logs in a part of a range.
+
+    Attributes:
+        first: Its first block.
+        last: Its last block.
+        end: The same block; `None` if the node does not show it.
+        logs: In order.
+    """
+
+    first: int
+    last: int
+    end: Block | None
+    logs: Sequence[Log]
+
+
+class KnownFacts(Protocol):
+    """What is kept of a chain from run to run, which a node need not be asked for again."""
+
+    def logs(
+        self, connection: Connection, addresses: Sequence[str], topics: Topics, first: int, end: Block
+    ) -> Iterator[Log]:
+        """All logs of contracts up to a block that the node has shown; see `Connection.logs`."""
+
+    def time_of(self, number: int) -> int | None:
+        """Unix seconds of a block whose logs were given out; `None` if it is not known."""
+
+    def doubt(self, addresses: Sequence[str]) -> None:
+        """Ask the node for all logs of contracts again the next time, because something does not fit."""
+
+    def confirm(self, connection: Connection, addresses: Sequence[str], first: int, end: Block) -> None:
+        """Ask the node for all logs of contracts again now, and refuse if it says something else than is kept.
+
+        Raises:
+            NodeError: It does, or does not answer.
+        """
+
+    def read_past(self, connection: Connection, parts: Sequence[tuple[Sequence[Read], Block]]) -> list[list[Any]]:
+        """Requests about states after blocks of the past; see `Connection.read_past`."""
+
+    def transactions(self, connection: Connection, hashes: Sequence[str]) -> list[Transaction | None]:
+        """Transactions that blocks include; see `Connection.transactions`."""
+
+    def outcomes(self, connection: Connection, hashes: Sequence[str]) -> list[Outcome | None]:
+        """What came of transactions; see `Connection.outcomes`."""
+
+    def first_payments(
+        self, connection: Connection, accounts: Collection[str], last: int
+    ) -> dict[str, tuple[int, Transaction | None]]:
+        """What is known of accounts' first payments.
+
+        Args:
+            connection: The chain.
+            accounts: Checksummed addresses.
+            last: Number of the last block to look at.
+
+        Returns:
+            By account the number of the block in which it first held a coin or sent a transaction, and the transaction
+            there that paid it; `None` in its place if no transaction is known to have done so.
+        """
+
+    def keep_first_payments(
+        self, connection: Connection, blocks: Mapping[str, int], payments: Mapping[str, Transaction], last: int
+    ) -> None:
+        """Keep what was found out, after another look; see `first_payments`.
+
+        Args:
+            connection: The chain.
+            blocks: Number of the block of its first use, by account.
+            payments: The transaction there that paid it, by account, where one did.
+            last: Number of the last block that was looked at.
+        """
 
 
 @dataclass(frozen=True)
@@ -102,28 +169,29 @@ class Standing:
     fees: Fees
 
 
-def connect(rpc_url: str, *, explain: Explain = explain) -> Connection:
+def connect(rpc_url: str, *, expected: tuple[int, str] | None = None, explain: Explain = explain) -> Connection:
     """Open a connection and ask which chain it is.
 
     Args:
         rpc_url: `http://…` or `https://…`, or several separated by spaces: the first that answers serves, and the
             others take over.
+        expected: EIP-155 number of the chain that it must be, and the name that the user gave it; `None` for any.
         explain: Explains reverts, for callers that know the contracts.
 
     Raises:
-        UsageError: The address has another form.
+        UsageError: The address has another form, or the node is of another chain.
         NodeUnreachableError: Nothing answers there, or it is not a node.
     """
     for url in rpc_url.split() or [rpc_url]:
-        if not url.startswith(("http://", "https://")) or any(ord(char) <= 32 for char in url):
-            scheme = url.partition("://")[0] if "://" in url else ""
-            begins = f" (it begins with {printable(scheme, 20)!r})" if scheme else ""
-            raise UsageError(
-                f"The node's address cannot be used{begins}",
-                "It must be an HTTP address",
-                "Write it like http://127.0.0.1:8545",
-            )
-    return Connection(rpc_url, explain)
+        require_http(url, "node", "http://127.0.0.1:8545")
+    connection = Connection(rpc_url, explain)
+    if expected is not None and connection.chain_id != expected[0]:
+        raise UsageError(
+            f"The node at {connection.shown_url} is of {chain_title(connection.chain_id)}",
+            f"The network {expected[1]} is chain {expected[0]}",
+            "Name a node of that network with --rpc, or another network with --network",
+        )
+    return connection
 
 
 class Connection:
@@ -133,25 +201,24 @@ class Connection:
         chain_id: EIP-155 number.
         rpc_url: As given. It may contain a secret; see `shown_url`.
         since: A block before which nothing of ours was on the chain, as far as the caller knows.
-        sent: Transactions that left, by hash (64 hexadecimal digits): whether each is known to be included.
+        facts: What is known from earlier runs; `None` to ask the node for everything.
     """
 
     def __init__(self, rpc_url: str, explain: Explain = explain) -> None:
         self.rpc_url = rpc_url
         self.since = 0
-        self.sent: dict[str, bool] = {}
+        self.facts: KnownFacts | None = None
+        self._genesis: str | None = None
         self._explain = explain
-        try:
-            self._nodes = Nodes(rpc_url.split())
-        except ValueError as error:
-            raise UsageError("The node's address cannot be used", "It is not a URL") from error
+        self._nodes = Nodes(rpc_url.split())
         self._w3: Web3 | None = None
         self._deployment: Deployment | None = None
         self._by_hash = True
         self._next: Literal["pending", "latest"] = "pending"
         self._ranges = KnownRanges()
+        self._creations = KnownCreations()
         chain_id = self.request("eth_chainId")
-        self.chain_id = self._quantity(chain_id, "eth_chainId")
+        self.chain_id = self.quantity(chain_id, "eth_chainId")
         self._nodes.expect_chain(chain_id)
 
     def __repr__(self) -> str:
@@ -166,6 +233,11 @@ class Connection:
     def shown_url(self) -> str:
         """The address of the node that answers, without the parts that may be secret."""
         return self._nodes.shown
+
+    @property
+    def other_urls(self) -> tuple[str, ...]:
+        """The addresses of the nodes that do not answer now, as given. They may contain secrets."""
+        return self._nodes.others
 
     @property
     def w3(self) -> Web3:
@@ -210,6 +282,14 @@ class Connection:
             NodeUnreachableError: No node answered, or not yet.
         """
         return self._each(requests, self._nodes.ask)
+
+    def request_once(self, requests: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
+        """The same for requests that may change something: each is made once, of one node."""
+        return self._each(requests, self._nodes.ask_once)
+
+    def tell_others(self, requests: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+        """Make requests of all nodes but the one that answers, whatever those say."""
+        self._nodes.tell_others([Question(method, params) for method, params in requests])
 
     def _each(self, requests: Sequence[tuple[str, tuple[Any, ...]]], ask: Ask) -> list[Any]:
         answers = ask([Question(method, params) for method, params in requests])
@@ -256,7 +336,7 @@ class Connection:
 
     def _check_chain(self, answer: Any) -> None:
         """Notice when another chain answers than the one that this connection was opened to."""
-        chain_id = self._quantity(answer, "eth_chainId")
+        chain_id = self.quantity(answer, "eth_chainId")
         if chain_id != self.chain_id:
             raise NodeUnreachableError(
                 f"The node at {self.shown_url} is of chain {chain_id} now, and was of chain {self.chain_id} before",
@@ -268,14 +348,15 @@ class Connection:
         if not isinstance(raw, Mapping):
             raise self._nonsense("eth_getBlockByNumber")
         return Block(
-            self._quantity(raw.get("number"), "a block's number"),
+            self.quantity(raw.get("number"), "a block's number"),
             self._bytes(raw.get("hash"), "a block's hash").hex(),
-            self._quantity(raw.get("timestamp"), "a block's time"),
+            self.quantity(raw.get("timestamp"), "a block's time"),
         )
 
     def timestamp(self, which: BlockId = "latest") -> int:
         """Unix seconds of a block: the chain's clock."""
-        return self.block(which).timestamp
+        known = self.facts.time_of(which) if self.facts is not None and isinstance(which, int) else None
+        return self.block(which).timestamp if known is None else known
 
     def read(self, requests: Sequence[Read], at: At = "latest") -> list[Any]:
         """Requests about one state, as many at once as the node takes; see `read_states`."""
@@ -313,6 +394,12 @@ class Connection:
         if not self._by_hash:
             self._check_undone(blocks)
         return found
+
+    def read_past(self, parts: Sequence[tuple[Sequence[Read], Block]]) -> list[list[Any]]:
+        """Requests about states after blocks of the past, whose answers stay true; see `read_states`."""
+        if self.facts is not None:
+            return self.facts.read_past(self, parts)
+        return self.read_states(parts) if parts else []
 
     def _check_undone(self, blocks: Sequence[Block]) -> None:
         for before, now in zip(blocks, self.blocks(*(one.number for one in blocks)), strict=True) if blocks else ():
@@ -376,7 +463,7 @@ class Connection:
         """
         if isinstance(answer, RpcError):
             raise answer
-        return self._quantity(answer, "eth_getBalance")
+        return self.quantity(answer, "eth_getBalance")
 
     def code(self, address: str, block: At = "latest") -> bytes:
         """The code at an address; empty if there is none."""
@@ -384,7 +471,7 @@ class Connection:
 
     def balance(self, address: str, block: At = "latest") -> int:
         """Wei that an address holds."""
-        return self._quantity(self._read_one("eth_getBalance", address, at=block), "eth_getBalance")
+        return self.quantity(self._read_one("eth_getBalance", address, at=block), "eth_getBalance")
 
     def call(
         self,
@@ -441,52 +528,95 @@ class Connection:
 
     def logs(
         self,
-        address: str,
+        address: str | Collection[str],
         *,
-        topics: Sequence[str | Sequence[str] | None] = (),
+        topics: Topics = (),
         first: int = 0,
         last: At = "latest",
+        searched: Callable[[Block], None] | None = None,
     ) -> Iterator[Log]:
-        """All logs of one contract, in order, with the logs of only one response in memory.
+        """All logs of one contract, or of several, in order, with the logs of only one response in memory.
 
         Anyone can make a contract write logs, so a large number is no reason to give up. If a node refuses large
         ranges, or a response is too long or takes too long, this requests smaller ranges. A node that does not have
         the last block of a range yet is waited for: its silence about that block would mean nothing.
 
         Args:
-            address: The contract.
+            address: The contract; or at least one.
             topics: Requested topics by position: one topic, several alternatives, or `None` for any.
             first: First block.
             last: Last block.
+            searched: Called with the last block of each part of the range that is done, except the last part.
 
         Raises:
             NodeUnreachableError: A response does not make sense, or there is none even for a single block.
             RpcError: The node refuses even single blocks.
         """
         end = last if isinstance(last, Block) else self.block(last)
+        contracts = [address] if isinstance(address, str) else list(address)
+        if self.facts is not None:
+            yield from self.facts.logs(self, contracts, topics, first, end)
+            return
+        for part in self.log_parts(contracts, topics=topics, first=first, end=end):
+            if searched is not None and part.last != end.number and part.end is not None:
+                searched(part.end)
+            yield from part.logs
 
-        def ask(start: int, stop: int) -> list[Log]:
-            wanted = {"address": address, "topics": list(topics)}
+    def log_parts(self, addresses: Sequence[str], *, topics: Topics = (), first: int, end: Block) -> Iterator[LogPart]:
+        """The parts of a range that the node searches at once, in order, always asked of the node; see `logs`.
+
+        Args:
+            addresses: The contracts; at least one.
+            topics: See `logs`.
+            first: First block.
+            end: Last block.
+        """
+        contracts = frozenset(one.lower() for one in addresses)
+
+        def ask(start: int, stop: int) -> LogPart:
+            wanted = {"address": addresses[0] if len(addresses) == 1 else list(addresses), "topics": list(topics)}
             filter_ = {**wanted, "fromBlock": hex(start), "toBlock": hex(stop)}
             # A node without that block refuses the second request, where it would answer the first one with nothing.
             witness: tuple[str, tuple[Any, ...]] = ("eth_getBlockByNumber", (hex(stop), False))
             if stop == end.number:
                 witness = ("eth_getLogs", ({**wanted, "blockHash": f"0x{end.hash}"},))
-            raw, _ = self.request_many([("eth_getLogs", (filter_,)), witness])
+            raw, seen = self.request_many([("eth_getLogs", (filter_,)), witness])
             if isinstance(raw, RpcError):
                 raise raw
             if not isinstance(raw, list):
                 raise self._nonsense("eth_getLogs")
-            found = [self._log(item) for item in raw if not isinstance(item, Mapping) or not item.get("removed")]
-            if not all(_wanted(log, address, topics, start, stop) for log in found):
+            found = [self.log_of(item) for item in raw if not isinstance(item, Mapping) or not item.get("removed")]
+            if not all(_wanted(log, contracts, topics, start, stop) for log in found):
                 raise self._nonsense("eth_getLogs")
-            return sorted(found, key=lambda log: (log.block, log.index))
+            known = end if stop == end.number else self._block(seen) if isinstance(seen, Mapping) else None
+            return LogPart(start, stop, known, sorted(found, key=lambda log: (log.block, log.index)))
 
         node = self.shown_url
-        for logs in search(
+        yield from search(
             ask, first, end.number, most=self._ranges.of(node), found=lambda blocks: self._ranges.remember(node, blocks)
-        ):
-            yield from logs
+        )
+
+    def known_creation(self, address: str, head: Block) -> Creation | None:
+        """What earlier runs found out about the creation of a contract, if it is of this chain as it is now.
+
+        Args:
+            address: The contract.
+            head: The latest block.
+        """
+        known = self._creations.of(self.chain_id, address)
+        if known is None or known.block > head.number or self.block(known.block).hash != known.hash:
+            return None
+        return known
+
+    def remember_creation(self, address: str, block: Block, *, found: bool) -> None:
+        """Remember for later runs which block created a contract, or up to which block none did.
+
+        Args:
+            address: The contract.
+            block: The block.
+            found: Which of the two.
+        """
+        self._creations.remember(self.chain_id, address, Creation(block.number, block.hash, found))
 
     def first_block_of(self, address: str, head: Block, *, since: int = 0, few: int = FEW_BLOCKS) -> int | None:
         """The block that created a contract, found by the states in which there is code.
@@ -528,37 +658,98 @@ class Connection:
             topics: Its topics, hexadecimal with 0x.
 
         Returns:
-            `False` only if there is no such log in the block, or the node's header is wrong.
+            `False` only if there is no such log in the block, or the node made up a whole header.
         """
-        from eth_utils import keccak
+        header = read_header(self.request("eth_getBlockByNumber", hex(block), False), self.shown_url)
+        # A header that does not have its own hash says nothing.
+        items = [bytes.fromhex(item[2:]) for item in (address, *topics)]
+        return header.check == "different" or header.may_hold(*items)
 
-        raw = self.request("eth_getBlockByNumber", hex(block), False)
-        text = raw.get("logsBloom") if isinstance(raw, Mapping) else None
-        if text is None:
-            return True
-        bloom = int.from_bytes(self._bytes(text, "a block's bloom filter"), "big")
-        for item in (address, *topics):
-            digest = keccak(bytes.fromhex(item[2:]))
-            for place in (0, 2, 4):
-                if not bloom >> (int.from_bytes(digest[place : place + 2], "big") & 2047) & 1:
-                    return False
-        return True
+    def transactions(self, hashes: Sequence[str]) -> list[Transaction | None]:
+        """Transactions that blocks include, as many in one request as the node takes.
 
-    def transaction_input(self, tx_hash: str) -> tuple[str | None, bytes]:
-        """Where a transaction went and its call data.
+        Args:
+            hashes: 64 hexadecimal digits each.
+
+        Returns:
+            In the same order; `None` for one that the node does not know, or that is not in a block yet.
 
         Raises:
-            LlamafundError: The node does not know it.
+            NodeUnreachableError: There is no answer, or it makes no sense.
         """
-        raw = self.request("eth_getTransactionByHash", f"0x{tx_hash}")
-        if raw is None:
-            raise LlamafundError(
-                f"The node does not know the transaction {tx_hash}", "It may not keep old transactions"
-            )
+        return self.ask_transactions(hashes) if self.facts is None else self.facts.transactions(self, hashes)
+
+    def ask_transactions(self, hashes: Sequence[str]) -> list[Transaction | None]:
+        """The same, always asked of the node."""
+        answers = self.request_many([("eth_getTransactionByHash", (f"0x{one}",)) for one in hashes]) if hashes else []
+        return [self.transaction_of(answer, one) for answer, one in zip(answers, hashes, strict=True)]
+
+    def transaction_of(self, raw: Any, tx_hash: str | None = None) -> Transaction | None:
+        """A transaction in a node's answer; `None` if the node refused, or it is not in a block.
+
+        Args:
+            raw: The answer.
+            tx_hash: The wanted one, 64 hexadecimal digits; `None` for any.
+
+        Raises:
+            NodeUnreachableError: It is none, or another one.
+        """
+        if isinstance(raw, RpcError) or raw is None or (isinstance(raw, Mapping) and raw.get("blockHash") is None):
+            return None
+        what = "a transaction"
         if not isinstance(raw, Mapping):
-            raise self._nonsense("eth_getTransactionByHash")
-        to = raw.get("to")
-        return (str(to) if to else None), self._bytes(raw.get("input", raw.get("data")), "a transaction's input")
+            raise self._nonsense(what)
+        found = Transaction(
+            self._sized(raw.get("hash"), 32, what),
+            self._sized(raw.get("blockHash"), 32, what),
+            f"0x{self._sized(raw.get('from'), 20, what)}",
+            f"0x{self._sized(raw['to'], 20, what)}" if raw.get("to") else "",
+            self.quantity(raw.get("value"), "a transaction's value"),
+            self._bytes(raw.get("input", raw.get("data")), "a transaction's input"),
+        )
+        if tx_hash not in (None, found.tx_hash):
+            raise self._nonsense(what)
+        return found
+
+    def outcomes(self, hashes: Sequence[str]) -> list[Outcome | None]:
+        """What came of transactions, as many in one request as the node takes.
+
+        Args:
+            hashes: 64 hexadecimal digits each.
+
+        Returns:
+            In the same order; `None` for one that the node does not know, or that is not in a block yet.
+
+        Raises:
+            NodeUnreachableError: There is no answer, or it makes no sense.
+        """
+        return self.ask_outcomes(hashes) if self.facts is None else self.facts.outcomes(self, hashes)
+
+    def ask_outcomes(self, hashes: Sequence[str]) -> list[Outcome | None]:
+        """The same, always asked of the node."""
+        answers = self.request_many([("eth_getTransactionReceipt", (f"0x{one}",)) for one in hashes]) if hashes else []
+        return [self.outcome_of(answer, one) for answer, one in zip(answers, hashes, strict=True)]
+
+    def outcome_of(self, raw: Any, tx_hash: str) -> Outcome | None:
+        """What came of a transaction, from the answer to `eth_getTransactionReceipt`; `None` if it does not say.
+
+        Raises:
+            NodeUnreachableError: It is no receipt, or another one's.
+        """
+        if isinstance(raw, RpcError) or raw is None:
+            return None
+        what = "eth_getTransactionReceipt"
+        if not isinstance(raw, Mapping) or self._sized(raw.get("transactionHash"), 32, what) != tx_hash:
+            raise self._nonsense(what)
+        if raw.get("blockHash") is None or raw.get("status") is None:
+            return None
+        logs = raw.get("logs")
+        return Outcome(
+            tx_hash,
+            self._sized(raw["blockHash"], 32, what),
+            self.quantity(raw["status"], "a receipt's status") == 1,
+            tuple(self.log_of(item) for item in logs) if isinstance(logs, list) else (),
+        )
 
     def deployment(self) -> Deployment:
         """The implementation and factory on this chain, verified by their code. Looked up once.
@@ -599,187 +790,7 @@ class Connection:
     def _verify(self, codes: Sequence[Any]) -> None:
         self._deployment = addresses.verify_codes(self.chain_id, [self.code_of(code) for code in codes])
 
-    # ------------------------------------------------------------------ send
-
-    def send(
-        self,
-        account: BaseAccount,
-        transaction: Call,
-        value: int = 0,
-        *,
-        money: Callable[[int], str] = smallest_units,
-        agree: Agree | None = None,
-    ) -> Receipt:
-        """Send one transaction and wait until it is included. It is simulated first and never sent twice.
-
-        Args:
-            account: The account that signs and pays.
-            transaction: What to call or deploy.
-            value: Wei to send with it.
-            money: Writes amounts in the explanation of a refusal.
-            agree: Called after a successful simulation. If it raises, the transaction is not sent.
-
-        Raises:
-            ContractRefusedError: The simulation or the included transaction reverted.
-            LlamafundError: The account cannot pay for it, or the node refused it.
-            NodeUnreachableError: The node stopped answering; the message says whether anything may have been sent.
-        """
-        sender = str(account.address)
-        held = self.balance(sender, "latest")
-        self.check_funds(sender, held, value)
-        self.call(transaction, block="pending", sender=sender, value=value, money=money)
-        if agree is not None:
-            agree()
-        gas = self.estimate(sender, transaction, value, block="pending", money=money)
-        gas += gas // 4
-        fees = self.fees()
-        if held < value + gas * fees.highest and not self._is_contract(sender):
-            self.check_funds(sender, held, value + gas * fees.highest)
-        unsigned = SignedTransaction("", b"", sender, transaction, value, self.nonce(sender, "pending"), gas, fees)
-        signed = self._signed_and_sent(account, unsigned)
-        return self._checked(self._await_receipt(signed.tx_hash), signed, money)
-
-    def sign(
-        self, account: BaseAccount, transaction: Call, value: int = 0, *, nonce: int, gas: int, fees: Fees
-    ) -> SignedTransaction:
-        """Sign a transaction without sending it.
-
-        Args:
-            account: The account that signs and pays.
-            transaction: What to call or deploy.
-            value: Wei to send with it.
-            nonce: Number of the account's transaction, from 0.
-            gas: Gas limit.
-            fees: Wei per unit of gas.
-
-        Raises:
-            SendsOnlyError: Its signer only sends transactions itself.
-            UnsignedError: Nobody signs for it here.
-        """
-        unsigned = SignedTransaction("", b"", str(account.address), transaction, value, nonce, gas, fees)
-        signed = account.sign_transaction(unsigned.fields(self.chain_id))
-        return replace(unsigned, tx_hash=bytes(signed.hash).hex(), raw=bytes(signed.raw_transaction))
-
-    def _signed_and_sent(self, account: BaseAccount, unsigned: SignedTransaction) -> SignedTransaction:
-        """Sign and send a transaction, or let a signer do both that only sends."""
-        from llamafund_chain.chain.signers import RemoteAccount, SafeAccount
-
-        if isinstance(account, SafeAccount) and not self._is_contract(unsigned.sender):
-            raise UsageError(
-                f"There is no Safe at {unsigned.sender}",
-                "The address has no code on this chain",
-                "Check the address after safe:, and with --rpc the chain",
-            )
-        try:
-            signed = self.sign(
-                account,
-                unsigned.transaction,
-                unsigned.value,
-                nonce=unsigned.nonce,
-                gas=unsigned.gas,
-                fees=unsigned.fees,
-            )
-        except SendsOnlyError:
-            assert isinstance(account, RemoteAccount)
-            account.require_chain(self.chain_id)
-        else:
-            self.transmit(signed)
-            return signed
-        try:
-            tx_hash = account.send_transaction(unsigned.fields(self.chain_id))
-        except NodeUnreachableError as error:
-            raise NodeUnreachableError(
-                "The signer stopped answering while it was to send a transaction",
-                f"It may or may not have sent it. {error.what}",
-                f"Look in the signer for number {unsigned.nonce} of {unsigned.sender} before repeating the command",
-            ) from error
-        self.sent[tx_hash] = False
-        return replace(unsigned, tx_hash=tx_hash)
-
-    def transmit(self, signed: SignedTransaction) -> None:
-        """Send a signed transaction to the node, once. It is no error if the node has it already.
-
-        Raises:
-            UnderpricedError: Another one with its nonce is pending, and this one does not pay enough to replace it.
-            NonceUsedError: Another one with its nonce was included.
-            RpcError: The node refused it for another reason.
-            NodeUnreachableError: The node stopped answering; the transaction may have arrived.
-        """
-        # Recorded first: whatever interrupts the request, the node may have it.
-        self.sent[signed.tx_hash] = False
-        try:
-            self.request("eth_sendRawTransaction", f"0x{signed.raw.hex()}")
-        except NodeUnreachableError as error:
-            raise NodeUnreachableError(
-                f"The node stopped answering while transaction 0x{signed.tx_hash} was being sent",
-                "It may or may not have arrived; it was not sent again",
-                "Look that transaction up before repeating the command",
-            ) from error
-        except RpcError as error:
-            refusal = refusal_of(error)
-            if refusal is not None:
-                del self.sent[signed.tx_hash]
-                raise refusal from error
-
-    def transmit_many(self, signed: Sequence[SignedTransaction]) -> list[RpcError | None]:
-        """Send several signed transactions to the node, each once, at once if the node takes batches.
-
-        Returns:
-            For each why the node refused it, as `transmit` raises it; `None` if it was taken.
-
-        Raises:
-            NodeUnreachableError: The node stopped answering; some or all may have arrived.
-        """
-        for one in signed:
-            self.sent[one.tx_hash] = False
-        requests = [("eth_sendRawTransaction", (f"0x{one.raw.hex()}",)) for one in signed]
-        try:
-            answers = self._each(requests, self._nodes.ask_once)
-        except NodeUnreachableError as error:
-            raise NodeUnreachableError(
-                f"The node stopped answering while {len(signed)} transactions were being sent",
-                "They may or may not have arrived; they were not sent again",
-                "Look them up before repeating the command",
-            ) from error
-        refusals = [refusal_of(answer) if isinstance(answer, RpcError) else None for answer in answers]
-        for one, refusal in zip(signed, refusals, strict=True):
-            if refusal is not None:
-                del self.sent[one.tx_hash]
-        return refusals
-
-    def spread(self, signed: Sequence[SignedTransaction]) -> None:
-        """Give signed transactions that were sent, but are not included, to the other nodes too.
-
-        They are the same bytes with the same hash, so nothing is done twice. What a node answers does not matter.
-        """
-        if signed:
-            self._nodes.tell_others([Question("eth_sendRawTransaction", (f"0x{one.raw.hex()}",)) for one in signed])
-
-    def outcomes(
-        self, signed: Sequence[SignedTransaction], *, money: Callable[[int], str] = smallest_units
-    ) -> list[Receipt | ContractRefusedError | None]:
-        """What became of transactions: the receipt, or the refusal if it was included and reverted, or `None`.
-
-        Args:
-            signed: The transactions.
-            money: Writes amounts in the explanation of a refusal.
-
-        Raises:
-            RpcError: The node refused to say.
-        """
-        found: list[Receipt | ContractRefusedError | None] = []
-        requests = [("eth_getTransactionReceipt", (f"0x{one.tx_hash}",)) for one in signed]
-        for one, raw in zip(signed, self.request_many(requests), strict=True):
-            if isinstance(raw, RpcError):
-                raise raw
-            if not isinstance(raw, Mapping) or raw.get("blockNumber") is None:
-                found.append(None)
-                continue
-            try:
-                found.append(self._checked(raw, one, money))
-            except ContractRefusedError as refusal:
-                found.append(refusal)
-        return found
+    # ---------------------------------------------------- accounts and fees
 
     def standing(self, address: str, block: int) -> Standing:
         """An account and the fees of the moment, read at once.
@@ -802,14 +813,14 @@ class Connection:
         for answer in (*numbers, latest):
             if isinstance(answer, RpcError):
                 raise answer
-        first, mined, pending, held = (self._quantity(number, "an account") for number in numbers)
+        first, mined, pending, held = (self.quantity(number, "an account") for number in numbers)
         base = self._base_fee_of(latest)
         return Standing(first, mined, pending, held, base or 0, self._advised(base, tip, gas_price))
 
     def nonce(self, address: str, block: At = "latest") -> int:
         """Number of transactions that an account has sent; at `pending`, including pending ones."""
         answer = self._read_one("eth_getTransactionCount", address, at=block)
-        return self._quantity(answer, "eth_getTransactionCount")
+        return self.quantity(answer, "eth_getTransactionCount")
 
     def estimate(
         self,
@@ -832,7 +843,7 @@ class Connection:
             "value": hex(value),
         }
         try:
-            return self._quantity(self._read_one("eth_estimateGas", fields, at=block), "eth_estimateGas")
+            return self.quantity(self._read_one("eth_estimateGas", fields, at=block), "eth_estimateGas")
         except RpcError as error:
             raise self._refusal(error, money) from error
 
@@ -865,7 +876,7 @@ class Connection:
         if isinstance(latest, RpcError):
             raise latest
         base = self._base_fee_of(latest)
-        return self._quantity(gas, "eth_estimateGas"), _price(self._advised(base, tip, gas_price)), base or 0
+        return self.quantity(gas, "eth_estimateGas"), _price(self._advised(base, tip, gas_price)), base or 0
 
     def base_fee(self) -> int:
         """Wei per unit of gas that the latest block burned (EIP-1559); 0 on chains without a base fee."""
@@ -876,7 +887,7 @@ class Connection:
 
     def _base_fee_of(self, block: Any) -> int | None:
         base = block.get("baseFeePerGas") if isinstance(block, Mapping) else None
-        return None if base is None else self._quantity(base, "the base fee")
+        return None if base is None else self.quantity(base, "the base fee")
 
     def price(self) -> int:
         """Wei that a transaction pays now for each unit of gas: the base fee and the tip that the node advises."""
@@ -894,100 +905,62 @@ class Connection:
         if base is None:
             if isinstance(gas_price, RpcError):
                 raise gas_price
-            return Fees(self._quantity(gas_price, "eth_gasPrice"), None)
-        wei = _GWEI if isinstance(tip, RpcError) else self._quantity(tip, "eth_maxPriorityFeePerGas")
+            return Fees(self.quantity(gas_price, "eth_gasPrice"), None)
+        wei = _GWEI if isinstance(tip, RpcError) else self.quantity(tip, "eth_maxPriorityFeePerGas")
         return Fees(2 * base + wei, wei)
 
-    def check_funds(self, address: str, held: int, needed: int) -> None:
-        """Refuse to send a transaction that an account cannot pay for.
-
-        Args:
-            address: The account.
-            held: Wei that it has.
-            needed: Wei for the amount and the highest possible fee.
-
-        Raises:
-            LlamafundError: It has too little.
-        """
-        if held < needed:
-            raise LlamafundError(
-                f"{address} has {format_coin(held, self.chain_id)}",
-                f"Amount and highest possible fee are {format_coin(needed, self.chain_id)}",
-                "Nothing was sent. Fund that account, or use another wallet",
-            )
-
-    def _is_contract(self, address: str) -> bool:
+    def is_contract(self, address: str) -> bool:
         """Whether an account is a contract, for example a Safe: whoever makes it act pays the fee."""
         code = self.code(address)
         return bool(code) and not code.startswith(_DELEGATION)
 
-    def _await_receipt(self, tx_hash: str) -> Mapping[str, Any]:
-        until = time.monotonic() + RECEIPT_TIMEOUT
-        pause = 0.02
-        while True:
+    def genesis(self) -> str:
+        """Hash of the chain's first block, 64 hexadecimal digits; empty if the node does not say."""
+        if self._genesis is None:
             try:
-                raw = self.request("eth_getTransactionReceipt", f"0x{tx_hash}")
-            except (NodeUnreachableError, RpcError) as error:
-                raise NodeUnreachableError(
-                    f"Transaction 0x{tx_hash} was sent, but the node does not say whether it was included",
-                    str(error),
-                    "Look that transaction up before repeating the command",
-                ) from error
-            if isinstance(raw, Mapping) and raw.get("blockNumber") is not None:
-                return raw
-            if time.monotonic() > until:
-                raise not_included([tx_hash])
-            time.sleep(pause)
-            pause = min(pause * 1.5, 2.0)
+                answer = self.request("eth_getBlockByNumber", "0x0", False)
+                self._genesis = self._block(answer).hash if isinstance(answer, Mapping) else ""
+            except NodeError:
+                return ""
+        return self._genesis
 
-    def _checked(self, raw: Mapping[str, Any], signed: SignedTransaction, money: Callable[[int], str]) -> Receipt:
-        block = self._quantity(raw.get("blockNumber"), "a receipt's block")
-        self.sent[signed.tx_hash] = True
-        gas_used = self._quantity(raw.get("gasUsed"), "gas used")
-        price = self._quantity(raw.get("effectiveGasPrice", "0x0"), "the gas price")
-        beside = self._quantity(raw.get("l1Fee") or "0x0", "the data fee")
-        within = self._quantity(raw.get("gasUsedForL1") or "0x0", "the gas of the data") * price
-        if self._quantity(raw.get("status"), "a receipt's status") != 1:
-            reason = "Something else was included before it and changed the outcome"
-            try:
-                self.call(signed.transaction, block=block, sender=signed.sender, value=signed.value, money=money)
-            except ContractRefusedError as refusal:
-                reason = str(refusal)
-            except NodeError as trouble:
-                # That it reverted is known; only the reason is not.
-                reason = f"Why is not known: {trouble.what}"
-            raise ContractRefusedError(
-                f"Transaction 0x{signed.tx_hash} was included in block {block} and reverted; only its fee was spent",
-                reason,
-                fee=gas_used * price + beside,
-                data_fee=beside + within,
-            )
+    def receipt_from(self, raw: Any, tx_hash: str, highest: int) -> Receipt | None:
+        """The receipt in a node's answer; `None` if there is none yet.
+
+        Args:
+            raw: The answer to `eth_getTransactionReceipt`.
+            tx_hash: Of which transaction, 64 hexadecimal digits.
+            highest: Wei per unit of gas that the transaction offers, for nodes that do not say what it paid.
+
+        Raises:
+            NodeUnreachableError: It does not say what a receipt must.
+        """
+        if not isinstance(raw, Mapping) or raw.get("blockNumber") is None:
+            return None
+        if str(raw.get("transactionHash", f"0x{tx_hash}")).lower() != f"0x{tx_hash}":
+            raise self._nonsense("eth_getTransactionReceipt")
+        gas_used = self.quantity(raw.get("gasUsed"), "gas used")
+        price = self.quantity(raw.get("effectiveGasPrice") or hex(highest), "the gas price")
+        beside = self.quantity(raw.get("l1Fee") or "0x0", "the data fee")
+        within = self.quantity(raw.get("gasUsedForL1") or "0x0", "the gas of the data") * price
         logs = raw.get("logs")
         return Receipt(
-            signed.tx_hash,
-            block,
+            tx_hash,
+            self.quantity(raw.get("blockNumber"), "a receipt's block"),
             gas_used,
             gas_used * price + beside,
             beside + within,
-            tuple(self._log(item) for item in logs) if isinstance(logs, list) else (),
+            tuple(self.log_of(item) for item in logs) if isinstance(logs, list) else (),
+            block_hash=self._bytes(raw.get("blockHash") or "0x", "a receipt's block").hex(),
+            succeeded=self.quantity(raw.get("status"), "a receipt's status") == 1,
         )
 
     # --------------------------------------------------------------- helpers
 
     def _refusal(self, error: RpcError, money: Callable[[int], str]) -> LlamafundError:
         """A node's error to a call, as a revert when it is one."""
-        data = error.data
-        if isinstance(data, Mapping):
-            data = data.get("data", data.get("result"))
-        revert = b""
-        if isinstance(data, str):
-            digits = data.removeprefix("Reverted ").removeprefix("0x")
-            try:
-                revert = bytes.fromhex(digits)
-            except ValueError:
-                revert = b""
-        text = error.message.lower()
-        if not revert and error.code != 3 and "revert" not in text:
+        revert = revert_data(error.code, error.message, error.data)
+        if revert is None:
             return error
         return self._explain(revert, Reading(self.timestamp(), money, self.chain_id), message=error.message)
 
@@ -1005,7 +978,16 @@ class Connection:
             "Name another node with --rpc",
         )
 
-    def _quantity(self, value: Any, what: str) -> int:
+    def quantity(self, value: Any, what: str) -> int:
+        """A number in a node's answer.
+
+        Args:
+            value: The answer.
+            what: What it is, for messages.
+
+        Raises:
+            NodeUnreachableError: It is no number.
+        """
         try:
             if isinstance(value, str) and value.startswith("0x") and len(value) <= 66:
                 return int(value, 16)
@@ -1021,16 +1003,29 @@ class Connection:
                 pass
         raise self._nonsense(what)
 
-    def _log(self, raw: Any) -> Log:
+    def _sized(self, value: Any, size: int, what: str) -> str:
+        """Bytes of some length in a node's answer, as hexadecimal digits."""
+        found = self._bytes(value, what)
+        if len(found) != size:
+            raise self._nonsense(what)
+        return found.hex()
+
+    def log_of(self, raw: Any) -> Log:
+        """A log in a node's answer.
+
+        Raises:
+            NodeUnreachableError: It is none.
+        """
         if not isinstance(raw, Mapping) or not isinstance(raw.get("topics"), list):
             raise self._nonsense("a log")
         return Log(
-            str(raw.get("address")),
+            f"0x{self._bytes(raw.get('address'), 'the address of a log').hex()}",
             tuple(self._bytes(topic, "a log's topic") for topic in raw["topics"]),
             self._bytes(raw.get("data"), "a log's data"),
-            self._quantity(raw.get("blockNumber"), "a log's block"),
-            self._quantity(raw.get("logIndex"), "a log's index"),
+            self.quantity(raw.get("blockNumber"), "a log's block"),
+            self.quantity(raw.get("logIndex"), "a log's index"),
             self._bytes(raw.get("transactionHash"), "a log's transaction").hex(),
+            self._bytes(raw.get("blockHash") or "0x", "a log's block").hex(),
         )
 
 
@@ -1087,9 +1082,9 @@ def _knows_no_pending(answer: Any) -> bool:
     return isinstance(answer, UnsupportedTagError) and answer.tag == "pending"
 
 
-def _wanted(log: Log, address: str, topics: Sequence[str | Sequence[str] | None], first: int, last: int) -> bool:
-    """Whether a log is one of those requested. A node may answer anything."""
-    if log.address.lower() != address.lower() or not first <= log.block <= last or len(log.topics) < len(topics):
+def _wanted(log: Log, contracts: Collection[str], topics: Topics, first: int, last: int) -> bool:
+    """Whether a log is one of those requested, from contracts in lower case. A node may answer anything."""
+    if log.address.lower() not in contracts or not first <= log.block <= last or len(log.topics) < len(topics):
         return False
     for topic, accepted in zip(log.topics, topics, strict=False):
         choices = [accepted] if isinstance(accepted, str) else accepted

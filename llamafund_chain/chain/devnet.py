@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -18,9 +17,13 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.connection import connect
 from llamafund_chain.chain.foundry import find_program
+from llamafund_chain.chain.known_accounts import CHAIN_ID, TEST_CHAINS
+from llamafund_chain.chain.node_errors import RpcError
 from llamafund_chain.chain.reverted import Explain, explain
 from llamafund_chain.deployment import addresses, artifacts
-from llamafund_chain.errors import LlamafundError
+from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.files.scratch import ScratchFolder
+from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -29,24 +32,15 @@ if TYPE_CHECKING:
     from llamafund_chain.deployment.addresses import Deployment
     from llamafund_chain.deployment.court_arbiter import CourtArbiter
 
-CHAIN_ID = 31337
-
 START_TIMEOUT = 60.0
 """Seconds that anvil may take to listen."""
 
-DEVELOPMENT_KEYS = (
-    "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
-    "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
-    "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
-    "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
-)
-"""Well-known keys that every anvil funds. Everybody knows them: never use them for real money."""
-
 _FINAL_BLOCKS = 3
-_KEPT_STATES = 20_000
+_KEPT_STATES = 100_000
 """States of old blocks on disk. Anvil counts undone blocks too, and by default forgets the first after about 3600."""
 
 _LISTENING = re.compile(r"Listening on (?:127\.0\.0\.1|localhost):(\d+)")
+_UNKNOWN_OPTION = "unexpected argument"
 _PR_SET_PDEATHSIG = 1
 _GRACE = 5.0
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "RUST_BACKTRACE")
@@ -55,14 +49,14 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "RUST
 class Devnet:
     """A chain that runs until the end of the `with` block, or until this process ends.
 
-    Its clock starts at the real time and runs with it; `advance` adds to it. The finalized block is two blocks behind
-    the latest.
+    Its clock starts at the real time and runs with it; `advance` adds to it.
 
     Args:
         port: TCP port on 127.0.0.1; 0 for a free one.
         deploy: Deploy the contracts on it.
         hardfork: The Ethereum upgrade whose rules apply; the contracts need cancun or later.
         block_time: Seconds after which a block comes even without a transaction; `None` for never.
+        final_at_once: The latest block is the finalized one. Otherwise that is two blocks behind it.
         explain: Puts reverts into words.
     """
 
@@ -73,14 +67,16 @@ class Devnet:
         deploy: bool = True,
         hardfork: str = "cancun",
         block_time: int | None = None,
+        final_at_once: bool = False,
         explain: Explain = explain,
     ) -> None:
         self._port = port
         self._hardfork = hardfork
         self._deploy = deploy
         self._block_time = block_time
+        self._final_at_once = final_at_once
         self._process: subprocess.Popen[str] | None = None
-        self._home: tempfile.TemporaryDirectory[str] | None = None
+        self._home: ScratchFolder | None = None
         self._explain = explain
         self._connection: Connection | None = None
         self._deployment: Deployment | None = None
@@ -146,14 +142,19 @@ class Devnet:
         Args:
             seconds: At least 0.
         """
-        if seconds:
-            self.connection.request("evm_increaseTime", hex(seconds))
-        self.finalize()
+        advance(self.connection, seconds)
 
     def finalize(self) -> None:
         """Mine enough blocks to make everything before final."""
-        for _ in range(_FINAL_BLOCKS):
-            self.connection.request("evm_mine")
+        advance(self.connection, 0)
+
+    def mine_every(self, seconds: int) -> None:
+        """From now on a block comes at these intervals, and transactions wait for the next one.
+
+        Args:
+            seconds: At least 1.
+        """
+        self.connection.request("evm_setIntervalMining", seconds)
 
     def snapshot(self) -> str:
         """Remember the chain as it is."""
@@ -261,7 +262,7 @@ class Devnet:
             if process.stdout is not None:
                 process.stdout.close()
         if self._home is not None:
-            self._home.cleanup()
+            self._home.close()
             self._home = None
 
     # ---------------------------------------------------------------- helpers
@@ -269,9 +270,9 @@ class Devnet:
     def _start(self) -> None:
         binary = find_program("anvil")
         # Anvil keeps caches in the home directory. They are removed with the chain.
-        self._home = tempfile.TemporaryDirectory(prefix="llamafund-devnet-")
+        self._home = ScratchFolder("devnet")
         arguments = ["--host", "127.0.0.1", "--port", str(self._port), "--chain-id", str(CHAIN_ID)]
-        arguments += ["--hardfork", self._hardfork, "--slots-in-an-epoch", "1"]
+        arguments += ["--hardfork", self._hardfork, "--slots-in-an-epoch", "0" if self._final_at_once else "1"]
         arguments += ["--max-persisted-states", str(_KEPT_STATES)]
         if self._block_time is not None:
             arguments += ["--mixed-mining", "--block-time", str(self._block_time)]
@@ -281,7 +282,7 @@ class Devnet:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=_environment(self._home.name),
+                env=_environment(str(self._home.path)),
                 text=True,
                 encoding="utf-8",
                 errors="replace",
@@ -290,7 +291,9 @@ class Devnet:
             )
         except OSError as error:
             raise LlamafundError(
-                f"{binary} cannot be started", error.strerror or str(error), "Install it again: make setup"
+                f"{binary} cannot be started",
+                error.strerror or str(error),
+                "Install it again, or name another one in LLAMAFUND_ANVIL",
             ) from error
         self._process = process
         self._port = _wait_for_port(process)
@@ -316,6 +319,35 @@ class Devnet:
         if self._process is None:
             raise LlamafundError("The development chain is not running")
         return self._process
+
+
+def advance(connection: Connection, seconds: int) -> None:
+    """Let time pass on a running test chain, with enough blocks to make everything before final.
+
+    Args:
+        connection: A node of that chain.
+        seconds: At least 0.
+
+    Raises:
+        UsageError: The chain is no test chain, or its node cannot let time pass. Nothing was changed.
+    """
+    if connection.chain_id not in TEST_CHAINS:
+        raise UsageError(
+            f"{connection.shown_url} is chain {connection.chain_id}",
+            "Only a test chain lets its time be changed",
+            "Name the test chain with --rpc; `llamafund devnet` starts one",
+        )
+    try:
+        if seconds:
+            connection.request("evm_increaseTime", hex(seconds))
+        for _ in range(_FINAL_BLOCKS):
+            connection.request("evm_mine")
+    except RpcError as error:
+        raise UsageError(
+            f"The node at {connection.shown_url} did not let time pass",
+            f"It says: {printable(error.message, 200)}",
+            "anvil and Hardhat can; `llamafund devnet` starts an anvil",
+        ) from error
 
 
 def _environment(home: str) -> dict[str, str]:
@@ -351,7 +383,9 @@ def _wait_for_port(process: subprocess.Popen[str]) -> int:
     raise LlamafundError(
         "anvil did not start",
         f"It said: {last}" if last else "It printed nothing",
-        "Choose another --port if that one is taken",
+        "It is older than this needs: run foundryup, or name a newer one in LLAMAFUND_ANVIL"
+        if _UNKNOWN_OPTION in last
+        else "Choose another --port if that one is taken",
     )
 
 

@@ -7,8 +7,6 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,6 +56,28 @@ def shown_url(url: str) -> str:
     except ValueError:
         port = ""
     return printable(f"{parts.scheme}://{host}{port}", 200)
+
+
+def require_http(url: str, whose: str, example: str) -> None:
+    """Refuse an address that no request can go to. The message never contains it: it may have a secret in it.
+
+    Args:
+        url: The address.
+        whose: Whose it is, for messages, for example `node`.
+        example: An address that could be used.
+
+    Raises:
+        UsageError: It is no address, or not one of HTTP.
+    """
+    what, remedy = f"The {whose}'s address cannot be used", f"Write it like {example}"
+    if not url.startswith(("http://", "https://")) or any(ord(char) <= 32 for char in url):
+        scheme = url.partition("://")[0] if "://" in url else ""
+        begins = f" (it begins with {printable(scheme, 20)!r})" if scheme else ""
+        raise UsageError(what + begins, "It must be an HTTP address", remedy)
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        raise UsageError(what, "It is not a URL", remedy) from error
 
 
 class AnswerTooLongError(NodeUnreachableError):
@@ -148,19 +168,23 @@ class Node:
             NodeUnreachableError: There was no response, or it is not JSON-RPC.
         """
         answers: list[Answer] = []
+        # Of these, whose answers are long; it says nothing about others.
+        most = len(questions)
         while len(answers) < len(questions):
-            part = questions[len(answers) : len(answers) + self.most]
+            part = questions[len(answers) : len(answers) + min(self.most, most)]
             if len(part) == 1:
                 answers.append(self._ask_one(part[0]))
                 continue
             try:
                 answers += self._ask_many(part)
-            except (BatchRefusedError, AnswerTooLongError) as error:
-                # Of a batch that was refused nothing has run. One with too long an answer has.
-                if isinstance(error, AnswerTooLongError) and not all(question.only_reads for question in part):
+            except AnswerTooLongError:
+                if not all(question.only_reads for question in part):
+                    # They may have been run.
                     raise
-                said = error.most if isinstance(error, BatchRefusedError) else None
-                self.most = max(len(part) // 4 if said is None else min(said, len(part) - 1), 1)
+                most = max(len(part) // 4, 1)
+            except BatchRefusedError as error:
+                # Of a batch that was refused nothing has run.
+                self.most = max(len(part) // 4 if error.most is None else min(error.most, len(part) - 1), 1)
                 _log.info("%s takes at most %d requests at once", self.shown, self.most)
         return answers
 
@@ -224,7 +248,7 @@ class Node:
                     raise self._nonsense(what)
                 fine = 200 <= reply.status < 300
                 body = reply.read_exactly(MAX_ANSWER_BYTES if fine else _MAX_ERROR)
-                wait = _retry_after(reply)
+                wait = reply.retry_after
         except TooLongError as error:
             if not fine:
                 raise self._status(questions, reply) from error
@@ -317,18 +341,6 @@ def _is_error(response: Any) -> bool:
     if isinstance(response, list):
         return bool(response) and all(_is_error(item) for item in response)
     return isinstance(response, Mapping) and response.get("error") is not None
-
-
-def _retry_after(reply: Reply) -> float | None:
-    """Seconds that the header `Retry-After` asks to wait (RFC 9110, section 10.2.3)."""
-    text = reply.headers.get("Retry-After", "").strip()
-    if text.isdecimal() and len(text) < 10:
-        return float(text)
-    try:
-        when = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return max((when - datetime.now(UTC)).total_seconds(), 0.0) if when.tzinfo else None
 
 
 def _reason(error: BaseException) -> str:

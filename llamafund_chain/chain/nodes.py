@@ -42,6 +42,7 @@ class Nodes:
     """
 
     def __init__(self, urls: Sequence[str]) -> None:
+        self._urls = tuple(urls)
         self._nodes = [Node(url) for url in urls]
         self._serving = self._nodes[0]
         self._chain_id: str | None = None
@@ -51,6 +52,11 @@ class Nodes:
     def shown(self) -> str:
         """The address of the node that serves, without what may be secret."""
         return self._serving.shown
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The addresses of the nodes that do not serve now, with what may be secret."""
+        return tuple(url for url, node in zip(self._urls, self._nodes, strict=True) if node is not self._serving)
 
     def ask_once(self, questions: Sequence[Question]) -> list[Answer]:
         """Send requests that may change something, each once, to the node that serves."""

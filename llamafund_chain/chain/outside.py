@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 from llamafund_chain.chain import abi
 
-_CONTRACTS = ("Campaign", "CampaignFactory", "CourtArbiter", "DevToken")
+CONTRACTS = ("Campaign", "CampaignFactory", "CourtArbiter", "DevToken")
+"""Contracts whose calls we know; the last one stands for every token."""
+
 _QUIET_ZONE = 4
 
 
@@ -45,7 +47,7 @@ def link_of(transaction: Mapping[str, str]) -> str | None:
     data = bytes.fromhex(transaction["data"][2:])
     if data:
         described = next(
-            (found for name in _CONTRACTS if (found := abi.contract(name).describe_input(data)) is not None), None
+            (found for name in CONTRACTS if (found := abi.contract(name).describe_input(data)) is not None), None
         )
         if described is None:
             return None

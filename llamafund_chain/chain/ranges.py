@@ -6,18 +6,15 @@ for every search, so it is remembered from run to run. The second one depends on
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from llamafund_chain.chain.node import AnswerTooLongError, TimedOutError
 from llamafund_chain.chain.node_errors import LimitError, RpcError
-from llamafund_chain.errors import LlamafundError, NodeError
-from llamafund_chain.files import write_file
-from llamafund_chain.http.answers import parse_json
+from llamafund_chain.chain.remembered import Remembered
+from llamafund_chain.errors import NodeError
 
 T = TypeVar("T")
 
@@ -58,7 +55,7 @@ class KnownRanges:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+        self._file = Remembered("nodes.json", _MAX_FILE, _range, path)
         self._known: dict[str, tuple[int, int]] | None = None
 
     def of(self, node: str) -> int | None:
@@ -68,7 +65,7 @@ class KnownRanges:
             node: Its address without secrets.
         """
         if self._known is None:
-            self._known = self._read()
+            self._known = self._file.read()
         blocks, found_at = self._known.get(node, (0, 0))
         return blocks if blocks > 0 and 0 <= time.time() - found_at < FORGET_AFTER else None
 
@@ -82,27 +79,16 @@ class KnownRanges:
         if self.of(node) == blocks:
             return
         # Another process may have found out about other nodes meanwhile.
-        known = self._read()
+        known = self._file.read()
         known[node] = (blocks, int(time.time()))
         self._known = dict(sorted(known.items(), key=lambda item: -item[1][1])[:_MAX_NODES])
-        document = {name: {"blocks": most, "found_at": found_at} for name, (most, found_at) in self._known.items()}
-        with suppress(LlamafundError):
-            write_file(self._file(), json.dumps(document, indent=1).encode())
+        self._file.write(
+            {name: {"blocks": most, "found_at": found_at} for name, (most, found_at) in self._known.items()}
+        )
 
-    def _file(self) -> Path:
-        if self._path is None:
-            from platformdirs import user_cache_path
 
-            self._path = user_cache_path("llamafund", appauthor=False) / "nodes.json"
-        return self._path
-
-    def _read(self) -> dict[str, tuple[int, int]]:
-        try:
-            with self._file().open("rb") as file:
-                document = parse_json(file.read(_MAX_FILE))
-            return {str(name): (int(of["blocks"]), int(of["found_at"])) for name, of in document.items()}
-        except (OSError, ValueError, OverflowError, TypeError, KeyError, AttributeError):
-            return {}
+def _range(fact: Any) -> tuple[int, int]:
+    return int(fact["blocks"]), int(fact["found_at"])
 
 
 def search(

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 _HALF_ORDER = CURVE_ORDER // 2
 _PARITY_BIT = 1 << 255
 
+DOMAIN_FIELDS = [
+    {"name": "name", "type": "string"},
+    {"name": "version", "type": "string"},
+    {"name": "chainId", "type": "uint256"},
+    {"name": "verifyingContract", "type": "address"},
+]
+"""The fields of the domain of typed data (EIP-712), as wallets need them."""
+
 
 def digest_of(message: SignableMessage) -> bytes:
     """The 32 bytes that are signed for a message (EIP-191)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,8 +15,9 @@ from eth_utils import ValidationError, is_hex_address, keccak, to_checksum_addre
 from hexbytes import HexBytes
 from rlp.exceptions import RLPException
 
-from llamafund_chain.chain.node import ConnectionLostError, Node, TimedOutError
+from llamafund_chain.chain.node import ConnectionLostError, Node, TimedOutError, require_http
 from llamafund_chain.chain.outside import SendsOnlyError, UnsignedError
+from llamafund_chain.chain.signatures import digest_of, usual_form
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
 from llamafund_chain.text import printable
 
@@ -85,6 +86,42 @@ class ForeignAccount(BaseAccount):
 
     def __hash__(self) -> int:
         return hash(self._address)
+
+
+class LockedAccount(ForeignAccount):
+    """An account that is unlocked when it first signs, so that a person sees what before they type a passphrase.
+
+    Args:
+        address: Checksummed.
+        unlock: Returns the account with its key.
+    """
+
+    def __init__(self, address: str, unlock: Callable[[], BaseAccount]) -> None:
+        super().__init__(address)
+        self._unlock = unlock
+        self._account: BaseAccount | None = None
+
+    def unlocked(self) -> BaseAccount:
+        """The account with its key. A person is asked for the passphrase the first time.
+
+        Raises:
+            LlamafundError: It cannot be unlocked.
+        """
+        if self._account is None:
+            self._account = self._unlock()
+        return self._account
+
+    def sign_transaction(self, transaction_dict: TransactionDictType, blobs: Blobs | None = None) -> Any:  # noqa: ARG002
+        """See `BaseAccount`."""
+        return self.unlocked().sign_transaction(transaction_dict)
+
+    def sign_message(self, signable_message: SignableMessage) -> SignedMessage:
+        """See `BaseAccount`."""
+        return self.unlocked().sign_message(signable_message)
+
+    def unsafe_sign_hash(self, message_hash: Hash32) -> SignedMessage:
+        """See `BaseAccount`."""
+        return self.unlocked().unsafe_sign_hash(message_hash)
 
 
 class AbsentAccount(ForeignAccount):
@@ -171,8 +208,8 @@ class RemoteAccount(ForeignAccount):
             raise self._signer.nonsense("eth_sendTransaction")
         return tx_hash.hex()
 
-    def sign_typed_data(self, full_message: Mapping[str, Any]) -> bytes:
-        """The signature of an EIP-712 document, in whatever form the program uses.
+    def sign_typed_data(self, full_message: Mapping[str, Any]) -> bytes | None:
+        """The signature of an EIP-712 document, in whatever form the program uses; `None` if it signs none.
 
         Raises:
             LlamafundError: It refused, or its owner did.
@@ -182,11 +219,7 @@ class RemoteAccount(ForeignAccount):
         try:
             return _bytes(self._signer.request(methods, self._address, portable(full_message)))
         except SendsOnlyError:
-            raise UsageError(
-                f"The signer at {self._signer.shown} signs no typed data",
-                f"It offers none of {', '.join(methods)}",
-                "Use another signer, or `llamafund attest --print-typed-data`",
-            ) from None
+            return None
 
 
 class RemoteSigner:
@@ -203,16 +236,8 @@ class RemoteSigner:
     """
 
     def __init__(self, url: str) -> None:
-        if not url.startswith(("http://", "https://")) or any(ord(char) <= 32 for char in url):
-            raise UsageError(
-                "The signer's address cannot be used",
-                "It must be an HTTP address",
-                "Write it like http://127.0.0.1:8550",
-            )
-        try:
-            self._node = Node(url, PATIENCE)
-        except ValueError as error:
-            raise UsageError("The signer's address cannot be used", "It is not a URL") from error
+        require_http(url, "signer", "http://127.0.0.1:8550")
+        self._node = Node(url, PATIENCE)
         self.shown = self._node.shown
 
     def account(self, wanted: str | None = None) -> RemoteAccount:
@@ -360,7 +385,7 @@ def _names_no_method(words: str) -> bool:
 
 
 def signature_of(account: BaseAccount, document: Mapping[str, Any]) -> bytes | None:
-    """An account's signature of an EIP-712 document; `None` if it signs elsewhere.
+    """An account's signature of an EIP-712 document; `None` if it signs elsewhere, or signs none.
 
     Args:
         account: Any account.
@@ -373,6 +398,32 @@ def signature_of(account: BaseAccount, document: Mapping[str, Any]) -> bytes | N
     from eth_account.messages import encode_typed_data
 
     return bytes(account.sign_message(encode_typed_data(full_message=dict(document))).signature)
+
+
+def typed_signature(account: BaseAccount, document: Mapping[str, Any]) -> str:
+    """An account's signature of an EIP-712 document, 65 bytes, hexadecimal with 0x.
+
+    Raises:
+        UsageError: The account signs elsewhere, or no typed data.
+        VerificationError: Its signer returned something else.
+    """
+    from eth_account.messages import encode_typed_data
+
+    signature = signature_of(account, document)
+    if signature is None:
+        raise UsageError(
+            f"{account.address} does not sign here",
+            "Its signer signs no typed data (EIP-712), or somewhere else",
+            "Sign with a key file, or with a signer that signs typed data",
+        )
+    form = usual_form(digest_of(encode_typed_data(full_message=dict(document))), signature, str(account.address))
+    if form is None:
+        raise VerificationError(
+            f"What the signer returned is not a signature of {account.address}",
+            f"It has {len(signature)} bytes and is of something else, or by another key",
+            "Nothing was signed. Do not use that signer",
+        )
+    return f"0x{form.hex()}"
 
 
 def rpc_fields(sender: str, transaction: Mapping[str, Any]) -> dict[str, str]:

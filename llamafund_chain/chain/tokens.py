@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llamafund_chain.amounts import MAX_DECIMALS, format_amount, parse_amount
 from llamafund_chain.chain.abi import Interface
 from llamafund_chain.chain.coins import DECIMALS, UNKNOWN, UNNAMED, coin_symbol
-from llamafund_chain.chain.connection import BlockId, Connection, check_code
+from llamafund_chain.chain.connection import BlockId, Connection, Read, check_code
 from llamafund_chain.chain.signatures import digest_of, usual_form
 from llamafund_chain.chain.transactions import Call
 from llamafund_chain.errors import TransactionRevertedError, VerificationError
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 NATIVE = "0x0000000000000000000000000000000000000000"
 """Stands for the chain's coin in place of an asset's address."""
 
+TRANSFERRED = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+"""Topic of an ERC-20's event `Transfer(address,address,uint256)`."""
+
 PERMIT_VALIDITY = 3_600
 """Seconds that a permit is valid."""
 
 _SYMBOL_LENGTH = 16
 _FIELDS_OF_EIP5267 = 0b01111
+_ASSET_READS = 3
 
 
 def _function(name: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, Any]:
@@ -135,6 +140,29 @@ def asset_at(connection: Connection, address: str) -> Asset:
     return coin_of(connection) if int(address, 16) == 0 else Token(connection, address).asset
 
 
+def assets_at(connection: Connection, addresses: Iterable[str]) -> dict[str, Asset | VerificationError]:
+    """The assets that the terms of many campaigns name, read at once, or why one cannot be used.
+
+    Args:
+        connection: The chain.
+        addresses: `NATIVE` and tokens' checksummed addresses, in any number.
+    """
+    found: dict[str, Asset | VerificationError] = {}
+    tokens: list[Token] = []
+    for address in dict.fromkeys(addresses):
+        if int(address, 16) == 0:
+            found[address] = coin_of(connection)
+        else:
+            tokens.append(Token(connection, address))
+    answers = connection.read([read for token in tokens for read in token.asset_reads()]) if tokens else []
+    for token, start in zip(tokens, range(0, len(answers), _ASSET_READS), strict=True):
+        try:
+            found[token.address] = token.asset_in(answers[start : start + _ASSET_READS])
+        except VerificationError as error:
+            found[token.address] = error
+    return found
+
+
 class Token:
     """An ERC-20.
 
@@ -158,21 +186,39 @@ class Token:
         Raises:
             VerificationError: There is no contract, or it states no sensible number of decimals.
         """
-        check_code(self.connection.code(self.address), "token", self.address)
+        return self.asset_in(self.connection.read(self.asset_reads()))
+
+    def asset_reads(self) -> list[Read]:
+        """What has to be read to know symbol and decimals, in the order in which `asset_in` takes it."""
+        calls = (self._call("decimals"), self._call("symbol"))
+        return [("eth_getCode", (self.address,)), *(self.connection.read_of(call) for call in calls)]
+
+    def asset_in(self, answers: Sequence[Any]) -> Asset:
+        """Symbol and decimals, from the answers to `asset_reads`.
+
+        Raises:
+            VerificationError: There is no contract, or it states no sensible number of decimals.
+        """
+        code, decimals, symbol = answers
+        check_code(self.connection.code_of(code), "token", self.address)
         try:
-            (decimals,) = self._ask("decimals")
+            (places,) = self._interface.decode_output("decimals", self.connection.returned(decimals))
         except (TransactionRevertedError, VerificationError) as error:
             raise VerificationError(
                 f"The contract at {self.address} is not a usable token",
                 "It does not say how many decimals it has",
                 "Check the address",
             ) from error
-        if decimals > MAX_DECIMALS:
+        if places > MAX_DECIMALS:
             raise VerificationError(
-                f"The token at {self.address} says that it has {decimals} decimals",
+                f"The token at {self.address} says that it has {places} decimals",
                 f"At most {MAX_DECIMALS} make sense",
             )
-        return Asset(self.address, self._text("symbol") or "tokens", decimals)
+        try:
+            text = self._text_in("symbol", self.connection.returned(symbol))
+        except TransactionRevertedError:
+            text = ""
+        return Asset(self.address, printable(text.strip(), _SYMBOL_LENGTH) or "tokens", places)
 
     def balance_of(self, holder: str, block: BlockId = "latest") -> int:
         """Smallest units that an account has."""
@@ -199,7 +245,7 @@ class Token:
 
         Returns:
             `None` if the token does not support EIP-2612, or its domain cannot be recomputed, or the account signs
-            elsewhere, or what its signer returns is no signature of its key.
+            elsewhere or no typed data, or what its signer returns is no signature of its key.
         """
         from eth_account.messages import encode_typed_data
 
@@ -255,16 +301,15 @@ class Token:
             pass
         return {"name": self._raw_text("name"), "version": self._raw_text("version") or "1"}
 
-    def _text(self, function: str) -> str:
-        return printable(self._raw_text(function).strip(), _SYMBOL_LENGTH)
-
     def _raw_text(self, function: str) -> str:
-        """A text from the token. Tokens older than the standard answer with 32 bytes."""
-        call = self._call(function)
+        """A text from the token."""
         try:
-            data = self.connection.call(call)
+            return self._text_in(function, self.connection.call(self._call(function)))
         except TransactionRevertedError:
             return ""
+
+    def _text_in(self, function: str, data: bytes) -> str:
+        """A text from what a function returned. Tokens older than the standard answer with 32 bytes."""
         try:
             return str(self._interface.decode_output(function, data)[0])
         except VerificationError:

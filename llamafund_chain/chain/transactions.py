@@ -16,6 +16,34 @@ RECEIPT_TIMEOUT = 300.0
 _KNOWN = ("already known", "alreadyknown", "known transaction", "already imported")
 _UNDERPRICED = ("underpriced", "replacementnotallowed", "replacement not allowed", "feetoolow")
 _NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce too distant in past")
+_POOR = ("insufficient funds", "insufficientfunds", "insufficient balance", "upfront cost exceeds", "enough funds")
+_TOO_CHEAP = (
+    "max fee per gas less than block base fee",
+    "maxfeepergas",
+    "fee cap less than",
+    "gas price below",
+    "gasprice less than",
+    "gaspricetoolow",
+    "gas price is less than",
+    "tip cap",
+    "below configured minimum",
+    "mingasprice",
+)
+_CROWDED = (
+    "in-flight transaction limit",
+    "inflight transaction limit",
+    "txpool is full",
+    "pool is full",
+    "pool full",
+    "exceeds the maximum number of pending",
+    "too many pending",
+    "sender is throttled",
+    "account limit",
+    "nonce too high",
+    "nonce gap",
+    "noncegap",
+    "nonce too distant in future",
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +61,7 @@ class Log:
     Attributes:
         index: Position in its block.
         tx_hash: 64 hexadecimal digits.
+        block_hash: Hash of its block, 64 hexadecimal digits; empty if the node does not say.
     """
 
     address: str
@@ -41,6 +70,7 @@ class Log:
     block: int
     index: int
     tx_hash: str
+    block_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +85,8 @@ class Receipt:
         data_fee: Wei of it for publishing the data, as rollups report it (`l1Fee` on the OP stack and Scroll,
             `gasUsedForL1` on Arbitrum); 0 on chains where data costs nothing but gas.
         logs: In order.
+        block_hash: Hash of that block, 64 hexadecimal digits; empty if the node does not say.
+        succeeded: Whether it did what it was to do; otherwise it reverted, and only its fee was spent.
     """
 
     tx_hash: str
@@ -62,6 +94,46 @@ class Receipt:
     gas_used: int
     fee: int
     data_fee: int
+    logs: tuple[Log, ...]
+    block_hash: str = ""
+    succeeded: bool = True
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """A transaction that a block includes, as the node returns it.
+
+    Attributes:
+        tx_hash: 64 hexadecimal digits.
+        block_hash: Hash of the block, 64 hexadecimal digits.
+        sender: Address in lower case.
+        recipient: Address in lower case; empty if it creates a contract.
+        value: Wei.
+        data: The call data.
+    """
+
+    tx_hash: str
+    block_hash: str
+    sender: str
+    recipient: str
+    value: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a transaction that a block includes.
+
+    Attributes:
+        tx_hash: 64 hexadecimal digits.
+        block_hash: Hash of the block, 64 hexadecimal digits.
+        succeeded: Whether it did what it was to do; otherwise it reverted.
+        logs: In order.
+    """
+
+    tx_hash: str
+    block_hash: str
+    succeeded: bool
     logs: tuple[Log, ...]
 
 
@@ -143,15 +215,30 @@ class SignedTransaction:
         return self.value + self.gas * self.fees.highest
 
 
-class UnderpricedError(RpcError):
+class SendRefusedError(RpcError):
+    """A node's words for why it does not take a transaction, in a sentence.
+
+    Args:
+        error: The node's answer.
+        what: What that means.
+        remedy: What to do.
+    """
+
+    def __init__(self, error: RpcError, what: str = "", remedy: str = "") -> None:
+        super().__init__("eth_sendRawTransaction", error.code, error.message, error.data)
+        self.what = what or self.what
+        self.remedy = remedy or self.remedy
+
+
+class UnderpricedError(SendRefusedError):
     """Another transaction with this nonce is pending, and this one does not pay enough to replace it."""
 
 
-class NonceUsedError(RpcError):
+class NonceUsedError(SendRefusedError):
     """Another transaction with this nonce was included."""
 
 
-def refusal_of(error: RpcError) -> RpcError | None:
+def refusal_of(error: RpcError) -> SendRefusedError | None:
     """The meaning of a node's refusal to take a transaction; `None` if it has that transaction already.
 
     Args:
@@ -160,12 +247,34 @@ def refusal_of(error: RpcError) -> RpcError | None:
     words = error.message.lower().replace("_", " ")
     if any(phrase in words for phrase in _KNOWN):
         return None
-    kind = RpcError
-    if any(phrase in words for phrase in _UNDERPRICED):
-        kind = UnderpricedError
-    elif any(phrase in words for phrase in _NONCE_USED):
-        kind = NonceUsedError
-    return kind("eth_sendRawTransaction", error.code, error.message, error.data)
+    if any(phrase in words for phrase in _UNDERPRICED) and "replac" in words:
+        return UnderpricedError(
+            error,
+            "Another transaction with the same number waits, and this one does not pay enough to replace it",
+            "See `llamafund tx list`. Wait for the other one, or make it faster with `llamafund tx speed-up`",
+        )
+    if any(phrase in words for phrase in _NONCE_USED):
+        return NonceUsedError(
+            error,
+            "Another transaction has used this one's number",
+            "See `llamafund tx list`. Another program may send from the same account; repeat the command",
+        )
+    if any(phrase in words for phrase in _POOR):
+        return SendRefusedError(
+            error, "The account cannot pay for the transaction", "Fund that account, or use another wallet"
+        )
+    if any(phrase in words for phrase in _CROWDED):
+        return SendRefusedError(
+            error,
+            "The node takes no more transactions of this account now",
+            "Wait until those that wait are included: see `llamafund tx list`",
+        )
+    if any(phrase in words for phrase in _TOO_CHEAP):
+        return SendRefusedError(
+            error, "The transaction offers too low a fee", "Repeat the command with --fee fast, or without --max-fee"
+        )
+    kind = UnderpricedError if any(phrase in words for phrase in _UNDERPRICED) else SendRefusedError
+    return kind(error)
 
 
 def not_included(hashes: Sequence[str]) -> NotFinalError:
@@ -178,7 +287,7 @@ def not_included(hashes: Sequence[str]) -> NotFinalError:
     return NotFinalError(
         f"Transaction {listed} was sent {RECEIPT_TIMEOUT:.0f} seconds ago and is not included yet",
         "The chain may be busy, or the node may have lost its connection to it",
-        "Look that transaction up before repeating the command",
+        "Wait for it with `llamafund tx wait`, or offer more with `llamafund tx speed-up`. Do not pay twice",
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.chain.keyfile import encrypt, is_private_key, parse_key_file, read_key_file
+from llamafund_chain.chain.known_accounts import KNOWN_ACCOUNTS
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.files import PendingFile, storage_error
 
@@ -228,6 +229,10 @@ class KeyStore:
         """
         return read_key_file(self.locate(name_or_path)).open(passphrase)
 
+    def address_of(self, name_or_path: str | Path) -> str | None:
+        """The address that a key file names, `0x` and 40 digits; `None` if only opening it would tell. See `unlock`."""
+        return read_key_file(self.locate(name_or_path)).address
+
     def change_passphrase(
         self, name_or_path: str | Path, passphrase: str, new: str, *, light_kdf: bool = False
     ) -> WalletInfo:
@@ -294,7 +299,7 @@ class KeyStore:
             raise UsageError(
                 f"There is no wallet {name_or_path[:80]!r} in {str(self._directory)!r}"
                 + (", nor in the folders of Foundry, brownie and geth" if self._others else ""),
-                remedy="See `llamafund wallet list`, create one with `llamafund wallet new`, or name a path",
+                remedy=_where_to_look(wanted),
             )
         return found[0]
 
@@ -320,6 +325,14 @@ def _entries(directory: Path) -> Iterator[tuple[str, Path]]:
     for path in paths:
         geth = _GETH_NAME.fullmatch(path.name)
         yield (path.name.removesuffix(".json") if geth is None else _checksummed(f"0x{geth[1].lower()}")), path
+
+
+def _where_to_look(name: str) -> str:
+    """What to do if there is no wallet of a name."""
+    usual = "See `llamafund wallet list`, create one with `llamafund wallet new`, or name a path"
+    if any(account.name == name for account in KNOWN_ACCOUNTS):
+        return f"{usual}. If you mean {name} of the test chain, run the lines that `llamafund devnet` prints"
+    return usual
 
 
 def _is_named_as_key(path: Path) -> bool:

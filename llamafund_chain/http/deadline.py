@@ -1,9 +1,9 @@
 """How long one HTTP request may take in all, whatever the server sends meanwhile.
 
 `requests` and urllib3 limit how long a server may be silent, but not how long it may go on. A server that now and then
-sends a byte of a header, a chunk size or a trailer, or `100 Continue`, could hold its reader up forever. Here a timer
-shuts down the connection, and bytes that are not content are counted. Only name lookup is left to the system's
-resolver, which has its own limits.
+sends a byte of a header, a chunk size or a trailer, or `100 Continue`, could hold its reader up forever. Here one
+thread shuts down every connection whose time is up, and bytes that are not content are counted. Only name lookup is
+left to the system's resolver, which has its own limits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
+import ipaddress
+import math
+import os
 import socket
 import threading
 import time
@@ -34,6 +37,13 @@ class TooSlowError(NodeUnreachableError):
     """A server did not finish a request in time. Another attempt would take as long again."""
 
 
+class PrivateAddressError(OSError):
+    """A name leads to an address in a private network, where a stranger must not send anybody."""
+
+    def __init__(self, name: str, address: str) -> None:
+        super().__init__(errno.EACCES, f"{name} leads to the private address {address}")
+
+
 class Deadline:
     """Shuts down the connection of one request when its time is up. A context manager around the whole request.
 
@@ -41,9 +51,13 @@ class Deadline:
         seconds: Counted from now; with `stride`, again after every `stride` bytes.
         stride: Bytes, or `None`. A server that sends fewer bytes than this in `seconds` is too slow.
         most: Seconds in all, however fast the server is; `None` for no limit.
+
+    Attributes:
+        public_only: Whether connections may only go to public addresses, whatever a name leads to.
     """
 
     def __init__(self, seconds: float, *, stride: int | None = None, most: float | None = None) -> None:
+        self.public_only = False
         self._seconds = seconds
         self._stride = stride
         self._began = time.monotonic()
@@ -51,20 +65,17 @@ class Deadline:
         self._until = self._began + seconds
         self._limit()
         self._moved = 0
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
+        # Re-entrant: the garbage collector may end this request in the middle of a look at it.
+        self._lock = threading.RLock()
         self._line: socket.socket | None = None
 
     def __enter__(self) -> Self:
-        with self._lock:
-            self._arm()
+        _guard.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        _guard.remove(self)
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
             self._forget()
 
     @property
@@ -128,20 +139,13 @@ class Deadline:
         if self._end is not None:
             self._until = min(self._until, self._end)
 
-    def _arm(self) -> None:
-        self._timer = threading.Timer(max(self.left, 0.0), self._look)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Shut down the connection if the time is up; whether it is."""
         with self._lock:
-            if self._timer is None:
-                return
-            if self.left > 0:
-                # It started again since the timer was set.
-                self._arm()
-            else:
+            up = self.left <= 0
+            if up:
                 self._cut()
+            return up
 
     def _cut(self) -> None:
         if self._line is not None:
@@ -162,6 +166,67 @@ class Deadline:
             f"It had {rule}, whatever it sent meanwhile",
             "Try another server, or try again later",
         )
+
+
+class _Guard:
+    """One thread that looks at every armed deadline when its time is up.
+
+    To start a thread, or to wake one, takes a good part of the time that a request to a node on this machine takes.
+    So the thread starts once, and sleeps until the earliest time that it knew of, even if that request is long over.
+
+    Nobody waits for a deadline's lock with the lock of this class in hand, so the two cannot block each other.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+        # A child has none of its parent's threads, and one of them may have held the lock.
+        os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._armed: set[Deadline] = set()
+        self._changed = threading.Condition()
+        self._wakes = math.inf
+        self._thread: threading.Thread | None = None
+
+    def add(self, deadline: Deadline) -> None:
+        with self._changed:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._armed.add(deadline)
+            if deadline._until < self._wakes:
+                self._wakes = deadline._until
+                self._changed.notify()
+
+    def remove(self, deadline: Deadline) -> None:
+        with self._changed:
+            self._armed.discard(deadline)
+
+    def _run(self) -> None:
+        while True:
+            self._sleep()
+            self._look()
+
+    def _sleep(self) -> None:
+        with self._changed:
+            # Of a copy, here and below: the garbage collector may end a request, and so remove it, at any time.
+            self._wakes = min((deadline._until for deadline in self._armed.copy()), default=math.inf)
+            self._changed.wait(min(self._wakes - time.monotonic(), threading.TIMEOUT_MAX))
+
+    def _look(self) -> None:
+        with self._changed:
+            armed = self._armed.copy()
+        for deadline in armed:
+            up = True
+            # Whatever goes wrong with one connection, the others still need their end.
+            with contextlib.suppress(Exception):
+                up = deadline._look()
+            if up:
+                self.remove(deadline)
+
+
+_guard = _Guard()
 
 
 def current_deadline() -> Deadline | None:
@@ -249,6 +314,11 @@ class _Watched:
     sock: Any
     _dns_host: str
 
+    @property
+    def _by_proxy(self) -> bool:
+        # The proxy is the user's own, and looks names up itself.
+        return getattr(self, "proxy", None) is not None
+
     def _new_conn(self) -> Any:
         deadline = _current.get()
         if deadline is None or hasattr(self, "_socks_options"):
@@ -260,9 +330,13 @@ class _Watched:
         name, timeout = self._dns_host, self.timeout
         problem: Exception = OSError(errno.EHOSTUNREACH, f"{name} has no address")
         try:
-            for *_, address in socket.getaddrinfo(name.strip("[]"), self.port, type=socket.SOCK_STREAM):
+            for *_, address in socket.getaddrinfo(_looked_up(name), self.port, type=socket.SOCK_STREAM):
                 if deadline.left <= 0:
                     break
+                # After the look-up: whoever owns a name decides where it leads, and may decide anew each time.
+                if deadline.public_only and not is_public_address(str(address[0])) and not self._by_proxy:
+                    problem = PrivateAddressError(name, str(address[0]))
+                    continue
                 self._dns_host = str(address[0])
                 self.timeout = max(min(timeout, deadline.left), 0.001)
                 try:
@@ -282,6 +356,32 @@ class _Watched:
         if deadline is not None and self.sock is not None:
             deadline.watch(self.sock)
         super().request(*args, **options)  # type: ignore[misc]
+
+
+def is_public_address(text: str) -> bool:
+    """Whether a numeric address is on the public internet, not this machine's or a private network's."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        # Addresses of version 4 in those of version 6: mapped, 6to4, Teredo, and NAT64 (RFC 6052).
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None and not inner.is_global:
+            return False
+        # Python calls others global that only private networks use: site-local ones, other translations of version 4.
+        if not (address in _UNICAST or address in _NAT64):
+            return False
+    return address.is_global and not address.is_multicast
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All of version 6 that IANA gives to the public internet."""
+
+
+def _looked_up(name: str) -> str:
+    """The name to look up: every name below `localhost` is this machine (RFC 6761), though few resolvers know it."""
+    return "localhost" if name.lower().endswith(".localhost") else name.strip("[]")
 
 
 def _http_error() -> type[Exception]:

@@ -10,10 +10,12 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from llamafund_chain.errors import NodeUnreachableError, UsageError, VerificationError, system_reason
+from llamafund_chain.errors import NodeUnreachableError, UsageError, WrongAnswerError, system_reason
 from llamafund_chain.http.answers import parse_json
 from llamafund_chain.http.deadline import Deadline, watch_connections
 
@@ -30,13 +32,14 @@ MAX_JSON = 4 * 1024 * 1024
 """Longest JSON response of a store, in bytes."""
 
 _PIECE = 64 * 1024
+_USED_UP = re.compile(r";\s*r=0\s*;\s*t=([0-9]{1,9})(?![0-9])")
 
 
 class NoAnswerError(NodeUnreachableError):
     """A server was silent for too long."""
 
 
-class TooLongError(VerificationError):
+class TooLongError(WrongAnswerError):
     """A server sent more than the longest thing that was requested."""
 
 
@@ -61,6 +64,25 @@ class Reply:
     def encoding(self) -> str:
         """How the body is compressed: `identity` if it is not."""
         return self.headers.get("Content-Encoding", "").strip().lower() or "identity"
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that a server asks to wait; `None` if it does not say.
+
+        By the header `Retry-After` (RFC 9110, section 10.2.3), or by `RateLimit` where nothing is left
+        (draft-ietf-httpapi-ratelimit-headers).
+        """
+        text = self.headers.get("Retry-After", "").strip()
+        limit = _USED_UP.search(self.headers.get("RateLimit", ""))
+        if not text and limit is not None:
+            return float(limit[1])
+        if text.isdecimal() and len(text) < 10:
+            return float(text)
+        try:
+            when = parsedate_to_datetime(text)
+        except (ValueError, OverflowError):
+            return None
+        return max((when - datetime.now(UTC)).total_seconds(), 0.0) if when.tzinfo else None
 
     def close(self) -> None:
         """Give the connection back, or close it if the body was not read to its end."""
@@ -100,14 +122,14 @@ class Reply:
         """The body as JSON.
 
         Raises:
-            VerificationError: It is not JSON, or longer than `MAX_JSON`.
+            WrongAnswerError: It is not JSON, or longer than `MAX_JSON`.
             NodeUnreachableError: The connection broke or the server is too slow.
         """
         body = self.read_exactly(MAX_JSON)
         try:
             return parse_json(body)
         except ValueError as error:
-            raise VerificationError(
+            raise WrongAnswerError(
                 f"{self._place} did not answer in JSON",
                 f"Its answer began with {body[:60]!r}",
                 "Check the server's address",
@@ -186,7 +208,7 @@ def open_session() -> requests.Session:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name is this machine."""
-    if host == "localhost":
+    if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

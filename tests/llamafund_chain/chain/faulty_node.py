@@ -141,3 +141,15 @@ def behind(blocks: int, methods: frozenset[str], until: int) -> Fault:
         return said(request, Said("geth", 200, -32000, "header not found"))
 
     return fault
+
+
+def changing(changes: Mapping[str, Callable[[Any, list[Any]], Any]]) -> Fault:
+    """Answers of some methods are changed: each is given to its function, with the request's parameters."""
+
+    def fault(at: int, request: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+        answer = forward(request)
+        if request["method"] in changes and "result" in answer:
+            return {**answer, "result": changes[request["method"]](answer["result"], request["params"])}
+        return answer
+
+    return fault

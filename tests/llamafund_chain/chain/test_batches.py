@@ -13,6 +13,7 @@ import pytest
 from llamafund_chain.chain.connection import Standing, connect
 from llamafund_chain.chain.node import MAX_ANSWER_BYTES, MAX_BATCH
 from llamafund_chain.chain.node_errors import RpcError
+from llamafund_chain.chain.outbox import Outbox
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.transactions import Call, Fees, NonceUsedError, SignedTransaction, UnderpricedError
 from llamafund_chain.errors import NodeUnreachableError
@@ -85,7 +86,6 @@ REFUSALS = {
         {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "no batch"}},
     ),
     "a status": lambda body: (413, b"too large"),
-    "too long an answer": lambda body: (200, b" " * (MAX_ANSWER_BYTES + 1)),
 }
 
 
@@ -101,6 +101,19 @@ def test_a_node_that_takes_no_batch_is_asked_one_by_one_in_the_end(server, name:
     assert connection.request_many(REQUESTS[:30]) == list(range(30))
     assert connection.request_many(REQUESTS[:30]) == list(range(30))
     assert sizes == [30, 7]
+
+
+def test_long_answers_are_asked_for_one_by_one_and_others_are_not(server) -> None:
+    sizes: list[int] = []
+
+    def long(body):
+        sizes.append(len(body))
+        return (200, b" " * (MAX_ANSWER_BYTES + 1)) if len(body) <= 30 else (200, [answer(one) for one in body])
+
+    connection = connect(server(node_with(long)))
+    assert connection.request_many(REQUESTS[:30]) == list(range(30))
+    assert connection.request_many(REQUESTS[:MAX_BATCH]) == list(range(MAX_BATCH))
+    assert sizes == [30, 7, MAX_BATCH]
 
 
 def test_a_node_that_takes_small_batches_gets_small_ones(server) -> None:
@@ -232,11 +245,11 @@ def test_transactions_are_sent_in_one_batch_and_each_refusal_is_told(server) -> 
             answers.append({"jsonrpc": "2.0", "id": request["id"], **said})
         return 200, answers
 
-    connection = connect(server(node_with(some)))
-    fine, known, used, cheap = connection.transmit_many([signed(nonce) for nonce in range(4)])
+    outbox = Outbox(connect(server(node_with(some))))
+    fine, known, used, cheap = outbox.transmit_many([signed(nonce) for nonce in range(4)])
     assert (fine, known) == (None, None)
     assert (type(used), type(cheap)) == (NonceUsedError, UnderpricedError)
-    assert list(connection.sent) == [signed(0).tx_hash, signed(1).tx_hash]
+    assert list(outbox.sent) == [signed(0).tx_hash, signed(1).tx_hash]
 
 
 def test_a_batch_whose_answer_is_lost_is_never_sent_again(server) -> None:
@@ -248,8 +261,8 @@ def test_a_batch_whose_answer_is_lost_is_never_sent_again(server) -> None:
             sizes.append(len(body))
             return status, answer_
 
-        connection = connect(server(node_with(lose)))
+        outbox = Outbox(connect(server(node_with(lose))))
         with pytest.raises(NodeUnreachableError, match="may or may not have arrived"):
-            connection.transmit_many([signed(nonce) for nonce in range(4)])
+            outbox.transmit_many([signed(nonce) for nonce in range(4)])
         assert sizes == [4]
-        assert len(connection.sent) == 4
+        assert len(outbox.sent) == 4

@@ -16,7 +16,9 @@ import pytest
 from llamafund_chain.chain.connection import Block, Connection, connect, require_final
 from llamafund_chain.chain.node import AnswerTooLongError
 from llamafund_chain.chain.node_errors import LimitError, RpcError
+from llamafund_chain.chain.outbox import Outbox
 from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.chain.sending import Sender
 from llamafund_chain.chain.transactions import Call, Fees, SignedTransaction
 from llamafund_chain.errors import LlamafundError, NodeUnreachableError, NotFinalError, UsageError, VerificationError
 
@@ -153,7 +155,7 @@ def test_only_what_is_settled_may_be_relied_on() -> None:
 def test_money_arrives_and_the_receipt_says_what_it_cost(devnet) -> None:
     (account,) = accounts(5)
     devnet.fund(account.address, ETHER)
-    receipt = devnet.connection.send(account, Call(NOBODY, b""), 7)
+    receipt = Sender(devnet.connection).send(account, Call(NOBODY, b""), 7)
     assert devnet.connection.balance(NOBODY) == 7
     assert devnet.connection.balance(account.address) == ETHER - 7 - receipt.fee
     assert receipt.gas_used == 21_000
@@ -163,9 +165,9 @@ def test_an_account_that_cannot_pay_sends_nothing(devnet) -> None:
     (account,) = accounts(6)
     devnet.fund(account.address, 5)
     with pytest.raises(LlamafundError, match="Nothing was sent"):
-        devnet.connection.send(account, Call(NOBODY, b""), 6)
+        Sender(devnet.connection).send(account, Call(NOBODY, b""), 6)
     with pytest.raises(LlamafundError, match="Nothing was sent"):
-        devnet.connection.send(account, Call(NOBODY, b""), 5)
+        Sender(devnet.connection).send(account, Call(NOBODY, b""), 5)
     assert nonce(devnet, account) == 0
 
 
@@ -175,7 +177,7 @@ def test_a_call_that_would_revert_is_not_sent(devnet) -> None:
     token = devnet.deploy_token()
     transfer = bytes.fromhex("a9059cbb") + bytes(12) + bytes.fromhex(NOBODY[2:]) + (5).to_bytes(32, "big")
     with pytest.raises(ContractRefusedError) as refusal:
-        devnet.connection.send(account, Call(token, transfer))
+        Sender(devnet.connection).send(account, Call(token, transfer))
     assert refusal.value.name == "ERC20InsufficientBalance"
     assert nonce(devnet, account) == 0
 
@@ -195,7 +197,7 @@ def test_a_node_that_vanishes_while_sending_is_never_sent_to_again(devnet, monke
 
     monkeypatch.setattr(connection, "request", vanish)
     with pytest.raises(NodeUnreachableError, match="may or may not have arrived") as failure:
-        connection.send(account, Call(NOBODY, b""), 1)
+        Sender(connection).send(account, Call(NOBODY, b""), 1)
     assert asked.count("eth_sendRawTransaction") == 1
     assert "0x" in str(failure.value)
 
@@ -216,7 +218,7 @@ def test_a_reverted_transaction_stays_one_if_the_node_cannot_say_why(
 
     connection = connect(node(answer))
     signed = SignedTransaction("ab" * 32, b"", NOBODY, Call(NOBODY, b""), 0, 0, 100, Fees(2, None))
-    (outcome,) = connection.outcomes([signed])
+    (outcome,) = Outbox(connection).outcomes([signed])
     assert isinstance(outcome, ContractRefusedError)
     assert outcome.fee == 200
     assert "included in block 5 and reverted" in outcome.what
@@ -228,14 +230,14 @@ def test_waiting_for_a_transaction_ends_with_its_hash(devnet, monkeypatch: pytes
     devnet.fund(account.address, ETHER)
     connection = connect(devnet.rpc_url)
     request = connection.request
-    monkeypatch.setattr("llamafund_chain.chain.connection.RECEIPT_TIMEOUT", 0.0)
+    monkeypatch.setattr("llamafund_chain.chain.transactions.RECEIPT_TIMEOUT", 0.0)
     monkeypatch.setattr(
         connection,
         "request",
         lambda method, *params: None if method == "eth_getTransactionReceipt" else request(method, *params),
     )
     with pytest.raises(NotFinalError, match="not included yet"):
-        connection.send(account, Call(NOBODY, b""), 1)
+        Sender(connection).send(account, Call(NOBODY, b""), 1)
 
 
 def test_a_chain_without_the_contracts_is_not_ours() -> None:

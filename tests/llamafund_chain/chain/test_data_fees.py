@@ -42,7 +42,6 @@ def test_the_op_stack_charges_wei_beside_the_gas(devnet, rollup) -> None:
     scaled = 16 * 2_269 * 8 * GWEI + 1_055_762 * GWEI
     assert (fees.rollup, fee.gas) == (Rollup.OP_STACK, 0)
     assert fee.wei == (836_500 * compressed - 42_585_600) * scaled // 10**12
-    assert 1.9e13 < fee.wei < 2.1e13
 
 
 def test_the_operators_fee_of_the_op_stack_is_added(devnet, rollup) -> None:
@@ -156,6 +155,7 @@ def test_a_receipt_without_a_data_fee_shows_none(stage, node, more: dict[str, st
     assert (receipt.data_fee, receipt.fee) == (0, gas_fee)
 
 
-def test_a_data_fee_that_is_no_number_is_not_believed(stage, node) -> None:
+def test_a_data_fee_that_is_no_number_is_not_believed(stage, node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llamafund_chain.chain.sending.LATE_SECONDS", 0.2)
     with pytest.raises(NodeUnreachableError, match="the data fee"):
         pledge_with(stage, node, l1Fee="a lot")

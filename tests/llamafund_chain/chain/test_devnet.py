@@ -92,6 +92,17 @@ def test_a_program_that_is_no_anvil_is_a_clear_error(monkeypatch: pytest.MonkeyP
         pass
 
 
+def test_an_anvil_that_is_too_old_is_told_from_a_taken_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "anvil"
+    program.write_text("#!/bin/sh\necho \"error: unexpected argument '--mixed-mining' found\" >&2\nexit 2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("LLAMAFUND_ANVIL", str(program))
+    with pytest.raises(
+        LlamafundError, match=r"unexpected argument '--mixed-mining'.*older than this needs: run foundryup"
+    ):
+        Devnet().__enter__()
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child of its parent's death")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_it_ends_when_its_owner_is_killed(how: signal.Signals) -> None:

@@ -10,8 +10,9 @@ import pytest
 from faulty_node import FaultyNode
 from node_answers import BLOCK_LIMITS, RESULT_LIMITS, Said
 
-from llamafund_chain.chain import ranges
+from llamafund_chain.chain import creations, ranges
 from llamafund_chain.chain.connection import Block, Connection, connect
+from llamafund_chain.chain.creations import Creation, KnownCreations
 from llamafund_chain.chain.node import Question
 from llamafund_chain.chain.node_errors import PrunedError, RpcError, meaning_of
 from llamafund_chain.chain.ranges import KnownRanges, search
@@ -93,7 +94,7 @@ def test_nothing_secret_of_a_nodes_address_is_remembered(devnet) -> None:
     with FaultyNode(devnet.rpc_url) as node:
         connection = connect(node.url.replace("http://", "http://user:hunter2@") + "/key-in-path?token=hidden")
         connection._ranges.remember(connection.shown_url, 10)
-        text = connection._ranges._file().read_text()
+        text = connection._ranges._file.path.read_text()
         assert json.loads(text).keys() == {node.url}
     for secret in ("hunter2", "key-in-path", "hidden"):
         assert secret not in text
@@ -153,3 +154,47 @@ def test_a_node_without_old_states_says_so(long_chain) -> None:
     connection, _ = long_chain(HEAD - 100_000, kept=128)
     with pytest.raises(PrunedError):
         connection.first_block_of(CONTRACT, Block(HEAD, "12" * 32, 0))
+
+
+# ------------------------------------------------- what is remembered of creations
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> KnownCreations:
+    return KnownCreations(tmp_path / "creations.json")
+
+
+def test_the_block_of_creation_is_remembered_by_chain_and_contract(known: KnownCreations) -> None:
+    found, passed = Creation(7, "ab" * 32, True), Creation(9, "cd" * 32, False)
+    known.remember(1, CONTRACT, found)
+    known.remember(5, CONTRACT, passed)
+    assert (known.of(1, CONTRACT.upper().replace("0X", "0x")), known.of(5, CONTRACT)) == (found, passed)
+    assert known.of(2, CONTRACT) is None
+    known.remember(1, CONTRACT, passed)
+    assert known.of(1, CONTRACT) == passed
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"n": 5}', '{"n": {"block": "x"}}', "[" * 900_000])
+def test_a_damaged_memory_of_creations_is_none(known: KnownCreations, text: str) -> None:
+    known._file.path.write_text(text)
+    assert known.of(1, CONTRACT) is None
+    known.remember(1, CONTRACT, Creation(7, "ab" * 32, True))
+    assert known.of(1, CONTRACT) is not None
+
+
+def test_the_memory_of_creations_does_not_grow_for_ever(known: KnownCreations, monkeypatch) -> None:
+    monkeypatch.setattr(creations, "_MAX_CONTRACTS", 3)
+    for number in range(5):
+        known.remember(1, f"0x{number:040x}", Creation(number, "ab" * 32, True))
+    assert [known.of(1, f"0x{number:040x}") is None for number in range(5)] == [True, True, False, False, False]
+
+
+def test_what_is_remembered_counts_only_on_the_chain_that_it_is_of(devnet) -> None:
+    connection = connect(devnet.rpc_url)
+    head = connection.block()
+    assert connection.known_creation(CONTRACT, head) is None
+    connection.remember_creation(CONTRACT, head, found=True)
+    assert connection.known_creation(CONTRACT, head) == Creation(head.number, head.hash, True)
+    for other in (Block(head.number, "12" * 32, 0), Block(head.number + 1, head.hash, 0)):
+        connection.remember_creation(CONTRACT, other, found=True)
+        assert connection.known_creation(CONTRACT, head) is None

@@ -426,3 +426,11 @@ def test_what_is_no_key_is_refused_and_never_repeated_even_in_the_causes(text: s
 def test_a_private_key_of_wrong_length_is_refused() -> None:
     with pytest.raises(UsageError, match="not a private key"):
         parse_private_key("ab" * 33)
+
+
+def test_whoever_forgot_the_lines_of_the_test_chain_is_reminded(keys: KeyStore) -> None:
+    with pytest.raises(UsageError, match=r"There is no wallet 'rosa'.*the lines that `llamafund devnet` prints"):
+        keys.locate("rosa")
+    with pytest.raises(UsageError, match="There is no wallet 'nobody'") as refused:
+        keys.locate("nobody")
+    assert "devnet" not in str(refused.value)
