@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from llamafund_chain.errors import UsageError
+from llamafund_chain.http.patience import Patience
 from llamafund_chain.store.base import MissingContentError, Store
-from llamafund_chain.store.http.client import Credential, Place, credential_for, place_of, without_secrets
+from llamafund_chain.store.http.client import Credential, credential_for, place_of, without_secrets
 from llamafund_chain.store.kinds.gateway import GatewayStore
 from llamafund_chain.store.kinds.kubo import KuboStore
 from llamafund_chain.store.kinds.local import LocalStore
@@ -29,7 +30,13 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://")
 _KNOWN = "Name a directory such as ./store, or kubo:http://127.0.0.1:5001, gateway:https://… or pin:https://…"
 
 
-def open_store(location: str | Path, *, link: bool = False, report: Callable[[str], None] | None = None) -> Store:
+def open_store(
+    location: str | Path,
+    *,
+    link: bool = False,
+    report: Callable[[str], None] | None = None,
+    patience: Patience | None = None,
+) -> Store:
     """Open the store at a location. This sends nothing yet.
 
     Tokens and passwords come from the file that the environment variable `LLAMAFUND_CREDENTIALS` names; see
@@ -39,7 +46,8 @@ def open_store(location: str | Path, *, link: bool = False, report: Callable[[st
         location: One of `LOCATIONS`. A directory is created when something is first put into it. If its name looks
             like another kind, write it as `./NAME`. `+insecure` before the colon allows plain HTTP to other machines.
         link: For a directory; see `LocalStore`.
-        report: Called with a message for each gateway that is dropped.
+        report: Called with a message for each gateway that is dropped or set aside, and before each wait.
+        patience: For waiting between attempts at gateways, shared with other stores; `None` for one of its own.
 
     Raises:
         UsageError: It is empty, a file, malformed, or of an unknown kind.
@@ -47,7 +55,8 @@ def open_store(location: str | Path, *, link: bool = False, report: Callable[[st
     if isinstance(location, str):
         network = _NETWORK.fullmatch(location)
         if network is not None:
-            return _open_network(network[1], network[3], insecure=network[2] is not None, report=report)
+            wait = Patience(report=report) if patience is None else patience
+            return _open_network(network[1], network[3], insecure=network[2] is not None, report=report, patience=wait)
         more = _NEEDS_MORE.match(location)
         if more is not None:
             raise UsageError(
@@ -71,7 +80,9 @@ def open_store(location: str | Path, *, link: bool = False, report: Callable[[st
     return LocalStore(location, link=link)
 
 
-def _open_network(kind: str, rest: str, *, insecure: bool, report: Callable[[str], None] | None) -> Store:
+def _open_network(
+    kind: str, rest: str, *, insecure: bool, report: Callable[[str], None] | None, patience: Patience
+) -> Store:
     if not rest.strip():
         raise UsageError(f"'{kind}:' names no server", remedy=_KNOWN)
     places = [place_of(url.strip(), insecure=insecure) for url in (rest.split(",") if kind == "gateway" else [rest])]
@@ -80,15 +91,9 @@ def _open_network(kind: str, rest: str, *, insecure: bool, report: Callable[[str
         credential = credential_for(place, kind)
         if credential is not None:
             credentials[place.url] = credential
-    return _make(kind, places, credentials, report)
-
-
-def _make(
-    kind: str, places: list[Place], credentials: dict[str, Credential], report: Callable[[str], None] | None
-) -> Store:
+    if kind == "gateway":
+        return GatewayStore(places, credentials, report=report, patience=patience)
     place = places[0]
     if kind == "kubo":
         return KuboStore(place, credentials.get(place.url))
-    if kind == "pin":
-        return PinningStore(place, credentials.get(place.url))
-    return GatewayStore(places, credentials, report=report)
+    return PinningStore(place, credentials.get(place.url))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.errors import (
+    LlamafundError,
+    NodeUnreachableError,
+    UsageError,
+    VerificationError,
+    WrongAnswerError,
+)
 from llamafund_chain.evidence.hashing import FileDigest, FileHasher
 from llamafund_chain.files import PendingFile
 
@@ -17,6 +23,20 @@ _CID = re.compile(r"b[a-z2-7]{58}")
 
 class MissingContentError(LlamafundError):
     """A store does not have the requested content; another one may."""
+
+
+class BrokeOffError(NodeUnreachableError):
+    """Something ends before it is whole, or a server has no time for it now. What came before may be right.
+
+    Attributes:
+        wait: Seconds after which the server wants to be asked again; `None` if it did not say.
+    """
+
+    wait: float | None = None
+
+
+class OtherFormError(LlamafundError):
+    """Something has another form than what was asked for, or than evidence has. It may be sound; nobody has lied."""
 
 
 class RefusedError(LlamafundError):
@@ -153,7 +173,14 @@ def check_cid(cid: str) -> None:
 
 
 def verified(
-    spans: Iterator[bytes], cid: str, location: str, *, size: int | None = None, sha256: str | None = None
+    spans: Iterator[bytes],
+    cid: str,
+    location: str,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    to_the_end: bool = False,
+    other: Callable[[FileDigest], bool] | None = None,
 ) -> Iterator[bytes]:
     """Pass bytes on, and raise at their end if they are wrong.
 
@@ -163,27 +190,38 @@ def verified(
         location: The store, for messages.
         size: The expected number of bytes; `None` accepts any.
         sha256: The expected SHA-256; `None` accepts any.
+        to_the_end: Whether bytes beyond `size` are read, because they surely end. Only with them does the address tell
+            a damaged store from a manifest with a wrong size.
+        other: Judges whether bytes with another digest have the address all the same; see `under_other_profile`.
 
     Raises:
-        VerificationError: The bytes have another address, hash or size. Bytes beyond `size` are not passed on.
+        WrongAnswerError: The bytes have another address.
+        VerificationError: They have the address, but another hash or size. Bytes beyond `size` are not passed on.
     """
     hasher = FileHasher()
     total = 0
     for span in spans:
         total += len(span)
-        if size is not None and total > size:
-            raise _wrong_size(cid, location, f"more than {size}", size)
-        hasher.update(span)
-        yield span
+        if size is None or total <= size:
+            hasher.update(span)
+            yield span
+        elif to_the_end:
+            hasher.update(span)
+        else:
+            raise WrongAnswerError(
+                f"The store {location} has more than {size} bytes under {cid}",
+                "The content must be shorter, so these bytes are something else",
+                "Get it from another store or from whoever published it",
+            )
     digest = hasher.finish()
-    if digest.cid != cid:
-        raise VerificationError(
+    if digest.cid != cid and not (other is not None and other(digest)):
+        raise WrongAnswerError(
             f"The store {location} has other bytes under {cid}",
             f"Their SHA-256 is {digest.sha256}: the file was replaced or damaged after it was published",
             "Do not use it. Get it from another store or from whoever published it",
         )
     if size is not None and total != size:
-        raise _wrong_size(cid, location, str(total), size)
+        raise wrong_size(cid, total, size)
     if sha256 is not None and digest.sha256 != sha256:
         raise wrong_pair(cid, digest.sha256, sha256)
 
@@ -221,7 +259,7 @@ def read_verified(spans: Iterator[bytes], cid: str, location: str, *, limit: int
     for span in spans:
         total += len(span)
         if total > limit:
-            raise VerificationError(
+            raise WrongAnswerError(
                 f"The store {location} has more than {limit} bytes under {cid}",
                 "The content must be shorter, so these bytes are something else",
             )
@@ -229,9 +267,10 @@ def read_verified(spans: Iterator[bytes], cid: str, location: str, *, limit: int
     return b"".join(parts)
 
 
-def _wrong_size(cid: str, location: str, actual: str, expected: int) -> VerificationError:
+def wrong_size(cid: str, actual: int, expected: int) -> VerificationError:
+    """The error for a manifest that pairs one file's address with another file's size, in bytes."""
     return VerificationError(
-        f"The store {location} has {actual} bytes under {cid}",
-        f"There must be {expected}",
-        "Do not use them. Get them from another store or from whoever published them",
+        f"{cid} has {actual} bytes, but the manifest says {expected}",
+        "The manifest's address and size are of different bytes",
+        "Do not sign or pay for it",
     )

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+import os
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.evidence.contradictions import contradictions
 from llamafund_chain.evidence.hashing import FileDigest, raw_cid, resolve_inside
 from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, EvidenceManifest, FileEntry, Manifest, Read, parse_as
 from llamafund_chain.evidence.merkle import BLOCK_SIZE, ChunkProof, MerkleHasher, Outline, prove_chunks
-from llamafund_chain.files import read_spans
+from llamafund_chain.files import is_abandoned, is_unfinished, read_spans, storage_error
 from llamafund_chain.store import LocalStore, Store
 from llamafund_chain.store.base import Source, called
-from llamafund_chain.store.disk_space import require_room
-from llamafund_chain.store.http.resume import is_partial
-from llamafund_chain.store.sources import PASSED_OVER, Sources
+from llamafund_chain.store.disk_space import require_names, require_room
+from llamafund_chain.store.http.resume import kept_paths
+from llamafund_chain.store.kinds.local import Batch
+from llamafund_chain.store.sources import PASSED_OVER, places_of
 
 M = TypeVar("M", bound=Manifest)
 
@@ -36,12 +40,8 @@ def publish_manifest(store: Store, manifest: Manifest) -> str:
         VerificationError: It is too long for a manifest.
         LlamafundError: The store cannot keep it.
     """
-    if isinstance(manifest, EvidenceManifest):
-        for listing in manifest.further_manifests():
-            store.pin(store.put_bytes(listing.to_bytes()).cid)
-    digest = store.put_bytes(manifest.to_bytes())
-    store.pin(digest.cid)
-    return digest.sha256
+    with _putting(store, manifest) as batch:
+        return _put_manifest(batch, manifest)
 
 
 def fetch_manifest(source: Source, sha256: str, kind: type[M]) -> M:
@@ -89,13 +89,53 @@ def publish_tree(store: Store, root: Path, manifest: EvidenceManifest, *, progre
         VerificationError: A file no longer matches the manifest.
         LlamafundError: The store cannot keep it.
     """
-    for entry in manifest.files:
-        digest = store.put_file(resolve_inside(root, entry.path))
-        require_unchanged(entry.path, digest, digest_of(entry))
-        store.pin(digest.cid)
-        if progress is not None:
-            progress(digest.size)
-    return publish_manifest(store, manifest)
+    with _putting(store, manifest) as batch:
+        for entry in manifest.files:
+            digest = batch.put_file(resolve_inside(root, entry.path))
+            require_unchanged(entry.path, digest, digest_of(entry))
+            if progress is not None:
+                progress(digest.size)
+        return _put_manifest(batch, manifest)
+
+
+class _OneByOne:
+    """A batch for stores that have none: each content is put and pinned by itself."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def put_file(self, path: Path) -> FileDigest:
+        return self._pinned(self._store.put_file(path))
+
+    def put_bytes(self, data: bytes) -> FileDigest:
+        return self._pinned(self._store.put_bytes(data))
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def _pinned(self, digest: FileDigest) -> FileDigest:
+        self._store.pin(digest.cid)
+        return digest
+
+
+@contextmanager
+def _putting(store: Store, manifest: Manifest) -> Iterator[Batch | _OneByOne]:
+    """What puts and pins the contents of a manifest."""
+    if isinstance(store, LocalStore):
+        with store.batch(manifest.sha256) as batch:
+            yield batch
+    else:
+        yield _OneByOne(store)
+
+
+def _put_manifest(batch: Batch | _OneByOne, manifest: Manifest) -> str:
+    """Put a manifest after everything that it names."""
+    if isinstance(manifest, EvidenceManifest):
+        for listing in manifest.further_manifests():
+            batch.put_bytes(listing.to_bytes())
+    data = manifest.to_bytes()
+    batch.flush()
+    return batch.put_bytes(data).sha256
 
 
 class ChangedFileError(VerificationError):
@@ -169,7 +209,8 @@ def fetch_files(
 ) -> Fetched:
     """Fetch files by their entries in a manifest or listing. Each file gets its name only after it is verified.
 
-    Correct files that exist already are left alone, so an interrupted fetch resumes.
+    Correct files that exist already are left alone, so an interrupted fetch resumes. Unfinished files that a killed
+    process left in the directory are removed, except those that this resumes.
 
     Args:
         source: Where they were published.
@@ -182,24 +223,52 @@ def fetch_files(
             names it.
         MissingContentError: The source does not have a file; the message names it.
         UsageError: A link below `destination` leads out of it.
-        LlamafundError: A file cannot be written. Or the disk has no room for the missing files; then nothing was
-            fetched.
+        LlamafundError: A file cannot be written, or vanished meanwhile. Or the disk has no room for the missing files,
+            or cannot hold all their names; then nothing was fetched.
     """
     for entry in entries:
-        _refuse_partial_name(entry.path)
+        _refuse_reserved_name(entry.path)
     root = destination.resolve()
+    folders = {(root / entry.path).parent for entry in entries}
+    resumed = {path for entry in entries for path in kept_paths((root / entry.path).parent, entry.cid)}
+    remove_unfinished(folders, resumed)
     if not _makes_links(source):
         require_room(root, entries)
+    require_names(root, [entry.path for entry in entries])
     fetched = 0
+    targets: list[Path] = []
     for entry in entries:
         target = _place(root, entry.path, destination)
         if not _is_right(target, entry):
             with _naming(entry):
                 source.fetch(entry.cid, target, size=entry.size, sha256=entry.sha256)
             fetched += 1
+        targets.append(target)
         if progress is not None:
             progress(entry.size)
+    _require_all_there(targets, entries)
     return Fetched(fetched, len(entries) - fetched)
+
+
+def check_content(root: Path, manifest: EvidenceManifest, *, progress: Progress | None = None) -> None:
+    """Compare a manifest's content root with that of files whose hashes are known to be right.
+
+    Args:
+        root: The directory that has them.
+        manifest: With all its files.
+        progress: Called with the number of bytes read since the previous call.
+
+    Raises:
+        VerificationError: The content root is not theirs.
+        LlamafundError: A file is gone or cannot be read.
+    """
+    tree = MerkleHasher()
+    for entry in manifest.files:
+        for span in read_spans(root / entry.path):
+            tree.update(span)
+            if progress is not None:
+                progress(len(span))
+    _check_root(manifest, tree.root().hex())
 
 
 def verify_content(store: Store, manifest: EvidenceManifest, *, progress: Progress | None = None) -> None:
@@ -213,10 +282,12 @@ def verify_content(store: Store, manifest: EvidenceManifest, *, progress: Progre
         progress: Called with the number of bytes read since the previous call.
 
     Raises:
-        VerificationError: A file does not match the manifest, and the message names it; or all do, but the content
-            root is not theirs.
+        VerificationError: The manifest contradicts itself, even if the store has none of it. Or a file does not match
+            the manifest, and the message names it; or all do, but the content root is not theirs.
         MissingContentError: The store does not have a file; the message names it.
     """
+    for reason in contradictions(manifest.files, manifest.content):
+        raise VerificationError(f"Manifest {manifest.sha256} contradicts itself", reason, "Do not sign or pay for it")
     tree = MerkleHasher()
     for span in _content(store, manifest, progress):
         tree.update(span)
@@ -309,19 +380,56 @@ def _checked(store: Store, entry: FileEntry, progress: Progress | None) -> Itera
         )
 
 
-def _refuse_partial_name(path: str) -> None:
-    if any(is_partial(name) for name in path.split("/")):
+def _refuse_reserved_name(path: str) -> None:
+    if any(is_unfinished(name) for name in path.split("/")):
         raise VerificationError(
             f"The manifest names a file {path!r}",
-            "Partly fetched files have such names, so one of them would overwrite it",
+            "Unfinished files have such names, so one of them would overwrite it",
             "Do not trust this manifest",
         )
 
 
+def remove_unfinished(folders: Iterable[Path], resumed: Collection[Path]) -> None:
+    """Remove what killed processes left in folders, except files that will be resumed.
+
+    Args:
+        folders: Where to look, not below them.
+        resumed: Unfinished files to leave alone.
+    """
+    for folder in folders:
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 - names, of which there may be many
+        except OSError:
+            continue
+        for name in names:
+            path = folder / name
+            if is_unfinished(name) and path not in resumed and is_abandoned(path):
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _require_all_there(targets: Sequence[Path], entries: Sequence[FileEntry]) -> None:
+    """Refuse to call a fetch complete if somebody removed or replaced its files meanwhile."""
+    for target, entry in zip(targets, entries, strict=True):
+        try:
+            status = target.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            size = None
+        except OSError as error:
+            raise storage_error(error, f"Looking at {str(target)!r}") from error
+        else:
+            size = status.st_size if stat.S_ISREG(status.st_mode) else None
+        if size != entry.size:
+            raise LlamafundError(
+                f"{entry.path!r} vanished while the other files were fetched",
+                f"Somebody removed or changed {str(target)!r}",
+                "Run the command again, and let nobody else write there meanwhile",
+            )
+
+
 def _makes_links(source: Source) -> bool:
     """Whether files from this source may take up no space, because they are hard links."""
-    places = source.places if isinstance(source, Sources) else (source,)
-    return any(isinstance(place, LocalStore) and place.links for place in places)
+    return any(isinstance(place, LocalStore) and place.links for place in places_of(source))
 
 
 def _place(root: Path, path: str, shown: Path) -> Path:

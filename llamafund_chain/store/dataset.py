@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from pydantic import ValidationError
 
 from llamafund_chain.errors import UsageError
-from llamafund_chain.evidence.hashing import HashCache, hash_listing, list_tree, resolve_inside
-from llamafund_chain.evidence.manifests import RULES, DatasetManifest, DatasetPart, FileEntry
-from llamafund_chain.files import read_spans
-from llamafund_chain.mistakes import DocumentError, decode, explain_json, find_mistakes, refusal
+from llamafund_chain.evidence.hashing import (
+    HashCache,
+    Inspector,
+    TreeListing,
+    hash_listing,
+    list_tree,
+    refuse_suspects,
+    resolve_inside,
+)
+from llamafund_chain.evidence.manifests import RULES, DatasetManifest, DatasetPart, is_companion
+from llamafund_chain.mistakes import find_mistakes, refusal
 from llamafund_chain.store import Store
-from llamafund_chain.store.content import publish_tree
-from llamafund_chain.strict_yaml import nesting
-
-_MAX_DEPTH = 500
-"""Half of Python's own limit, which other libraries may lift."""
-
-MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-"""Most bytes of a document, so that a hostile file cannot fill the memory."""
+from llamafund_chain.store.content import Progress, publish_tree
+from llamafund_chain.store.documents import SUFFIXES, Parser, parser
+from llamafund_chain.text import counted
 
 PartName = Literal["train", "heldout"]
 
 PARTS: tuple[PartName, ...] = ("train", "heldout")
 
-_SUFFIXES = (".txt", ".jsonl")
+
+@dataclass(frozen=True)
+class Layout:
+    """Which files of a directory are in which part of a dataset.
+
+    Attributes:
+        train: Folders, or patterns such as `data/train-*`, of files to train on.
+        heldout: The same of files that are held out.
+        hidden: Whether to take in what `LeavingOut` leaves out by its named lists.
+        allow_secrets: Whether files that look like secrets may go out.
+    """
+
+    train: Sequence[str] = ("train",)
+    heldout: Sequence[str] = ("heldout",)
+    hidden: bool = False
+    allow_secrets: bool = False
+
+
+AS_NAMED = Layout()
+"""The parts are the folders `train/` and `heldout/`."""
 
 
 def build_dataset(
@@ -40,41 +62,62 @@ def build_dataset(
     license: str,
     preparation: str,
     store: Store,
+    layout: Layout = AS_NAMED,
+    listed: Callable[[TreeListing], None] | None = None,
+    remark: Callable[[str], None] | None = None,
     progress: Callable[[int], None] | None = None,
     total: Callable[[int], None] | None = None,
+    sending: Progress | None = None,
     jobs: int | None = None,
     cache: HashCache | None = None,
 ) -> DatasetManifest:
     """Describe a directory of documents in a manifest and publish both.
 
-    One read of the files hashes them, and counts and compares the documents.
+    One read of the files hashes them, and counts and compares the documents; Parquet and Arrow files are read twice.
 
     Args:
-        root: Contains only `train/` and `heldout/`, with `.txt` files of one document each, or `.jsonl` files of one
-            object with a string `text` per line, in UTF-8.
+        root: Contains `train/` and `heldout/`, or what `layout` names, with files of `documents.SUFFIXES`: `.txt` is
+            one document, a line of `.jsonl` and a row of a table is an object with a string `text`, in UTF-8. Beside
+            the parts, there may be companions such as `README.md`, which become part of the manifest.
         title: The dataset's name.
         source: Where the documents come from.
         license: Their license, if possible an SPDX identifier.
         preparation: How the documents were prepared.
         store: Where to publish them.
+        layout: Which files are in which part, and what stays behind.
+        listed: Called with the files, before the first byte is read.
+        remark: Called with remarks for a person.
         progress: Called with the number of bytes hashed since the previous call, from any thread, one call at a time.
-        total: Called once, before the first byte is read, with the total number of bytes.
+        total: Called once, before the first byte is hashed, with the total number of bytes.
+        sending: Called with the number of bytes published since the previous call, after everything was hashed.
         jobs: Cores to use; `None` for all that this process may use.
         cache: Digests from earlier runs. The documents are read all the same.
 
     Raises:
-        UsageError: A part is missing, a file does not belong there or cannot be read as documents, a held-out
-            document is also a training document, or a text is empty or too long.
+        UsageError: A part is missing, a file does not belong there, looks like a secret or cannot be read as documents,
+            a held-out document is also a training document, or a text is empty or too long.
         VerificationError: The files do not fit into one manifest, or changed while they were published.
         LlamafundError: A file cannot be read, or the store cannot keep it.
     """
-    listing = list_tree(root)
+    listing = list_tree(root, hidden=layout.hidden)
+    if listed is not None:
+        listed(listing)
     names = [listing.name(number) for number in range(len(listing))]
-    members = {part: _members(root, names, part) for part in PARTS}
-    _refuse_strays(root, names)
-    census = _Census()
+    parts = {
+        "train": _members(root, names, layout.train, "train"),
+        "heldout": _members(root, names, layout.heldout, "heldout"),
+    }
+    members = {name: part.files for name, part in parts.items()}
+    _refuse_strays(root, names, members)
+    refuse_suspects(listing, allow_secrets=layout.allow_secrets)
+    census = _Census(root)
     tree = hash_listing(listing, progress=progress, total=total, jobs=jobs, cache=cache, inspect=census.inspect)
     census.refuse_leaks(members)
+    if remark is not None and census.with_crlf:
+        remark(
+            f"{counted(census.with_crlf, 'document')} of {sum(map(census.count, members.values()))} with CRLF line "
+            "ends: a model learns these too"
+        )
     try:
         manifest = DatasetManifest(
             title=title,
@@ -84,7 +127,7 @@ def build_dataset(
             parts=tuple(
                 DatasetPart(
                     name=name,
-                    paths=(f"{name}/",),
+                    paths=parts[name].claims,
                     source=source,
                     license=license,
                     samples=census.count(members[name]),
@@ -98,66 +141,89 @@ def build_dataset(
         raise refusal(UsageError, "The dataset", mistakes) from error
     # Its length is checked before anything goes to the store.
     manifest.to_bytes()
-    publish_tree(store, root, manifest)
+    publish_tree(store, root, manifest, progress=sending)
     return manifest
 
 
-def read_documents(root: Path, entries: Iterable[FileEntry]) -> Iterator[str]:
-    """The documents of some of a dataset's files, in order.
+@dataclass(frozen=True)
+class _Part:
+    """A part's files, and the paths by which the manifest names them."""
 
-    Args:
-        root: The directory that their paths are relative to.
-        entries: The files.
-
-    Raises:
-        UsageError: A file is missing or leads out of the directory, or contains anything but documents.
-        LlamafundError: A file cannot be read.
-    """
-    for entry in entries:
-        parser = _parser(entry.path)
-        for span in read_spans(resolve_inside(root, entry.path)):
-            yield from parser.update(span)
-        yield from parser.finish()
+    files: tuple[str, ...]
+    claims: tuple[str, ...]
 
 
-def _members(root: Path, names: Sequence[str], part: PartName) -> tuple[str, ...]:
-    members = tuple(name for name in names if name.startswith(f"{part}/"))
-    if not members:
-        raise UsageError(
-            f"{str(root)!r} has no files in {part}/",
-            "A dataset needs documents to train on in train/ and others for measuring in heldout/",
-            "Put .txt or .jsonl files there",
-        )
-    return members
+def _members(root: Path, names: Sequence[str], wanted: Sequence[str], part: PartName) -> _Part:
+    files: dict[str, None] = {}
+    claims: dict[str, None] = {}
+    for word in wanted:
+        folder = word.strip("/") + "/"
+        found = [name for name in names if name.startswith(folder)]
+        if found:
+            claims[folder] = None
+        else:
+            found = [name for name in names if fnmatchcase(name, word)]
+            claims |= dict.fromkeys(found)
+        if not found:
+            raise UsageError(
+                f"{str(root)!r} has no files in {folder}",
+                "A dataset needs documents to train on in train/ and others for measuring in heldout/",
+                "Put documents there, or name the folder that has them: "
+                + ("--train FOLDER" if part == "train" else "--heldout validation"),
+            )
+        files |= dict.fromkeys(found)
+    return _Part(tuple(sorted(files, key=str.encode)), tuple(sorted(claims, key=str.encode)))
 
 
-def _refuse_strays(root: Path, names: Sequence[str]) -> None:
+def _refuse_strays(root: Path, names: Sequence[str], members: Mapping[str, Sequence[str]]) -> None:
+    train, heldout = (frozenset(members[part]) for part in PARTS)
     for name in names:
-        if name.split("/")[0] not in PARTS or not name.endswith(_SUFFIXES):
+        if name in train and name in heldout:
+            raise UsageError(
+                f"{name!r} is both to train on and held out",
+                "A model that is measured on its training text looks better than it is",
+                "Name each file with only one of --train and --heldout",
+            )
+        stray = name not in train and name not in heldout
+        if stray and is_companion(name):
+            continue
+        if stray or not name.endswith(SUFFIXES):
             raise UsageError(
                 f"{name!r} in {str(root)!r} belongs to no part of the dataset",
-                "There may only be .txt and .jsonl files in train/ and heldout/",
-                "Move it out of the directory",
+                f"There may only be {', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]} files in train/ and heldout/",
+                "Move it out of the directory, name it in .llamafundignore, or name its folder with --train or "
+                "--heldout",
             )
 
 
 class _Census:
     """The fingerprints of all documents, by file."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self._fingerprints: dict[str, list[bytes]] = {}
+        self._inspectors: list[_Inspector] = []
 
-    def inspect(self, name: str) -> _Inspector:
+    def inspect(self, name: str) -> Inspector:
         """An inspector that counts a file's documents while it is hashed."""
         found: list[bytes] = []
         self._fingerprints[name] = found
-        return _Inspector(_parser(name), found)
+        if not name.endswith(SUFFIXES) or is_companion(name):
+            return _Companion()
+        inspector = _Inspector(parser(name, resolve_inside(self._root, name)), found)
+        self._inspectors.append(inspector)
+        return inspector
+
+    @property
+    def with_crlf(self) -> int:
+        """Number of documents with CRLF line ends."""
+        return sum(inspector.with_crlf for inspector in self._inspectors)
 
     def count(self, names: Iterable[str]) -> int:
         """Number of documents in files."""
         return sum(len(self._fingerprints[name]) for name in names)
 
-    def refuse_leaks(self, members: Mapping[PartName, Sequence[str]]) -> None:
+    def refuse_leaks(self, members: Mapping[str, Sequence[str]]) -> None:
         """Refuse a held-out document that is also a training document."""
         seen: dict[bytes, str] = {}
         for name in members["train"]:
@@ -173,114 +239,34 @@ class _Census:
                     )
 
 
-class _Inspector:
-    def __init__(self, parser: _Parser, found: list[bytes]) -> None:
-        self._parser = parser
-        self._found = found
+class _Companion:
+    """A file without documents."""
 
     def update(self, data: bytes, /) -> None:
-        self._found.extend(map(_fingerprint, self._parser.update(data)))
+        """Take bytes that nobody reads."""
 
     def finish(self) -> None:
-        self._found.extend(map(_fingerprint, self._parser.finish()))
+        """The file has ended."""
+
+
+class _Inspector:
+    def __init__(self, parser: Parser, found: list[bytes]) -> None:
+        self._parser = parser
+        self._found = found
+        self.with_crlf = 0
+
+    def update(self, data: bytes, /) -> None:
+        self._take(self._parser.update(data))
+
+    def finish(self) -> None:
+        self._take(self._parser.finish())
+
+    def _take(self, documents: Iterable[str]) -> None:
+        for document in documents:
+            self._found.append(_fingerprint(document))
+            self.with_crlf += "\r\n" in document
 
 
 def _fingerprint(document: str) -> bytes:
     # Other white space does not make it another document.
     return hashlib.sha256(" ".join(document.split()).encode("utf-8")).digest()
-
-
-class _Parser(Protocol):
-    """Finds the documents in a file's bytes, however the bytes are split."""
-
-    def update(self, data: bytes) -> Iterator[str]: ...
-
-    def finish(self) -> Iterator[str]: ...
-
-
-def _parser(name: str) -> _Parser:
-    return _Lines(name) if name.endswith(".jsonl") else _Whole(name)
-
-
-class _Whole:
-    """A file that is one document."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._data = bytearray()
-
-    def update(self, data: bytes) -> Iterator[str]:
-        self._data += data
-        if len(self._data) > MAX_DOCUMENT_BYTES:
-            raise _too_long(self._name)
-        return iter(())
-
-    def finish(self) -> Iterator[str]:
-        try:
-            text = decode(bytes(self._data))
-        except DocumentError as error:
-            raise _unreadable(repr(self._name), f"It is not UTF-8: {error}") from error
-        if not text.strip():
-            raise _unreadable(repr(self._name), "It contains no text")
-        yield text
-
-
-class _Lines:
-    """A file with one JSON object per line."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._rest = bytearray()
-        self._number = 0
-        self._found = False
-
-    def update(self, data: bytes) -> Iterator[str]:
-        head, *tail = data.split(b"\n")
-        self._rest += head
-        for piece in tail:
-            yield from self._line()
-            self._rest = bytearray(piece)
-        if len(self._rest) > MAX_DOCUMENT_BYTES:
-            raise _too_long(self._name)
-
-    def finish(self) -> Iterator[str]:
-        yield from self._line()
-        if not self._found:
-            raise _unreadable(repr(self._name), "It contains no documents")
-
-    def _line(self) -> Iterator[str]:
-        self._number += 1
-        if len(self._rest) > MAX_DOCUMENT_BYTES:
-            raise _too_long(self._name)
-        if self._rest.strip():
-            self._found = True
-            yield _parse_line(bytes(self._rest), f"{self._name!r}, line {self._number}")
-
-
-def _parse_line(line: bytes, place: str) -> str:
-    if nesting(line) > _MAX_DEPTH:
-        raise _unreadable(place, f"It is not JSON that can be read: nested more than {_MAX_DEPTH} deep")
-    try:
-        value = json.loads(decode(line))
-    except json.JSONDecodeError as error:
-        raise _unreadable(place, f"It is not JSON: {explain_json(error).problem}") from error
-    except DocumentError as error:
-        raise _unreadable(place, f"It is not JSON: {error.problem}") from error
-    except ValueError as error:
-        raise _unreadable(place, "It is not JSON that can be read: a number is too long") from error
-    text = value.get("text") if isinstance(value, dict) else None
-    if not isinstance(text, str) or not text.strip():
-        raise _unreadable(place, 'It is not an object with some text under the key "text"')
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise _unreadable(place, "Its text is not valid Unicode: it contains half of a surrogate pair") from error
-    return text
-
-
-def _unreadable(place: str, reason: str) -> UsageError:
-    return UsageError(f"{place} cannot be read as documents", reason, "Correct or remove it")
-
-
-def _too_long(name: str) -> UsageError:
-    return UsageError(f"{name!r} has a document longer than {MAX_DOCUMENT_BYTES} bytes", remedy="Split it into several")

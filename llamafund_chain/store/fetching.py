@@ -9,8 +9,9 @@ from pathlib import Path
 
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.manifests import EvidenceManifest, FileEntry, Listing, Manifest, all_files
+from llamafund_chain.http.patience import Patience
 from llamafund_chain.store import Store, open_store
-from llamafund_chain.store.content import Fetched, Progress, fetch_files, reading
+from llamafund_chain.store.content import Fetched, Progress, check_content, fetch_files, reading
 from llamafund_chain.store.http.client import without_secrets
 from llamafund_chain.store.kinds.mirror import MirrorStore, check_mirror, mirrors_of
 from llamafund_chain.store.sources import Report, Sources
@@ -45,14 +46,15 @@ def open_sources(locations: Iterable[str], *, link: bool = False, report: Report
     Raises:
         UsageError: There is none, or one is malformed or serves no content.
     """
-    places = [_open_source(location, link, report) for location in locations]
+    patience = Patience(report=report)
+    places = [_open_source(location, link, report, patience) for location in locations]
     if not places:
         raise UsageError(
             "No location can deliver the manifest",
             "Mirrors only have files",
             "Add a directory, a Kubo node (kubo:…) or gateways (gateway:…)",
         )
-    return Sources(places, report)
+    return Sources(places, report, patience)
 
 
 def fetch_all(
@@ -65,7 +67,9 @@ def fetch_all(
     total: Progress | None = None,
     progress: Progress | None = None,
 ) -> Fetched:
-    """Fetch all files that a manifest names, also from its mirrors; otherwise like `fetch_files`.
+    """Fetch all files that a manifest names, also from its mirrors, and compare its content root with them.
+
+    Otherwise like `fetch_files`.
 
     Args:
         sources: Tried in turn for each file.
@@ -73,11 +77,13 @@ def fetch_all(
         destination: As in `fetch_files`.
         mirrors: Mirrors to try after the sources, from `split_mirrors`.
         hints: Finally try the mirrors that the manifest names.
-        total: Called once with the bytes of all files.
+        total: Called once with the bytes that `progress` will get in all: each byte of a manifest with a content root
+            counts twice.
         progress: As in `fetch_files`.
 
     Raises:
         UsageError: The manifest names no files, or as `fetch_files`.
+        VerificationError: The files are right, but the content root is not theirs; or as `fetch_files`.
         LlamafundError: As `fetch_files`.
     """
     if not isinstance(manifest, EvidenceManifest | Listing):
@@ -87,26 +93,30 @@ def fetch_all(
         )
     files = tuple(all_files(manifest, reading(sources)))
     if total is not None:
-        total(sum(entry.size for entry in files))
+        total(sum(entry.size for entry in files) * (2 if isinstance(manifest, EvidenceManifest) else 1))
     named = mirrors_of(manifest) if hints else ()
-    places = [*sources.places, *_open_mirrors(mirrors, files), *(MirrorStore(name, files) for name in named)]
-    return fetch_files(replace(sources, places=places), files, destination, progress=progress)
+    hinted = (MirrorStore(name, files, hint=True, patience=sources.patience) for name in named)
+    places = [*sources.places, *_open_mirrors(mirrors, files, sources.patience), *hinted]
+    done = fetch_files(replace(sources, places=places), files, destination, progress=progress)
+    if isinstance(manifest, EvidenceManifest):
+        check_content(destination, manifest, progress=progress)
+    return done
 
 
-def _open_source(location: str, link: bool, report: Report | None) -> Store:
+def _open_source(location: str, link: bool, report: Report | None, patience: Patience) -> Store:
     if location.startswith(("pin:", "pin+")):
         raise UsageError(
             f"{without_secrets(location)!r} serves no content",
             "A pinning service only pins",
             "Name gateways instead: --from gateway:…",
         )
-    return open_store(location, link=link, report=report)
+    return open_store(location, link=link, report=report, patience=patience)
 
 
-def _open_mirrors(locations: Iterable[str], files: Sequence[FileEntry]) -> Iterator[MirrorStore]:
+def _open_mirrors(locations: Iterable[str], files: Sequence[FileEntry], patience: Patience) -> Iterator[MirrorStore]:
     for location in locations:
         name, insecure = _mirror_name(location)
-        yield MirrorStore(name, files, insecure=insecure)
+        yield MirrorStore(name, files, insecure=insecure, patience=patience)
 
 
 def _mirror_name(location: str) -> tuple[str, bool]:

@@ -12,15 +12,17 @@ from hashlib import sha256 as new_sha256
 from pathlib import Path
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
-from llamafund_chain.evidence.hashing import FileDigest, FileHasher, hash_bytes, raw_cid, resolve_inside
-from llamafund_chain.evidence.manifests import EvidenceManifest, FileEntry, Listing
+from llamafund_chain.evidence.file_dag import FileDag, ReadAt
+from llamafund_chain.evidence.hashing import FileDigest, hash_bytes, raw_cid, resolve_inside
+from llamafund_chain.evidence.manifests import EvidenceManifest, FileEntry, Listing, Manifest
 from llamafund_chain.evidence.manifests.listings import list_files, list_listings
+from llamafund_chain.evidence.profiles import USUAL, Profile, profile_named
 from llamafund_chain.files import read_spans
 from llamafund_chain.store import LocalStore, MissingContentError, open_store
 from llamafund_chain.store.archive import CarWriter
 from llamafund_chain.store.content import ChangedFileError, Progress, digest_of, require_unchanged
 from llamafund_chain.store.http.client import without_secrets
-from llamafund_chain.store.ipfs.unixfs import FileDag, ReadAt, reading_at
+from llamafund_chain.store.ipfs.unixfs import reading_at, under_other_profile
 from llamafund_chain.store.kinds.kubo import KuboStore
 from llamafund_chain.store.kinds.pinning import PinningStore
 from llamafund_chain.store.sources import Report
@@ -67,13 +69,63 @@ class Published:
     outcomes: tuple[Outcome, ...]
 
 
-def list_directory(files: Sequence[FileEntry]) -> Listing:
+def list_directory(files: Sequence[FileEntry], profile: Profile = USUAL) -> Listing:
     """The listing that names a directory's files, directly or through further listings.
 
     Args:
         files: Sorted by the bytes of their paths, at least one.
+        profile: That of their addresses.
     """
-    return _listings(files)[-1]
+    return _listings(files, profile)[-1]
+
+
+def profile_of(manifest: Manifest) -> Profile:
+    """The profile of the addresses in a manifest."""
+    return profile_named(manifest.profile if isinstance(manifest, Listing) else None)
+
+
+def address_by(profile: Profile) -> Callable[[Path], str] | None:
+    """Computes a file's address by a profile; `None` for the usual one, which hashing computes anyway."""
+    return None if profile == USUAL else lambda path: FileDag.of(read_spans(path), profile).cid
+
+
+def readdressed(
+    root: Path, files: Sequence[FileEntry], profile: Profile, *, progress: Progress | None = None
+) -> tuple[FileEntry, ...]:
+    """The entries of a directory's files with the addresses of another profile. Only long files are read again.
+
+    Args:
+        root: The directory.
+        files: With the usual addresses.
+        profile: The profile.
+        progress: Called with the bytes of each file that is done.
+
+    Raises:
+        VerificationError: A file has changed since its entry was made.
+        LlamafundError: A file cannot be read.
+    """
+    made = []
+    for entry in files:
+        if profile != USUAL and entry.size > USUAL.leaf_size:
+            made.append(entry.model_copy(update={"cid": _readdress(root, entry, profile)}))
+        else:
+            made.append(entry)
+        if progress is not None:
+            progress(entry.size)
+    return tuple(made)
+
+
+def _readdress(root: Path, entry: FileEntry, profile: Profile) -> str:
+    hasher = new_sha256()
+
+    def spans() -> Iterator[bytes]:
+        for span in read_spans(resolve_inside(root, entry.path)):
+            hasher.update(span)
+            yield span
+
+    dag = FileDag.of(spans(), profile)
+    require_unchanged(entry.path, FileDigest(dag.size, hasher.hexdigest(), entry.cid), digest_of(entry))
+    return dag.cid
 
 
 def listings_of(manifest: EvidenceManifest | Listing, files: Sequence[FileEntry]) -> Iterator[Listing]:
@@ -84,7 +136,7 @@ def listings_of(manifest: EvidenceManifest | Listing, files: Sequence[FileEntry]
         files: All of them.
     """
     if isinstance(manifest, Listing):
-        yield from _listings(files)[:-1]
+        yield from _listings(files, profile_of(manifest))[:-1]
     else:
         yield from manifest.further_manifests()
 
@@ -122,7 +174,7 @@ def publish(
     addresses = [raw_cid(new_sha256(document).hexdigest()) for document in documents]
     cids = list(dict.fromkeys([*reversed(addresses), *(entry.cid for entry in files)]))
     with ExitStack() as stack:
-        targets = [_open_target(location, cids, link, stack) for location in dict.fromkeys(locations)]
+        targets = [_open_target(location, cids, link, manifest.sha256, stack) for location in dict.fromkeys(locations)]
         senders = [target for target in targets if isinstance(target, _Sender)]
         if not senders:
             raise UsageError(
@@ -130,10 +182,14 @@ def publish(
                 "A pinning service takes only addresses, and fetches the content from other nodes",
                 "Add a Kubo node that others can reach, for example --to kubo:http://127.0.0.1:5001",
             )
-        _send_files(root, files, senders, progress, report)
+        _send_files(root, files, profile_of(manifest), senders, progress, report)
         # Manifests after the files, and the one that names all others last: a location that has it has everything.
         for document in documents:
+            for sender in senders:
+                sender.attempt(sender.settle, report)
             _send_bytes(document, senders, report)
+        for sender in senders:
+            sender.attempt(sender.settle, report)
         for sender in senders:
             sender.attempt(sender.finish, report)
         services = [target for target in targets if isinstance(target, _Service)]
@@ -176,6 +232,9 @@ class _Sender(_Target, ABC):
     def send(self, file: _File) -> None:
         """Make the location keep a file, unless it has the file."""
 
+    def settle(self) -> None:
+        """Called after all files, and after each manifest: what comes next names what came before."""
+
     def finish(self) -> None:
         """Called when everything was sent."""
 
@@ -193,9 +252,19 @@ class _File:
         path: Where it is; `None` if it is in memory.
         data: Its bytes if it is in memory.
         read_at: Returns its bytes.
+        profile: That of its address.
     """
 
-    def __init__(self, name: str, digest: FileDigest, path: Path | None, data: bytes, read_at: ReadAt) -> None:
+    def __init__(
+        self,
+        name: str,
+        digest: FileDigest,
+        path: Path | None,
+        data: bytes,
+        read_at: ReadAt,
+        profile: Profile = USUAL,
+    ) -> None:
+        self.profile = profile
         self.name = name
         self.digest = digest
         self.path = path
@@ -205,43 +274,54 @@ class _File:
     def check(self, digest: FileDigest) -> None:
         require_unchanged(self.name, digest, self.digest)
 
+    def spans(self) -> Iterator[bytes]:
+        """Its bytes."""
+        return iter((self.data,)) if self.path is None else read_spans(self.path)
+
     @cached_property
     def dag(self) -> FileDag:
-        hasher = FileHasher()
+        hasher = new_sha256()
 
         def spans() -> Iterator[bytes]:
-            for span in iter((self.data,)) if self.path is None else read_spans(self.path):
+            for span in self.spans():
                 hasher.update(span)
                 yield span
 
-        dag = FileDag.of(spans())
-        self.check(hasher.finish())
+        dag = FileDag.of(spans(), self.profile)
+        self.check(FileDigest(dag.size, hasher.hexdigest(), dag.cid))
         return dag
 
 
 class _Directory(_Sender):
-    def __init__(self, location: str, store: LocalStore) -> None:
+    def __init__(self, location: str, store: LocalStore, owner: str, stack: ExitStack) -> None:
         super().__init__(location)
         self._store = store
+        self._batch = store.batch(owner)
+        stack.callback(self._batch.discard)
 
     def send(self, file: _File) -> None:
         cid, size = file.digest.cid, file.digest.size
         if self._has(cid, size):
             self.outcome.present += size
         else:
-            digest = self._store.put_bytes(file.data) if file.path is None else self._store.put_file(file.path)
-            file.check(digest)
+            if file.profile != USUAL:
+                # Its blocks are compared first, so the address is that of these bytes.
+                other = under_other_profile(cid, file.spans)
+                self._batch.put_stream(file.spans(), file.dag.cid, other=other)
+            else:
+                file.check(self._batch.put_bytes(file.data) if file.path is None else self._batch.put_file(file.path))
             self.outcome.sent += size
-        self._store.pin(cid)
         self.outcome.pinned += 1
+
+    def settle(self) -> None:
+        self._batch.flush()
 
     def _has(self, cid: str, size: int) -> bool:
         """Whether the right bytes are there. The name alone is not enough: the disk may be damaged."""
-        if not self._store.has(cid):
+        # Pinned first: garbage collection must not remove it meanwhile.
+        if not self._batch.keep(cid):
             return False
         try:
-            # Pinned first: garbage collection must not remove it meanwhile.
-            self._store.pin(cid)
             for _ in self._store.stream(cid, size=size):
                 pass
         except (MissingContentError, VerificationError):
@@ -317,12 +397,12 @@ class _Service(_Target):
             self.outcome.pinned += 1
 
 
-def _open_target(location: str, cids: Sequence[str], link: bool, stack: ExitStack) -> _Target:
+def _open_target(location: str, cids: Sequence[str], link: bool, owner: str, stack: ExitStack) -> _Target:
     if location.startswith(CAR_PREFIX):
         return _CarFile(location, cids, stack)
     store = open_store(location, link=link)
     if isinstance(store, LocalStore):
-        return _Directory(location, store)
+        return _Directory(location, store, owner, stack)
     kind = location.partition(":")[0].partition("+")[0]
     if kind == "kubo":
         return _Node(location)
@@ -338,17 +418,37 @@ def _open_target(location: str, cids: Sequence[str], link: bool, stack: ExitStac
 def _send_files(
     root: Path,
     files: Sequence[FileEntry],
+    profile: Profile,
     senders: Sequence[_Sender],
     progress: Progress | None,
     report: Report | None,
 ) -> None:
     done: set[str] = set()
+    folders: dict[str, Path] = {}
     for entry in files:
         if entry.cid not in done:
-            _send_file(resolve_inside(root, entry.path), entry, senders, report)
+            _send_file(_place_of(root, entry.path, folders), entry, profile, senders, report)
             done.add(entry.cid)
         if progress is not None:
             progress(entry.size)
+
+
+def _place_of(root: Path, name: str, folders: dict[str, Path]) -> Path:
+    """Where a file is. Links are looked for once a folder: for small files that takes most of the time.
+
+    Args:
+        root: The directory that its path is relative to.
+        name: The path.
+        folders: Of earlier files, those that no link leads to, by their paths.
+    """
+    folder, _, last = name.rpartition("/")
+    if folder in folders:
+        path = folders[folder] / last
+        return resolve_inside(root, name) if path.is_symlink() else path
+    path = resolve_inside(root, name)
+    if path == root.resolve() / name:
+        folders[folder] = path.parent
+    return path
 
 
 def _have_pinned(
@@ -361,9 +461,19 @@ def _have_pinned(
         service.attempt(partial(service.pin_all, cids, origins) if kept else service.nobody, report)
 
 
-def _send_file(path: Path, entry: FileEntry, senders: Sequence[_Sender], report: Report | None) -> None:
-    with reading_at(path) as read_at:
-        _send(_File(entry.path, digest_of(entry), path, b"", read_at), senders, report)
+def _send_file(
+    path: Path, entry: FileEntry, profile: Profile, senders: Sequence[_Sender], report: Report | None
+) -> None:
+    with ExitStack() as stack:
+        opened: list[ReadAt] = []
+
+        def read_at(offset: int, length: int) -> bytes:
+            # Directories copy the file themselves.
+            if not opened:
+                opened.append(stack.enter_context(reading_at(path)))
+            return opened[0](offset, length)
+
+        _send(_File(entry.path, digest_of(entry), path, b"", read_at, profile), senders, report)
 
 
 def _send_bytes(data: bytes, senders: Sequence[_Sender], report: Report | None) -> None:
@@ -379,10 +489,10 @@ def _send(file: _File, senders: Sequence[_Sender], report: Report | None) -> Non
         sender.attempt(partial(sender.send, file), report)
 
 
-def _listings(files: Sequence[FileEntry]) -> list[Listing]:
-    made = list(list_files(files))
+def _listings(files: Sequence[FileEntry], profile: Profile) -> list[Listing]:
+    made = list(list_files(files, profile))
     level = made
     while len(level) > 1:
-        level = list(list_listings([listing.reference() for listing in level]))
+        level = list(list_listings([listing.reference() for listing in level], profile))
         made = [*made, *level]
     return made

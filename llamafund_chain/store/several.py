@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,16 +10,19 @@ from pathlib import Path
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.hashing import FileDigest
 from llamafund_chain.files import read_spans
+from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_chain.store import Store, open_store
 from llamafund_chain.store.base import check_cid
 from llamafund_chain.store.sources import Sources
+from llamafund_chain.store.witness import Record, WitnessedStore
 
 
-def open_stores(locations: Sequence[str]) -> Store:
+def open_stores(locations: Sequence[str], record: Record | None = None) -> Store:
     """The stores at some locations as one to read from; the store itself when there is only one location.
 
     Args:
         locations: As `open_store` takes them.
+        record: Where to note what they deliver, by their numbers among the locations.
 
     Raises:
         UsageError: There is none, or as `open_store`.
@@ -28,6 +30,8 @@ def open_stores(locations: Sequence[str]) -> Store:
     if not locations:
         raise UsageError("No store was named", remedy="Name one with --store")
     places = tuple(open_store(location) for location in dict.fromkeys(locations))
+    if record is not None:
+        places = tuple(WitnessedStore(place, number, record) for number, place in enumerate(places))
     return places[0] if len(places) == 1 else SeveralStores(places)
 
 
@@ -53,8 +57,8 @@ class SeveralStores:
     def stream(self, cid: str, *, size: int | None = None) -> Iterator[bytes]:
         """See `Store.stream`. Goes through a temporary file: another place can help until the last byte is verified."""
         check_cid(cid)
-        with tempfile.TemporaryDirectory(prefix="llamafund-stream-") as folder:
-            file = Path(folder) / cid
+        with ScratchFolder("stream") as folder:
+            file = folder / cid
             self._sources.fetch(cid, file, size=size)
             yield from read_spans(file)
 

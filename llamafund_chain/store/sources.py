@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError, VerificationError
-from llamafund_chain.store.base import MissingContentError, RefusedError, Source
+from llamafund_chain.errors import (
+    LlamafundError,
+    NodeUnreachableError,
+    VerificationError,
+    WrongAnswerError,
+    accuses,
+)
+from llamafund_chain.http.patience import Patience
+from llamafund_chain.store.base import BrokeOffError, MissingContentError, OtherFormError, RefusedError, Source
 
 T = TypeVar("T")
 
 Report = Callable[[str], None]
 """Called with remarks for a person."""
 
-PASSED_OVER = (VerificationError, NodeUnreachableError, RefusedError, MissingContentError)
+PASSED_OVER = (VerificationError, NodeUnreachableError, OtherFormError, RefusedError, MissingContentError)
 """After these errors another place may help. A lie is worse than silence, and silence is worse than not having it."""
+
+
+def places_of(source: Source) -> Sequence[Source]:
+    """The places that a source reads from: itself, unless it stands for several, or for another one."""
+    return [getattr(place, "witnessed", place) for place in getattr(source, "places", (source,))]
+
+
+def worst_kind(problems: Sequence[LlamafundError]) -> type[LlamafundError]:
+    """The kind of error for content that no place delivered, by what each of them said."""
+    if any(map(accuses, problems)):
+        return VerificationError
+    kinds = (WrongAnswerError, *PASSED_OVER)
+    return next((kind for kind in kinds if any(isinstance(problem, kind) for problem in problems)), MissingContentError)
 
 
 @dataclass(frozen=True)
@@ -24,12 +46,16 @@ class Sources:
     """A `Source` of everything that at least one of several places honestly delivers.
 
     Attributes:
-        places: Tried in turn.
+        places: Tried in turn, those that failed to answer before after the others.
         report: Called about each place that failed where another one delivered.
+        patience: For places that break off when no other one delivers; the places may share it.
+        silent: Locations of places that did not answer, were too slow or broke off the last time.
     """
 
     places: Sequence[Source]
     report: Report | None = None
+    patience: Patience = field(default_factory=Patience)
+    silent: set[str] = field(default_factory=set)
 
     @property
     def location(self) -> str:
@@ -58,26 +84,50 @@ class Sources:
         return self._first(cid, lambda place: place.read(cid, limit=limit))
 
     def _first(self, cid: str, get: Callable[[Source], T]) -> T:
-        problems: list[tuple[Source, LlamafundError]] = []
-        for place in self.places:
-            try:
-                result = get(place)
-            except PASSED_OVER as error:
-                problems.append((place, error))
-                continue
-            self._tell(cid, problems)
-            return result
-        if len(problems) == 1:
-            raise problems[0][1]
-        kinds = (kind for kind in PASSED_OVER if any(isinstance(problem, kind) for _, problem in problems))
-        raise next(kinds, MissingContentError)(
-            f"None of {len(problems)} sources delivered {cid}",
-            "; ".join(f"{place.location}: {problem.what}" for place, problem in problems)[:2000],
+        places = list(enumerate(sorted(self.places, key=lambda place: place.location in self.silent)))
+        alone = len(places) == 1
+        problems: dict[int, tuple[Source, LlamafundError]] = {}
+        for attempt in itertools.count(1):
+            # Nobody is waited for while another one may help at once.
+            with contextlib.nullcontext() if alone else self.patience.withheld():
+                for number, place in places:
+                    try:
+                        result = get(place)
+                    except PASSED_OVER as error:
+                        problems[number] = place, error
+                        if isinstance(error, NodeUnreachableError):
+                            self.silent.add(place.location)
+                        continue
+                    self.silent.discard(place.location)
+                    problems.pop(number, None)
+                    self._tell(cid, list(problems.values()))
+                    return result
+            busy = {number: error for number, (_, error) in problems.items() if isinstance(error, BrokeOffError)}
+            if alone or not busy or not self._wait(list(busy.values()), attempt):
+                break
+            places = [(number, place) for number, place in places if number in busy]
+        found = list(problems.values())
+        if len(found) == 1:
+            raise found[0][1]
+        raise worst_kind([problem for _, problem in found])(
+            f"None of {len(found)} sources delivered {cid}",
+            "; ".join(f"{place.location}: {reason_of(problem)}" for place, problem in found)[:2000],
             "Name another source, or ask whoever published it to keep it available",
         )
+
+    def _wait(self, busy: Sequence[BrokeOffError], attempt: int) -> bool:
+        asked = [error.wait for error in busy if error.wait is not None]
+        return self.patience.wait(busy[0].what, attempt, min(asked, default=None))
 
     def _tell(self, cid: str, problems: Sequence[tuple[Source, LlamafundError]]) -> None:
         if self.report is not None:
             for place, problem in problems:
                 if not isinstance(problem, MissingContentError):
                     self.report(f"{place.location} did not deliver {cid}: {problem}")
+
+
+def reason_of(problem: LlamafundError) -> str:
+    """What happened, and for a place that did not answer also why: several servers may be behind it."""
+    if isinstance(problem, NodeUnreachableError) and problem.why:
+        return f"{problem.what} ({problem.why[:300]})"
+    return problem.what

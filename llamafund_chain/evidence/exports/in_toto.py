@@ -8,25 +8,29 @@ same directory to the same resources and the same subject. The statement is not 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from pydantic import JsonValue
 
-from llamafund_chain.evidence.manifests import EvidenceManifest
+from llamafund_chain.evidence.manifests import EvidenceManifest, FileEntry, Listing
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 
 
-def in_toto_statement(manifest: EvidenceManifest, name: str) -> dict[str, JsonValue]:
+def in_toto_statement(
+    manifest: EvidenceManifest | Listing, files: Sequence[FileEntry], name: str
+) -> dict[str, JsonValue]:
     """A statement about a manifest's files.
 
     Args:
-        manifest: With all its files.
+        manifest: Evidence, or a listing.
+        files: All files that it names.
         name: The subject's name: what the tree is called.
     """
     # The order of Model Signing, which compares paths name by name: `a/b` before `a-b`.
-    entries = sorted(manifest.files, key=lambda entry: PurePosixPath(entry.path))
+    entries = sorted(files, key=lambda entry: PurePosixPath(entry.path))
     subject = hashlib.sha256(b"".join(bytes.fromhex(entry.sha256) for entry in entries)).hexdigest()
     return {
         "_type": STATEMENT_TYPE,
@@ -36,11 +40,12 @@ def in_toto_statement(manifest: EvidenceManifest, name: str) -> dict[str, JsonVa
             "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
             "resources": [{"name": entry.path, "algorithm": "sha256", "digest": entry.sha256} for entry in entries],
             # Verifiers of this predicate must ignore fields that they do not know.
-            "llamafund": {
-                "schema": manifest.schema_,
-                "manifest": manifest.sha256,
-                "contentRoot": manifest.content.root,
-                "contentSize": manifest.content.size,
-            },
+            "llamafund": {"schema": manifest.schema_, "manifest": manifest.sha256, **_content(manifest)},
         },
     }
+
+
+def _content(manifest: EvidenceManifest | Listing) -> dict[str, JsonValue]:
+    if isinstance(manifest, Listing):
+        return {}
+    return {"contentRoot": manifest.content.root, "contentSize": manifest.content.size}

@@ -11,8 +11,10 @@ from llamafund_chain.evidence.hashing.digests import (
     raw_cid,
     sha256_of_raw_cid,
 )
+from llamafund_chain.evidence.hashing.left_out import left_out_text
 from llamafund_chain.evidence.hashing.listing import TreeListing, list_tree, resolve_inside
 from llamafund_chain.evidence.hashing.one_pass import Inspector
+from llamafund_chain.evidence.hashing.suspects import pointer_kind, refuse_suspects
 from llamafund_chain.evidence.hashing.tree import TreeDigest, available_cores, hash_listing, hash_tree
 
 __all__ = [
@@ -30,8 +32,11 @@ __all__ = [
     "hash_file",
     "hash_listing",
     "hash_tree",
+    "left_out_text",
     "list_tree",
+    "pointer_kind",
     "raw_cid",
+    "refuse_suspects",
     "resolve_inside",
     "sha256_of_raw_cid",
     "sha256sum_lines",

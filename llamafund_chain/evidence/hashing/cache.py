@@ -94,7 +94,7 @@ class HashCache:
         def keep(number: int, status: os.stat_result) -> None:
             if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < GRANULARITY_NS:
                 return
-            self._found.append((number, _identity(status)))
+            self._found.append((number, identity_of(status)))
             if time.monotonic() - self._written > _INTERVAL:
                 self._write(digests)
 
@@ -164,13 +164,14 @@ class _UnusableError(Exception):
     """The file must not be used."""
 
 
-def _identity(status: os.stat_result) -> bytes:
+def identity_of(status: os.stat_result) -> bytes:
+    """What a file is known by again, except for its path."""
     return struct.pack("<QqqQQ", status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 
 def _unchanged(path: bytes, identity: bytes) -> bool:
     try:
-        return _identity(os.lstat(path)) == identity
+        return identity_of(os.lstat(path)) == identity
     except OSError:
         return False
 

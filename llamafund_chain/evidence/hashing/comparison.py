@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from hashlib import sha256 as new_sha256
 from pathlib import Path
+from typing import Literal
 
+from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.hashing.cache import HashCache
 from llamafund_chain.evidence.hashing.listing import list_tree
 from llamafund_chain.evidence.hashing.one_pass import Digests
 from llamafund_chain.evidence.hashing.tree import find_digests
 from llamafund_chain.evidence.manifests import Content, FileEntry
+from llamafund_chain.files import read_spans
+
+_MAX_TEXT = 16 * 1024 * 1024
+"""Bytes of the largest changed file whose line ends are looked at."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class ChangedFile:
         actual_size: Its real size, bytes.
         expected_sha256: Its hash in the manifest, 64 hexadecimal digits.
         actual_sha256: Its real hash; `None` if the sizes differ, because then the file was not read.
+        line_ends: `CRLF` or `LF` if only its line ends differ and it has these; else `None`.
     """
 
     path: str
@@ -31,6 +39,7 @@ class ChangedFile:
     actual_size: int
     expected_sha256: str
     actual_sha256: str | None
+    line_ends: Literal["CRLF", "LF"] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class TreeComparison:
         files: Number of files that match the manifest.
         size: Total bytes of these.
         cached: Bytes that were not read, because a cache knew their digests.
+        left_out: Number of files that were not compared, by what `LeavingOut` leaves them out as.
     """
 
     missing: tuple[str, ...]
@@ -57,6 +67,7 @@ class TreeComparison:
     files: int
     size: int
     cached: int
+    left_out: Counter[str] = field(default_factory=Counter)
 
     @property
     def matches(self) -> bool:
@@ -79,10 +90,13 @@ def compare_tree(
     total: Callable[[int], None] | None = None,
     jobs: int | None = None,
     cache: HashCache | None = None,
+    hidden: bool = False,
+    address: Callable[[Path], str] | None = None,
 ) -> TreeComparison:
     """Compare all files below a directory with those of a manifest.
 
-    Files whose sizes cannot match the manifest are not read.
+    Files whose sizes cannot match the manifest are not read. What `publish` leaves out is no extra file; but what the
+    manifest names is compared, wherever it is.
 
     Args:
         root: The directory.
@@ -92,6 +106,8 @@ def compare_tree(
         total: Called once, before the first byte is read, with the total number of bytes.
         jobs: Cores to use; `None` for all that this process may use.
         cache: Digests from earlier runs; `None` to read everything.
+        hidden: Whether files on the named lists of `left_out` count too.
+        address: Computes a file's address if the manifest has others than the usual ones.
 
     Raises:
         UsageError: The root is not a directory, or something in it is neither a file nor a directory, or is a link to
@@ -99,13 +115,13 @@ def compare_tree(
         LlamafundError: A file cannot be read, or changed while it was read.
     """
     expected = {entry.path: entry for entry in files}
-    listing = list_tree(root, allow_empty=True)
+    listing = list_tree(root, allow_empty=True, hidden=hidden, keep=expected)
     sizes = {listing.name(number): size for number, size in enumerate(listing.sizes)}
     missing = [path for path in expected if path not in sizes]
     extra = [path for path in sizes if path not in expected]
     chosen = listing.only(list(_worth_reading(sizes, expected, missing)))
     digests = find_digests(chosen, progress=progress, total=total, jobs=jobs, cache=cache)
-    seen = _Seen(digests, {chosen.name(place): place for place in range(len(chosen))})
+    seen = _Seen(digests, {chosen.name(place): place for place in range(len(chosen))}, root, address)
 
     same, changed = _judge(expected, sizes, seen)
     whole = content if len(same) == len(expected) else None
@@ -114,12 +130,13 @@ def compare_tree(
     return TreeComparison(
         missing=tuple(path for path in missing if path not in old),
         extra=tuple(path for path in extra if path not in new),
-        changed=tuple(changed),
+        changed=tuple(_with_line_ends(listing.root, file) for file in changed),
         renamed=tuple(renamed),
         contradictions=tuple(_contradictions(same, whole, seen)),
         files=len(same),
         size=sum(entry.size for entry in same),
         cached=digests.cached,
+        left_out=listing.left_out,
     )
 
 
@@ -130,10 +147,14 @@ class _Seen:
     Attributes:
         digests: Their digests.
         places: Their numbers in `digests`, by path.
+        root: The directory that they are in.
+        address: See `compare_tree`.
     """
 
     digests: Digests
     places: Mapping[str, int]
+    root: Path
+    address: Callable[[Path], str] | None
 
     def sha256(self, path: str) -> str | None:
         """64 hexadecimal digits; `None` if the file was not read."""
@@ -141,6 +162,8 @@ class _Seen:
         return None if place is None else self.digests.sha256(place).hex()
 
     def cid(self, path: str) -> str:
+        if self.address is not None:
+            return self.address(self.root / path)
         return self.digests.cid(self.places[path])
 
 
@@ -197,3 +220,19 @@ def _contradictions(same: Iterable[FileEntry], content: Content | None, seen: _S
         root = seen.digests.root().hex()
         if root != content.root:
             yield f"the content root is {root}, not {content.root}"
+
+
+def _with_line_ends(root: Path, file: ChangedFile) -> ChangedFile:
+    """The same file, with what its line ends are if nothing else differs: Git converts them on some machines."""
+    if file.actual_size > _MAX_TEXT or file.expected_size > _MAX_TEXT or file.actual_size == file.expected_size:
+        return file
+    try:
+        data = b"".join(read_spans((root / file.path).resolve()))
+    except LlamafundError:
+        return file
+    bare = data.replace(b"\r\n", b"\n")
+    if new_sha256(bare).hexdigest() == file.expected_sha256:
+        return replace(file, line_ends="CRLF")
+    if b"\r" not in data and new_sha256(data.replace(b"\n", b"\r\n")).hexdigest() == file.expected_sha256:
+        return replace(file, line_ends="LF")
+    return file

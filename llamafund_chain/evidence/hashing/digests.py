@@ -9,16 +9,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from aleph_cid import CidHasher
-
 from llamafund_chain.errors import UsageError
+from llamafund_chain.evidence.file_dag import RAW, FileDagHasher, cid_from_bytes
+from llamafund_chain.evidence.profiles import USUAL
 from llamafund_chain.files import read_spans
 
-BLOCK_SIZE = 256 * 1024
+BLOCK_SIZE = USUAL.leaf_size
 """Bytes of a UnixFS block. The address of a file of one block contains its SHA-256."""
-
-_RAW_CID_PREFIX = b"\x01\x55\x12\x20"
-"""CID version 1, codec raw, multihash SHA-2-256, 32 bytes."""
 
 _HEX_HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -42,23 +39,26 @@ class FileHasher:
     """Computes a `FileDigest` from a stream of bytes, however it is split into updates."""
 
     def __init__(self) -> None:
-        self._size = 0
         self._sha256 = hashlib.sha256()
-        self._cid = CidHasher.for_ipfs_v1_raw_leaves()
+        self._dag = FileDagHasher()
 
     def update(self, data: bytes) -> None:
         """Absorb the next bytes."""
-        self._size += len(data)
         self._sha256.update(data)
-        self._cid.update(data)
+        self._dag.update(data)
 
     def finish(self) -> FileDigest:
-        """The digest of everything absorbed. The hasher cannot absorb anything afterwards."""
-        return FileDigest(size=self._size, sha256=self._sha256.hexdigest(), cid=self._cid.finalize())
+        """The digest of everything absorbed so far; more may be absorbed afterwards."""
+        dag = self._dag.dag()
+        return FileDigest(size=dag.size, sha256=self._sha256.hexdigest(), cid=dag.cid)
 
 
 def hash_bytes(data: bytes) -> FileDigest:
     """Digest of bytes in memory."""
+    if len(data) <= BLOCK_SIZE:
+        # The address of one block contains its SHA-256, so that is computed only once.
+        sha256 = hashlib.sha256(data).hexdigest()
+        return FileDigest(size=len(data), sha256=sha256, cid=raw_cid(sha256))
     hasher = FileHasher()
     hasher.update(data)
     return hasher.finish()
@@ -85,8 +85,7 @@ def raw_cid(sha256: str) -> str:
     """
     if not _HEX_HASH.fullmatch(sha256):
         raise UsageError(f"{sha256[:80]!r} is not a SHA-256", "A hash is 64 lower-case hexadecimal digits without 0x")
-    encoded = base64.b32encode(_RAW_CID_PREFIX + bytes.fromhex(sha256)).decode("ascii")
-    return "b" + encoded.rstrip("=").lower()
+    return cid_from_bytes(RAW + bytes.fromhex(sha256))
 
 
 def sha256_of_raw_cid(cid: str) -> str:
@@ -99,7 +98,7 @@ def sha256_of_raw_cid(cid: str) -> str:
         decoded = base64.b32decode(cid[1:].upper() + "=" * (-len(cid[1:]) % 8))
     except (binascii.Error, ValueError):
         decoded = b""
-    sha256 = decoded[len(_RAW_CID_PREFIX) :].hex()
+    sha256 = decoded[len(RAW) :].hex()
     # Encoding it again also refuses other letter cases and stray bits in the last digit.
     if len(sha256) != 64 or raw_cid(sha256) != cid:
         raise UsageError(

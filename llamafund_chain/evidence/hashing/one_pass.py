@@ -5,7 +5,7 @@ subtree of the content's Merkle tree, whichever files its bytes come from, so sp
 SHA-256 and IPFS address need its bytes in order. So a file in several spans has a strand for each of the two. A strand
 takes the file's pieces in order, while other cores work on other strands and spans.
 
-hashlib and aleph_cid release the interpreter lock while they hash, so threads are enough.
+hashlib releases the interpreter lock while it hashes, so threads are enough.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from array import array
 from bisect import bisect_right
 from collections import deque
@@ -21,15 +22,17 @@ from functools import partial
 from itertools import accumulate
 from typing import Protocol
 
-from aleph_cid import CidHasher
-
+from llamafund_chain.evidence.file_dag import FileDag, FileDagHasher
 from llamafund_chain.evidence.hashing.digests import BLOCK_SIZE, raw_cid
 from llamafund_chain.evidence.hashing.listing import TreeListing
-from llamafund_chain.evidence.merkle import CHUNK_SIZE, MerkleHasher, RootBuilder, leaf_hash
+from llamafund_chain.evidence.merkle import CHUNK_SIZE, LEAF, NODE, MerkleHasher, RootBuilder
 from llamafund_chain.files import SPAN, changed_error, open_descriptor, read_error
 
 _MAX_WAITING = 40
 """Most spans in memory: 160 MiB, whatever the number of cores."""
+
+_POLL = 0.01
+"""Seconds between looks at whether interrupted workers have ended."""
 
 _STRANDS_PER_FILE = 3
 """Cores that one file can keep busy: for two strands and its spans' subtrees."""
@@ -120,14 +123,22 @@ class Digests:
 
 def subtree_root(data: bytes) -> bytes:
     """Merkle root (32 bytes) of at least one byte in memory; faster than a `MerkleHasher`."""
-    sha256 = hashlib.sha256
+    nodes = []
     with memoryview(data) as view:
-        nodes = [leaf_hash(view[start : start + CHUNK_SIZE]) for start in range(0, len(view), CHUNK_SIZE)]
+        for start in range(0, len(view), CHUNK_SIZE):
+            # A copy of a hasher is made in less time than a new one.
+            hasher = LEAF.copy()
+            hasher.update(view[start : start + CHUNK_SIZE])
+            nodes.append(hasher.digest())
     while len(nodes) > 1:
-        level = b"".join(nodes)
-        nodes = [sha256(b"\x01" + level[place : place + 64]).digest() for place in range(0, len(level) - 32, 64)]
-        if len(level) % 64:
-            nodes.append(level[-32:])
+        level = []
+        for place in range(0, len(nodes) - 1, 2):
+            hasher = NODE.copy()
+            hasher.update(nodes[place] + nodes[place + 1])
+            level.append(hasher.digest())
+        if len(nodes) % 2:
+            level.append(nodes[-1])
+        nodes = level
     return nodes[0]
 
 
@@ -174,9 +185,9 @@ class _LongFile:
     def __init__(self, path: str, size: int, pieces: int, *, hashed: bool, inspector: Inspector | None) -> None:
         self.strands: list[_Strand] = []
         self.sha256 = hashlib.sha256() if hashed else None
-        self.cid = CidHasher.for_ipfs_v1_raw_leaves() if hashed else None
+        self.dag = FileDagHasher() if hashed else None
         self.inspector = inspector
-        for taker in (self.sha256, self.cid, inspector):
+        for taker in (self.sha256, self.dag, inspector):
             if taker is not None:
                 self.strands.append(_Strand(taker.update))
         self.left = pieces * (1 + len(self.strands))
@@ -215,7 +226,7 @@ class OnePass:
 
     Args:
         digests: Where results go; known ones are not computed again.
-        jobs: Number of threads, including the calling one.
+        jobs: Number of threads; one is the calling thread itself.
         inspect: Makes inspectors. With it every file is read, even if its digests are known.
         progress: Called with the number of bytes done since the previous call, from any thread, one call at a time.
         found: Called when a file's digests are computed, with its number and its status before it was read; from any
@@ -236,6 +247,8 @@ class OnePass:
         self._progress = progress
         self._found = found
         self._reporting = threading.Lock()
+        # Of the workers; the calling thread only reads them.
+        self._counting, self._begun, self._ended = threading.Lock(), 0, 0
         # Everything below is used only with the lock held.
         self._wake = threading.Condition()
         self._ready: deque[Callable[[], None]] = deque()
@@ -264,17 +277,24 @@ class OnePass:
             LlamafundError: A file cannot be read, or changed since it was listed or while it was read.
             Exception: Whatever an inspector or a callback raises.
         """
-        helpers = [threading.Thread(target=self._work, daemon=True) for _ in range(self._jobs - 1)]
-        for helper in helpers:
-            helper.start()
+        # The calling thread only waits: an interruption inside a lock's code could leave the lock held for ever.
+        number = self._jobs if self._jobs > 1 else 0
+        workers = [threading.Thread(target=self._work_beside, daemon=True) for _ in range(number)]
         try:
-            self._work()
+            for worker in workers:
+                worker.start()
+            if not workers:
+                self._work()
+            for worker in workers:
+                worker.join()
         except BaseException as error:
-            self._fail(error)
+            self._error = error
             raise
         finally:
-            for helper in helpers:
-                helper.join()
+            # Not `join`: before Python 3.13 an interrupted one takes its thread for ended. A thread that hashes while
+            # the program ends makes it crash. One that an interruption found starting ends at once.
+            while self._ended < self._begun:
+                time.sleep(_POLL)
             for file in self._long.values():
                 file.close()
         if self._error is not None:
@@ -300,6 +320,15 @@ class OnePass:
             self._lanes.append(_Lane(iter(spans)))
 
     # ------------------------------------------------------------------------------------------------ what comes next
+
+    def _work_beside(self) -> None:
+        with self._counting:
+            self._begun += 1
+        try:
+            self._work()
+        finally:
+            with self._counting:
+                self._ended += 1
 
     def _work(self) -> None:
         try:
@@ -331,6 +360,7 @@ class OnePass:
                     self._wake.notify_all()
                     return None
                 self._wake.wait()
+            self._wake.notify_all()
             return None
 
     def _next_read(self) -> Callable[[], None] | None:
@@ -411,11 +441,7 @@ class OnePass:
             os.close(descriptor)
         _hold_still(path, before, after)
         if not self._digests.knows(number):
-            cid = None
-            if size > BLOCK_SIZE:
-                hasher = CidHasher.for_ipfs_v1_raw_leaves()
-                hasher.update(data)
-                cid = hasher.finalize()
+            cid = FileDag.of(iter((data,))).cid if size > BLOCK_SIZE else None
             self._note(number, hashlib.sha256(data).digest(), cid, before)
         if self._inspect is not None:
             inspector = self._inspect(listing.name(number))
@@ -472,8 +498,8 @@ class OnePass:
                 return
             del self._long[number]
         status = file.end()
-        if file.sha256 is not None and file.cid is not None:
-            self._note(number, file.sha256.digest(), file.cid.finalize(), status)
+        if file.sha256 is not None and file.dag is not None:
+            self._note(number, file.sha256.digest(), file.dag.dag().cid, status)
         if file.inspector is not None:
             file.inspector.finish()
 

@@ -18,6 +18,7 @@ from llamafund_chain.evidence.manifests.base import (
     Manifest,
     Name,
     SafeInt,
+    SignatureHex,
     Text,
 )
 from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, MAX_SAFE_INTEGER
@@ -42,10 +43,12 @@ from llamafund_chain.evidence.manifests.models import (
     MilestonePromise,
     Party,
     ProposalManifest,
+    ReviewManifest,
     StepRange,
     UpdateLink,
     UpdateManifest,
     WeightsManifest,
+    is_companion,
 )
 from llamafund_chain.evidence.manifests.paths import (
     PathOrder,
@@ -54,6 +57,7 @@ from llamafund_chain.evidence.manifests.paths import (
     look_alikes,
     shown_path,
 )
+from llamafund_chain.evidence.manifests.promised import PromisedMilestone, PromisedPayee, PromisedTerms
 from llamafund_chain.evidence.manifests.reading import Read, all_files, complete, parse, parse_as, parse_head
 from llamafund_chain.evidence.manifests.saved import beside, load_manifest, read_saved, save_manifest
 
@@ -87,9 +91,14 @@ __all__ = [
     "Name",
     "Party",
     "PathOrder",
+    "PromisedMilestone",
+    "PromisedPayee",
+    "PromisedTerms",
     "ProposalManifest",
     "Read",
+    "ReviewManifest",
     "SafeInt",
+    "SignatureHex",
     "StepRange",
     "Text",
     "UpdateLink",
@@ -100,6 +109,7 @@ __all__ = [
     "check_relative_path",
     "check_sorted_unique",
     "complete",
+    "is_companion",
     "load_manifest",
     "look_alikes",
     "parse",

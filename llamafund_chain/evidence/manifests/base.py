@@ -17,6 +17,8 @@ _HASH_PATTERN = r"^[0-9a-f]{64}$"
 _CID_PATTERN = r"^b[a-z2-7]{58}$"
 _ADDRESS_PATTERN = r"^0x[0-9a-fA-F]{40}$"
 _ACCOUNT_PATTERN = r"^eip155:[1-9][0-9]{0,31}:0x[0-9a-fA-F]{40}$"
+_NUMBER_PATTERN = r"^(0|-?[1-9][0-9]{0,38})$"
+_SIGNATURE_PATTERN = r"^0x([0-9a-f]{2}){1,8192}$"
 
 HexHash = Annotated[str, StringConstraints(pattern=_HASH_PATTERN)]
 """SHA-256 or Keccak-256 as 64 lower-case hexadecimal digits, the way `sha256sum` prints it."""
@@ -29,6 +31,12 @@ Cid = Annotated[str, StringConstraints(pattern=_CID_PATTERN)]
 Address = Annotated[str, StringConstraints(pattern=_ADDRESS_PATTERN)]
 ChainAccount = Annotated[str, StringConstraints(pattern=_ACCOUNT_PATTERN)]
 """An account or contract with its chain, as CAIP-10 writes it: `eip155:1:0x…`."""
+
+WholeNumber = Annotated[str, StringConstraints(pattern=_NUMBER_PATTERN)]
+"""A whole number as decimal text: JSON's own numbers are exact only below 2^53."""
+
+SignatureHex = Annotated[str, StringConstraints(pattern=_SIGNATURE_PATTERN)]
+"""A signature by a key (65 bytes) or for a wallet contract (ERC-1271), with 0x."""
 
 
 def _hash_remedy(text: str) -> str:
@@ -57,6 +65,12 @@ RULES: Mapping[str, Rule] = {
     _ACCOUNT_PATTERN: Rule(
         "It must be an address with its chain, as CAIP-10 writes it", lambda _: "Write it like eip155:1:0x…"
     ),
+    _NUMBER_PATTERN: Rule(
+        "It must be a whole number of at most 39 digits, written as text", lambda _: 'Write it like "250000"'
+    ),
+    _SIGNATURE_PATTERN: Rule(
+        "It must be a signature: 0x and an even number of lower-case hexadecimal digits", lambda _: "Ask for it again"
+    ),
 }
 """The meaning of these types' regular expressions, for messages."""
 
@@ -64,7 +78,7 @@ RULES: Mapping[str, Rule] = {
 class Record(BaseModel):
     """A part of a manifest. Fields that this version does not know are kept and hashed with the rest."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
 
 class Manifest(Record):
@@ -74,9 +88,7 @@ class Manifest(Record):
 
     schema_: str = Field(default="", alias="schema")
 
-    model_config = ConfigDict(
-        frozen=True, extra="allow", strict=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
-    )
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     def to_bytes(self) -> bytes:
         """Canonical encoding (RFC 8785).

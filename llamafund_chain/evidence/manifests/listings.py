@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 
 from llamafund_chain.evidence.manifests.base import Cid, Count, HexHash, Manifest, Record
 from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, MAX_SAFE_INTEGER, canonical
 from llamafund_chain.evidence.manifests.paths import PATH_PATTERN, check_relative_path, check_sorted_unique
+from llamafund_chain.evidence.profiles import USUAL, Profile
 
 MAX_FILES = 2**21
 """Most files of one manifest, so that a stranger's manifest cannot fill the memory."""
@@ -62,12 +63,20 @@ class ListingReference(Record):
     size: Count
 
 
+# In a manifest it is there or not, and never null.
+_OtherProfile = Annotated[
+    Literal["unixfs-v1-2025"] | None, WithJsonSchema({"const": "unixfs-v1-2025", "type": "string"})
+]
+
+
 class Listing(Manifest):
     """Some of a tree's files, or the listings that hold them. Further fields are refused, as in `ListingReference`.
 
     Attributes:
         files: Sorted by the bytes of their paths; left out if there are listings.
         listings: In the order of their files; left out if there are files.
+        profile: How the files are cut into the blocks that their addresses name; left out for the usual way. The same
+            in all listings of a tree. Only published directories have another one, never evidence.
     """
 
     SCHEMA: ClassVar[str] = "llamafund/listing/1"
@@ -77,6 +86,9 @@ class Listing(Manifest):
     schema_: Literal["llamafund/listing/1"] = Field(default="llamafund/listing/1", alias="schema")
     files: tuple[FileEntry, ...] = ()
     listings: tuple[ListingReference, ...] = ()
+    profile: Annotated[
+        Literal["unixfs-v1-2025"] | None, WithJsonSchema({"const": "unixfs-v1-2025", "type": "string"})
+    ] = None
 
     @model_validator(mode="after")
     def _is_one_of_the_two(self) -> Self:
@@ -106,22 +118,27 @@ class Listing(Manifest):
         return ListingReference(sha256=self.sha256, files=self.count, size=self.size)
 
 
-def list_files(files: Sequence[FileEntry]) -> Iterator[Listing]:
+def list_files(files: Sequence[FileEntry], profile: Profile = USUAL) -> Iterator[Listing]:
     """Split a tree's files into listings, each as long as allowed.
 
     Args:
         files: Sorted by the bytes of their paths.
+        profile: That of their addresses.
     """
-    empty = len(canonical({"files": [], "schema": Listing.SCHEMA}))
+    empty = len(canonical({"files": [], "schema": Listing.SCHEMA, **_named(profile)}))
     for group in _groups(files, empty):
-        yield Listing(files=group)
+        yield Listing.model_validate({"files": group, **_named(profile)})
 
 
-def list_listings(references: Sequence[ListingReference]) -> Iterator[Listing]:
+def list_listings(references: Sequence[ListingReference], profile: Profile = USUAL) -> Iterator[Listing]:
     """Split listings into listings of listings, each as long as allowed."""
-    empty = len(canonical({"listings": [], "schema": Listing.SCHEMA}))
+    empty = len(canonical({"listings": [], "schema": Listing.SCHEMA, **_named(profile)}))
     for group in _groups(references, empty):
-        yield Listing(listings=group)
+        yield Listing.model_validate({"listings": group, **_named(profile)})
+
+
+def _named(profile: Profile) -> dict[str, Any]:
+    return {} if profile.name is None else {"profile": profile.name}
 
 
 def _groups(records: Iterable[R], empty: int) -> Iterator[tuple[R, ...]]:

@@ -1,7 +1,9 @@
-"""The kinds of manifests: proposal, update, dispute, dataset, checkpoint and weights."""
+"""The kinds of manifests: proposal, review, update, dispute, dataset, checkpoint and weights."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -19,6 +21,7 @@ from llamafund_chain.evidence.manifests.base import (
     Name,
     Record,
     SafeInt,
+    SignatureHex,
     Text,
 )
 from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, canonical
@@ -32,6 +35,7 @@ from llamafund_chain.evidence.manifests.listings import (
     list_listings,
 )
 from llamafund_chain.evidence.manifests.paths import check_relative_path, check_sorted_unique
+from llamafund_chain.evidence.manifests.promised import PromisedTerms
 
 
 class Content(Record):
@@ -118,6 +122,7 @@ class ProposalManifest(Manifest):
     Attributes:
         recipe: SHA-256 of the training recipe file, or `None` if it is not fixed yet.
         license: SPDX identifier of the weights' license.
+        terms: The terms that it promises; `None` in proposals that were written before there was this field.
     """
 
     SCHEMA: ClassVar[str] = "llamafund/proposal/1"
@@ -136,6 +141,18 @@ class ProposalManifest(Manifest):
     license: Name
     researcher: Party
     attestors: Annotated[tuple[Party, ...], Field(min_length=1, max_length=16)]
+    terms: PromisedTerms | None = None
+
+    def document(self) -> dict[str, Any]:
+        """See `Manifest.document`."""
+        # An older proposal keeps its hash.
+        return self.model_dump(mode="json", exclude=set() if "terms" in self.model_fields_set else {"terms"})
+
+    @property
+    def wording(self) -> str:
+        """The hash of all but the terms, which change with the time at which a campaign is opened."""
+        document = {name: value for name, value in self.document().items() if name != "terms"}
+        return hashlib.sha256(canonical(document)).hexdigest()
 
 
 class UpdateLink(Record):
@@ -160,6 +177,29 @@ class UpdateManifest(Manifest):
     title: Name
     text: Text
     links: Annotated[tuple[UpdateLink, ...], Field(max_length=64)] = ()
+
+
+class ReviewManifest(Manifest):
+    """What somebody says of a proposal, signed with their wallet (EIP-712). Nobody need permit it; it has no effect.
+
+    Attributes:
+        campaign: The campaign with its chain (CAIP-10).
+        proposal: SHA-256 of the proposal that is reviewed; the campaign's terms name it.
+        reviewer: Whose signature it is.
+        written: When, as the reviewer says, unix seconds.
+        text: Markdown.
+        signature: Of the typed data `Review(bytes32 proposal,uint64 written,string text)` in the campaign's domain.
+    """
+
+    SCHEMA: ClassVar[str] = "llamafund/review/1"
+
+    schema_: Literal["llamafund/review/1"] = Field(default="llamafund/review/1", alias="schema")
+    campaign: ChainAccount
+    proposal: HexHash
+    reviewer: Address
+    written: Count
+    text: Annotated[Text, Field(min_length=1)]
+    signature: SignatureHex
 
 
 class DisputeReport(Record):
@@ -334,6 +374,17 @@ class EvidenceManifest(Manifest):
         self.__dict__["listings"] = listings
 
 
+_COMPANION = re.compile(
+    r"(README|LICENSE|LICENCE|COPYING|NOTICE|CITATION|CHANGELOG)(\.(md|txt|rst|cff|bib))?"
+    r"|\.gitattributes|\.gitignore|dataset_infos?\.json|dataset_dict\.json|croissant\.json"
+)
+
+
+def is_companion(path: str) -> bool:
+    """Whether a file beside a dataset's parts describes it, and need not be in a part."""
+    return _COMPANION.fullmatch(path) is not None
+
+
 class DatasetManifest(EvidenceManifest):
     """The training and held-out data."""
 
@@ -359,6 +410,8 @@ class DatasetManifest(EvidenceManifest):
             for entry in self.files:
                 claim = self._claim_on(entry.path, claims)
                 if claim is None:
+                    if is_companion(entry.path):
+                        continue
                     raise ValueError("the parts must name each file exactly once")
                 unused.discard(claim)
             if unused:
@@ -407,6 +460,7 @@ class CheckpointManifest(EvidenceManifest):
 
     @property
     def score(self) -> int | None:
+        """The checkpoint's score in millionths, higher is better; `None` if it was not measured."""
         return self.outcome_score
 
 
@@ -445,6 +499,7 @@ class WeightsManifest(EvidenceManifest):
 
     @property
     def score(self) -> int | None:
+        """The weights' score in millionths, higher is better."""
         return self.outcome_score
 
 
@@ -452,6 +507,7 @@ KINDS: Mapping[str, type[Manifest]] = {
     kind.SCHEMA: kind
     for kind in (
         ProposalManifest,
+        ReviewManifest,
         UpdateManifest,
         DisputeManifest,
         DatasetManifest,
@@ -462,7 +518,10 @@ KINDS: Mapping[str, type[Manifest]] = {
 }
 """The class for each value of the field `schema`."""
 
-_SHORTEST_ENTRY = len('{"cid":"","path":"","sha256":"","size":0}') + 59 + 64 + 1
+_SHORTEST_ENTRY = len(
+    '{"cid":"bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku","path":"a",'
+    '"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0}'
+)
 
 
 def _directories(path: str) -> Iterator[str]:

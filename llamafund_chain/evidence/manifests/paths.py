@@ -22,7 +22,8 @@ PATH_PATTERN = r"^(?!\.{1,2}(?:/|(?![\s\S])))[^/\\\u0000]+(?:/(?!\.{1,2}(?:/|(?!
 
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 # Characters of other categories that are invisible: grapheme joiner, Hangul and Khmer fillers, Mongolian and
-# other variation selectors, the empty Braille pattern (Unicode's Default_Ignorable_Code_Point, and U+2800).
+# other variation selectors, the empty Braille pattern (Unicode's Default_Ignorable_Code_Point, and U+2800). Two more
+# fillers have one of these for their compatibility form.
 _INVISIBLE = frozenset(
     map(
         chr,
@@ -34,9 +35,7 @@ _INVISIBLE = frozenset(
             0x17B5,
             *range(0x180B, 0x1810),
             0x2800,
-            0x3164,
             *range(0xFE00, 0xFE10),
-            0xFFA0,
             *range(0xE0100, 0xE01F0),
         ),
     )
@@ -44,13 +43,10 @@ _INVISIBLE = frozenset(
 # Scripts with letters that look like Latin ones. Beside a Latin letter, such a letter is probably a trick.
 _LATIN_LIKE_SCRIPTS = frozenset({"CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE", "LISU", "TIFINAGH", "DESERET"})
 # A name whose letters are all among these could be taken for a Latin one (UTS 39, whole-script confusable).
-_LATIN_TWINS = {
-    **dict(zip("асԁеһіјӏорԛѕԝхуԍ", "acdehijlopqswxyg", strict=True)),
-    **dict(zip("АВЕЅЗІЈКМНОРСТХУԌԚԜ", "ABES3IJKMHOPCTXYGQW", strict=True)),
-    **dict(zip("αγικνορυχ", "ayiknopux", strict=True)),
-    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),
-    **dict(zip("օսհոցզ", "ouhngq", strict=True)),
-}
+_LATIN_TWINS = str.maketrans(
+    "асԁеһіјӏорԛѕԝхуԍАВЕЅЗІЈКМНОРСТХУԌԚԜαγικνορυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧօսհոցզ",
+    "acdehijlopqswxygABES3IJKMHOPCTXYGQWayiknopuxABEZHIKMNOPTYXouhngq",
+)
 
 
 class PathOrder:
@@ -189,7 +185,7 @@ def _mixes_scripts(name: str) -> bool:
     letters = [character for character in name if character.isalpha()]
     foreign = [character for character in letters if _script(character) in _LATIN_LIKE_SCRIPTS]
     latin = any(_script(character) == "LATIN" for character in letters)
-    return bool(foreign) and (latin or all(character in _LATIN_TWINS for character in foreign))
+    return bool(foreign) and (latin or all(ord(character) in _LATIN_TWINS for character in foreign))
 
 
 def _script(character: str) -> str:
@@ -202,8 +198,6 @@ def _skeleton(path: str) -> str:
         return path.casefold()
     folded = unicodedata.normalize("NFKC", path)
     seen = "".join(
-        _LATIN_TWINS.get(character, character)
-        for character in folded
-        if character not in _INVISIBLE and unicodedata.category(character) != "Cf"
+        character for character in folded if character not in _INVISIBLE and unicodedata.category(character) != "Cf"
     )
-    return unicodedata.normalize("NFKC", seen.casefold())
+    return unicodedata.normalize("NFKC", seen.translate(_LATIN_TWINS).casefold())

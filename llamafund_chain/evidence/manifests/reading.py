@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence.manifests.base import RULES, Manifest
 from llamafund_chain.evidence.manifests.encoding import MAX_MANIFEST_BYTES, load_object
-from llamafund_chain.evidence.manifests.listings import MAX_LISTING_DEPTH, FileEntry, Listing, ListingReference
+from llamafund_chain.evidence.manifests.listings import MAX_LISTING_DEPTH, FileEntry, Listing
 from llamafund_chain.evidence.manifests.models import KINDS, EvidenceManifest
 from llamafund_chain.evidence.manifests.paths import PathOrder
 from llamafund_chain.mistakes import DocumentError, find_mistakes, refusal
@@ -102,7 +102,7 @@ def parse_head(data: bytes, *, sha256: str | None = None, file: Path | None = No
         document = load_object(data)
     except ValueError as error:
         remedy = error.remedy if isinstance(error, DocumentError) else ""
-        raise kind_of_error(f"{label} cannot be read as JSON: {printable(str(error), 300)}", remedy=remedy) from error
+        raise kind_of_error(f"{label} cannot be read as JSON: {printable(str(error))}", remedy=remedy) from error
     schema = document.get("schema")
     kind = KINDS.get(schema) if isinstance(schema, str) else None
     if kind is None:
@@ -167,7 +167,7 @@ def all_files(manifest: EvidenceManifest | Listing, read: Read, *, file: Path | 
         yield from manifest.files
         return
     order = PathOrder()
-    for entry in _walk(manifest.listings, read, MAX_LISTING_DEPTH):
+    for entry in _walk(manifest, read, MAX_LISTING_DEPTH):
         try:
             order.add(entry.path)
         except ValueError as error:
@@ -179,8 +179,9 @@ def all_files(manifest: EvidenceManifest | Listing, read: Read, *, file: Path | 
         yield entry
 
 
-def _walk(references: Sequence[ListingReference], read: Read, levels: int) -> Iterator[FileEntry]:
-    for reference in references:
+def _walk(above: EvidenceManifest | Listing, read: Read, levels: int) -> Iterator[FileEntry]:
+    profile = above.profile if isinstance(above, Listing) else None
+    for reference in above.listings:
         if not levels:
             raise VerificationError(
                 f"Listing {reference.sha256} is nested too deep",
@@ -193,8 +194,14 @@ def _walk(references: Sequence[ListingReference], read: Read, levels: int) -> It
                 f"The manifest that names it says {reference.files} files of {reference.size} bytes",
                 "Do not sign or pay for it",
             )
+        if listing.profile != profile:
+            raise VerificationError(
+                f"Listing {reference.sha256} has addresses of the profile {listing.profile or 'of evidence'}",
+                f"The manifest that names it has those of {profile or 'evidence'}",
+                "Do not sign or pay for it",
+            )
         if listing.listings:
-            yield from _walk(listing.listings, read, levels - 1)
+            yield from _walk(listing, read, levels - 1)
         else:
             yield from listing.files
 

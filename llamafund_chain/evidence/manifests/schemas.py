@@ -36,6 +36,8 @@ _VALUE: dict[str, JsonValue] = {
     ],
 }
 _EITHER = ("files", "listings")
+# Not there where the addresses are the usual ones, and in proposals from before it promised its terms.
+_LEFT_OUT = {"profile", "terms"}
 # In a Google-style docstring: a name, and its text up to the next name.
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n     .*)*)", re.MULTILINE)
 
@@ -93,10 +95,10 @@ def render(schema: dict[str, Any]) -> str:
 
 
 def _tighten(part: dict[str, Any]) -> None:
-    """Add to an object what the canonical form requires: no field may be left out, and none may be a float."""
+    """Add to an object what the canonical form requires: hardly a field may be left out, and none may be a float."""
     if "properties" not in part:
         return
-    part["required"] = sorted(part["properties"])
+    part["required"] = sorted(part["properties"].keys() - _LEFT_OUT)
     if part.get("additionalProperties") is not False:
         part["additionalProperties"] = {"$ref": "#/$defs/Value"}
     part["description"], meanings = _split_docstring(part.get("description", ""))

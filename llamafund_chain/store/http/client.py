@@ -6,22 +6,24 @@ Nothing here verifies content. Every response is hostile bytes until somebody co
 from __future__ import annotations
 
 import base64
+import binascii
 import contextlib
+import hmac
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError
 from llamafund_chain.files import read_secret
 from llamafund_chain.http.answers import parse_json
-from llamafund_chain.http.deadline import Deadline
-from llamafund_chain.http.transport import Reply, Transport, is_loopback
-from llamafund_chain.store.base import MissingContentError, RefusedError
+from llamafund_chain.http.deadline import Deadline, TooSlowError
+from llamafund_chain.http.transport import NoAnswerError, Reply, Transport, is_loopback
+from llamafund_chain.store.base import BrokeOffError, MissingContentError, OtherFormError, RefusedError
 
 MAX_REDIRECTS = 5
 """Most redirects that one request follows."""
@@ -133,6 +135,14 @@ class Credential:
             return "Basic " + base64.b64encode(self._secret.encode()).decode("ascii")
         return f"Bearer {self._secret}"
 
+    def hmac(self, message: bytes) -> bytes:
+        """HMAC-SHA256 of a message, with the secret as its key: base64 after `whsec_`, or as it is."""
+        key = self._secret.encode()
+        if self._secret.startswith("whsec_"):
+            with contextlib.suppress(binascii.Error):
+                key = base64.b64decode(self._secret.removeprefix("whsec_"), validate=True)
+        return hmac.digest(key, message, "sha256")
+
     def hidden_in(self, text: str) -> str:
         """A server's text without the secret, in case it repeats it."""
         for secret in (self.header, self.header.partition(" ")[2], self._secret):
@@ -140,7 +150,9 @@ class Credential:
         return text
 
 
-def credential_for(place: Place, kind: str, environment: Mapping[str, str] | None = None) -> Credential | None:
+def credential_for(
+    place: Place, kind: str | None = None, environment: Mapping[str, str] | None = None
+) -> Credential | None:
     """The credential for a server, if there is one.
 
     The file that `LLAMAFUND_CREDENTIALS` names has one line per server: its address, `bearer` or `basic`, and the
@@ -148,7 +160,7 @@ def credential_for(place: Place, kind: str, environment: Mapping[str, str] | Non
 
     Args:
         place: The server.
-        kind: `kubo`, `gateway` or `pin`.
+        kind: `kubo`, `gateway`, `pin`, `webhook` or `ntfy`; `None` if only a line in the file counts.
         environment: `None` for this process's environment.
 
     Raises:
@@ -159,9 +171,10 @@ def credential_for(place: Place, kind: str, environment: Mapping[str, str] | Non
     path = variables.get("LLAMAFUND_CREDENTIALS")
     if path:
         found = _credentials(Path(path)).get(place.origin)
-    token = variables.get(f"LLAMAFUND_{kind.upper()}_TOKEN", "").strip()
+    name = f"LLAMAFUND_{kind.upper()}_TOKEN" if kind else ""
+    token = variables.get(name, "").strip()
     if found is None and token:
-        found = _credential("bearer", token, f"LLAMAFUND_{kind.upper()}_TOKEN")
+        found = _credential("bearer", token, name)
     if found is not None and place.url.startswith("http:") and not is_loopback(urlsplit(place.url).hostname or ""):
         raise UsageError(
             f"The token for {place.url} would be sent unencrypted",
@@ -180,6 +193,9 @@ class WebClient:
         seconds: How long one response may take in all, or with `stride`, each `stride` bytes of it.
         stride: See `Deadline`.
         most: How long one response may take in all, however fast it comes; see `Deadline`.
+        public: Whether connections may only go to public addresses. For those that a redirect leads to, they always
+            must, except from this machine to itself.
+        explain: Called with a refusal; returns why and what helps, or `None` if it knows nothing about it.
     """
 
     def __init__(
@@ -190,8 +206,12 @@ class WebClient:
         seconds: float = 300.0,
         stride: int | None = None,
         most: float | None = None,
+        public: bool = False,
+        explain: Callable[[Reply], tuple[str, str] | None] | None = None,
     ) -> None:
         self.place = place
+        self._explain = explain
+        self._public = public
         self._credential = credential
         self._limits = partial(Deadline, seconds, stride=stride, most=most)
         self._transport = Transport()
@@ -210,6 +230,7 @@ class WebClient:
         body: Mapping[str, Any] | None = None,
         what: str = "",
         accept: tuple[int, ...] = (200,),
+        redirected: Callable[[Reply], None] | None = None,
     ) -> Iterator[Reply]:
         """Send a request and return the response before its body is read.
 
@@ -221,12 +242,13 @@ class WebClient:
             body: Sent as JSON.
             what: What is requested, for messages.
             accept: Status codes that are no error.
+            redirected: Called with the first redirect; raises if it says that nothing useful follows.
 
         Raises:
             NodeUnreachableError: There is no connection, or the server is too slow, overloaded or broken.
             MissingContentError: The server does not have it.
             LlamafundError: It refused the request or the credential.
-            VerificationError: Its redirects do not end, or lead where they must not.
+            OtherFormError: Its redirects do not end, or lead where they must not; or it compressed its answer.
         """
         with self._limits() as deadline:
             url = self.place.url + path
@@ -234,6 +256,9 @@ class WebClient:
                 reply = self._send(method, url, params, headers, body, deadline)
                 with contextlib.closing(reply):
                     if reply.location is not None and method == "GET":
+                        if redirected is not None:
+                            redirected(reply)
+                        redirected = None
                         url = self._follow(url, reply.location)
                         # An address that the server redirected to already has its query.
                         params = None
@@ -241,12 +266,12 @@ class WebClient:
                     if reply.status not in accept:
                         raise self._refused(reply, what)
                     if reply.encoding != "identity":
-                        raise VerificationError(
+                        raise OtherFormError(
                             f"{self.place.url} compressed its answer ({reply.encoding[:40]})", "It was asked not to"
                         )
                     yield reply
                     return
-        raise VerificationError(
+        raise OtherFormError(
             f"{self.place.url} redirects more than {MAX_REDIRECTS} times", "It would never end", "Use another server"
         )
 
@@ -260,8 +285,11 @@ class WebClient:
         deadline: Deadline,
     ) -> Reply:
         sent = dict(headers or {})
-        if self._credential is not None and _origin(urlsplit(url)) == self.place.origin:
+        parts = urlsplit(url)
+        at_home = _origin(parts) == self.place.origin
+        if self._credential is not None and at_home:
             sent["Authorization"] = self._credential.header
+        deadline.public_only = self._public or not (at_home or is_loopback(parts.hostname or ""))
         return self._transport.send(
             method, url, place=self.place.url, deadline=deadline, headers=sent, params=params, document=body
         )
@@ -282,7 +310,7 @@ class WebClient:
         except (ValueError, requests.RequestException):
             target, allowed = location, False
         if not allowed:
-            raise VerificationError(
+            raise OtherFormError(
                 f"{self.place.url} redirects to {without_secrets(target)[:200]!r}",
                 "Redirects are only followed to https addresses, and never into a private network",
                 "Use another server",
@@ -291,22 +319,25 @@ class WebClient:
 
     def _refused(self, reply: Reply, what: str) -> LlamafundError:
         subject = f"{what}: {self.place.url}" if what else self.place.url
-        said = self._said(reply)
+        explained = self._explain(reply) if self._explain is not None else None
+        said, helps = explained if explained is not None else (self._said(reply), "")
         if reply.status in _GONE:
             return MissingContentError(
-                f"{subject} does not have it (HTTP {reply.status})", said, "Try another location"
+                f"{subject} does not have it (HTTP {reply.status})", said, helps or "Try another location"
             )
         if reply.status in (401, 403):
             shown = "the token that was sent" if self._credential else "a request without a token"
             return RefusedError(
                 f"{subject} refused {shown} (HTTP {reply.status})",
                 said,
-                "Check the line for this server in the file that LLAMAFUND_CREDENTIALS names",
+                helps or "Check the line for this server in the file that LLAMAFUND_CREDENTIALS names",
             )
         if reply.status == 429 or reply.status >= 500:
-            return NodeUnreachableError(
+            broken = BrokeOffError(
                 f"{subject} is overloaded or broken (HTTP {reply.status})", said, "Try again later, or another server"
             )
+            broken.wait = reply.retry_after
+            return broken
         return RefusedError(f"{subject} refused it (HTTP {reply.status})", said, "Check the server's address")
 
     def _said(self, reply: Reply) -> str:
@@ -331,6 +362,21 @@ class WebClient:
         if self._credential is not None:
             shown = self._credential.hidden_in(shown)
         return f"It said: {shown}" if shown else ""
+
+
+@contextlib.contextmanager
+def breaking_off() -> Iterator[None]:
+    """Tell a connection that fails in the middle of an answer from one that was never made.
+
+    Raises:
+        BrokeOffError: The connection failed, and not because the server was too slow.
+    """
+    try:
+        yield
+    except (TooSlowError, NoAnswerError, BrokeOffError):
+        raise
+    except NodeUnreachableError as error:
+        raise BrokeOffError(error.what, error.why, error.remedy) from error
 
 
 def _is_unambiguous(url: str) -> bool:

@@ -7,38 +7,36 @@ address before any of its bytes are used, so one honest gateway among liars is e
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError, VerificationError
-from llamafund_chain.http.transport import Reply
-from llamafund_chain.store.base import MissingContentError, RefusedError, check_cid
-from llamafund_chain.store.http.client import Credential, Place, WebClient
-from llamafund_chain.store.http.resume import ReadOnlyStore
-from llamafund_chain.store.ipfs.car import CarReader
-from llamafund_chain.store.ipfs.unixfs import (
-    LEAF_SIZE,
-    MAX_BLOCK,
-    Link,
-    cid_from_bytes,
-    cid_to_bytes,
-    decode_node,
-    is_leaf,
-    matches,
-)
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, VerificationError, WrongAnswerError
+from llamafund_chain.evidence.file_dag import Link, ReadAt, cid_from_bytes, matches
+from llamafund_chain.evidence.profiles import V1_2025
+from llamafund_chain.http.patience import Patience
+from llamafund_chain.http.transport import Reply, TooLongError
+from llamafund_chain.store.base import BrokeOffError, MissingContentError, OtherFormError, check_cid
+from llamafund_chain.store.http.client import Credential, Place, WebClient, breaking_off
+from llamafund_chain.store.http.resume import ReadOnlyStore, Repair
+from llamafund_chain.store.ipfs.car import CarReader, MalformedError
+from llamafund_chain.store.ipfs.unixfs import MAX_BLOCK, cid_to_bytes, decode_node, is_leaf
+from llamafund_chain.store.sources import reason_of, worst_kind
 
 BLOCK_SECONDS = 60.0
 """How long a gateway may take for one request, however much it sends."""
 
-_RUN = 32
-"""Leaves per CAR request: 8 MiB."""
+_RUN = 8 * 1024 * 1024
+"""Bytes of the leaves of one CAR request."""
 
 _STRIKES = 2
-"""Failures in a row after which a gateway is dropped; one lie is enough. Failed requests for CAR files are counted
-separately: blocks that the gateway delivers one by one do not make up for them."""
+"""Failures in a row after which a gateway is asked only for what no other one has. Only a lie drops it."""
+
+_UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
+"""What servers call bytes that they know nothing about."""
 
 _MAX_DEPTH = 8
 # 174 ** 8 leaves are far more than any disk holds.
@@ -46,11 +44,23 @@ _MAX_DEPTH = 8
 
 @dataclass
 class _Gateway:
+    """A gateway and what it did so far.
+
+    Attributes:
+        client: Sends requests to it.
+        strikes: Failures in a row.
+        dropped: Why it is asked for nothing more; empty otherwise.
+        aside: Whether it is asked last.
+        cars: Whether it is asked for CAR files.
+        car_strikes: Requests for CAR files that brought nothing.
+    """
+
     client: WebClient
     strikes: int = 0
-    car_strikes: int = 0
     dropped: str = ""
+    aside: bool = False
     cars: bool = True
+    car_strikes: int = 0
 
     @property
     def url(self) -> str:
@@ -64,7 +74,8 @@ class GatewayStore(ReadOnlyStore):
         places: Where they are, the preferred one first.
         credentials: The credential of each, by address.
         seconds: How long one request may take in all.
-        report: Called for each gateway that is dropped, with the reason.
+        report: Called for each gateway that is dropped or set aside, with the reason.
+        patience: For gateways that break off when no other one delivers.
     """
 
     def __init__(
@@ -74,12 +85,14 @@ class GatewayStore(ReadOnlyStore):
         *,
         seconds: float = BLOCK_SECONDS,
         report: Callable[[str], None] | None = None,
+        patience: Patience | None = None,
     ) -> None:
         known = credentials or {}
         self._gateways = [
             _Gateway(WebClient(place, known.get(place.url), seconds=seconds)) for place in dict.fromkeys(places)
         ]
         self._report = report
+        self._patience = Patience(report=report) if patience is None else patience
         self._lock = threading.Lock()
         self._turn = 0
 
@@ -93,7 +106,7 @@ class GatewayStore(ReadOnlyStore):
 
     @property
     def dropped(self) -> dict[str, str]:
-        """Dropped gateways, by address, with the reason."""
+        """Gateways that lied, by address, with the reason."""
         with self._lock:
             return {gateway.url: gateway.dropped for gateway in self._gateways if gateway.dropped}
 
@@ -136,8 +149,9 @@ class GatewayStore(ReadOnlyStore):
         if depth > _MAX_DEPTH:
             raise _strange(binary)
         if all(is_leaf(link.cid) for link in links):
-            for place in range(0, len(links), _RUN):
-                run = links[place : place + _RUN]
+            most = max(1, _RUN // max(links[0].size, 1))
+            for place in range(0, len(links), most):
+                run = links[place : place + most]
                 first = sum(link.size for link in links[:place])
                 if offset + first + sum(link.size for link in run) > start:
                     yield offset + first, binary, first, run
@@ -152,7 +166,7 @@ class GatewayStore(ReadOnlyStore):
 
     def _links(self, binary: bytes, block: bytes, *, size: int | None = None) -> tuple[Link, ...]:
         links = decode_node(block)
-        if links is None or any(link.size > LEAF_SIZE for link in links if is_leaf(link.cid)):
+        if links is None or any(link.size > V1_2025.leaf_size for link in links if is_leaf(link.cid)):
             raise _strange(binary)
         if size is not None and sum(link.size for link in links) != size:
             raise _strange(binary)
@@ -168,7 +182,7 @@ class GatewayStore(ReadOnlyStore):
             self._take(gateway, parent, f"{first}:{last}", wanted, found)
         for cid, size in wanted.items():
             if cid not in found:
-                found[cid] = self._block(cid)
+                found[cid] = self._block(cid, size)
             if len(found[cid]) != size:
                 raise _strange(parent)
         return [found[link.cid] for link in run]
@@ -176,29 +190,21 @@ class GatewayStore(ReadOnlyStore):
     def _take(
         self, gateway: _Gateway, parent: bytes, span: str, wanted: dict[bytes, int], found: dict[bytes, bytes]
     ) -> None:
-        """The leaves of these that one gateway has, by CAR. The outcome decides whether it is dropped."""
+        """The leaves of these that one gateway has, by CAR. After an odd answer it is asked for blocks only."""
         try:
             self._collect(gateway, parent, span, wanted, found)
-            if not found:
-                raise NodeUnreachableError(
-                    f"The gateway {gateway.url} sent none of the requested blocks",
-                    f"It answered for {cid_from_bytes(parent)} without any of {len(wanted)} blocks",
-                )
         except MissingContentError:
             return
-        except RefusedError:
-            # Older gateways do not support CAR, but all support blocks.
-            gateway.cars = False
-            return
         except LlamafundError as error:
-            if not found or isinstance(error, VerificationError):
-                self._failed(gateway, error, car=True)
+            lied = isinstance(error, VerificationError) and not isinstance(error, MalformedError)
+            if lied or (not found and isinstance(error, NodeUnreachableError)):
+                self._failed(gateway, error, lied=lied)
+            gateway.car_strikes += 1
+            # It may only have no time now.
+            if not found and isinstance(error, BrokeOffError) and gateway.car_strikes < _STRIKES:
                 return
-        if len(found) == len(wanted):
-            with self._lock:
-                gateway.car_strikes = 0
-        else:
-            # It has only a part, or the connection broke: block by block is faster for the rest.
+        if len(found) < len(wanted):
+            # Also if it has only a part, or the connection broke: block by block is surer.
             gateway.cars = False
 
     def _collect(
@@ -209,6 +215,8 @@ class GatewayStore(ReadOnlyStore):
         with gateway.client.request(
             "GET", f"/ipfs/{cid_from_bytes(parent)}", params=params, headers={"Accept": accept}, what="Blocks"
         ) as reply:
+            if _media_type(reply) not in ("application/vnd.ipld.car", *_UNTYPED):
+                raise OtherFormError(f"The gateway {gateway.url} sent {_media_type(reply)} instead of a CAR file")
             strangers = 0
             for frame in CarReader(_reader(reply), gateway.url):
                 if frame.cid in wanted:
@@ -222,78 +230,139 @@ class GatewayStore(ReadOnlyStore):
                     if strangers > 200:
                         break
 
-    def _block(self, cid: bytes) -> bytes:
+    def _block(self, cid: bytes, size: int | None = None) -> bytes:
         """One verified block from any gateway that has it.
+
+        Args:
+            cid: Its address.
+            size: Its length, if a verified node says so.
 
         Raises:
             MissingContentError: All gateways answered, and none has it.
-            VerificationError: None has it, and one sent something else.
-            NodeUnreachableError: None has it, and one did not answer.
+            WrongAnswerError: None has it, and one sent other bytes.
+            NodeUnreachableError: None has it, and one did not answer or broke off.
+            OtherFormError: None has it, and one sent something else than blocks.
         """
         name = cid_from_bytes(cid)
-        problems: list[LlamafundError] = []
-        asked: set[str] = set()
-        while (gateway := self._next(without=asked)) is not None:
-            asked.add(gateway.url)
-            try:
-                with gateway.client.request(
-                    "GET",
-                    f"/ipfs/{name}",
-                    params={"format": "raw"},
-                    headers={"Accept": "application/vnd.ipld.raw"},
-                    what=name,
-                ) as reply:
-                    block = reply.read_exactly(MAX_BLOCK)
-                if not matches(cid, block):
-                    raise VerificationError(
-                        f"The gateway {gateway.url} sent other bytes for {name}", "It is broken or lies", ""
-                    )
-            except LlamafundError as error:
-                problems.append(error)
-                if not isinstance(error, MissingContentError):
-                    self._failed(gateway, error)
-                continue
-            with self._lock:
-                gateway.strikes = 0
-            return block
+        for attempt in itertools.count(1):
+            problems: list[LlamafundError] = []
+            asked: set[str] = set()
+            while (gateway := self._next(without=asked)) is not None:
+                asked.add(gateway.url)
+                try:
+                    block = self._ask(gateway, cid, name, size)
+                except LlamafundError as error:
+                    problems.append(error)
+                    if not isinstance(error, MissingContentError):
+                        self._failed(gateway, error, lied=isinstance(error, VerificationError))
+                    continue
+                with self._lock:
+                    gateway.strikes, gateway.aside = 0, False
+                return block
+            busy = [problem for problem in problems if isinstance(problem, BrokeOffError)]
+            waits = [problem.wait for problem in busy if problem.wait is not None]
+            if not busy or not self._patience.wait(busy[0].what, attempt, min(waits, default=None)):
+                break
         raise self._nobody(name, problems)
 
+    def _ask(self, gateway: _Gateway, cid: bytes, name: str, size: int | None) -> bytes:
+        """One verified block from one gateway; otherwise an error that tells a lie from other failures."""
+        headers = {"Accept": "application/vnd.ipld.raw"}
+        with gateway.client.request(
+            "GET", f"/ipfs/{name}", params={"format": "raw"}, headers=headers, what=name
+        ) as reply:
+            kind = _media_type(reply)
+            try:
+                with breaking_off():
+                    block = reply.read_exactly(MAX_BLOCK)
+            except TooLongError as error:
+                block, problem = b"", error.what
+            else:
+                if matches(cid, block):
+                    return block
+                problem = f"The gateway {gateway.url} sent other bytes for {name}"
+        if kind not in ("application/vnd.ipld.raw", *(_UNTYPED if is_leaf(cid) else ())):
+            # A page of a portal or a whole file: it does not know what was asked for.
+            raise OtherFormError(
+                f"The gateway {gateway.url} sent {kind or 'something'} instead of the block {name}",
+                "It may want a login, or not know requests for blocks",
+                "Use another gateway",
+            )
+        if size is not None and 0 < len(block) < size:
+            raise BrokeOffError(f"The gateway {gateway.url} sent {len(block)} of {size} bytes of {name}")
+        raise WrongAnswerError(problem, "It is broken or lies")
+
+    def _length(self, cid: str) -> int | None:
+        binary = cid_to_bytes(cid)
+        try:
+            root = self._block(binary)
+            return len(root) if is_leaf(binary) else sum(link.size for link in self._links(binary, root))
+        except LlamafundError:
+            return None
+
+    def _repair(self, cid: str) -> Repair:
+        binary = cid_to_bytes(cid)
+
+        def repair(read_at: ReadAt, length: int) -> Iterator[tuple[int, bytes]]:
+            end = 0
+            for offset, link in self._all_leaves(binary, length):
+                end = offset + link.size
+                if not matches(link.cid, read_at(offset, link.size)):
+                    yield offset, self._block(link.cid, link.size)
+            if end < length:
+                yield end, b""
+
+        return repair
+
+    def _all_leaves(self, binary: bytes, length: int) -> Iterator[tuple[int, Link]]:
+        """The leaves of the first bytes of a file, with their offsets."""
+        root = self._block(binary)
+        if is_leaf(binary):
+            yield 0, Link(binary, len(root), len(root))
+            return
+        for offset, _, _, run in self._runs(binary, self._links(binary, root), 0, 0):
+            for link in run:
+                if offset >= length:
+                    return
+                yield offset, link
+                offset += link.size
+
     def _nobody(self, name: str, problems: Sequence[LlamafundError]) -> LlamafundError:
-        dropped = "; ".join(f"{url}: {reason}" for url, reason in self.dropped.items())
-        reasons = dropped or "; ".join(problem.what for problem in problems)
-        worst: type[LlamafundError] = MissingContentError
-        if dropped or any(not isinstance(problem, MissingContentError) for problem in problems):
-            lies = any(isinstance(problem, VerificationError) for problem in problems)
-            worst = VerificationError if lies else NodeUnreachableError
-        return worst(
+        dropped = [WrongAnswerError(f"{url}: {reason}") for url, reason in self.dropped.items()]
+        told = [*dropped, *problems] if dropped else problems
+        return worst_kind(told)(
             f"No gateway delivered {name}",
-            reasons[:1000],
+            "; ".join(dict.fromkeys(map(reason_of, told)))[:1000],
             "Name another gateway, or ask whoever published it to keep it available",
         )
 
     def _next(self, *, without: frozenset[str] | set[str] = frozenset(), car: bool = False) -> _Gateway | None:
-        """The next gateway. They take turns, so that all of them are busy."""
+        """The next gateway. They take turns, so that all of them are busy; those that failed come last."""
         with self._lock:
             usable = [
                 gateway
                 for gateway in self._gateways
-                if not gateway.dropped and gateway.url not in without and (gateway.cars or not car)
+                if not gateway.dropped
+                and gateway.url not in without
+                and (not car or (gateway.cars and not gateway.aside))
             ]
+            usable = [gateway for gateway in usable if not gateway.aside] or usable
             if not usable:
                 return None
             self._turn += 1
             return usable[self._turn % len(usable)]
 
-    def _failed(self, gateway: _Gateway, error: LlamafundError, *, car: bool = False) -> None:
+    def _failed(self, gateway: _Gateway, error: LlamafundError, *, lied: bool) -> None:
         with self._lock:
-            gateway.strikes += not car
-            gateway.car_strikes += car
-            lied = isinstance(error, VerificationError)
-            if gateway.dropped or not (lied or max(gateway.strikes, gateway.car_strikes) >= _STRIKES):
+            gateway.strikes += 1
+            if gateway.dropped or not (lied or (gateway.strikes >= _STRIKES and not gateway.aside)):
                 return
-            gateway.dropped = error.what
+            if lied:
+                gateway.dropped = error.what
+            gateway.aside = True
         if self._report is not None:
-            self._report(f"The gateway {gateway.url} is dropped: {error}")
+            fate = "is dropped" if lied else "is asked last from now on"
+            self._report(f"The gateway {gateway.url} {fate}: {error}")
 
 
 def _cut(piece: tuple[int, Future[list[bytes]]], start: int) -> Iterator[bytes]:
@@ -318,8 +387,12 @@ def _reader(reply: Reply) -> Callable[[int], bytes]:
     return read
 
 
-def _strange(binary: bytes) -> VerificationError:
-    return VerificationError(
+def _media_type(reply: Reply) -> str:
+    return reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()[:80]
+
+
+def _strange(binary: bytes) -> OtherFormError:
+    return OtherFormError(
         f"{cid_from_bytes(binary)} is not a file of the kind that evidence uses",
         "It is a directory, or was added with other settings than ipfs add --cid-version=1",
         "Ask whoever published it for the address that the manifest names",

@@ -18,27 +18,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, WrongAnswerError
+from llamafund_chain.evidence.file_dag import FileDag, ReadAt, cid_from_bytes, matches
 from llamafund_chain.evidence.hashing import FileDigest, FileHasher
 from llamafund_chain.files import read_spans
 from llamafund_chain.http.answers import MAX_DEPTH, parse_json
 from llamafund_chain.http.deadline import STRIDE, Deadline, TooSlowError, current_deadline, watch_connections
 from llamafund_chain.http.transport import CONNECT_SECONDS, network_errors
-from llamafund_chain.store.base import MissingContentError, RefusedError, check_cid, is_cid
+from llamafund_chain.store.base import MissingContentError, OtherFormError, RefusedError, check_cid, is_cid
 from llamafund_chain.store.http.client import Credential, Place
 from llamafund_chain.store.http.resume import RemoteStore
 from llamafund_chain.store.ipfs import car
-from llamafund_chain.store.ipfs.unixfs import (
-    MAX_BLOCK,
-    FileDag,
-    ReadAt,
-    cid_from_bytes,
-    cid_to_bytes,
-    decode_node,
-    is_leaf,
-    matches,
-    reading_at,
-)
+from llamafund_chain.store.ipfs.unixfs import MAX_BLOCK, cid_to_bytes, decode_node, is_leaf, reading_at
 from llamafund_chain.strict_yaml import nesting
 
 READ_SECONDS = 120.0
@@ -295,7 +286,7 @@ class KuboStore(RemoteStore):
             return
         links = decode_node(root)
         if links is None:
-            raise VerificationError(
+            raise OtherFormError(
                 f"{cid} at {self.location} is not a file of the kind that evidence uses",
                 "It is a directory, or was added with other settings than ipfs add --cid-version=1",
                 "Ask whoever published it for the address that the manifest names",
@@ -309,7 +300,7 @@ class KuboStore(RemoteStore):
                 for span in self._cat(cid, start, end - start):
                     start += len(span)
                     if start > end:
-                        raise VerificationError(
+                        raise WrongAnswerError(
                             f"{self.location} sent more than the {end} bytes of {cid}",
                             "Something else may be listening there",
                         )
@@ -330,6 +321,16 @@ class KuboStore(RemoteStore):
             if failures >= _ATTEMPTS:
                 raise broken
 
+    def _length(self, cid: str) -> int | None:
+        try:
+            root = self._block(cid)
+        except LlamafundError:
+            return None
+        if is_leaf(cid_to_bytes(cid)):
+            return len(root)
+        links = decode_node(root)
+        return None if links is None else sum(link.size for link in links)
+
     def _cat(self, cid: str, offset: int, length: int) -> Iterator[bytes]:
         options = {"offset": str(offset), "length": str(length), "progress": "false"}
         with self._asked("/cat", (cid,), Deadline(self._short, stride=STRIDE), opts=options) as spans:
@@ -343,7 +344,7 @@ class KuboStore(RemoteStore):
                 if len(block) > MAX_BLOCK:
                     break
         if not matches(cid_to_bytes(cid), bytes(block)):
-            raise VerificationError(
+            raise WrongAnswerError(
                 f"{self.location} sent another block for {cid}",
                 f"It sent {len(block)} bytes; its disk or its response is damaged",
                 "Do not use it. Get it from another store",

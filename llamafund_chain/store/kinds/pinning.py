@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 from urllib.parse import quote
 
-from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError
+from llamafund_chain.errors import LlamafundError, NodeUnreachableError, UsageError, VerificationError, WrongAnswerError
 from llamafund_chain.evidence.hashing import FileDigest
 from llamafund_chain.store.base import MissingContentError, check_cid, is_cid
 from llamafund_chain.store.http.client import Credential, Place, WebClient
@@ -117,7 +117,7 @@ class PinningStore:
         with self._client.request("POST", "/pins", body=body, what=f"Pinning {cid}", accept=(200, 202)) as reply:
             made = self._parse(reply.json())
         if made.cid != cid:
-            raise VerificationError(f"{self.location} was asked to pin {cid} and pins {made.cid[:100]}")
+            raise WrongAnswerError(f"{self.location} was asked to pin {cid} and pins {made.cid[:100]}")
         return made
 
     def request_all(self, cids: Sequence[str]) -> None:
@@ -268,7 +268,7 @@ class PinningStore:
             waited = max(waited + self._poll, time.monotonic() - began)
             current = self.look(current.request)
         if current.cid != cid:
-            raise VerificationError(f"{self.location} was asked about {cid} and answers about {current.cid[:100]}")
+            raise WrongAnswerError(f"{self.location} was asked about {cid} and answers about {current.cid[:100]}")
         if current.status == "failed":
             raise LlamafundError(
                 f"{self.location} could not pin {cid}",
@@ -320,7 +320,7 @@ class PinningStore:
         )
 
     def _strange(self, answer: object) -> VerificationError:
-        return VerificationError(
+        return WrongAnswerError(
             f"{self.location} does not answer like a pinning service: {str(answer)[:200]}",
             "Something else may be listening there",
             "Check the address; it usually ends in a path such as /psa or /api/v1",

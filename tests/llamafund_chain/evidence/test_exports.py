@@ -26,12 +26,14 @@ from llamafund_chain.evidence.manifests import (
     DatasetPromise,
     EvidenceManifest,
     ExpectedOutcome,
+    Listing,
     MilestonePromise,
     Party,
     ProposalManifest,
     StepRange,
     WeightsManifest,
 )
+from llamafund_chain.store.publishing import list_directory
 
 ROOT = Path(__file__).resolve().parents[3]
 # Names whose order by bytes and by components differs, and what JSON, shells and terminals stumble over.
@@ -113,7 +115,12 @@ def checkpoint(folder: Path) -> CheckpointManifest:
     )
 
 
-def read(manifest: EvidenceManifest, format_name: str, name: str | None = None) -> dict[str, Any]:
+def listing(folder: Path) -> Listing:
+    """What `llamafund publish` makes of a directory."""
+    return list_directory(tree(folder, NAMES).files)
+
+
+def read(manifest: EvidenceManifest | Listing, format_name: str, name: str | None = None) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(export(manifest, format_name, name=name))
     return document
 
@@ -143,8 +150,9 @@ def judged(program: str, *arguments: object, home: Path) -> dict[str, Any]:
     return answer
 
 
-def test_a_bill_of_materials_is_valid_cyclonedx(folder: Path) -> None:
-    text = export(weights(folder), "cyclonedx").decode()
+@pytest.mark.parametrize("make", [weights, listing])
+def test_a_bill_of_materials_is_valid_cyclonedx(folder: Path, make: Any) -> None:
+    text = export(make(folder), "cyclonedx").decode()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 
@@ -207,7 +215,7 @@ def test_a_statement_has_the_form_of_in_toto(folder: Path) -> None:
     assert statement["predicate"]["llamafund"]["manifest"] == manifest.sha256
 
 
-@pytest.mark.parametrize("make", [weights, checkpoint])
+@pytest.mark.parametrize("make", [weights, checkpoint, listing])
 def test_model_signing_and_in_toto_read_a_statement_as_the_directory_itself(folder: Path, make: Any) -> None:
     """OpenSSF's own library hashes the files, and must come to the same manifest and the same subject."""
     statement = folder.parent / "statement.json"
@@ -233,8 +241,9 @@ def test_model_signing_and_in_toto_read_a_statement_as_the_directory_itself(fold
     assert answer["ours"] == answer["own"]
 
 
-def test_a_dataset_is_valid_croissant_for_its_own_library(folder: Path) -> None:
-    manifest = dataset(folder)
+@pytest.mark.parametrize("make", [dataset, listing])
+def test_a_dataset_is_valid_croissant_for_its_own_library(folder: Path, make: Any) -> None:
+    manifest = make(folder)
     description = folder.parent / "croissant.json"
     description.write_bytes(export(manifest, "croissant", name="texts"))
     program = """
@@ -313,6 +322,15 @@ def test_what_a_format_has_no_words_for_is_refused(folder: Path) -> None:
         assert "in-toto" in caught.value.remedy
     with pytest.raises(UsageError, match="There is no format 'spdx'"):
         export(weights(folder), "spdx")
+
+
+@pytest.mark.parametrize("format_name", sorted(FORMATS))
+def test_a_listing_has_every_file_in_every_format(folder: Path, format_name: str) -> None:
+    manifest = listing(folder)
+    text = export(manifest, format_name).decode()
+    for entry in manifest.files:
+        assert text.count(entry.sha256) == sum(other.sha256 == entry.sha256 for other in manifest.files)
+    assert "contentRoot" not in text, "a listing has none"
 
 
 def test_a_proposal_names_no_files_to_export() -> None:

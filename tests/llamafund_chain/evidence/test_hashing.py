@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import signal
 import socket
 import tempfile
 import threading
+import time
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +32,7 @@ from llamafund_chain.evidence.hashing import (
     resolve_inside,
     sha256_of_raw_cid,
 )
-from llamafund_chain.evidence.hashing.one_pass import Digests, subtree_root
+from llamafund_chain.evidence.hashing.one_pass import Digests, OnePass, subtree_root
 from llamafund_chain.evidence.merkle import CHUNK_SIZE, MerkleHasher
 from llamafund_chain.files import SPAN
 
@@ -410,15 +412,51 @@ def test_an_inspector_sees_each_file_in_order_and_once(tmp_path: Path) -> None:
 
 def test_an_interruption_ends_all_threads(tmp_path: Path) -> None:
     root = make_tree(tmp_path, {"a": b"1" * (30 * SPAN)})
-    before = threading.active_count()
+    before = set(threading.enumerate())
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    sent: list[int] = []
 
     def interrupt(count: int) -> None:
-        if threading.current_thread() is threading.main_thread():
-            raise KeyboardInterrupt
+        # By whichever thread reports first: the main thread need not get anything to hash. Once, as one press is.
+        if not sent:
+            sent.append(count)
+            os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        hash_tree(root, progress=interrupt, jobs=3)
-    assert threading.active_count() == before
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            hash_tree(root, progress=interrupt, jobs=3)
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+    # One that was just being started may still be about to see that it has nothing to do.
+    deadline = time.monotonic() + 60
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert not set(threading.enumerate()) - before
+
+
+def test_an_interruption_waits_for_what_is_being_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    def hash_on(_: object) -> None:
+        place = len(begun)
+        begun.append(place)
+        threading.Event().wait(0.2)
+        # The first one is waited for first, most likely by the time of the interruption, and takes longer.
+        if place == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(0.5)
+        ended.append(place)
+
+    monkeypatch.setattr(OnePass, "_work", hash_on)
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            hash_tree(make_tree(tmp_path, {"a": b"1" * (30 * SPAN)}), jobs=2)
+        assert sorted(ended) == begun
+    finally:
+        signal.signal(signal.SIGINT, earlier)
 
 
 def test_directories_nested_deeper_than_any_call_are_refused_by_their_length(tmp_path: Path) -> None:

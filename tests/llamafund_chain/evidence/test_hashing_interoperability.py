@@ -19,6 +19,7 @@ import pytest
 from Crypto.Cipher import ChaCha20
 from unixfs_reference import unixfs_address
 
+from llamafund_chain.evidence.file_dag import block_cid_v0
 from llamafund_chain.evidence.hashing import hash_bytes, hash_tree, sha256sum_lines
 from llamafund_chain.evidence.manifests import FileEntry
 
@@ -78,6 +79,12 @@ def test_the_address_is_kubos_for_our_settings(size: int) -> None:
     data = cycle(size)
     assert unixfs_address(data, version=0, raw_leaves=False, block=BLOCK) == FROM_KUBO[size]
     assert hash_bytes(data).cid == unixfs_address(data, version=1, raw_leaves=True, block=BLOCK)
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 16_384, 100_000, BLOCK])
+def test_the_address_of_version_0_of_one_block_is_what_ipfs_add_prints(size: int) -> None:
+    data = cycle(size)
+    assert block_cid_v0(data) == unixfs_address(data, version=0, raw_leaves=False, block=BLOCK)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamafund_chain.evidence.manifests import check_sorted_unique, look_alikes, shown_path
-from llamafund_chain.evidence.manifests.paths import PATH_PATTERN, check_relative_path
+from llamafund_chain.evidence.manifests.paths import PATH_PATTERN, PathOrder, check_relative_path
 
 
 def naive(paths: Sequence[str]) -> bool:
@@ -44,6 +44,29 @@ def test_the_pattern_in_the_schemas_means_the_same_as_the_check(path: str) -> No
     except ValueError:
         safe = False
     assert bool(re.search(PATH_PATTERN, path)) == safe
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "the path is empty"),
+        ("/a", "path '/a' begins or ends with a slash, or has two in a row"),
+        ("a\ud800", r"path 'a\ud800' is not valid Unicode"),
+        ("y" * 2000, f"path '{'y' * 80}'… is 2000 bytes long; at most 1024 are portable"),
+        ("y" * 256, f"path '{'y' * 80}'… has a name of more than 255 bytes"),
+    ],
+)
+def test_what_is_wrong_with_a_path_is_told(path: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        check_relative_path(path)
+
+
+def test_only_the_paths_that_the_next_one_may_lie_in_are_remembered() -> None:
+    order = PathOrder()
+    order.add("a")
+    for number in range(1000):
+        order.add(f"a{number:04}")
+    assert order._open == [b"a", b"a0999"]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +140,26 @@ def test_both_normal_forms_of_a_name_are_two_paths_and_look_different(name: str)
 
 def test_a_long_name_is_cut_with_its_length_told() -> None:
     assert shown_path("x" * 5000, limit=10) == "x" * 10 + "… (4990 more characters)"
+    assert shown_path("x" * 1200) == "x" * 1200
+    assert shown_path("x" * 1201) == "x" * 1200 + "… (1 more characters)"
+
+
+INVISIBLE = (
+    *((0x00AD,) * 2, (0x034F,) * 2, (0x061C,) * 2, (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F)),
+    *((0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x2064), (0x2066, 0x206F), (0x2800,) * 2, (0x3164,) * 2),
+    *((0xFE00, 0xFE0F), (0xFEFF,) * 2, (0xFFA0,) * 2, (0xE0100, 0xE01EF)),
+)
+"""The first and the last of each range of characters that show nothing."""
+
+
+def test_what_shows_nothing_tells_no_two_names_apart_and_its_neighbours_do() -> None:
+    hidden = {point for first, last in INVISIBLE for point in range(first, last + 1)}
+    beside = {point for first, last in INVISIBLE for point in (first - 1, last + 1)} - hidden
+    for point in sorted(hidden | beside):
+        pair = ("ab", f"a{chr(point)}b")
+        assert look_alikes(pair) == ([pair] if point in hidden else []), hex(point)
+        if point in hidden:
+            assert shown_path(pair[1]) == f"a\\u{{{point:x}}}b"
 
 
 def test_paths_that_could_be_taken_for_one_another_are_named() -> None:

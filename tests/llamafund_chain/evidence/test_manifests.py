@@ -21,6 +21,7 @@ from llamafund_chain.evidence.manifests import (
     CheckpointManifest,
     DatasetManifest,
     DisputeManifest,
+    DisputeReport,
     ExpectedOutcome,
     FileEntry,
     Manifest,
@@ -113,6 +114,7 @@ def test_another_kind_than_expected_is_refused() -> None:
 )
 def test_an_unknown_schema_is_refused(schema: Any) -> None:
     refused(dataset(schema=schema), "has (the schema|no field 'schema')")
+    refused(dataset(schema="x" * 200), r"has the schema \"x{79}… \(122 more characters\)\.")
 
 
 def test_another_encoding_of_the_same_content_is_refused() -> None:
@@ -219,8 +221,9 @@ def test_nesting_is_allowed_up_to_its_bound() -> None:
         (b'"zz":{"a":1,"a":2}', "the key '.*' occurs twice"),
         (b'"zz":9007199254740992', "beyond"),
         (b'"zz":[-9007199254740992]', "beyond"),
-        (b'"zz":' + b"9" * 100_000, "beyond"),
+        (b'"zz":' + b"9" * 100_000, r": 9{40} is beyond ±\(2\^53 - 1\)"),
         (b'"zz":1.5', "not an integer"),
+        (b'"zz":1.' + b"5" * 100_000, r": 1\.5{38} is not an integer"),
         (b'"zz":[1e400]', "not an integer"),
         (b'"zz":NaN', "not an integer"),
     ],
@@ -241,9 +244,11 @@ def test_brackets_in_a_text_are_only_text() -> None:
 def test_a_manifest_longer_than_one_block_is_refused_both_ways() -> None:
     with pytest.raises(VerificationError, match="at most 262144 bytes"):
         parse(b" " * (MAX_MANIFEST_BYTES + 1))
-    manifest = CheckpointManifest.model_validate_json(
-        json.dumps(checkpoint(environment={f"variable {index}": "x" * 1000 for index in range(300)}))
-    )
+    links = [{"title": "x" * 300, "sha256": "3" * 64}] * 64
+    spare = MAX_MANIFEST_BYTES - len(encode(update(links=links, zz="")))
+    full, over = (update(links=links, zz="x" * length) for length in (spare, spare + 1))
+    assert parse(encode(full)).to_bytes() == encode(full)
+    manifest = UpdateManifest.model_validate_json(json.dumps(over))
     with pytest.raises(VerificationError, match="Shorten its texts and lists"):
         manifest.to_bytes()
 
@@ -278,7 +283,7 @@ def test_a_path_that_leaves_the_tree_is_refused(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("a", "a/b/c", "..a", "a..", "...", "é/ü", "x" * 255, "a b", "-rf", "\U0001f999"),
+        *("a", "a/b/c", "..a", "a..", "...", "é/ü", "x" * 255, "a/" * 511 + "aa", "a b", "-rf", "\U0001f999"),
         *("e\u0301", "\u00e9", "\u1112\u1161\u11ab", "a\nb", "a\tb", "\x1b[2J", " ", "a\u202eb", "..\n", "\n"),
     ],
 )
@@ -430,6 +435,27 @@ def test_an_update_names_its_campaign_and_chain(campaign: Any) -> None:
 def test_an_update_is_bounded_and_its_links_are_hashes(changes: dict[str, Any], place: str) -> None:
     refused(update(**changes), place)
     assert parse(encode(update(title="t" * 300, text="é" * 20_000, links=[]))).document()["links"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"recipe": "0x" + "AB" * 32}, f"Write it as {'ab' * 32}"),
+        ({"recipe": "AB" * 31}, "Copy it from what `sha256sum`"),
+        ({"researcher": {"name": "R", "address": "name.eth", "promise": ""}}, "Names are not looked up"),
+        ({"researcher": {"name": "R", "address": "0x12", "promise": ""}}, "Copy it again; `llamafund wallet list`"),
+    ],
+)
+def test_what_to_do_about_a_mistyped_hash_or_address_is_told(changes: dict[str, Any], said: str) -> None:
+    assert said in refused(proposal(**changes))
+
+
+def test_a_manifest_made_in_python_goes_by_the_names_of_its_fields() -> None:
+    value = dispute()
+    reports = tuple(DisputeReport.model_validate(one) for one in value["reports"])
+    by_name = {**value, "reports": reports, "file_uri": value["fileURI"]}
+    del by_name["fileURI"]
+    assert DisputeManifest.model_validate(by_name).to_bytes() == encode(value)
 
 
 @pytest.mark.parametrize("address", ["", "a1" * 20, ADDRESS + "0", ADDRESS + "\n", "0x" + "g" * 40, None])

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pymerkle import InmemoryTree
 
 from llamafund_chain.evidence.merkle import (
     BLOCK_CHUNKS,
@@ -113,6 +114,32 @@ def test_the_root_does_not_depend_on_how_the_bytes_arrive(sizes: list[int], sour
     assert hasher.size == sum(sizes)
 
 
+def test_a_chunk_that_is_completed_by_the_last_bytes_is_the_last_chunk() -> None:
+    hasher = MerkleHasher()
+    for part in (bytes(CHUNK_SIZE - 1), b"\0"):
+        hasher.update(part)
+    leaf = leaf_hash(bytes(CHUNK_SIZE))
+    assert hasher.root() == leaf
+    hasher.update(b"\1")
+    assert hasher.root() == node_hash(leaf, leaf_hash(b"\1"))
+
+
+def test_a_path_beyond_the_root_proves_nothing() -> None:
+    above = node_hash(b"a" * 32, leaf_hash(b"data"))
+    assert not ChunkProof(0, b"data", (b"a" * 32,)).proves(above, 4)
+    assert ChunkProof(0, b"data", ()).proves(leaf_hash(b"data"), 4)
+
+
+def test_no_chunk_comes_before_the_first_one() -> None:
+    with pytest.raises(IndexError, match="no chunk -1"):
+        chunk_length(4, -1)
+
+
+def test_neither_bytes_nor_hashes_stand_in_a_message() -> None:
+    assert len(repr(ChunkProof(0, bytes(999), (bytes(32),) * 9))) < 99
+    assert len(repr(Outline(1, (bytes(32),) * 9))) < 99
+
+
 def test_asking_for_the_root_changes_nothing() -> None:
     hasher = MerkleHasher()
     hasher.update(b"a" * (CHUNK_SIZE + 7))
@@ -141,6 +168,25 @@ def test_an_inner_node_cannot_be_passed_off_as_a_chunk() -> None:
 
 def _content(size: int) -> bytes:
     return random.Random(size).randbytes(size)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 8, 13, 64, 100])
+def test_pymerkle_agrees_with_root_and_proofs(count: int) -> None:
+    """A second judge that knows nothing of this project."""
+    data = _content(max(count * CHUNK_SIZE - 5, 0))
+    chunks = [data[start : start + CHUNK_SIZE] for start in range(0, len(data), CHUNK_SIZE)]
+    judge = InmemoryTree(algorithm="sha256")
+    for chunk in chunks:
+        judge.append_entry(chunk)
+    hasher = MerkleHasher()
+    hasher.update(data)
+    assert hasher.root() == judge.get_root()
+    for index in {0, count // 2, count - 1} & set(range(count)):
+        _, proofs = prove_chunks(iter((data,)), len(data), [index])
+        theirs = judge.prove_inclusion(index + 1).serialize()["path"]
+        leaf = leaf_hash(chunks[index]).hex()
+        assert sorted(node.hex() for node in proofs[index].path) == sorted(set(theirs) - {leaf})
+        assert proofs[index].proves(judge.get_root(), len(data))
 
 
 @pytest.mark.parametrize(

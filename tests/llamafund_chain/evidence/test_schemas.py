@@ -14,7 +14,7 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from manifest_examples import ADDRESS, checkpoint, dataset, dispute, file, proposal, update, weights
+from manifest_examples import ADDRESS, checkpoint, dataset, dispute, file, proposal, review, update, weights
 
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.manifests import KINDS, MAX_SAFE_INTEGER, parse_head
@@ -24,6 +24,7 @@ LISTED = {"listings": [{"sha256": "a" * 64, "files": 2, "size": 8}]}
 PART = {"source": "s", "license": "l", "samples": 1}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "llamafund/proposal/1": proposal(),
+    "llamafund/review/1": review(),
     "llamafund/update/1": update(),
     "llamafund/dispute/1": dispute(),
     "llamafund/dataset/1": dataset(
@@ -135,6 +136,9 @@ def test_a_number_out_of_range_is_refused_even_in_an_unknown_field(name: str, va
 
 def test_a_listing_has_no_unknown_fields() -> None:
     assert not validator("listing").is_valid({**copy("llamafund/listing/1"), "zz": 1})
+    assert validator("listing").is_valid({**copy("llamafund/listing/1"), "profile": "unixfs-v1-2025"})
+    for other in (None, "", "unixfs-v0-2015", 1):
+        assert not validator("listing").is_valid({**copy("llamafund/listing/1"), "profile": other})
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,14 @@ def _no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were waited for servers; nobody really waits."""
+    seconds: list[float] = []
+    monkeypatch.setattr("llamafund_chain.http.patience.pause", seconds.append)
+    return seconds
+
+
 @pytest.fixture
 def node() -> KuboStandIn:
     return KuboStandIn()

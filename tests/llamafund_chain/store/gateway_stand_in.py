@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from http_servers import Asked, Handler, LocalServer
 
+from llamafund_chain.evidence.file_dag import cid_from_bytes
 from llamafund_chain.store.ipfs import car
-from llamafund_chain.store.ipfs.unixfs import cid_from_bytes, cid_to_bytes, decode_node, is_leaf
+from llamafund_chain.store.ipfs.unixfs import cid_to_bytes, decode_node, is_leaf
 
 
 class GatewayStandIn:
@@ -99,7 +100,7 @@ class GatewayStandIn:
 
 def blocks_of(data: bytes) -> tuple[str, dict[str, bytes]]:
     """The address of a file and all its blocks."""
-    from llamafund_chain.store.ipfs.unixfs import FileDag
+    from llamafund_chain.evidence.file_dag import FileDag
 
     dag = FileDag.of(iter((data,)))
     found = dag.blocks(lambda offset, length: data[offset : offset + length])

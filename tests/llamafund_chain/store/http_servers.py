@@ -37,11 +37,22 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
-    def stream(self, pieces: Iterator[bytes], *, trailer: str = "", broken: bool = False) -> None:
+    def stream(
+        self,
+        pieces: Iterator[bytes],
+        *,
+        trailer: str = "",
+        broken: bool = False,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         """A chunked answer, as Kubo streams; with an error in a trailer, or cut off."""
-        self.send_response(200)
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked")
         if trailer:
             self.send_header("Trailer", "X-Stream-Error")
@@ -62,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append(asked)
         self.server.answer(self, asked)
 
-    do_GET = do_POST = do_DELETE = handle_any  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_DELETE = handle_any  # noqa: N815
 
     def handle(self) -> None:
         with contextlib.suppress(ConnectionError):

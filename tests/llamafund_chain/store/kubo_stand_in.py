@@ -13,8 +13,9 @@ from typing import Any
 
 from http_servers import Asked, Handler, LocalServer
 
+from llamafund_chain.evidence.file_dag import cid_from_bytes
 from llamafund_chain.store.ipfs.car import CarReader
-from llamafund_chain.store.ipfs.unixfs import cid_from_bytes, cid_to_bytes, decode_node, is_leaf
+from llamafund_chain.store.ipfs.unixfs import cid_to_bytes, decode_node, is_leaf
 
 
 class KuboStandIn:
@@ -147,7 +148,7 @@ class KuboStandIn:
             self.blocks[cid_from_bytes(frame.cid)] = frame.block
         lines: list[dict[str, Any]] = []
         if asked.query["pin-roots"] == "true":
-            for root in map(cid_from_bytes, reader.roots):
+            for root in (root.text for root in reader.roots):
                 lines.append({"Root": {"Cid": {"/": root}, "PinErrorMsg": self.pin_error}})
                 if not self.pin_error:
                     self.pinned.add(root)

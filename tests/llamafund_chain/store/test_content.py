@@ -19,6 +19,8 @@ from llamafund_chain.evidence.manifests import (
 )
 from llamafund_chain.store import LocalStore, MissingContentError
 from llamafund_chain.store.content import fetch_manifest, fetch_tree, publish_manifest, publish_tree, verify_content
+from llamafund_chain.store.fetching import fetch_all
+from llamafund_chain.store.sources import Sources
 
 FILES = {"README.md": b"# A model\n", "model.safetensors": b"weights" * 100_000, "tokenizer/vocab.json": b"{}"}
 
@@ -217,12 +219,17 @@ def test_sizes_that_only_add_up_together_are_refused(store: LocalStore, root: Pa
         verify_content(store, changed(honest, files=files))
 
 
-def test_a_wrong_content_root_is_refused(store: LocalStore, root: Path) -> None:
+def test_a_wrong_content_root_is_refused(store: LocalStore, root: Path, tmp_path: Path) -> None:
     honest = weights(root)
     publish_tree(store, root, honest)
     forged = changed(honest, content=Content(root="b" * 64, size=honest.content.size))
     with pytest.raises(VerificationError, match="The content root of manifest"):
         verify_content(store, forged)
+    with pytest.raises(VerificationError, match="The content root of manifest"):
+        fetch_all(Sources([store]), forged, tmp_path / "out")
+    sizes: list[int] = []
+    fetch_all(Sources([store]), honest, tmp_path / "out", total=sizes.append, progress=sizes.append)
+    assert sizes[0] == sum(sizes[1:])
 
 
 def test_a_link_planted_in_the_destination_is_not_followed(store: LocalStore, root: Path, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from llamafund_chain.errors import ExitCode, LlamafundError, UsageError
 from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, DatasetManifest
 from llamafund_chain.store import LocalStore
 from llamafund_chain.store.content import fetch_manifest, fetch_tree
-from llamafund_chain.store.dataset import build_dataset, read_documents
+from llamafund_chain.store.dataset import Layout, build_dataset
+from llamafund_chain.store.documents import read_documents
 
 GOOD = {
     "train/a.txt": b"The first document.\n",
@@ -87,7 +88,9 @@ def test_a_dataset_without_one_of_its_parts_is_refused(tmp_path: Path, part: str
         build(tmp_path, files)
 
 
-@pytest.mark.parametrize("name", ["README.md", "train/picture.png", "train.txt", "other/d.txt", "train/.hidden"])
+@pytest.mark.parametrize(
+    "name", ["notes.md", "train/README.md", "train/picture.png", "train.txt", "other/d.txt", "train/.hidden"]
+)
 def test_a_file_that_belongs_to_no_part_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="belongs to no part"):
         build(tmp_path, {**GOOD, name: b"data"})
@@ -128,7 +131,7 @@ def test_long_lines_are_put_together_again(tmp_path: Path) -> None:
 
 
 def test_an_endless_document_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llamafund_chain.store.dataset.MAX_DOCUMENT_BYTES", 1000)
+    monkeypatch.setattr("llamafund_chain.store.documents.MAX_DOCUMENT_BYTES", 1000)
     for name in ("train/long.txt", "train/long.jsonl"):
         with pytest.raises(UsageError, match="longer than 1000 bytes"):
             build(tmp_path / name, {**GOOD, name: b"x" * 1001})
@@ -177,7 +180,7 @@ class Reads:
             self.count[Path(path).name] += 1
             return honest(path)
 
-        monkeypatch.setattr("llamafund_chain.files.open_descriptor", counting)
+        monkeypatch.setattr("llamafund_chain.files.reading.open_descriptor", counting)
         monkeypatch.setattr("llamafund_chain.evidence.hashing.one_pass.open_descriptor", counting)
 
 
@@ -210,3 +213,55 @@ def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
             preparation="p",
             store=LocalStore(tmp_path / "store"),
         )
+
+
+def test_companions_beside_the_parts_are_kept_and_belong_to_none(tmp_path: Path) -> None:
+    companions = {"README.md": b"# Card", "LICENSE": b"CC0", ".gitattributes": b"*", "dataset_infos.json": b"{}"}
+    manifest = build(tmp_path, {**GOOD, **companions, ".DS_Store": b"x", ".git/config": b"x"})
+    assert {entry.path for entry in manifest.files} == {*GOOD, *companions}
+    assert [part.samples for part in manifest.parts] == [3, 1]
+    assert DatasetManifest.model_validate_json(manifest.to_bytes()) == manifest
+
+
+def test_folders_and_files_of_hugging_face_are_mapped_to_the_parts(tmp_path: Path) -> None:
+    root = make(
+        tmp_path / "data",
+        {"data/train-00000-of-00001.jsonl": b'{"text": "a"}', "validation/a.txt": b"b", "test/sub/a.txt": b"c"},
+    )
+    options = {"title": "t", "source": "s", "license": "l", "preparation": "p", "store": LocalStore(tmp_path / "store")}
+    layout = Layout(train=("data/train-*",), heldout=("validation", "test/"))
+    manifest = build_dataset(root, **options, layout=layout)
+    assert [part.paths for part in manifest.parts] == [
+        ("data/train-00000-of-00001.jsonl",),
+        ("test/", "validation/"),
+    ]
+    assert [entry.path for entry in manifest.part("heldout")] == ["test/sub/a.txt", "validation/a.txt"]
+    with pytest.raises(UsageError, match="belongs to no part"):
+        build_dataset(root, **options, layout=Layout(train=("data",), heldout=("test",)))
+    with pytest.raises(UsageError, match="is both to train on and held out"):
+        build_dataset(root, **options, layout=Layout(train=("data", "test"), heldout=("test", "validation")))
+    with pytest.raises(UsageError, match=r"has no files in dev/.*--heldout"):
+        build_dataset(root, **options, layout=Layout(train=("data",), heldout=("dev",)))
+
+
+def test_threat_no_secret_and_no_pointer_gets_into_a_dataset(tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for name, data, reason in (("train/x.txt", pointer, "git lfs pull"), ("train/x.txt", b"AKIA" + b"A" * 16, "AWS")):
+        with pytest.raises(UsageError, match=reason):
+            build(tmp_path / reason, {**GOOD, name: data})
+        assert not (tmp_path / reason / "store").exists()
+
+
+def test_line_ends_that_a_model_would_learn_are_remarked(tmp_path: Path) -> None:
+    root = make(tmp_path / "data", {**GOOD, "train/windows.txt": b"one\r\ntwo\r\n"})
+    remarks: list[str] = []
+    build_dataset(
+        root,
+        title="t",
+        source="s",
+        license="l",
+        preparation="p",
+        store=LocalStore(tmp_path / "s"),
+        remark=remarks.append,
+    )
+    assert remarks == ["1 document of 5 with CRLF line ends: a model learns these too"]

@@ -10,11 +10,20 @@ import pytest
 from http_servers import LocalServer
 from kubo_stand_in import KuboStandIn
 
-from llamafund_chain.errors import ExitCode, LlamafundError, NodeUnreachableError, UsageError, VerificationError
+from llamafund_chain.errors import (
+    ExitCode,
+    LlamafundError,
+    NodeUnreachableError,
+    UsageError,
+    VerificationError,
+    accuses,
+)
+from llamafund_chain.evidence.file_dag import FileDag, cid_from_bytes, node_cid
 from llamafund_chain.evidence.hashing import hash_bytes
 from llamafund_chain.store import MissingContentError, Store, open_store
+from llamafund_chain.store.base import OtherFormError
 from llamafund_chain.store.http.client import Credential, place_of
-from llamafund_chain.store.ipfs.unixfs import FANOUT, LEAF_SIZE, FileDag, cid_from_bytes
+from llamafund_chain.store.ipfs.unixfs import FANOUT, LEAF_SIZE
 from llamafund_chain.store.kinds.kubo import KuboStore
 
 SIZES = [0, 1, LEAF_SIZE, LEAF_SIZE + 1, 3_000_000]
@@ -62,6 +71,16 @@ def test_pins_come_and_go(store: KuboStore, node: KuboStandIn) -> None:
     store.unpin(cid)
     store.unpin(cid)
     assert store.pins() == frozenset()
+
+
+@pytest.mark.parametrize("size", [9, LEAF_SIZE + 1])
+def test_a_manifest_with_too_small_a_size_is_told_from_a_node_that_lies(
+    store: KuboStore, tmp_path: Path, size: int
+) -> None:
+    digest = store.put_bytes(os.urandom(size))
+    with pytest.raises(VerificationError, match=f"has {size} bytes, but the manifest says {size - 1}"):
+        store.fetch(digest.cid, tmp_path / "out", size=size - 1, sha256=digest.sha256)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_node_does_not_have_is_missing(store: KuboStore, tmp_path: Path) -> None:
@@ -203,6 +222,15 @@ def test_a_wrong_block_is_refused(store: KuboStore, node: KuboStandIn) -> None:
     node.wrong_block = True
     with pytest.raises(VerificationError, match="another block"):
         store.read(cid, limit=100)
+
+
+def test_a_directory_is_no_file_of_evidence_and_accuses_nobody(store: KuboStore, node: KuboStandIn) -> None:
+    directory = b"\x0a\x02\x08\x01"
+    cid = cid_from_bytes(node_cid(directory))
+    node.blocks[cid] = directory
+    with pytest.raises(OtherFormError, match="not a file of the kind") as caught:
+        store.read(cid, limit=10)
+    assert not accuses(caught.value)
 
 
 @pytest.mark.parametrize(

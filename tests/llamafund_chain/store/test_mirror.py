@@ -13,11 +13,14 @@ from pydantic import ConfigDict
 from llamafund_chain.errors import NodeUnreachableError, UsageError, VerificationError
 from llamafund_chain.evidence.hashing import hash_bytes
 from llamafund_chain.evidence.manifests import FileEntry, Listing, Manifest
+from llamafund_chain.http.patience import Patience
 from llamafund_chain.store import MissingContentError, Store
+from llamafund_chain.store.base import OtherFormError
 from llamafund_chain.store.http.client import is_public
 from llamafund_chain.store.kinds.mirror import MAX_MIRRORS, MirrorStore, check_mirror, mirrors_of
 
 NAME = "model weights/ü #1?.bin"
+NAME_QUOTED = "model%20weights/%C3%BC%20%231%3F.bin"
 DATA = b"\1" + os.urandom(699_999)
 DIGEST = hash_bytes(DATA)
 
@@ -29,8 +32,12 @@ class Web:
         self.data = DATA
         self.ranges = True
         self.cut: int | None = None
+        self.cut_ranges = True
         self.shift = 0
         self.encoding = ""
+        self.kind = ""
+        self.past_the_end: int | None = None
+        self.busy: list[int] = []
 
     def answer(self, handler: Handler, asked: Asked) -> None:
         if asked.path != "/base/model%20weights/%C3%BC%20%231%3F.bin":
@@ -38,15 +45,23 @@ class Web:
             return
         wanted = asked.headers.get("Range")
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges else 0
+        if self.busy:
+            handler.reply(self.busy.pop(0), b"", {"Retry-After": "11"})
+            return
+        if start and start == self.past_the_end:
+            handler.reply(416, b"", {"Content-Range": f"bytes */{start - 1}"})
+            return
         body = self.data[start:]
         headers = {"Content-Encoding": self.encoding} if self.encoding else {}
-        if self.cut is not None:
-            handler.stream(iter((body[: self.cut],)), broken=True)
-        elif start:
+        if self.kind:
+            headers["Content-Type"] = self.kind
+        if start:
             headers["Content-Range"] = f"bytes {start + self.shift}-{len(self.data) - 1}/{len(self.data)}"
-            handler.reply(206, body, headers)
+        status = 206 if start else 200
+        if self.cut is not None and (self.cut_ranges or not start):
+            handler.stream(iter((body[: self.cut],)), broken=True, status=status, headers=headers)
         else:
-            handler.reply(200, body, headers)
+            handler.reply(status, body, headers)
 
 
 @pytest.fixture
@@ -67,7 +82,7 @@ def entry(path: str = NAME, data: bytes = DATA) -> FileEntry:
 
 @pytest.fixture
 def store(server: LocalServer) -> MirrorStore:
-    return MirrorStore(f"mirror:{server.url}/base/", [entry()])
+    return MirrorStore(f"mirror:{server.url}/base/", [entry()], patience=Patience(0))
 
 
 def fetch(store: MirrorStore, path: Path) -> None:
@@ -116,14 +131,103 @@ def test_another_part_than_was_asked_for_is_refused(store: MirrorStore, web: Web
 )
 def test_other_bytes_are_refused(store: MirrorStore, web: Web, tmp_path: Path, data: bytes, words: str) -> None:
     web.data = data
-    with pytest.raises((VerificationError, NodeUnreachableError), match=words):
+    with pytest.raises((VerificationError, NodeUnreachableError, OtherFormError), match=words):
         fetch(store, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("most", [len(DATA) - 1, len(DATA)])
+def test_a_manifest_with_too_small_a_size_is_told_from_a_mirror_with_another_file(
+    server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("llamafund_chain.store.kinds.mirror.MAX_MEASURED", most)
+    short = entry().model_copy(update={"size": len(DATA) - 1})
+    store = MirrorStore(f"mirror:{server.url}/base/", [short], patience=Patience(0))
+    with pytest.raises((VerificationError, OtherFormError)) as refused:
+        store.fetch(DIGEST.cid, tmp_path / "out", size=short.size, sha256=DIGEST.sha256)
+    told = f"has {len(DATA)} bytes, but the manifest says {len(DATA) - 1}" in str(refused.value)
+    # A file that is too long to be measured stays what it was: another file, which accuses nobody.
+    assert told is isinstance(refused.value, VerificationError) is (most == len(DATA))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kept_end_that_the_server_does_not_have_starts_the_file_anew(
+    store: MirrorStore, server: LocalServer, tmp_path: Path, web: Web
+) -> None:
+    # A longer file that was there before; its first bytes were kept.
+    (tmp_path / f".{DIGEST.cid}.partial").write_bytes(os.urandom(699_990))
+    web.past_the_end = 699_990
+    fetch(store, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == DATA
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [asked.headers.get("Range") for asked in server.asked] == ["bytes=699990-", None]
+
+
+def test_what_was_kept_survives_a_mirror_with_other_bytes(store: MirrorStore, web: Web, tmp_path: Path) -> None:
+    (tmp_path / f".{DIGEST.cid}.partial").write_bytes(DATA[:400_000])
+    web.data = DATA[:-1] + bytes((DATA[-1] ^ 1,))
+    with pytest.raises(VerificationError):
+        fetch(store, tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {f".{DIGEST.cid}.partial": DATA[:400_000]}
+    web.data = DATA
+    fetch(store, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_new_attempt_from_the_beginning_is_continued_too(store: MirrorStore, web: Web, tmp_path: Path) -> None:
+    (tmp_path / f".{DIGEST.cid}.partial").write_bytes(b"x" * 699_000)
+    web.cut, web.cut_ranges = 300_000, False
+    with pytest.raises(NodeUnreachableError):
+        fetch(store, tmp_path / "out")
+    assert (tmp_path / f".{DIGEST.cid}.again.partial").read_bytes() == DATA[:300_000]
+    web.cut = None
+    fetch(store, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_download_that_breaks_off_goes_on_by_itself(
+    server: LocalServer, web: Web, tmp_path: Path, waited: list[float]
+) -> None:
+    web.cut = 300_000
+    fetch(MirrorStore(f"mirror:{server.url}/base/", [entry()]), tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == DATA
+    assert [asked.headers.get("Range") for asked in server.asked] == [None, "bytes=300000-", "bytes=600000-"]
+    assert waited == [1.0, 1.0], "whoever makes progress begins anew"
+
+
+def test_a_mirror_that_asks_for_time_gets_it(
+    server: LocalServer, web: Web, tmp_path: Path, waited: list[float]
+) -> None:
+    web.busy = [429, 503]
+    fetch(MirrorStore(f"mirror:{server.url}/base/", [entry()]), tmp_path / "out")
+    assert waited == [11.0, 11.0]
+
+
+def test_a_page_instead_of_a_file_is_called_a_page(store: MirrorStore, web: Web, tmp_path: Path) -> None:
+    web.data, web.kind = b"<html>Log in", "text/html"
+    with pytest.raises(OtherFormError, match="it sent a page"):
+        fetch(store, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def credentials(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    path = folder / "credentials"
+    path.write_text("\n".join(lines))
+    path.chmod(0o600)
+    monkeypatch.setenv("LLAMAFUND_CREDENTIALS", str(path))
+
+
+def test_a_token_goes_to_its_mirror_only(
+    server: LocalServer, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials(tmp_path, monkeypatch, f"{server.url} basic ann:pw", "https://elsewhere.example bearer other")
+    fetch(MirrorStore(f"mirror:{server.url}/base/", [entry()]), tmp_path / "out")
+    assert server.asked[0].headers["Authorization"] == "Basic YW5uOnB3"
+
+
 def test_compressed_answers_are_refused(store: MirrorStore, web: Web, tmp_path: Path) -> None:
     web.encoding = "gzip"
-    with pytest.raises(VerificationError, match="compressed"):
+    with pytest.raises(OtherFormError, match="compressed"):
         fetch(store, tmp_path / "out")
 
 

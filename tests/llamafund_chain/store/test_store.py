@@ -114,7 +114,7 @@ def test_putting_again_mends_what_was_damaged(store: LocalStore) -> None:
 @pytest.mark.parametrize("size", [3, 5])
 def test_another_size_than_expected_is_refused(store: LocalStore, tmp_path: Path, size: int) -> None:
     digest = store.put_bytes(b"four")
-    with pytest.raises(VerificationError, match=f"There must be {size}"):
+    with pytest.raises(VerificationError, match=f"4 bytes, but the manifest says {size}"):
         store.fetch(digest.cid, tmp_path / "out", size=size)
     assert not (tmp_path / "out").exists()
 
