@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,11 @@ class Lab:
         publish_tree(self.store, root, forged)
         return forged
 
+    def publish_fixed(self, learning_rate: float = 0.02, **changes: str) -> str:
+        """Publish the recipe with an environment: this machine's, with some settings changed. Returns its hash."""
+        data = self.recipe.data.replace(b"learning_rate: 0.02", f"learning_rate: {learning_rate}".encode())
+        return self.store.put_bytes(fixed(data, self.run[0].environment, **changes)).sha256
+
     def relink(self, links: list[CheckpointManifest], scratch: Path) -> tuple[CheckpointManifest, ...]:
         """Publish checkpoints anew as one chain that begins at the dataset."""
         chain: list[CheckpointManifest] = []
@@ -144,6 +150,16 @@ def write_corpus(root: Path) -> None:
                 for line in range(8)
             ]
             (root / part / f"{index:03}.txt").write_text("".join(lines))
+
+
+NAMED = ("accelerate", "numpy", "processor_class", "safetensors", "tokenizers", "torch", "transformers")
+"""Settings that an environment for the CPU must name."""
+
+
+def fixed(recipe: bytes, environment: Mapping[str, str], **changes: str) -> bytes:
+    """A recipe that names the environment of a record, with some settings changed."""
+    named = {name: changes.get(name, environment[name]) for name in NAMED}
+    return recipe + f"environment: {json.dumps(named)}\n".encode()
 
 
 def record(lab_recipe: RecipeFile, dataset: DatasetManifest, seed: str = SEED, **changes: object) -> RunRecord:

@@ -11,10 +11,12 @@ import pytest
 import yaml
 
 from llamafund_chain.errors import UsageError
-from llamafund_trainer.recipe import MAX_RECIPE_BYTES, RecipeFile, load_recipe, parse_recipe
+from llamafund_trainer.recipe import MAX_RECIPE_BYTES, EnvironmentSection, RecipeFile, load_recipe, parse_recipe
 
 Change = Callable[[dict[str, Any]], object]
 BASE = "ab" * 32
+NAMED = ("accelerate", "numpy", "processor_class", "safetensors", "tokenizers", "torch", "transformers")
+HERE = dict.fromkeys(NAMED, "1")
 EXAMPLES = sorted((Path(__file__).parents[2] / "trainer" / "examples").glob("*.yaml"))
 
 
@@ -77,7 +79,11 @@ def test_what_a_recipe_leaves_out_stays_as_it_was(recipe: RecipeFile) -> None:
         "device": "cpu",
         "processes": 1,
         "sharding": "none",
+        "attention": "eager",
+        "nccl_algorithm": "Ring",
+        "nccl_protocol": "Simple",
     }
+    assert (recipe.recipe.evaluation.batch_size, recipe.recipe.evaluation.timeout) == (16, 1800)
     assert recipe.recipe.training.gradient_checkpointing is False
 
 
@@ -111,6 +117,8 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path, recipe: RecipeFile) -> Non
         (lambda raw: raw["model"].update(kv_heads=3), ("heads 2", "kv_heads 3")),
         (lambda raw: raw["optimizer"].update(learning_rate=float("nan")), ("optimizer.learning_rate",)),
         (lambda raw: raw["optimizer"].update(learning_rate=0), ("optimizer.learning_rate is 0. It must be above 0",)),
+        (lambda raw: raw["optimizer"].update(beta1=1), ("optimizer.beta1 is 1. It must be below 1",)),
+        (lambda raw: raw["optimizer"].update(beta2=1.0), ("optimizer.beta2 is '1.0'. It must be below 1",)),
         (lambda raw: raw["schedule"].update(warmup_steps=40), ("warmup_steps 40",)),
         (lambda raw: raw.update(evaluation={"stride": 33}), ("stride 33", "at most data.context_length, 32")),
         (
@@ -130,6 +138,29 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path, recipe: RecipeFile) -> Non
         (
             lambda raw: raw["tokenizer"].update(vocab_size=256),
             ("tokenizer.vocab_size is 256. It must be at least 257",),
+        ),
+        (lambda raw: raw.update(environment={**HERE, "numpi": "2"}), ("environment.numpi", "Did you mean numpy?")),
+        (
+            lambda raw: raw.update(environment={**HERE, "torch": 2}),
+            ("environment.torch is 2. It must be text", "quotes"),
+        ),
+        (lambda raw: raw.update(environment={**HERE, "torch": []}), ("environment.torch", "a list of texts")),
+        (lambda raw: raw.update(environment={**HERE, "torch": ["x" * 201]}), ("environment.torch", "a list of texts")),
+        (
+            lambda raw: raw.update(environment={"torch": "2"}),
+            ("environment.accelerate is missing", "environment.transformers"),
+        ),
+        (
+            lambda raw: (raw.update(environment=dict(HERE)), raw["environment"].pop("processor_class")),
+            ("environment does not name processor_class", "--dry-run prints"),
+        ),
+        (
+            lambda raw: (raw["determinism"].update(device="cuda"), raw.update(environment=HERE)),
+            ("environment does not name cuda, cudnn, gpu",),
+        ),
+        (
+            lambda raw: raw.update(environment={**HERE, "gpu": "NVIDIA H100", "peft": "1"}),
+            ("environment names gpu, peft, which this training does not use",),
         ),
         (lambda raw: raw.update(schema="llamafund/recipe/2"), ("schema",)),
         (lambda raw: raw.pop("tokenizer"), ("tokenizer is missing",)),
@@ -186,7 +217,18 @@ def test_what_is_no_recipe_is_refused(data: bytes, words: str) -> None:
     assert words in str(caught.value)
 
 
-SECTIONS = ("model", "tokenizer", "data", "optimizer", "schedule", "training", "evaluation", "precision", "determinism")
+SECTIONS = (
+    "model",
+    "tokenizer",
+    "data",
+    "optimizer",
+    "schedule",
+    "training",
+    "evaluation",
+    "precision",
+    "determinism",
+    "environment",
+)
 LIBRARIES_WORDS = (
     "Input should",
     "valid dictionary",
@@ -202,7 +244,7 @@ LIBRARIES_WORDS = (
 @pytest.mark.parametrize("section", SECTIONS)
 def test_no_library_speaks_for_the_recipe(recipe: RecipeFile, section: str, wrong: object) -> None:
     """Every key of every section, and every section, wrong in every way."""
-    fields = parse_recipe(recipe.data).recipe.model_dump()[section]
+    fields = parse_recipe(recipe.data).recipe.model_dump()[section] or EnvironmentSection.model_fields
     changes: list[Change] = [lambda raw: raw.update({section: wrong})]
     changes += [lambda raw, key=key: raw.setdefault(section, {}).update({key: wrong}) for key in fields]
     for change in changes:

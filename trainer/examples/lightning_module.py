@@ -61,7 +61,6 @@ def main(out: Path) -> None:
     seed_everything(library_seed(SEED), verbose=False)
     attestation = LightningAttestationCallback(
         out / "evidence",
-        recipe=__file__,
         dataset=dataset.sha256,
         data=out / "corpus",
         seed=SEED,

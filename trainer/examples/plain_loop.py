@@ -47,9 +47,7 @@ def main(out: Path) -> None:
     )
     text = torch.tensor(list(b"".join(path.read_bytes() for path in sorted((out / "corpus/train").iterdir()))))
 
-    recorder = Recorder(
-        out / "evidence", recipe=__file__, dataset=dataset.sha256, data=out / "corpus", seed=SEED, store=store
-    )
+    recorder = Recorder(out / "evidence", dataset=dataset.sha256, data=out / "corpus", seed=SEED, store=store)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(recorder.library_seed)
     model = NextByte()

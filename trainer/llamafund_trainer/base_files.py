@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.evidence.manifests import FileEntry, Listing, WeightsManifest, all_files, parse
-from llamafund_chain.files import disk_trouble
+from llamafund_chain.files import machine_trouble
 from llamafund_chain.store.content import fetch_files, reading
 from llamafund_chain.strict_yaml import load_json
 from llamafund_trainer.tensors.compare import TensorEntry, read_entries
@@ -95,7 +95,7 @@ class Base:
         try:
             tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
         except Exception as error:
-            raise disk_trouble(error, f"Reading {path.name}") or VerificationError(
+            raise machine_trouble(error, f"Reading {path.name}") or VerificationError(
                 f"The base model's {TOKENIZER} cannot be read",
                 f"The library tokenizers says: {str(error)[:300]}",
                 "Choose another base model",
@@ -136,6 +136,21 @@ class Base:
         for name in names:
             if (self.directory / name).exists():
                 shutil.copyfile(self.directory / name, directory / name)
+
+
+def fetch_published(store: Store, sha256: str, directory: Path) -> None:
+    """Fetch all files of a published folder.
+
+    Args:
+        store: Where it was published.
+        sha256: SHA-256 of its manifest: of open weights, or the listing that `llamafund publish DIRECTORY` makes.
+        directory: Where to write; created when missing.
+
+    Raises:
+        LlamafundError: The store lacks something.
+        VerificationError: A file does not match its hash.
+    """
+    fetch_files(store, _listed(store, sha256), directory)
 
 
 def fetch_base(store: Store, sha256: str, directory: Path, *, weights: bool = True) -> Base:
@@ -189,6 +204,11 @@ def _fetch_weights(store: Store, sha256: str, entries: Mapping[str, FileEntry], 
 
 def _entries(store: Store, sha256: str) -> dict[str, FileEntry]:
     """The files at the top level of a manifest by name; files in folders do not belong to a model."""
+    return {entry.path: entry for entry in _listed(store, sha256) if "/" not in entry.path}
+
+
+def _listed(store: Store, sha256: str) -> list[FileEntry]:
+    """The files that a manifest of open weights or of a published folder names."""
     read = reading(store)
     manifest = parse(read(sha256), sha256=sha256, read=read)
     if not isinstance(manifest, WeightsManifest | Listing):
@@ -197,7 +217,7 @@ def _entries(store: Store, sha256: str) -> dict[str, FileEntry]:
             f"A base model needs a {WeightsManifest.SCHEMA} or a {Listing.SCHEMA}",
             "Publish the model's directory with llamafund publish, and name the hash that it prints",
         )
-    return {entry.path: entry for entry in all_files(manifest, read) if "/" not in entry.path}
+    return list(all_files(manifest, read))
 
 
 def _weight_files(directory: Path) -> list[str]:

@@ -39,6 +39,7 @@ MAX_SIZE = 2**24
 """Largest size of a dimension; useful models stay far below it."""
 
 _HASH = r"^[0-9a-f]{64}$"
+_NCCL_NAME = r"^NCCL_[A-Z0-9_]{1,100}$"
 _MODULE = re.compile(r"[A-Za-z0-9_]{1,100}")
 
 
@@ -48,7 +49,10 @@ def _hash_remedy(text: str) -> str:
     return "Copy the hash that llamafund publish or llamafund export printed"
 
 
-_RULES = {_HASH: Rule("It must be a SHA-256, 64 hexadecimal digits in lower case", _hash_remedy)}
+_RULES = {
+    _HASH: Rule("It must be a SHA-256, 64 hexadecimal digits in lower case", _hash_remedy),
+    _NCCL_NAME: Rule("It must be the name of a variable of NCCL", lambda _: "Write it like NCCL_MAX_NCHANNELS"),
+}
 
 
 def _require_number(value: Any) -> Any:
@@ -61,6 +65,7 @@ def _require_number(value: Any) -> Any:
 Whole = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 Size = Annotated[int, Field(strict=True, ge=1, le=MAX_SIZE)]
 Rate = Annotated[float, BeforeValidator(_require_number), Field(ge=0, le=1, allow_inf_nan=False)]
+Decay = Annotated[float, BeforeValidator(_require_number), Field(ge=0, lt=1, allow_inf_nan=False)]
 Positive = Annotated[float, BeforeValidator(_require_number), Field(gt=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -166,8 +171,8 @@ class OptimizerSection(_Section):
     """AdamW."""
 
     learning_rate: Positive
-    beta1: Rate = 0.9
-    beta2: Rate = 0.95
+    beta1: Decay = 0.9
+    beta2: Decay = 0.95
     epsilon: Positive = 1e-8
     weight_decay: Rate = 0.1
     max_gradient_norm: Positive = 1.0
@@ -186,6 +191,8 @@ class TrainingSection(_Section):
     Attributes:
         batch_size: Samples computed together, in all processes.
         gradient_checkpointing: Whether to compute layers twice to save memory.
+        state_every: Steps from one checkpoint with the optimizer's state to the next; all have it when `None`. The
+            others hold weights without it. Replays begin where it is, and go through those without.
     """
 
     steps: Whole
@@ -194,6 +201,7 @@ class TrainingSection(_Section):
     gradient_checkpointing: Annotated[bool, Field(strict=True)] = False
     checkpoint_every: Whole
     log_every: Whole = 10
+    state_every: Whole | None = None
 
     @model_validator(mode="after")
     def _steps_divide(self) -> Self:
@@ -203,6 +211,12 @@ class TrainingSection(_Section):
             raise ValueError(
                 f"checkpoint_every {self.checkpoint_every} is not a multiple of log_every {self.log_every}"
             )
+        if self.state_every is not None and self.state_every % self.checkpoint_every:
+            raise ValueError(
+                f"state_every {self.state_every} is not a multiple of checkpoint_every {self.checkpoint_every}"
+            )
+        if self.state_every is not None and self.steps % self.state_every:
+            raise ValueError(f"steps {self.steps} is not a multiple of state_every {self.state_every}")
         return self
 
 
@@ -213,10 +227,13 @@ class EvaluationSection(_Section):
         stride: Tokens from the start of one window to the next; the context length when `None`. A smaller stride
             gives each token more context and costs more.
         batch_size: Windows evaluated together. Does not change the result.
+        timeout: Seconds that processes wait for one another: for the slowest at a step, and for the first one when it
+            finishes a checkpoint.
     """
 
     stride: Whole | None = None
     batch_size: Whole = 16
+    timeout: Annotated[int, Field(strict=True, ge=60, le=7 * 86_400)] = 1800
 
 
 class PrecisionSection(_Section):
@@ -238,9 +255,15 @@ class DeterminismSection(_Section):
         instruction_set: The widest one that the numeric libraries may use.
         device: Where the training computes. `cuda` takes one device for each process: the first ones, or the first
             ones of `CUDA_VISIBLE_DEVICES` if that is set.
-        processes: How many processes share each batch (data parallel). `torchrun` starts them on one machine.
+        processes: How many processes share each batch (data parallel), on all machines together. `torchrun` starts
+            them.
         sharding: What the processes split besides the batch. With `full`, they split parameters, gradients and
             optimizer state (FSDP), and write checkpoints in shards. With `none`, each process holds all of it.
+        attention: How it is computed. `eager` is step by step, with memory that grows with the square of the context;
+            `sdpa` takes those of torch's kernels that repeat the same bits.
+        nccl_algorithm: How NCCL adds up what several GPUs have, which decides the order of the sums. `Tree` is for sums
+            only, takes NCCL 2.24, and leaves the ring for everything else.
+        nccl_protocol: How NCCL moves it.
     """
 
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
@@ -248,6 +271,68 @@ class DeterminismSection(_Section):
     device: Literal["cpu", "cuda"] = "cpu"
     processes: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
     sharding: Literal["none", "full"] = "none"
+    attention: Literal["eager", "sdpa"] = "eager"
+    nccl_algorithm: Literal["Ring", "Tree"] = "Ring"
+    nccl_protocol: Literal["Simple", "LL", "LL128"] = "Simple"
+
+
+def _named_values(value: Any) -> Any:
+    values = value if isinstance(value, list | tuple) else (value,)
+    if not 0 < len(values) <= 100 or not all(isinstance(each, str) and 0 < len(each) <= 200 for each in values):
+        raise UnfitError(
+            "It must be text, or a list of texts any of which may be recorded", 'Put each in quotes, like "2.13.0"'
+        )
+    return tuple(values)
+
+
+Named = Annotated[tuple[str, ...], BeforeValidator(_named_values)]
+NcclName = Annotated[str, Field(pattern=_NCCL_NAME)]
+
+
+class EnvironmentSection(_Section):
+    """Where the training computes, as far as `determinism` cannot decide it: fixed before anybody pays.
+
+    Each key is a setting that checkpoints record; `llamafund train --dry-run` prints this machine's. Its value is what
+    the record must say, or a list of which one must fit. A value also fits a record that goes on with more after a
+    space or a plus: `GenuineIntel` fits `GenuineIntel 6-143`, and `2.13.0` fits `2.13.0+cpu`. Only the settings named
+    here, where they leave a choice, may explain other bits.
+
+    Attributes:
+        torch: Version, like that of the libraries below.
+        torch_build: SHA-256 of how torch was built.
+        peft: With an adapter only.
+        processor_class: As `llamafund_chain.samples.machine.processor_class` tells it; for training on the CPU.
+        cpu_capability: The instructions that torch uses.
+        gpu: As its driver calls it; like the versions below for training on GPUs.
+        nccl: With several GPUs, like the variables.
+        nccl_variables: The `NCCL_…` variables that are set besides those that `determinism` pins.
+    """
+
+    torch: Named
+    accelerate: Named
+    numpy: Named
+    safetensors: Named
+    tokenizers: Named
+    transformers: Named
+    peft: Named | None = None
+    torch_build: Named | None = None
+    machine: Named | None = None
+    processor_class: Named | None = None
+    cpu_capability: Named | None = None
+    gpu: Named | None = None
+    gpu_capability: Named | None = None
+    cuda: Named | None = None
+    cudnn: Named | None = None
+    cublas: Named | None = None
+    driver: Named | None = None
+    nccl: Named | None = None
+    nccl_variables: dict[NcclName, Named] = Field(default_factory=dict, max_length=100)
+
+    @property
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """The settings that it names, with the values that fit."""
+        settings = {name: getattr(self, name) for name in type(self).model_fields if name != "nccl_variables"}
+        return {name: values for name, values in settings.items() if values is not None} | self.nccl_variables
 
 
 def _model_kind(section: Any) -> str:
@@ -263,6 +348,7 @@ class Recipe(_Section):
         model: The architecture of a new model, or the base model to fine-tune.
         lora: With a base model: train an adapter, not all weights.
         tokenizer: Of a new model; a base model has its own.
+        environment: Where it computes; `None` if the recipe fixes none, so that differences can be explained away.
     """
 
     schema_: Literal["llamafund/recipe/1"] = Field(alias="schema")
@@ -280,6 +366,28 @@ class Recipe(_Section):
     precision: PrecisionSection = PrecisionSection()
     evaluation: EvaluationSection = EvaluationSection()
     determinism: DeterminismSection = DeterminismSection()
+    environment: EnvironmentSection | None = None
+
+    @model_validator(mode="after")
+    def _environment_is_whole(self) -> Self:
+        if self.environment is None:
+            return self
+        needed, named = self.deciding_settings, self.environment.named
+        missing = sorted(needed - named.keys())
+        if missing:
+            raise ValueError(
+                f"environment does not name {', '.join(missing)}. Training with these sections depends on it. "
+                "llamafund train --dry-run prints what this machine has"
+            )
+        on_gpu = self.determinism.device == "cuda"
+        further = {"cublas", "driver", "gpu_capability"} if on_gpu else {"cpu_capability"}
+        possible = needed | further | {"machine", "torch_build"}
+        if self.uses_nccl:
+            possible |= self.environment.nccl_variables.keys()
+        odd = sorted(named.keys() - possible)
+        if odd:
+            raise ValueError(f"environment names {', '.join(odd)}, which this training does not use. Leave it out")
+        return self
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
@@ -301,6 +409,8 @@ class Recipe(_Section):
             )
         if self.determinism.sharding == "full":
             self._require_shards()
+            if self.determinism.nccl_algorithm == "Tree":
+                raise ValueError("determinism.nccl_algorithm Tree only adds up. With sharding full, use Ring")
         return self
 
     @model_validator(mode="after")
@@ -313,6 +423,19 @@ class Recipe(_Section):
         elif self.tokenizer is None:
             raise ValueError("tokenizer is missing. A new model needs one, such as tokenizer: {vocab_size: 4096}")
         return self
+
+    @property
+    def uses_nccl(self) -> bool:
+        """Whether several GPUs exchange what they have."""
+        return self.determinism.device == "cuda" and self.determinism.processes > 1
+
+    @property
+    def deciding_settings(self) -> frozenset[str]:
+        """What an environment must name, because it decides the bits and nothing can pin it."""
+        libraries = {name for name, field in EnvironmentSection.model_fields.items() if field.is_required()}
+        device = {"cuda", "cudnn", "gpu"} if self.determinism.device == "cuda" else {"processor_class"}
+        nccl, peft = {"nccl"} if self.uses_nccl else set(), {"peft"} if self.lora is not None else set()
+        return frozenset(libraries | device | nccl | peft)
 
     @property
     def base(self) -> str | None:
@@ -358,19 +481,30 @@ class Recipe(_Section):
         """The steps after which a checkpoint is written, from 0 (the initial weights) on. There may be billions."""
         return range(0, self.training.steps + 1, self.training.checkpoint_every)
 
+    def state_steps(self) -> range:
+        """The steps after which a checkpoint holds the optimizer's state, too, from 0 on."""
+        return range(0, self.training.steps + 1, self.training.state_every or self.training.checkpoint_every)
+
+    def keeps_state(self, step: int) -> bool:
+        """Whether the checkpoint after a step holds the optimizer's state, so that training can go on from it."""
+        return step in self.state_steps()
+
     def milestone_steps(self, count: int) -> tuple[int, ...]:
         """The steps of `count` CHECKPOINT milestones: the i-th is at `round(steps * (i + 1) / count)`.
 
         Raises:
-            UsageError: The run writes no checkpoint at one of them.
+            UsageError: The run writes no checkpoint at one of them, or one without the optimizer's state. The next
+                milestone could not be repeated from there.
         """
         steps = tuple(round(self.training.steps * (index + 1) / count) for index in range(count))
         for step in steps:
-            if step % self.training.checkpoint_every:
+            if not self.keeps_state(step):
+                with_state = "" if self.training.state_every is None else " with the optimizer's state"
                 raise UsageError(
                     f"With {count} CHECKPOINT milestones, one of them is after step {step}",
-                    f"The recipe writes a checkpoint every {self.training.checkpoint_every} steps",
-                    "Choose training.steps and training.checkpoint_every so that each milestone has a checkpoint",
+                    f"The recipe writes a checkpoint{with_state} every {self.state_steps().step} steps",
+                    "Choose training.steps and training.checkpoint_every so that each milestone has a checkpoint"
+                    f"{with_state}",
                 )
         return steps
 

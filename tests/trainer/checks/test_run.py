@@ -10,7 +10,9 @@ import pytest
 from findings import MakeContext, only
 
 from llamafund_chain.campaign.terms import NO_MINIMUM, Milestone, MilestoneKind
+from llamafund_chain.checks.run import run_checks
 from llamafund_chain.evidence.manifests import StepRange
+from llamafund_trainer.checks import CHECKS
 from llamafund_trainer.checks.run import (
     environment_recorded,
     initial_weights_from_seed,
@@ -19,11 +21,12 @@ from llamafund_trainer.checks.run import (
     replay,
     steps_follow_recipe,
 )
+from llamafund_trainer.checks.weights import metric_re_evaluated
 from llamafund_trainer.record.environment import recorded_environment
 
 
 def test_no_replay_is_said_and_not_passed_over(lab: object, context: MakeContext) -> None:
-    assert only(replay(context(lab.run[-1]))).status == "skip"
+    assert only(replay(context(lab.run[-1]))).status == "unchecked"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,9 @@ def test_what_a_gpu_is_recorded_with_is_known(lab: object, monkeypatch: pytest.M
     import torch
 
     for name, value in {"get_device_name": "a GPU", "get_device_capability": (9, 0), "device_count": 2}.items():
-        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+    # The Trainer sets it in either case.
+    monkeypatch.setenv("FLASH_ATTENTION_DETERMINISTIC", "1")
     on_cpu = lab.recipe.recipe
     on_gpu = on_cpu.model_copy(update={"determinism": on_cpu.determinism.model_copy(update={"device": "cuda"})})
     recorded = (recorded_environment(recipe).keys() for recipe in (on_gpu, on_cpu))
@@ -102,6 +107,70 @@ def test_fraud_a_recipe_with_more_checkpoints_than_fit_into_memory(
     assert peak < 8 * 2**20
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        b"schema: llamafund/recipe/1\ntitle: nothing else\n",
+        b"schema: llamafund/recipe/1\ntitle: [\n",
+        b"schema: llamafund/recipe/1\n" + b"# much\n" * 20_000,
+    ],
+    ids=["incomplete", "no YAML", "too long"],
+)
+def test_fraud_a_recipe_that_is_none(lab: object, context: MakeContext, tmp_path: Path, recipe: bytes) -> None:
+    forged = lab.forge(lab.run[0], tmp_path, recipe=lab.store.put_bytes(recipe).sha256)
+    results = run_checks(context(forged), (initial_weights_from_seed, steps_follow_recipe))
+    assert [result.status for result in results] == ["fail", "fail"]
+    assert forged.recipe in results[0].detail
+
+
+@pytest.mark.parametrize("recipe", [b"import torch\n", b"rate: 3\n", b"", b"\xff", b"# much\n" * 20_000])
+def test_a_recipe_of_another_kind_is_recorded_and_accuses_nobody(
+    lab: object, context: MakeContext, tmp_path: Path, recipe: bytes
+) -> None:
+    forged = lab.forge(lab.run[0], tmp_path, recipe=lab.store.put_bytes(recipe).sha256)
+    results = run_checks(context(forged, replay_segments=1), CHECKS)
+    assert {result.status for result in results} <= {"pass", "warn", "unchecked"}
+    told = {result.name for result in results if result.detail.startswith("Recorded, not replayable")}
+    assert {"initial-weights-from-seed", "environment-recorded", "steps-follow-recipe", "replay"} <= told
+
+
+def test_fraud_a_recipe_without_a_checkpoint_at_a_milestone(lab: object, context: MakeContext) -> None:
+    milestone = Milestone(kind=MilestoneKind.CHECKPOINT, bps=2_500, deadline=20, min_score=NO_MINIMUM)
+    terms = replace(context(lab.run[1]).terms, milestones=(milestone,) * 3)
+    result = run_checks(context(lab.run[1], terms=terms, milestone=0, ancestry=()), (steps_follow_recipe,))[0]
+    assert result.status == "fail"
+    assert "With 3 CHECKPOINT milestones, one of them is after step 13" in result.detail
+
+
+def test_fraud_a_recipe_for_longer_samples_than_the_data_has(lab: object, context: MakeContext, tmp_path: Path) -> None:
+    recipe = lab.recipe.data.replace(b"context_length: 32", b"context_length: 131072")
+    named = {"recipe": lab.store.put_bytes(recipe).sha256}
+    first = lab.forge(lab.run[0], tmp_path / "first", **named)
+    last = lab.forge(lab.run[1], tmp_path / "last", parent=first.sha256, chain=(first.sha256,), **named)
+    results = run_checks(context(last, replay_segments=1), (replay, metric_re_evaluated))
+    assert [result.status for result in results] == ["fail", "fail"]
+    assert "One sample takes 131072" in results[0].detail
+
+
+@pytest.mark.parametrize("what", ["text", "empty", "odd"])
+def test_fraud_a_state_that_no_training_goes_on_from(
+    lab: object, context: MakeContext, tmp_path: Path, what: str
+) -> None:
+    """Were it only unchecked, one such file would hide a forged segment from everybody."""
+    import torch
+
+    path = tmp_path / "rng_state.pth"
+    if what == "text":
+        path.write_bytes(b"text")
+    else:
+        torch.save({} if what == "empty" else {"python": "x", "numpy": [1], "cpu": torch.zeros(3)}, path)
+    forged = lab.forge(lab.run[1], tmp_path / "forged", {"rng_state.pth": path.read_bytes()})
+    chain = lab.relink([lab.run[0], forged, lab.run[2]], tmp_path)
+    results = run_checks(context(chain[-1], replay_segments=2), (replay,))
+    assert [result.status for result in results] == ["fail"]
+    assert "Training cannot go on from the checkpoint's rng_state.pth" in results[0].detail
+
+
 def test_fraud_an_old_run_with_the_campaigns_seed_written_over_its_own(
     lab: object, context: MakeContext, tmp_path: Path
 ) -> None:
@@ -120,6 +189,20 @@ def test_fraud_a_segment_of_another_run(lab: object, context: MakeContext, tmp_p
     results = list(replay(context(chain[-1], replay_segments=4)))
     assert [result.status for result in results] == ["pass", "fail", "fail", "pass"]
     assert "model.safetensors after step 20" in results[1].detail
+
+
+def test_the_processes_that_share_the_segments_are_as_many_as_asked_for(
+    lab: object, context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def repeat(*_: object, jobs: int) -> tuple[object, ...]:
+        seen.append(jobs)
+        return ()
+
+    monkeypatch.setattr("llamafund_trainer.checks.run.repeat", repeat)
+    assert list(replay(context(lab.run[-1], replay_segments=2, jobs=3))) == []
+    assert seen == [3]
 
 
 def test_each_milestone_is_due_after_its_own_step(lab: object, context: MakeContext) -> None:

@@ -138,10 +138,11 @@ def test_fraud_a_configuration_that_asks_for_all_memory(lab: object, context: Ma
 
 
 @pytest.mark.parametrize(
-    ("bound", "value", "longer", "times", "words"),
+    ("bound", "value", "longer", "times", "status", "words"),
     [
-        ("SPARE_SECONDS", 12, 2, 40, "takes too long"),
-        ("SPARE_MEMORY", 1 << 30, 1000, 4, "enough memory"),
+        ("SPARE_SECONDS", 12, 2, 40, "fail", "takes too long"),
+        # Nothing tells it from a machine that has too little.
+        ("SPARE_MEMORY", 1 << 30, 1000, 4, "unchecked", "enough memory"),
     ],
 )
 def test_fraud_a_tokenizer_that_makes_a_letter_longer_and_longer(
@@ -153,6 +154,7 @@ def test_fraud_a_tokenizer_that_makes_a_letter_longer_and_longer(
     value: int,
     longer: int,
     times: int,
+    status: str,
     words: str,
 ) -> None:
     monkeypatch.setattr(f"llamafund_trainer.process.launch.{bound}", value)
@@ -161,7 +163,7 @@ def test_fraud_a_tokenizer_that_makes_a_letter_longer_and_longer(
     tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [replacing] * times}
     forged = lab.forge(lab.weights, tmp_path, {"tokenizer.json": json.dumps(tokenizer).encode()})
     result = only(run_checks(context(forged), (loads_in_transformers,)))
-    assert result.status == "fail"
+    assert result.status == status
     assert words in result.detail
 
 

@@ -38,6 +38,26 @@ def test_the_seed_comes_from_one_place(
     ran.refused(ExitCode.USAGE, "which seed")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--machine", "0"), "for several machines"),
+        (("--rendezvous", "node0:29500"), "for several machines"),
+        (("--machines", "2", "--machine", "0"), "cannot meet at 'nowhere'"),
+        (("--machines", "2", "--machine", "0", "--rendezvous", "node0"), "cannot meet at 'node0'"),
+        (("--machines", "2", "--machine", "0", "--rendezvous", "node0:70000"), "cannot meet at 'node0:70000'"),
+        (("--machines", "2", "--rendezvous", "node0:29500"), "which machine this is"),
+        (("--machines", "2", "--machine", "2", "--rendezvous", "node0:29500"), "a number from 0 to 1"),
+        (("--machines", "2", "--machine", "0", "--rendezvous", "node0:29500"), "1 processes cannot be shared by 2"),
+    ],
+)
+def test_machines_that_cannot_train_together_are_refused(
+    llamafund: Callable[..., object], recipe_path: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    ran = llamafund("train", recipe_path, "--dataset", HASH, "--seed", HASH, "--out", tmp_path / "out", *options)
+    ran.refused(ExitCode.USAGE, message)
+
+
 def test_no_node_is_its_own_error(llamafund: Callable[..., object], recipe_path: Path, tmp_path: Path) -> None:
     ran = llamafund(
         "train", recipe_path, "--dataset", HASH, "--out", tmp_path / "out", "--rpc", "http://127.0.0.1:9",

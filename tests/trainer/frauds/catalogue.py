@@ -198,6 +198,39 @@ fraud("environment record falsified to excuse other random numbers", check="repl
 )
 
 
+def _in_chaos(lab: Any, scratch: Path) -> CheckpointManifest:
+    """The last checkpoint is of another run. At this rate honest runs come apart, so another processor explains it."""
+    links = [*lab.run[:-1], lab.other[-1]]
+    environment = {**lab.run[-1].environment, "processor_class": "something rare"}
+    return claim(lab, links, scratch, environment=environment, recipe=lab.publish_fixed(learning_rate=1.0))[-1]
+
+
+@fraud(
+    "huge learning rate and a processor that nobody has",
+    check="replay",
+    words="'something rare', which is outside of the recipe's environment",
+)
+def chaos_as_an_excuse(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(_in_chaos(lab, scratch), {"replay_segments": 4}, (0, 1, 2, 3))
+
+
+@fraud(
+    "environment outside of the recipe's recorded",
+    check="environment-recorded",
+    words="'something rare', which is outside of the recipe's environment",
+)
+def outside_of_the_environment(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(_in_chaos(lab, scratch))
+
+
+@fraud("setting that the recipe's environment leaves out named as an excuse", check="replay", words="different bytes")
+def left_out_as_an_excuse(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    links = [*lab.run[:-1], lab.other[-1]]
+    environment = {**lab.run[-1].environment, "processor": "something rare", "machine": "a quantum computer"}
+    recipe = lab.publish_fixed()
+    return Planted(claim(lab, links, scratch, environment=environment, recipe=recipe)[-1], {"replay_segments": 4}, (3,))
+
+
 # Weights.
 
 
@@ -369,6 +402,79 @@ def code_beside_the_weights(lab: Any, runs: DishonestRuns, scratch: Path) -> Pla
 def other_configuration(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
     config = {**json.loads(lab.file(lab.weights, "config.json")), "rms_norm_eps": 0.5}
     return Planted(lab.forge(lab.weights, scratch, {"config.json": json.dumps(config).encode()}))
+
+
+@fraud("program in a checkpoint", check="checkpoint-files-known", words="'run.py' lies in the checkpoint")
+def program_in_a_checkpoint(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    last = lab.forge(lab.run[-1], scratch / "last", {"run.py": b"import os"})
+    return Planted(claim(lab, [*lab.run[:-1], last], scratch)[-1])
+
+
+@fraud("pickle in a checkpoint", check="checkpoint-files-known", words=r"'training_args\.bin' lies")
+def pickle_in_a_checkpoint(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    last = lab.forge(lab.run[-1], scratch / "last", {"training_args.bin": b"cos\nsystem\n(S'true'\ntR."})
+    return Planted(claim(lab, [*lab.run[:-1], last], scratch)[-1])
+
+
+@fraud("metric invented in a checkpoint", check="checkpoint-files-known", words="'mmlu', which the trainer does not")
+def metric_invented_in_a_checkpoint(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(lab.forge(lab.run[-1], scratch, metrics={**lab.run[-1].metrics, "mmlu": 900_000}))
+
+
+@fraud("metric invented for the open weights", check="metric-re-evaluated", words="'mmlu', which this program")
+def metric_invented_for_the_weights(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(lab.forge(lab.weights, scratch, metrics={**lab.weights.metrics, "mmlu": 900_000}))
+
+
+def _history(lab: Any, scratch: Path, step: int, loss: float, **fields: object) -> CheckpointManifest:
+    """The last checkpoint with another loss in its history."""
+    state = json.loads(lab.file(lab.run[-1], "trainer_state.json"))
+    next(entry for entry in state["log_history"] if entry["step"] == step)["loss"] = loss
+    return lab.forge(lab.run[-1], scratch / "last", {"trainer_state.json": json.dumps(state).encode()}, **fields)
+
+
+@fraud("loss flattered in the history", check="histories-agree", words="by the history it is")
+def loss_flattered(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(claim(lab, [*lab.run[:-1], _history(lab, scratch, 40, 0.5)], scratch)[-1])
+
+
+@fraud("loss of an earlier step rewritten", check="histories-agree", words="an earlier checkpoint says")
+def loss_rewritten(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    return Planted(claim(lab, [*lab.run[:-1], _history(lab, scratch, 20, 0.5)], scratch)[-1])
+
+
+@fraud("loss flattered in history and manifest", check="replay", words="says loss 0.5 after step 40; repeated")
+def loss_flattered_everywhere(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    kept = json.loads(lab.file(lab.run[-1], "trainer_state.json"))["log_history"]
+    before = next(entry["loss"] for entry in kept if entry["step"] == 35)
+    metrics = {**lab.run[-1].metrics, "train_loss": round((before + 0.5) / 2 * 1_000_000)}
+    last = _history(lab, scratch, 40, 0.5, metrics=metrics)
+    return Planted(claim(lab, [*lab.run[:-1], last], scratch)[-1], {"replay_segments": 4}, (3,))
+
+
+@fraud("score invented in the model card", check="model-card-from-manifests", words="Claims go below")
+def score_in_the_card(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    card = lab.file(lab.weights, "README.md").replace(b"## Data", b"**Better than GPT-4 in MMLU: 93.1**\n\n## Data")
+    return Planted(lab.forge(lab.weights, scratch, {"README.md": card}))
+
+
+@fraud("license changed in the model card's text", check="model-card-from-manifests", words="'MIT'; by manifests")
+def license_in_the_card(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    card = lab.file(lab.weights, "README.md").replace(b"\nApache-2.0\n", b"\nMIT\n")
+    return Planted(lab.forge(lab.weights, scratch, {"README.md": card}))
+
+
+@fraud("claim in the header of the weights", check="weights-headers-plain", words="the trainer writes")
+def claim_in_the_header(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    data = save(load(lab.file(lab.weights, "model.safetensors")), metadata={"format": "pt", "mmlu": "93.1"})
+    return Planted(lab.forge(lab.weights, scratch, {"model.safetensors": data}))
+
+
+@fraud("fine-tuning that changes nothing", check="changed-from-base", words="nothing was trained")
+def nothing_trained(lab: Any, runs: DishonestRuns, scratch: Path) -> Planted:
+    """What a learning rate of 1e-30 leaves behind: the base model, under another name."""
+    honest = runs.tuned["full"].weights
+    return Planted(lab.forge(honest, scratch, {"model.safetensors": lab.file(lab.weights, "model.safetensors")}))
 
 
 def _text(root: Path) -> Path:

@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from llamafund_chain.files import machine_trouble
 
 LIMITS = """\
 import resource
@@ -55,3 +58,15 @@ with within(None):
     print([resource.getrlimit(kind) for kind in kinds] == before)
 """
     assert limited(program) == ["True", "True", "too much", "True", "True", "True"]
+
+
+def test_too_little_memory_is_told_from_a_file_that_only_speaks_of_it() -> None:
+    with pytest.raises(RuntimeError) as torchs:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    wrapped = OSError("transformers cannot load it")
+    wrapped.__cause__ = MemoryError()
+    for error in (MemoryError(), SystemError("error return without exception set"), torchs.value, wrapped):
+        assert machine_trouble(error, "Reading it") is not None
+    named = RuntimeError('Error(s) in loading state_dict: unexpected key "DefaultCPUAllocator: out of memory"')
+    for error in (named, ValueError("memory")):
+        assert machine_trouble(error, "Reading it") is None

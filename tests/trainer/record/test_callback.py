@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_trainer import AttestationCallback, library_seed
-from llamafund_trainer.record.callback import DivergedError, samples_hash
+from llamafund_trainer.record.callback import DivergedError
+from llamafund_trainer.record.samples import samples_hash
 
 SEED = "5a" * 32
 DATASET = "ab" * 32
@@ -93,25 +92,6 @@ def test_a_run_does_not_go_on_with_other_samples(train: Train, tmp_path: Path) -
     with pytest.raises(VerificationError, match="hash of the samples is"):
         train(data=swapped, resume=True)
     assert [link.steps.last for link in train(resume=True).end()] == [0, 2, 4]
-
-
-def test_binding_samples_draws_no_random_number() -> None:
-    class Augmented:
-        def __len__(self) -> int:
-            return 3
-
-        def __getitem__(self, index: int) -> list[Any]:
-            return [index, random.random(), np.random.rand(), torch.rand(1)]
-
-    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
-    samples_hash(Augmented())
-    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
-    assert before[:2] == after[:2]
-    assert torch.equal(before[2], after[2])
-
-
-def test_a_stream_of_samples_has_no_hash() -> None:
-    assert samples_hash(iter(samples())) == ""
 
 
 def test_a_trainer_with_another_seed_is_refused(train: Train) -> None:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from findings import checked
+from sandboxes import missing_sandbox
 
 from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
 from llamafund_chain.store import LocalStore
@@ -38,7 +40,7 @@ def run_example(name: str, out: Path) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_leaves_a_chain_and_goes_on_to_the_same_hashes(name: str, tmp_path: Path) -> None:
+def test_an_example_leaves_a_chain_that_others_repeat_and_goes_on_to_the_same_hashes(name: str, tmp_path: Path) -> None:
     if name == "lightning_module":
         pytest.importorskip("lightning", reason="Lightning is not installed")
     out = tmp_path / "out"
@@ -52,6 +54,22 @@ def test_an_example_leaves_a_chain_and_goes_on_to_the_same_hashes(name: str, tmp
     published = fetch_manifest(store, weights, WeightsManifest)
     assert published.parent == checkpoint
     assert {Path(entry.path).suffix for entry in published.files} <= {".safetensors", ".json", ".md"}
+    assert checked(store, published, tmp_path, 0) == {
+        "initial-weights-from-seed": "unchecked",
+        "environment-recorded": "pass",
+        "checkpoint-files-known": "pass",
+        **({"histories-agree": "pass"} if name == "hf_trainer" else {}),
+        "steps-follow-recipe": "warn",
+        "replay": "unchecked",
+        "metric-re-evaluated": "unchecked",
+        "model-card-from-manifests": "pass",
+        "weights-headers-plain": "pass",
+        "weights-equal-checkpoint": "pass",
+        "loads-in-transformers": "unchecked",
+    }
+    if not missing_sandbox():
+        found = checked(store, run[-1], tmp_path, 1)
+        assert (found["initial-weights-from-seed"], found["replay"]) == ("pass", "pass")
 
     (out / "evidence" / "manifests" / "step-00000020.json").unlink()
     for path in (*(out / "model").iterdir(), out / "model.json"):

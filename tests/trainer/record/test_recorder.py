@@ -246,12 +246,26 @@ def test_weights_that_changed_since_the_checkpoint_are_not_exported(new_recorder
     recorder.end()
 
 
-def test_a_checkpoint_without_safetensors_is_not_exported(new_recorder: NewRecorder, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("ckpt.pt", r"no \.safetensors file, so nothing could be exported.*with safetensors, too"),
+        ("model/__0_0.distcp", r"no \.safetensors file.*HuggingFaceStorageWriter"),
+        ("model.safetensors", r"calls a weight '_orig_mod\.w'.*model\._orig_mod"),
+    ],
+)
+def test_what_could_not_be_exported_is_refused_at_the_first_checkpoint(
+    new_recorder: NewRecorder, name: str, complaint: str
+) -> None:
     recorder = new_recorder()
     recorder.begin(0, ENVIRONMENT)
-    recorder.checkpoint(0, lambda directory: (directory / "weights.pt").write_bytes(b"pickle"))
-    with pytest.raises(UsageError, match=r"no \.safetensors file"):
-        recorder.export(tmp_path / "model", license="Apache-2.0", score=0)
+
+    def save(directory: Path) -> None:
+        (directory / name).parent.mkdir(exist_ok=True)
+        save_file({"_orig_mod.w": np.ones(2, dtype=np.float32)}, directory / name)
+
+    with pytest.raises(UsageError, match=complaint):
+        recorder.checkpoint(0, save)
     recorder.end()
 
 

@@ -10,6 +10,7 @@ from llamafund_chain.errors import UsageError
 from llamafund_trainer.process.launch import run_job
 from llamafund_trainer.process.messages import ReplayJob
 from llamafund_trainer.recipe import Recipe, RecipeFile
+from llamafund_trainer.record import environment
 from llamafund_trainer.record.environment import visible_devices
 
 
@@ -36,6 +37,17 @@ def test_a_training_sees_one_gpu_for_each_process(
     found = visible_devices(on_cuda(recipe.recipe, processes), surroundings)
     assert found == {"CUDA_VISIBLE_DEVICES": visible}
     assert visible_devices(recipe.recipe, surroundings) == {}, "on the CPU none, whatever is named"
+
+
+def test_machines_that_train_together_show_their_share_and_record_all_gpus(
+    recipe: RecipeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert visible_devices(on_cuda(recipe.recipe, 4), {}, processes=2) == {"CUDA_VISIBLE_DEVICES": "0,1"}
+    monkeypatch.setattr(environment, "_about_gpu", lambda: {"gpus": "2", "gpu": "one"})
+    assert environment._about_gpus() == {"gpus": "2", "gpu": "one"}
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert environment._about_gpus() == {"gpus": "4", "gpu": "one"}
 
 
 @pytest.mark.parametrize(("named", "count"), [("", "none"), ("-1", "none"), ("0", "1"), ("0,-1,1", "1")])

@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from llamafund_chain.checks.check import CheckContext
 from llamafund_chain.errors import ExitCode, VerificationError
 from llamafund_chain.evidence.manifests import CheckpointManifest
+from llamafund_chain.store.content import fetch_tree
+from llamafund_trainer.checks.run import replay
+from llamafund_trainer.process.messages import SegmentEvent
 from llamafund_trainer.recipe import parse_recipe
 from llamafund_trainer.replay.choice import Pick
-from llamafund_trainer.replay.replay import replay_segments
+from llamafund_trainer.replay.replay import _judge, replay_segments
 from llamafund_trainer.replay.result import SegmentResult
 from llamafund_trainer.replay.segments import (
     repeat_everywhere,
@@ -32,7 +36,7 @@ def test_every_segment_of_an_honest_run_repeats_bit_for_bit(lab: object, tmp_pat
     steps: list[int] = []
     picks = [Pick(segment, "asked for") for segment in segments]
     results = replay_segments(
-        lab.store, fetch_inputs(lab.store, lab.run[-1], tmp_path), picks, tmp_path, progress=steps.append
+        lab.store, fetch_inputs(lab.store, lab.run[-1], tmp_path), picks, tmp_path, jobs=2, progress=steps.append
     )
     assert [each.verdict for each in results] == ["same"] * 4
     assert [len(each.compared) for each in results] == [8, 4, 4, 4]
@@ -80,6 +84,47 @@ def test_what_another_environment_explains_is_close_and_no_success(
     assert (ran.json["verdict"], segment["verdict"]) == ("close", "close")
     assert 0 < float(segment["largest_difference"]) <= float(segment["tolerance"])
     assert float(segment["tolerance"]) < 0.1 * float(segment["largest_change"])
+
+
+def test_threat_an_attestor_elsewhere_hears_what_it_takes_and_accuses_nobody(
+    lab: object, llamafund: Callable[..., object], context: Callable[..., CheckContext], tmp_path: Path
+) -> None:
+    elsewhere = {"processor_class": "AuthenticAMD 999-1"}
+    named = {"recipe": lab.publish_fixed(**elsewhere), "environment": {**lab.run[2].environment, **elsewhere}}
+    chain = tampered(lab, tmp_path, named["environment"])
+    links = [lab.forge(link, tmp_path / str(link.steps.last), **named) for link in chain[:3]]
+    chain = lab.relink(links, tmp_path / "linked")
+    ran = llamafund("replay", chain[-1].sha256, "--segment", 1, "--store", lab.store.location, "--json")
+    ran.refused(ExitCode.UNCHECKED, "could not be told", "it says 'AuthenticAMD 999-1'", "where it was trained")
+    assert "not 'AuthenticAMD 999-1'. Other bytes will show nothing." in ran.stderr
+    (segment,) = ran.json["segments"]
+    assert (ran.json["verdict"], segment["verdict"]) == ("unclear", "unclear")
+    assert segment["outside"]["processor_class"][0] == "AuthenticAMD 999-1"
+    statuses = [finding.status for finding in replay(context(chain[-1], replay_segments=2))]
+    assert statuses == ["pass", "unchecked"]
+
+
+def test_a_gpu_s_result_is_not_compared_with_what_instruction_sets_of_a_processor_change(
+    lab: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A stand-in: the recipe says GPU, and what is compared was computed on a processor."""
+    monkeypatch.setattr("llamafund_trainer.replay.replay.repeat_everywhere", lambda *_: pytest.fail("repeated"))
+    chain = tampered(lab, tmp_path, dict(lab.run[2].environment))
+    inputs = fetch_inputs(lab.store, chain[-1], tmp_path)
+    determinism = inputs.recipe.determinism.model_copy(update={"device": "cuda"})
+    on_gpu = inputs.recipe.model_copy(update={"determinism": determinism})
+    inputs = replace(inputs, recipe_file=replace(inputs.recipe_file, recipe=on_gpu))
+    segment = segments_of(chain)[1]
+    fetch_tree(lab.store, lab.run[2], tmp_path / "again" / "checkpoint-20")
+    fetch_tree(lab.store, lab.run[1], tmp_path / "again" / "checkpoint-10")
+    event = SegmentEvent(
+        index=0,
+        directory=tmp_path / "again" / "checkpoint-20",
+        environment={**segment.end.environment, "gpu": "another one"},
+        seconds=1.0,
+    )
+    found = _judge(lab.store, inputs, Pick(segment, "asked for"), event, tmp_path, 1)
+    assert (found.verdict, found.weights.tolerance) == ("unclear", 0.0)
 
 
 OTHER_PROCESSOR = {"processor": "another one"}

@@ -94,3 +94,24 @@ def test_the_worst_of_weights_and_optimizer_counts() -> None:
     assert result(ELSEWHERE, 1e-9, optimizer=unclear).verdict == "unclear"
     assert result(ELSEWHERE, 1e-9, tolerance=1e-4, optimizer=wrong).verdict == "different"
     assert result(ELSEWHERE, 1.0, optimizer=unclear).verdict == "different"
+
+
+ABSENT = {"processor_class": ("AuthenticAMD 25-1", "GenuineIntel 6-143")}
+
+
+def test_a_machine_outside_of_the_recipe_s_environment_accuses_nobody_but_says_what_it_takes() -> None:
+    found = result({}, 5.0, tolerance=None, outside=ABSENT)
+    assert found.verdict == "unclear"
+    assert "processor_class ('GenuineIntel 6-143', it says 'AuthenticAMD 25-1')" in found.describe()
+    assert "shows nothing either way: repeat it in the recipe's environment" in found.describe()
+    assert result({}, 1e-9, tolerance=None, outside=ABSENT, random_differs=True).verdict == "unclear"
+    assert result({}, 0.0, repeated="aa", outside=ABSENT).verdict == "same"
+
+
+def test_no_machine_explains_other_tensors_or_other_initial_weights() -> None:
+    assert result({}, float("inf"), tolerance=None, outside=ABSENT).verdict == "different"
+    unused = Gap("3.exp_avg", float("inf"), 1.0, in_shares=True)
+    assert result({}, 1e-9, tolerance=None, outside=ABSENT, optimizer=unused).verdict == "unclear"
+    start = FileComparison(0, "model.safetensors", "cc", "dd")
+    found = result({}, 1e-9, tolerance=None, outside=ABSENT)
+    assert replace(found, compared=(start, *found.compared)).verdict == "different"

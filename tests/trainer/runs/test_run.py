@@ -14,6 +14,7 @@ import yaml
 
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.evidence.hashing import raw_cid
+from llamafund_chain.files import unfinished_name
 from llamafund_chain.store import LocalStore
 from llamafund_chain.store.content import verify_content
 from llamafund_trainer.process.launch import run_job
@@ -128,6 +129,25 @@ def test_a_directory_with_other_things_is_refused(lab: object, new_record: NewRe
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_directory_whose_run_ended_before_it_was_described_is_taken_up_again(
+    lab: object, new_record: NewRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+
+    def full(path: Path, data: bytes) -> None:
+        (path.parent / unfinished_name()).write_bytes(data[:5])
+        raise LlamafundError("The disk is full")
+
+    monkeypatch.setattr("llamafund_trainer.runs.run.write_file", full)
+    with pytest.raises(LlamafundError, match="disk is full"):
+        train_run(lab.store, lab.recipe, new_record(), out)
+    assert not (out / "run.json").exists()
+    monkeypatch.undo()
+    with pytest.raises(LlamafundError, match=str(tmp_path / "empty")):
+        train_run(LocalStore(tmp_path / "empty"), lab.recipe, new_record(), out)
+    assert (out / "run.json").exists()
+
+
 def test_a_dataset_that_the_store_lacks_is_one_clear_error(lab: object, new_record: NewRecord, tmp_path: Path) -> None:
     with pytest.raises(LlamafundError, match=str(tmp_path / "empty")):
         train_run(LocalStore(tmp_path / "empty"), lab.recipe, new_record(), tmp_path / "run")
@@ -149,6 +169,17 @@ def test_a_training_process_that_fails_says_why(lab: object, tmp_path: Path) -> 
     )
     with pytest.raises(LlamafundError, match="There is no file 'train/"):
         list(run_job(job, lab.recipe.recipe))
+
+
+def test_threat_training_on_a_machine_that_the_recipe_does_not_name_is_refused_before_the_first_step(
+    lab: object, dataset_store: LocalStore, new_record: NewRecord, tmp_path: Path
+) -> None:
+    """Otherwise the funded run would be worth nothing: checks refuse its record."""
+    elsewhere = lab.publish_fixed(processor_class="AuthenticAMD 999-1")
+    recipe = parse_recipe(lab.store.read(raw_cid(elsewhere), limit=10_000))
+    with pytest.raises(LlamafundError, match=r"another environment: processor_class is .* says 'AuthenticAMD 999-1'"):
+        train_run(dataset_store, recipe, new_record(recipe=elsewhere), tmp_path / "run")
+    assert not [*(tmp_path / "run" / "manifests").iterdir()]
 
 
 def test_the_bookkeeping_of_a_run_names_no_place_on_disk(lab: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from weight_files import torch_written, written
 
 from llamafund_chain.errors import VerificationError
 from llamafund_trainer.tensors import compare
-from llamafund_trainer.tensors.compare import compare_tensors, read_entries
+from llamafund_trainer.tensors.compare import compare_tensors, not_safetensors, read_entries
 
 
 def compared(path: Path, values: dict[str, np.ndarray]) -> compare.Difference | None:
@@ -109,3 +110,13 @@ def test_a_file_that_becomes_shorter_is_noticed(tmp_path: Path, random_weights: 
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(VerificationError, match="ends in the middle"):
         list(compare_tensors(entries, entries))
+
+
+def test_a_file_that_this_machine_cannot_open_is_not_called_damaged(tmp_path: Path) -> None:
+    """With no more files allowed, safetensors says that there is none."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"whatever")
+    for error in (FileNotFoundError(f"No such file or directory: {path}"), OSError(errno.EIO, "Input/output error")):
+        found = not_safetensors(path, error)
+        assert not isinstance(found, VerificationError)
+        assert path.name in found.what

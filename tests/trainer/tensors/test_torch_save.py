@@ -321,13 +321,14 @@ def test_an_optimizer_with_its_parameters_in_another_order_is_another_one(
     assert "in another order" in str(optimizer_problem(lab.recipe.recipe, 20, write(path, saved(state))))
 
 
-def test_a_failing_disk_stand_in_blames_no_training_state(
-    tmp_path: Path, optimizer: bytes, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("trouble", [OSError(errno.EIO, "Input/output error"), MemoryError()], ids=["disk", "memory"])
+def test_a_failing_machine_stand_in_blames_no_training_state(
+    tmp_path: Path, optimizer: bytes, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     path = write(tmp_path / "optimizer.pt", optimizer)
 
     def fail(*_: object) -> None:
-        raise OSError(errno.EIO, "Input/output error")
+        raise trouble
 
     monkeypatch.setattr(zipfile.ZipFile, "read", fail)
     for read in (read_saved, optimizer_tensors):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import resource
@@ -281,7 +282,10 @@ def test_other_architectures_are_measured_in_double_precision_too(kind: str) -> 
     torch.manual_seed(3)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager")
     heldout = Heldout(documents=((0, *range(5, 75)), (0, *range(100, 133)), (0, 7)), size=300)
-    values = {bits_per_byte(model, heldout, context=24, stride=24, batch_size=size) for size in (1, 2, 16)}
+    values = {
+        bits_per_byte(copy.deepcopy(model).double(), heldout, context=24, stride=24, batch_size=size)
+        for size in (1, 2, 16)
+    }
     assert len(values) == 1
     (value,) = values
     assert value is not None
@@ -378,13 +382,14 @@ def test_the_bounds_grow_with_model_and_text(
     assert new.bounds is None, "everything that is opened was made here"
 
 
-def test_a_failing_disk_stand_in_blames_no_base_model(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("trouble", [OSError(errno.EIO, "Input/output error"), MemoryError()], ids=["disk", "memory"])
+def test_a_failing_machine_stand_in_blames_no_base_model(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     base = fetched(folder, tmp_path)
 
     def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.EIO, "Input/output error")
+        raise trouble
 
     monkeypatch.setattr(base_model.AutoConfig, "from_pretrained", fail)
     monkeypatch.setattr(Path, "read_text", fail)

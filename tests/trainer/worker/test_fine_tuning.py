@@ -188,15 +188,21 @@ def test_honest_evidence_passes_every_check(tuned: dict[str, object], kind: str,
         *seeded,
         ("initial-weights-from-base", "pass"),
         ("environment-recorded", "pass"),
+        ("checkpoint-files-known", "pass"),
+        ("histories-agree", "pass"),
         ("schedule-follows-recipe", "pass"),
         ("steps-follow-recipe", "pass"),
         ("replay", "pass"),
         ("metric-re-evaluated", "pass"),
+        ("changed-from-base", "pass"),
     ]
     weights = tuned_context(kind, evidence.weights, workdir=made.workdir / "weights")
     assert [(result.name, result.status) for result in run_checks(weights, CHECKS)] == [
         ("steps-follow-recipe", "pass"),
         ("metric-re-evaluated", "pass"),
+        ("changed-from-base", "pass"),
+        ("model-card-from-manifests", "pass"),
+        ("weights-headers-plain", "pass"),
         ("weights-equal-checkpoint", "pass"),
         ("loads-in-transformers", "pass"),
     ]

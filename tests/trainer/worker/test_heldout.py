@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from pathlib import Path
@@ -12,13 +13,27 @@ from safetensors.torch import save_file
 
 from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_trainer.recipe import Recipe, RecipeFile
-from llamafund_trainer.worker.heldout import Heldout, bits_per_byte, encode_heldout, measure_baselines
+from llamafund_trainer.worker.heldout import (
+    Heldout,
+    Share,
+    batch_that_fits,
+    bits_per_byte,
+    encode_heldout,
+    exact_model,
+    measure_baselines,
+)
 from llamafund_trainer.worker.model import empty_model, initial_model, load_model
 from llamafund_trainer.worker.tokenizer import train_tokenizer
 
 SEED = "5a" * 32
 DOCUMENTS = ((0, *range(5, 75)), (0, *range(100, 133)), (0, 7, 8, 9), (0, 12))
 HELDOUT = Heldout(documents=DOCUMENTS, size=300)
+WINDOWS = 7
+"""In the documents, at a context of 32: 3, 2, 1 and 1."""
+
+
+def exact(model: torch.nn.Module) -> torch.nn.Module:
+    return copy.deepcopy(model).double()
 
 
 def by_hand(model: torch.nn.Module, context: int, stride: int) -> float:
@@ -40,7 +55,7 @@ def by_hand(model: torch.nn.Module, context: int, stride: int) -> float:
 @pytest.mark.parametrize("stride", [32, 16, 5])
 def test_it_is_what_transformers_computes_window_by_window(recipe: RecipeFile, stride: int) -> None:
     model = initial_model(recipe.recipe, SEED)
-    value = bits_per_byte(model, HELDOUT, context=32, stride=stride, batch_size=3)
+    value = bits_per_byte(exact(model), HELDOUT, context=32, stride=stride, batch_size=3)
     assert value is not None
     assert value / 1e6 == pytest.approx(by_hand(model, 32, stride), abs=2e-6)
 
@@ -52,25 +67,59 @@ def test_batch_size_and_threads_do_not_change_the_integer(recipe: RecipeFile) ->
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            values |= {bits_per_byte(model, HELDOUT, context=32, stride=32, batch_size=size) for size in (1, 2, 16)}
+            values |= {
+                bits_per_byte(exact(model), HELDOUT, context=32, stride=32, batch_size=size) for size in (1, 2, 16)
+            }
     finally:
         torch.set_num_threads(before)
     assert len(values) == 1
 
 
+def test_as_many_windows_are_measured_together_as_have_room(recipe: RecipeFile) -> None:
+    """Without a GPU: only the number that follows from what one would say of its memory."""
+    assert [batch_that_fits(recipe.recipe, 10, free) for free in (0, 9, 35, 10**6)] == [1, 1, 3, 16]
+
+
 def test_the_model_is_left_as_it_was(recipe: RecipeFile) -> None:
     model = initial_model(recipe.recipe, SEED)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    bits_per_byte(model, HELDOUT, context=32, stride=32, batch_size=4)
+    bits_per_byte(exact_model(model, recipe.recipe, torch.device("cpu")), HELDOUT, context=32, stride=32, batch_size=4)
     after = model.state_dict()
     assert all(torch.equal(before[name], after[name]) and after[name].dtype == torch.float32 for name in before)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+@pytest.mark.parametrize("in_step", [False, True])
+def test_processes_that_share_the_windows_come_to_the_same_integer(
+    recipe: RecipeFile, count: int, in_step: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other here: what each of them adds is kept, and given to the last one."""
+    model = initial_model(recipe.recipe, SEED)
+    sizes = {"context": 32, "stride": 32, "batch_size": 1}
+    alone = bits_per_byte(exact(model), HELDOUT, **sizes)
+    parts: list[float] = []
+    calls: list[int] = []
+
+    def total(value: float, _: Share) -> float:
+        parts.append(value)
+        return math.fsum(parts)
+
+    monkeypatch.setattr("llamafund_trainer.worker.heldout._sum_of_all", total)
+    for rank in range(count):
+        each = exact(model)
+        each.register_forward_hook(lambda *_: calls.append(rank))  # noqa: B023 - it is called at once
+        found = bits_per_byte(each, HELDOUT, **sizes, share=Share(rank, count, in_step=in_step))
+    assert found == alone
+    assert len(parts) == count
+    often = [calls.count(rank) for rank in range(count)]
+    assert len(set(often)) == 1 if in_step else sum(often) == WINDOWS
 
 
 def test_a_diverged_model_has_no_value(recipe: RecipeFile) -> None:
     model = initial_model(recipe.recipe, SEED)
     with torch.no_grad():
         model.lm_head.weight[0, 0] = math.nan
-    assert bits_per_byte(model, HELDOUT, context=32, stride=32, batch_size=4) is None
+    assert bits_per_byte(exact(model), HELDOUT, context=32, stride=32, batch_size=4) is None
 
 
 def test_weights_are_compared_with_a_recipe_before_its_model_is_built(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import click
@@ -15,6 +13,7 @@ from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import json_option, stores_option
 from llamafund_chain.cli.output import emit, progress
 from llamafund_chain.errors import VerificationError
+from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_chain.store.several import open_stores
 from llamafund_trainer.runs.open_weights import open_weights
 from llamafund_trainer.tensors.compare import TensorComparison, compare_tensors, read_entries
@@ -65,11 +64,11 @@ def compare_weights(one: str, other: str, stores: tuple[str, ...], as_json: bool
     """
     if_interrupted("not every tensor was compared")
     source = open_stores(stores)
-    with tempfile.TemporaryDirectory(prefix="llamafund-compare-") as workdir:
+    with ScratchFolder("compare") as workdir:
         sides = []
         for name in (one, other):
             progress(f"Opening {name}")
-            sides.append(read_entries(open_weights(name, source, Path(workdir)).files))
+            sides.append(read_entries(open_weights(name, source, workdir).files))
         progress(f"Comparing {len(sides[0])} tensors")
         found = Comparison(tuple(compare_tensors(*sides)))
     emit("compare-weights", {"one": one, "other": other, **_facts(found)}, _lines(found), as_json=as_json)

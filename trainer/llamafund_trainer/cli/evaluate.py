@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import click
 from pydantic import JsonValue
 
 from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import HASH, json_option, stores_option
 from llamafund_chain.cli.output import emit, note, progress, rows
+from llamafund_chain.cli.system import UNBOUNDED, warn
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.evidence.manifests import ProposalManifest
+from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_chain.store.content import fetch_manifest
 from llamafund_chain.store.several import open_stores
 from llamafund_chain.text import from_millionths
@@ -43,11 +42,12 @@ def evaluate(weights: str, proposal: str, stores: tuple[str, ...], as_json: bool
     """
     source = open_stores(stores)
     promised = fetch_manifest(source, proposal, ProposalManifest)
-    with tempfile.TemporaryDirectory(prefix="llamafund-evaluate-") as workdir:
-        opened = open_weights(weights, source, Path(workdir))
+    with ScratchFolder("evaluate") as workdir:
+        opened = open_weights(weights, source, workdir)
         if_interrupted("the measurement was not finished")
+        warn(UNBOUNDED)
         progress("Measuring the model on the held-out text")
-        found = evaluate_weights(promised, opened, source, Path(workdir))
+        found = evaluate_weights(promised, opened, source, workdir)
     facts = {"weights": weights, "proposal": proposal, **_facts(promised, found)}
     emit("evaluate", facts, _lines(found), as_json=as_json)
     if found.problem is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import HASH, json_option, store_option
 from llamafund_chain.cli.output import emit, progress, rows
 from llamafund_chain.errors import UsageError
+from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_chain.store import open_store
 from llamafund_trainer.cli.shared import CampaignOptions, campaign_options, shown_metric
 from llamafund_trainer.metric import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
@@ -78,8 +78,8 @@ def _export(options: ExportOptions) -> None:
     )
     if_interrupted(f"the weights in {options.out} are not complete. Remove them before you run it again")
     progress("Fetching the checkpoint and measuring it on the held-out text")
-    with tempfile.TemporaryDirectory(prefix="llamafund-export-") as workdir:
-        exported = export_and_sign(store, request, Path(workdir))
+    with ScratchFolder("export") as workdir:
+        exported = export_and_sign(store, request, workdir)
     emit("export", _facts(options, exported), _lines(options, exported), as_json=options.as_json)
 
 

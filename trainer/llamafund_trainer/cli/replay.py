@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +13,25 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.cli.interruption import if_interrupted
-from llamafund_chain.cli.options import HASH, WholeNumber, json_option, stores_option
-from llamafund_chain.cli.output import emit, note, progress
-from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.cli.options import HASH, WholeNumber, json_option, replay_jobs_option, stores_option
+from llamafund_chain.cli.output import emit, note, progress, shows_progress
+from llamafund_chain.cli.system import UNBOUNDED, warn
+from llamafund_chain.errors import UncheckedError, UsageError, VerificationError
+from llamafund_chain.evidence.programs import ProgramFile
+from llamafund_chain.files.scratch import ScratchFolder
+from llamafund_chain.store import LocalStore, Store, open_store
 from llamafund_chain.store.several import open_stores
+from llamafund_chain.text import counted
 from llamafund_trainer.cli.shared import progress_bar
+from llamafund_trainer.record.environment import outside_at_a_glance
 from llamafund_trainer.replay.bisection import Bisection
-from llamafund_trainer.replay.choice import DETECTION_FORMULA, catch_chance
-from llamafund_trainer.replay.plan import ReplayPlan, ReplayRequest, first_difference, plan_replay
-from llamafund_trainer.replay.replay import replay_segments
+from llamafund_trainer.replay.choice import DETECTION_FORMULA, Pick, catch_chance
+from llamafund_trainer.replay.cluster import ClusterReplay, Trust, replay_on_cluster
+from llamafund_trainer.replay.dask_workers import DaskWorkers, open_cluster
+from llamafund_trainer.replay.plan import ReplayPlan, ReplayRequest, first_difference, plan_replay, repeat
+from llamafund_trainer.replay.program import Allowed
 from llamafund_trainer.replay.result import SegmentResult, worst_verdict
+from llamafund_trainer.runs.inputs import Inputs
 
 _NOT_SHOWN = (
     "This does not show whether the data is any good, whether the held-out text is in it, or what the money was spent "
@@ -41,8 +48,13 @@ class ReplayOptions:
     segment: int | None
     entropy: str | None
     finer: Path | None
+    jobs: int
+    cluster: str | None
+    recheck: int
     dry_run: bool
     accept_close: bool
+    trust_program: bool
+    other_versions: bool
     stores: tuple[str, ...]
     as_json: bool
 
@@ -64,9 +76,33 @@ class ReplayOptions:
     metavar="DIRECTORY",
     help="Has checkpoint-<step> directories inside a segment, to find the first wrong step if the segment differs.",
 )
+@replay_jobs_option
+@click.option(
+    "--cluster",
+    metavar="URL",
+    help="Hand the segments to the workers of a dask.distributed cluster, tcp://HOST:PORT or tls://HOST:PORT.",
+)
+@click.option(
+    "--recheck",
+    type=WholeNumber(1, 100_000),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="With --cluster: one in N segments is repeated by a second worker; at least one is.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be repeated, and what it takes.")
 @click.option(
     "--accept-close", is_flag=True, help="Also exit with code 0 if another environment explains every difference."
+)
+@click.option(
+    "--trust-program",
+    is_flag=True,
+    help="If the recipe is a program: run it even on a machine without a sandbox, as you would run your own.",
+)
+@click.option(
+    "--other-versions",
+    is_flag=True,
+    help="If the recipe is a program: run it although other versions are installed than it needs.",
 )
 @stores_option
 @json_option
@@ -77,9 +113,18 @@ def replay(**given: Any) -> None:
     checkpoint to the next in a fresh process with the recorded settings. It compares weights, optimizer, scheduler and
     random state by hash. Only equal bytes count as the same.
 
-    If bytes differ in an environment other than the recorded one, the segment is also repeated under other settings.
-    That shows how far honest repetitions can differ; a difference within that range is called close, never the same.
-    Exits with code 3 if a file differs, and names the file.
+    If bytes differ where the recipe's environment left a choice, or fixed nothing, the segment is also repeated under
+    other settings. That shows how far honest repetitions can differ; a difference within that range is called close,
+    never the same. Exits with code 3 if a file differs, and names the file. The exit code is 7 if that could not be
+    told: this machine is not in the recipe's environment, honest repetitions differ too much, or a process died, which
+    accuses nobody. The other segments are compared.
+
+    If the recipe is a program of the researcher's own, it runs in a sandbox without network, home or other processes,
+    from the checkpoint on, and every file of its checkpoints is compared.
+
+    With --cluster, workers can only say that a segment is the same; whatever else they say is repeated here. The
+    cluster must be your own, in a network that you trust: whoever reaches it runs programs on its workers and on this
+    machine.
 
     \b
     Example:
@@ -91,15 +136,25 @@ def replay(**given: Any) -> None:
 def _replay(options: ReplayOptions) -> None:
     store, entropy = open_stores(options.stores), _entropy(options.entropy)
     request = ReplayRequest(options.checkpoint, options.segments, options.segment, entropy, options.finer)
-    with tempfile.TemporaryDirectory(prefix="llamafund-replay-") as directory:
-        workdir = Path(directory)
+    with ScratchFolder("replay") as workdir, ExitStack() as stack:
+        workers = None
+        if options.cluster is not None and not options.dry_run:
+            # First of all: what else is done takes longer.
+            workers = stack.enter_context(open_cluster(options.cluster))
         plan = plan_replay(store, request, workdir)
         if_interrupted("no segment counts as compared")
-        note(f"To repeat: {plan.effort.describe()}.")
-        results: Sequence[SegmentResult] = ()
+        warn(UNBOUNDED)
+        note(f"To repeat: {plan.effort.describe()}{_shared(options, plan, workers)}.")
+        elsewhere = outside_at_a_glance(plan.inputs.recipe) if isinstance(plan.inputs, Inputs) else {}
+        if elsewhere:
+            listed = ", ".join(f"{name} is {here!r}, not {named!r}" for name, (named, here) in elsewhere.items())
+            note(f"This machine is not in the recipe's environment: {listed}. Other bytes will show nothing.")
+        trust = Trust(one_in=options.recheck, seed=secrets.token_bytes(32))
+        done = ClusterReplay((), {})
         if not options.dry_run:
             with _bar(plan.effort.steps) as advance:
-                results = replay_segments(store, plan.inputs, plan.picks, workdir, progress=advance)
+                done = _repeated(options, store, plan, workdir, workers, trust, advance)
+        results = done.results
         first = first_difference(store, plan, results, workdir, progress=progress)
     facts: dict[str, JsonValue] = {
         "checkpoint": options.checkpoint,
@@ -107,9 +162,42 @@ def _replay(options: ReplayOptions) -> None:
         "entropy": entropy.hex(),
         **_facts(plan, results),
         "first_difference": None if first is None else {"after_step": first.after, "by_step": first.by},
+        "cluster": None if workers is None else _cluster_facts(options, trust, done),
     }
-    emit("replay", facts, _lines(plan, results, first), as_json=options.as_json)
+    lines = [*_lines(plan, results, first), *([] if workers is None else _cluster_lines(trust, done))]
+    emit("replay", facts, lines, as_json=options.as_json)
     _require_same(results, accept_close=options.accept_close)
+
+
+def _shared(options: ReplayOptions, plan: ReplayPlan, workers: DaskWorkers | None) -> str:
+    if workers is not None:
+        return f", handed to {counted(workers.count(), 'worker')} of {options.cluster}"
+    is_shared = options.jobs > 1 and not isinstance(plan.inputs, ProgramFile)
+    return f", shared among {options.jobs} processes" if is_shared else ""
+
+
+def _repeated(
+    options: ReplayOptions,
+    store: Store,
+    plan: ReplayPlan,
+    workdir: Path,
+    workers: DaskWorkers | None,
+    trust: Trust,
+    advance: Callable[[int], None],
+) -> ClusterReplay:
+    allowed = Allowed(trust=options.trust_program, other_versions=options.other_versions)
+    if workers is None:
+        results = repeat(store, plan.inputs, plan.picks, workdir, jobs=options.jobs, allowed=allowed, progress=advance)
+        return ClusterReplay(results, {})
+    places = [_seen_from_elsewhere(each) for each in options.stores]
+    return replay_on_cluster(
+        workers, store, plan, places, workdir, trust=trust, jobs=options.jobs, allowed=allowed, progress=advance
+    )
+
+
+def _seen_from_elsewhere(location: str) -> str:
+    """A store's location for a worker, which has another working directory."""
+    return str(Path(location).absolute()) if isinstance(open_store(location), LocalStore) else location
 
 
 def _require_same(results: Sequence[SegmentResult], *, accept_close: bool) -> None:
@@ -117,12 +205,25 @@ def _require_same(results: Sequence[SegmentResult], *, accept_close: bool) -> No
     if verdict == "different":
         wrong = next(result for result in results if result.verdict == verdict)
         raise VerificationError(wrong.describe(), remedy="Do not sign or pay for this run until it is explained")
-    if verdict == "unclear" or (verdict == "close" and not accept_close):
-        accept = ", or accept the difference with --accept-close" if verdict == "close" else ""
+    if verdict == "unchecked":
+        lacking = [result.describe() for result in results if result.verdict == verdict]
+        raise UncheckedError(
+            f"{len(lacking)} of {len(results)} segments could not be repeated",
+            lacking[0],
+            "This says nothing about them. Run the same command again, with fewer --jobs if memory ran out",
+        )
+    if verdict == "unclear":
+        unclear = next(result for result in results if result.verdict == verdict)
+        raise UncheckedError(
+            "It could not be told whether the training happened as published",
+            unclear.describe(),
+            "Repeat it where it was trained",
+        )
+    if verdict == "close" and not accept_close:
         raise VerificationError(
             "The bytes are not the same",
             "This is not the recorded environment; that may explain the difference, but it does not make them equal",
-            f"Repeat it in the recorded environment{accept}",
+            "Repeat it in the recorded environment, or accept the difference with --accept-close",
         )
 
 
@@ -139,8 +240,8 @@ def _facts(plan: ReplayPlan, results: Sequence[SegmentResult]) -> dict[str, Json
             "seconds": None if effort.seconds is None else round(effort.seconds, 1),
         },
         "detection_formula": DETECTION_FORMULA,
-        "random_segments": _random_count(plan),
-        "detection": {f"{fraction:g}": round(chance, 6) for fraction, chance in _chances(plan).items()},
+        "random_segments": _random_count(_compared(plan, results)),
+        "detection": {f"{fraction:g}": round(chance, 6) for fraction, chance in _chances(plan, results).items()},
         "picked": [[pick.segment.start.steps.last, pick.segment.end.steps.last, pick.reason] for pick in plan.picks],
         "segments": [_segment_facts(result) for result in results],
     }
@@ -148,11 +249,12 @@ def _facts(plan: ReplayPlan, results: Sequence[SegmentResult]) -> dict[str, Json
 
 def _lines(plan: ReplayPlan, results: Sequence[SegmentResult], first: Bisection | None) -> list[str]:
     effort = plan.effort
-    odds = ", ".join(f"{chance:.1%} ({fraction:.0%} faked)" for fraction, chance in _chances(plan).items())
-    if len(plan.picks) == len(plan.segments):
+    compared = _compared(plan, results)
+    odds = ", ".join(f"{chance:.1%} ({fraction:.0%} faked)" for fraction, chance in _chances(plan, results).items())
+    if len(compared) == len(plan.segments):
         how = "every segment was chosen, so none is left out"
     else:
-        how = f"{DETECTION_FORMULA}, with the faked fraction f and s = {_random_count(plan)} random segments"
+        how = f"{DETECTION_FORMULA}, with the faked fraction f and s = {_random_count(compared)} random segments"
     spent = "is" if results else "would be"
     return [
         *(f"{result.describe()}." for result in results),
@@ -163,13 +265,20 @@ def _lines(plan: ReplayPlan, results: Sequence[SegmentResult], first: Bisection 
     ]
 
 
-def _chances(plan: ReplayPlan) -> dict[float, float]:
+def _chances(plan: ReplayPlan, results: Sequence[SegmentResult]) -> dict[float, float]:
     """The chance to expose a cheat, by the fraction of segments that were faked."""
-    return {fraction: catch_chance(fraction, plan.picks, len(plan.segments)) for fraction in (0.01, 0.1, 0.25, 0.5)}
+    compared = _compared(plan, results)
+    return {fraction: catch_chance(fraction, compared, len(plan.segments)) for fraction in (0.01, 0.1, 0.25, 0.5)}
 
 
-def _random_count(plan: ReplayPlan) -> int:
-    return sum(pick.reason == "random" for pick in plan.picks)
+def _compared(plan: ReplayPlan, results: Sequence[SegmentResult]) -> Sequence[Pick]:
+    """The picks that count: all of them, but for those that could not be repeated."""
+    lacking = {result.pick.segment.index for result in results if result.verdict == "unchecked"}
+    return [pick for pick in plan.picks if pick.segment.index not in lacking]
+
+
+def _random_count(picks: Sequence[Pick]) -> int:
+    return sum(pick.reason == "random" for pick in picks)
 
 
 def _segment_facts(result: SegmentResult) -> dict[str, JsonValue]:
@@ -187,10 +296,51 @@ def _segment_facts(result: SegmentResult) -> dict[str, JsonValue]:
         "verdict": result.verdict,
         "files": files,
         "settings": settings,
+        "outside": {name: [named, now] for name, (named, now) in result.outside.items()},
         **result.gap_facts(),
         "problem": result.problem or None,
+        "trouble": result.trouble or None,
+        "ran_on": result.ran_on or None,
+        "words": [
+            {
+                "worker": word.worker or None,
+                "verdict": word.verdict,
+                "answer": word.answer or None,
+                "reason": word.reason or None,
+            }
+            for word in result.words
+        ],
         "seconds": round(result.seconds, 3),
     }
+
+
+def _cluster_facts(options: ReplayOptions, trust: Trust, done: ClusterReplay) -> dict[str, JsonValue]:
+    return {
+        "scheduler": options.cluster,
+        "recheck": trust.one_in,
+        "seed": trust.seed.hex(),
+        "doubted": [{"worker": worker, "reason": reason} for worker, reason in done.doubted.items()],
+    }
+
+
+def _cluster_lines(trust: Trust, done: ClusterReplay) -> Iterator[str]:
+    """Where each segment ran, and which workers are not believed any more."""
+    for result in done.results:
+        segment = result.pick.segment
+        said = [
+            f"{word.worker or 'a worker'} says {word.verdict!r}"
+            + (f" (SHA-256 of its answer {word.answer})" if word.answer else "")
+            + (f": {word.reason.rstrip('.')}" if word.reason else "")
+            for word in result.words
+        ]
+        steps = f"Steps {segment.start.steps.last} to {segment.end.steps.last}"
+        yield f"{steps} ran on {result.ran_on or 'no machine'}; {'; '.join(said) or 'no worker said anything'}."
+    for worker, reason in done.doubted.items():
+        yield f"The worker {worker} is not believed: {reason}. All that it said was repeated without it."
+    yield (
+        f"One in {trust.one_in} segments, at least one, was repeated by a second worker. The seed {trust.seed.hex()} "
+        "chose which."
+    )
 
 
 def _entropy(text: str | None) -> bytes:
@@ -212,7 +362,7 @@ def _entropy(text: str | None) -> bytes:
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
+    if not shows_progress():
         yield lambda _: None
         return
     with progress_bar() as bar:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from llamafund_chain.chain.connection import Finality
-from llamafund_chain.cli.options import ADDRESS, finality_option, rpc_option
+from llamafund_chain.cli.options import ADDRESS, expected_chain, finality_option, rpc_option
 from llamafund_chain.cli.output import note
 from llamafund_chain.cli.signer import Signer, optional_signer_options
 from llamafund_chain.store import Store
@@ -46,7 +46,7 @@ class CampaignOptions:
         """
         if self.campaign is None:
             return None, None
-        funded = open_funded_run(self.rpc, self.campaign, store, self.finality)
+        funded = open_funded_run(self.rpc, self.campaign, store, self.finality, expected_chain())
         if not self.signer:
             note("No wallet was named, so nothing will be signed.")
             return funded, None

@@ -10,18 +10,27 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+from typing import IO
 
 import llamafund_chain
 from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_trainer.process.messages import EVENTS, Bounds, DoneEvent, ErrorEvent, Event, Job, ReplayJob, TrainJob
 from llamafund_trainer.recipe import Recipe
-from llamafund_trainer.record.environment import pinned_variables, quiet_variables, visible_devices
+from llamafund_trainer.record.environment import (
+    passed_on_variables,
+    pinned_variables,
+    quiet_variables,
+    visible_devices,
+)
 
 NEEDED = ("torch", "transformers", "accelerate", "tokenizers", "safetensors")
 """Packages that the training process imports."""
@@ -45,7 +54,17 @@ _MEMORY_PER_TEXT_BYTE = 256
 _SECONDS_PER_TEXT_GIB = 36_000
 """Further processor time per GiB of text that the tokenizer encodes."""
 
-_PASSED_ON = ("PATH", "CUDA_DEVICE_ORDER", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "TZ")
+_PASSED_ON = (
+    "PATH",
+    "CUDA_DEVICE_ORDER",
+    "GLOO_SOCKET_IFNAME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "TMPDIR",
+    "SYSTEMROOT",
+    "TZ",
+)
 
 
 def bounds_for(directory: Path, texts: Path | None = None) -> Bounds:
@@ -66,6 +85,14 @@ def _size(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
+@dataclass(frozen=True)
+class Task:
+    """A job, and the recipe that decides its environment."""
+
+    job: Job
+    recipe: Recipe
+
+
 def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
     """Do a job in a fresh process.
 
@@ -81,47 +108,120 @@ def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
         LlamafundError: The job failed, or the process died.
         VerificationError: The job found something that is not what it claims to be.
     """
-    for package in (*NEEDED, *(("peft",) if recipe.lora is not None else ())):
+    with closing(run_jobs([Task(job, recipe)])) as events:
+        for _, event in events:
+            if isinstance(event, LlamafundError):
+                raise event
+            yield event
+
+
+def run_jobs(tasks: Sequence[Task], at_once: int = 1) -> Generator[tuple[int, Event | LlamafundError]]:
+    """Do jobs, each in a fresh process, several at the same time.
+
+    One that fails does not end the others.
+
+    Args:
+        tasks: The jobs.
+        at_once: How many processes there are at most.
+
+    Yields:
+        The position of a task and one of its events; or its error as `run_job` would raise it, and then no more of it.
+        Closing the iterator ends all processes.
+
+    Raises:
+        ModuleNotFoundError: A package that the processes need is not installed.
+    """
+    for package in (*NEEDED, *(("peft",) if any(task.recipe.lora is not None for task in tasks) else ())):
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-    with tempfile.TemporaryDirectory(prefix="llamafund-") as scratch:
-        file = Path(scratch) / "job.json"
-        file.write_text(job.model_dump_json(), encoding="utf-8")
-        with (Path(scratch) / "log").open("w+b") as log, _process(file, job, recipe, log.fileno()) as process:
-            for line in process.stdout or ():
-                event = EVENTS.validate_json(line)
-                if isinstance(event, ErrorEvent):
-                    kind = VerificationError if event.kind == "verification" else LlamafundError
-                    raise kind(event.what, event.why, event.remedy)
-                if isinstance(event, DoneEvent):
-                    return
+    waiting, places = deque(enumerate(tasks)), list(range(at_once))
+    with DefaultSelector() as selector, ExitStack() as stack:
+        while waiting or len(places) < at_once:
+            while waiting and places:
+                index, task = waiting.popleft()
+                own = stack.enter_context(ExitStack())
+                worker = own.enter_context(_worker(task, places[0]))
+                selector.register(worker.output, EVENT_READ, (index, places.pop(0), own, worker))
+            for key, _ in selector.select():
+                index, place, own, worker = key.data
+                for event in worker.read():
+                    if not isinstance(event, DoneEvent):
+                        yield index, event
+                    if isinstance(event, DoneEvent | LlamafundError):
+                        selector.unregister(worker.output)
+                        own.close()
+                        places.append(place)
+                        break
+
+
+@dataclass
+class _Worker:
+    """A process that does a job."""
+
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    _rest: bytes = b""
+
+    @property
+    def output(self) -> int:
+        """The descriptor of its events."""
+        assert self.process.stdout is not None
+        return self.process.stdout.fileno()
+
+    def read(self) -> Iterator[Event | LlamafundError]:
+        """The events that have arrived by now, or why none will come."""
+        piece = os.read(self.output, 1 << 20)
+        if not piece:
+            yield self._death()
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            event = EVENTS.validate_json(line)
+            if isinstance(event, ErrorEvent):
+                kind = VerificationError if event.kind == "verification" else LlamafundError
+                yield kind(event.what, event.why, event.remedy)
+            else:
                 yield event
-            code = process.wait()
-            if code == -signal.SIGXCPU:
-                raise VerificationError(
-                    "Opening the model takes too long",
-                    "It asks for more processor time than any model of its size needs",
-                    "Do not use it",
-                )
-            log.seek(0)
-            lines = log.read().decode("utf-8", "replace").strip().splitlines()
-            raise LlamafundError(
-                f"The training process ended with code {code} before it was done",
-                f"The end of its log: {' / '.join(lines[-3:])}" if lines else "Its log is empty",
-                "Check that there is enough memory, then try again" if code < 0 else "",
+
+    def _death(self) -> LlamafundError:
+        code = self.process.wait()
+        if code == -signal.SIGXCPU:
+            return VerificationError(
+                "Opening the model takes too long",
+                "It asks for more processor time than any model of its size needs",
+                "Do not use it",
             )
+        self.log.seek(0)
+        lines = self.log.read().decode("utf-8", "replace").strip().splitlines()
+        return LlamafundError(
+            f"The training process ended with code {code} before it was done",
+            f"The end of its log: {' / '.join(lines[-3:])}" if lines else "Its log is empty",
+            "Check that there is enough memory, then try again" if code < 0 else "",
+        )
 
 
 @contextmanager
-def _process(file: Path, job: Job, recipe: Recipe, log: int) -> Iterator[subprocess.Popen[bytes]]:
+def _worker(task: Task, place: int) -> Iterator[_Worker]:
+    with ScratchFolder("worker") as scratch:
+        file = scratch / "job.json"
+        file.write_text(task.job.model_dump_json(), encoding="utf-8")
+        with (
+            (scratch / "log").open("w+b") as log,
+            _process(file, task.job, task.recipe, log.fileno(), place) as process,
+        ):
+            yield _Worker(process, log)
+
+
+@contextmanager
+def _process(file: Path, job: Job, recipe: Recipe, log: int, place: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     home = str(file.parent)
     # By their paths, so that the process runs the same code as its parent.
     sources = (str(package.parent) for package in (Path(llamafund_chain.__path__[0]), Path(__file__).parents[1]))
     environment = {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        **passed_on_variables(recipe, os.environ),
         **quiet_variables(home),
         **pinned_variables(recipe),
-        **(visible_devices(recipe, os.environ) if isinstance(job, TrainJob | ReplayJob) else {}),
+        **(_devices(job, recipe, place) if isinstance(job, TrainJob | ReplayJob) else {}),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(sources)),
         "LLAMAFUND_PARENT": str(os.getpid()),
     }
@@ -138,6 +238,12 @@ def _process(file: Path, job: Job, recipe: Recipe, log: int) -> Iterator[subproc
             yield process
     finally:
         _end(process)
+
+
+def _devices(job: TrainJob | ReplayJob, recipe: Recipe, place: int) -> dict[str, str]:
+    machines = job.machines if isinstance(job, TrainJob) else None
+    processes = recipe.determinism.processes if machines is None else machines.processes
+    return visible_devices(recipe, os.environ, place, processes)
 
 
 @contextmanager

@@ -40,10 +40,29 @@ class _Job(_Message):
     base: Path | None = None
 
 
+class Machines(_Message):
+    """Several machines that train together.
+
+    Attributes:
+        count: How many there are.
+        number: Which one this is, from 0. The first one has the first process, which writes the evidence.
+        rendezvous: Host name and port of the first one, where they meet.
+        processes: How many processes each of them has.
+        patience: Seconds to wait for the others to begin.
+    """
+
+    count: int
+    number: int
+    rendezvous: str
+    processes: int
+    patience: int
+
+
 class TrainJob(_Job):
     """Train to the end.
 
     Attributes:
+        machines: Where the processes are; `None` if all are on this machine.
         seed: The training seed.
         parent: SHA-256 of the evidence before the run.
         milestone_steps: Steps after which a milestone's evidence is due.
@@ -54,6 +73,7 @@ class TrainJob(_Job):
     """
 
     task: Literal["train"] = "train"
+    machines: Machines | None = None
     seed: str
     parent: str
     milestone_steps: tuple[int, ...]
@@ -199,16 +219,22 @@ class DryRunEvent(_Message):
         parameters: Parameters of the model.
         trained: Parameters that are trained: all, or the adapter's.
         model_bytes: Memory for weights, gradients and optimizer state, in each process.
-        activation_bytes: Memory for what the backward pass needs of a batch, in each process.
+        activation_bytes: What a step takes at most beside them: activations and temporary tensors, in each process.
+        host_bytes: Host memory of each process at its peak, without the data. On the CPU it includes all of the above.
         flops: Floating point operations of the whole run, in all processes.
+        environment: What the recipe's section `environment` can name of this machine.
+        measuring_flops: Operations to measure a checkpoint, for each token of the held-out text.
     """
 
     event: Literal["dry-run"] = "dry-run"
+    environment: dict[str, str]
     parameters: int
     trained: int
     model_bytes: int
     activation_bytes: int
+    host_bytes: int
     flops: int
+    measuring_flops: int
 
 
 class StoppedEvent(_Message):

@@ -91,17 +91,19 @@ def unfinished_pause(directory: Path) -> Path:
     return directory.with_name(f".{directory.name}.part")
 
 
-def remove_outdated_pause(directory: Path, after: str) -> None:
-    """Remove a pause that does not follow the run's last checkpoint.
+def remove_outdated_pause(directory: Path, after: str, step: int) -> None:
+    """Remove a pause that the run's last checkpoint has overtaken.
 
-    A pause that follows it stays: the training may have been stopped before that checkpoint was published.
+    A pause that follows it stays: the training may have been stopped before that checkpoint was published, or before
+    later ones were.
 
     Args:
         directory: As in `write_pause`.
         after: SHA-256 of the manifest of the run's last checkpoint.
+        step: Of that checkpoint.
     """
     record = _read(directory)
-    if record is None or record.after != after:
+    if record is None or (record.after != after and record.step <= step):
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -6,27 +6,32 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
-import random
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from torch import distributed
 from transformers import TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
+from transformers.trainer_utils import SaveStrategy
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest, parse_as
 from llamafund_chain.files import write_file
 from llamafund_trainer.metric import DIVERGED, METRIC, TRAIN_LOSS
 from llamafund_trainer.record.environment import observed_environment
+from llamafund_trainer.record.files import save_model
+from llamafund_trainer.record.processes import Processes
+from llamafund_trainer.record.program import running_script
 from llamafund_trainer.record.recorder import Recorder, RunIdentity, manifest_name, millionths
+from llamafund_trainer.record.repeat import RepeatWarning, doubts_of_trainer
+from llamafund_trainer.record.repetition import asked
+from llamafund_trainer.record.samples import samples_hash
+from llamafund_trainer.record.trainer_state import STATE, clean_state, place_best
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -50,6 +55,7 @@ class RecordingCallback(TrainerCallback):
         recorder: The recorder.
         finish: Called with the checkpoint's directory before its files are hashed; may add files.
         measure: Called with the model; returns metrics in millionths.
+        keep: As in `Recorder.checkpoint`.
     """
 
     def __init__(
@@ -58,10 +64,13 @@ class RecordingCallback(TrainerCallback):
         *,
         finish: Callable[[Path], None] = lambda _: None,
         measure: Callable[[Any], Mapping[str, int]] = lambda _: {},
+        keep: bool = False,
     ) -> None:
         self._recorder = recorder
+        self._keep = keep
         self._finish = finish
         self._measure = measure
+        self._processes = Processes()
 
     @property
     def recorder(self) -> Recorder:
@@ -75,51 +84,60 @@ class RecordingCallback(TrainerCallback):
         return self._recorder
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        """Let a recording error stop the run; before a save, wait until the last checkpoint is recorded."""
-        if not state.is_world_process_zero:
-            return
-        if control.should_save:
-            # While it saves, the Trainer may remove older checkpoints.
-            self.recorder.wait()
-        else:
+        """Let a recording error stop the run."""
+        if state.is_world_process_zero:
             self.recorder.check()
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
         """Record the checkpoint that was just saved, once every process has written its part."""
-        wait_for_all()
+        directory = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        self._processes.require_same_files(directory)
+        if state.is_world_process_zero:
+            self._finish(directory)
+        measured = self._measure(kwargs["model"])
         if not state.is_world_process_zero:
             return
-        directory = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        self._finish(directory)
-        metrics = {**_train_loss(state, self.recorder.step), **self._measure(kwargs["model"])}
+        metrics = {**_train_loss(state, self.recorder.step), **measured}
         outcome = metrics.get(METRIC)
         self.recorder.checkpoint(
-            state.global_step, directory, metrics, outcome_score=None if outcome is None else -outcome
+            state.global_step,
+            directory,
+            metrics,
+            outcome_score=None if outcome is None else -outcome,
+            keep=self._keep,
         )
 
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
         """Wait until everything is recorded, in every process."""
         if state.is_world_process_zero:
             self.recorder.wait()
+            self.recorder.reached(state.global_step)
         wait_for_all()
 
 
 class AttestationCallback(RecordingCallback):
     """Records the run of any `Trainer`: binds the dataset, chains the checkpoints, exports the weights.
 
-    The Trainer must be seeded with the training seed's `library_seed`, and must save checkpoints. Without a recipe, the
-    training arguments and the model's configuration are written to a file and used as one. A hash of all samples is
-    recorded, which binds the tokenised data in addition to the documents. The initial weights become the first
-    checkpoint in `directory`, unless the model is already sharded when training starts.
+    The Trainer must be seeded with the training seed's `library_seed`, and must save checkpoints. A hash of all
+    samples is recorded, which binds the tokenised data in addition to the documents. The initial weights
+    become the first checkpoint in `directory`, unless the model is already sharded when training starts. The last
+    checkpoint is kept there, too, by links to its files, whatever the Trainer removes.
+
+    When training starts, a `RepeatWarning` names each setting by which a resumed run would differ from one without an
+    interruption.
 
     Under `torchrun` or `accelerate launch`, every process needs a callback with the same arguments and the same file
-    system. Only the first process writes evidence, once the others have written their part of a checkpoint.
+    system, on several machines, too. Only the first process writes evidence, once the others have written their part of
+    a checkpoint and it sees all of that.
 
     Args:
         directory: For the evidence.
         dataset: The dataset manifest: its SHA-256, or its file.
         seed: The campaign's training seed, or any other 64 hexadecimal digits without a campaign.
-        recipe: A file that says how the model is trained, for example the training script.
+        recipe: A file that says how the model is trained. If left out, the running script becomes a recipe that others
+            can repeat; in a notebook, the training arguments and the model's configuration are only recorded.
+        program: As in `Recorder`.
+        inputs: As in `Recorder`.
         data: The directory that the training reads. Its files must match the manifest.
         parent: SHA-256 of the evidence before the run; the dataset's when `None`.
         milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
@@ -128,7 +146,8 @@ class AttestationCallback(RecordingCallback):
             an iterable dataset.
 
     Raises:
-        UsageError: As in `Recorder`, when training starts; also if the Trainer has another seed.
+        UsageError: As in `Recorder`, when training starts; also if the Trainer has another seed or saves nothing, or
+            if the processes do not see the same files.
         VerificationError: The run continues with other samples than it started with.
         DivergedError: The logged loss is not a finite number. (The Trainer hides such losses unless
             `logging_nan_inf_filter` is false.)
@@ -141,19 +160,25 @@ class AttestationCallback(RecordingCallback):
         dataset: Path | str,
         seed: str,
         recipe: Path | str | None = None,
+        program: Sequence[Path | str] = (),
+        inputs: Mapping[str, Path | str] | None = None,
         data: Path | str | None = None,
         parent: str | None = None,
         milestone_steps: tuple[int, ...] = (),
         store: Store | Path | str | None = None,
         bind_samples: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(finish=lambda checkpoint: clean_state(checkpoint / STATE), keep=True)
         self.directory = Path(directory)
-        self._recipe = self.directory / "recipe.json" if recipe is None else Path(recipe)
-        self._describes_itself = recipe is None
+        self._best: int | None = None
+        self._describes_itself = recipe is None and running_script() is None
+        described = self.directory / "recipe.json" if self._describes_itself else None
+        self._recipe = described if recipe is None else Path(recipe)
         self._bind_samples = bind_samples
         self._follows = False
         self._arguments: dict[str, Any] = {
+            "program": program,
+            "inputs": inputs,
             "dataset": dataset,
             "seed": seed,
             "data": data,
@@ -171,7 +196,7 @@ class AttestationCallback(RecordingCallback):
         Raises:
             UsageError: As in `Recorder`.
         """
-        if not (self.directory / "manifests").exists():
+        if asked() is None and not (self.directory / "manifests").exists():
             return None
         found = self._open().latest(output_dir)
         return None if found is None else str(found.directory)
@@ -179,10 +204,20 @@ class AttestationCallback(RecordingCallback):
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
         """Start recording."""
         self._follows = not state.is_world_process_zero
-        if self._follows:
-            return
-        model = kwargs["model"]
-        if self._describes_itself:
+        if not self._follows:
+            self._begin(args, state, kwargs)
+        self._processes.require_shared(self.directory)
+
+    def _begin(self, args: Any, state: TrainerState, kwargs: Mapping[str, Any]) -> None:
+        if args.save_strategy == SaveStrategy.NO:
+            raise UsageError(
+                "The Trainer saves no checkpoints: save_strategy is 'no'",
+                "Evidence would end with the initial weights, and nothing could be exported",
+                "Use save_strategy='steps' with a save_steps that divides the number of steps",
+            )
+        place_best(state, Path(str(args.output_dir)))
+        model, loader = kwargs["model"], kwargs.get("train_dataloader")
+        if self._describes_itself and self._recipe is not None:
             text = json.dumps(_describe(args, model), indent=1, sort_keys=True, default=str) + "\n"
             write_file(self._recipe, text.encode())
         recorder = self._open()
@@ -192,9 +227,11 @@ class AttestationCallback(RecordingCallback):
                 f"From the training seed follows {recorder.library_seed}",
                 "Use TrainingArguments(seed=library_seed(…)); the function is in llamafund_trainer",
             )
+        for doubt in doubts_of_trainer(args, loader):
+            warnings.warn(doubt, RepeatWarning, stacklevel=2)
         environment = observed_environment(model)
         if self._bind_samples:
-            environment["samples"] = samples_hash(getattr(kwargs.get("train_dataloader"), "dataset", None))
+            environment["samples"] = samples_hash(getattr(loader, "dataset", None))
         recorder.begin(state.global_step, environment)
         for manifest in recorder.manifests[-1:]:
             if self._bind_samples and manifest.environment.get("samples") != environment["samples"]:
@@ -205,7 +242,13 @@ class AttestationCallback(RecordingCallback):
                 )
         self._recorder = recorder
         if state.global_step == 0 and not _is_sharded(model):
-            recorder.checkpoint(0, model.save_pretrained)
+            recorder.checkpoint(0, lambda place: save_model(model, place))
+
+    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Wait until everything is recorded, in every process, and note which weights the Trainer loaded."""
+        super().on_train_end(args, state, control, **kwargs)
+        if args.load_best_model_at_end and state.best_model_checkpoint is not None:
+            self._best = int(Path(state.best_model_checkpoint).name.rpartition("-")[2])
 
     def _open(self) -> Recorder:
         return Recorder(self.directory, recipe=self._recipe, **self._arguments)
@@ -235,9 +278,22 @@ class AttestationCallback(RecordingCallback):
         """Write the open weights; see `Recorder.export`.
 
         Of several processes, the first one writes them. The others need not call this; if they do, they wait for it.
+
+        Raises:
+            UsageError: As in `Recorder.export`; also if the Trainer went back to its best model, and no `step` says
+                which weights are meant.
         """
+        run, step = self.end(), details.get("step")
+        last = run[-1].steps.last
+        if step is None and self._best is not None and self._best != last:
+            raise UsageError(
+                f"The Trainer has loaded its best model, from step {self._best}; the last checkpoint is after {last}",
+                "The weights in memory are not those of the last checkpoint",
+                f"Say which ones you mean: export(..., step={self._best}) or export(..., step={last})",
+            )
         if self._follows:
-            return _written_manifest(Path(directory), self.end()[-1].sha256)
+            parents = [manifest.sha256 for manifest in run if manifest.steps.last == (last if step is None else step)]
+            return _written_manifest(Path(directory), parents[0] if parents else "")
         return self.recorder.export(directory, license=license, score=score, **details)
 
 
@@ -251,45 +307,6 @@ def _written_manifest(directory: Path, parent: str) -> WeightsManifest:
             if manifest.parent == parent:
                 return manifest
         time.sleep(0.1)
-
-
-def samples_hash(dataset: Any) -> str:
-    """SHA-256 of all samples of a dataset in order; empty if they have no numbers.
-
-    Samples may be tensors, arrays, numbers, strings, and lists and mappings of those. Random generators keep their
-    state.
-    """
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-        return ""
-    hasher = hashlib.sha256()
-    python, array = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        for index in range(len(dataset)):
-            _feed(hasher, dataset[index])
-    random.setstate(python)
-    np.random.set_state(array)
-    return hasher.hexdigest()
-
-
-def _feed(hasher: Any, value: Any) -> None:
-    """Add a value with its type and length, so that different samples give different bytes."""
-    if isinstance(value, Mapping):
-        hasher.update(b"m%d;" % len(value))
-        for name in sorted(value, key=str):
-            _feed(hasher, str(name))
-            _feed(hasher, value[name])
-    elif isinstance(value, (list, tuple)):
-        hasher.update(b"l%d;" % len(value))
-        for item in value:
-            _feed(hasher, item)
-    elif hasattr(value, "tobytes") or hasattr(value, "numpy"):
-        array = value if hasattr(value, "tobytes") else value.detach().cpu().numpy()
-        hasher.update(f"a{array.dtype.str}{array.shape};".encode())
-        hasher.update(array.tobytes())
-    else:
-        data = repr(value).encode()
-        hasher.update(b"v%d;" % len(data))
-        hasher.update(data)
 
 
 def _describe(args: Any, model: Any) -> dict[str, Any]:

@@ -6,16 +6,20 @@ that starts with `pinned_variables`.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.errors import UsageError
+from llamafund_chain.samples.machine import library_versions, processor_class, processor_name
 
 if TYPE_CHECKING:
     from llamafund_trainer.recipe import Recipe
@@ -30,12 +34,13 @@ _INSTRUCTION_SETS = {
     },
 }
 
-_LIBRARIES = ("transformers", "accelerate", "tokenizers", "safetensors", "peft", "trl", "lightning")
+LIBRARIES = ("transformers", "accelerate", "tokenizers", "safetensors", "peft", "trl", "lightning")
 """Libraries whose version is recorded if they are loaded."""
 
-_DECIDING_VARIABLES = (
+DECIDING_VARIABLES = (
     "ATEN_CPU_CAPABILITY",
     "CUBLAS_WORKSPACE_CONFIG",
+    "FLASH_ATTENTION_DETERMINISTIC",
     "MKL_CBWR",
     "MKL_DYNAMIC",
     "MKL_NUM_THREADS",
@@ -47,6 +52,42 @@ _DECIDING_VARIABLES = (
 )
 """Environment variables that numeric libraries read."""
 
+_DECIDING_PREFIXES = ("NCCL_", "TORCHINDUCTOR_")
+"""Beginnings of further ones."""
+
+_NCCL_PLACES = frozenset(
+    {
+        "NCCL_COMM_ID",
+        "NCCL_DEBUG",
+        "NCCL_DEBUG_FILE",
+        "NCCL_DEBUG_SUBSYS",
+        "NCCL_HOSTID",
+        "NCCL_IB_HCA",
+        "NCCL_SOCKET_IFNAME",
+    }
+)
+"""They name this machine's addresses and files, or say what is logged, and are not recorded."""
+
+OF_PROGRAMS = (
+    "machine",
+    "processor_class",
+    "cpu_capability",
+    "torch_build",
+    "gpu",
+    "gpu_capability",
+    "cuda",
+    "cudnn",
+    "cublas",
+    "driver",
+)
+"""Settings that the recipe of a program names."""
+
+_KERNELS = ("cudnn", "flash", "math", "mem_efficient")
+"""What torch may compute attention with on a GPU."""
+
+_SHOWN = 300
+"""Characters of a setting that a message shows, because strangers write them."""
+
 INFORMATIVE = frozenset({"python", "system"})
 """Settings recorded for the reader. A difference in them is no reason to expect different bits."""
 
@@ -54,7 +95,8 @@ INFORMATIVE = frozenset({"python", "system"})
 def pinned_variables(recipe: Recipe) -> dict[str, str]:
     """Environment variables that decide how the numeric libraries compute."""
     threads = str(recipe.determinism.threads)
-    devices = {"CUDA_VISIBLE_DEVICES": ""} if recipe.determinism.device == "cpu" else {}
+    on_cpu = recipe.determinism.device == "cpu"
+    devices = {"CUDA_VISIBLE_DEVICES": ""} if on_cpu else {"FLASH_ATTENTION_DETERMINISTIC": "1"}
     return {
         **_INSTRUCTION_SETS[recipe.determinism.instruction_set],
         "OMP_NUM_THREADS": threads,
@@ -62,12 +104,34 @@ def pinned_variables(recipe: Recipe) -> dict[str, str]:
         "OMP_DYNAMIC": "FALSE",
         "MKL_DYNAMIC": "FALSE",
         **devices,
+        **(_nccl_variables(recipe) if recipe.uses_nccl else {}),
         "PYTHONHASHSEED": "0",
         "TOKENIZERS_PARALLELISM": "false",
     }
 
 
-def visible_devices(recipe: Recipe, surroundings: Mapping[str, str]) -> dict[str, str]:
+def _nccl_variables(recipe: Recipe) -> dict[str, str]:
+    # Left alone, NCCL chooses by the size of the message, the topology and its version.
+    algorithm = recipe.determinism.nccl_algorithm
+    return {
+        "NCCL_ALGO": algorithm if algorithm == "Ring" else "ring;allreduce:tree",
+        "NCCL_PROTO": recipe.determinism.nccl_protocol,
+        # Switches that add up in the network do so in an order of their own.
+        "NCCL_NVLS_ENABLE": "0",
+        "NCCL_COLLNET_ENABLE": "0",
+    }
+
+
+def passed_on_variables(recipe: Recipe, surroundings: Mapping[str, str]) -> dict[str, str]:
+    """What the user says of the network between GPUs. What decides the bits is recorded."""
+    if not recipe.uses_nccl:
+        return {}
+    return {name: value for name, value in surroundings.items() if name.startswith("NCCL_")}
+
+
+def visible_devices(
+    recipe: Recipe, surroundings: Mapping[str, str], place: int = 0, processes: int | None = None
+) -> dict[str, str]:
     """Environment variables that show the training one CUDA device per process, and no others.
 
     If it saw more, a single process would split batches among them, and would save the state of all their random
@@ -76,27 +140,31 @@ def visible_devices(recipe: Recipe, surroundings: Mapping[str, str]) -> dict[str
     Args:
         recipe: The recipe, which says how many.
         surroundings: This process's environment variables. If they name devices, the first ones are taken.
+        place: How many other trainings run beside this one on the devices before its own.
+        processes: How many of the recipe's processes are on this machine; all when `None`.
 
     Raises:
-        UsageError: They name fewer devices than the recipe needs.
+        UsageError: They name fewer devices than that.
     """
     if recipe.determinism.device != "cuda":
         return {}
-    wanted = recipe.determinism.processes
+    wanted = recipe.determinism.processes if processes is None else processes
+    first, last = place * wanted, (place + 1) * wanted
     named = surroundings.get("CUDA_VISIBLE_DEVICES")
     if named is None:
-        return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(wanted)))}
+        return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(first, last)))}
     # CUDA stops reading at the first entry that is not a device.
     entries = (entry.strip() for entry in named.split(","))
     devices = list(takewhile(lambda entry: entry and not entry.startswith("-"), entries))
-    if len(devices) < wanted:
+    if len(devices) < last:
+        beside = f" for each of {place + 1} trainings at the same time" if place else ""
         raise UsageError(
-            f"The recipe takes {wanted} CUDA device{'s' if wanted > 1 else ''}, but CUDA_VISIBLE_DEVICES names "
+            f"The recipe takes {wanted} CUDA device{'s' if wanted > 1 else ''}{beside}, but CUDA_VISIBLE_DEVICES names "
             f"{len(devices) or 'none'}",
             "Each process takes one",
             "Name more devices, or unset the variable",
         )
-    return {"CUDA_VISIBLE_DEVICES": ",".join(devices[:wanted])}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(devices[first:last])}
 
 
 def quiet_variables(home: str) -> dict[str, str]:
@@ -130,6 +198,9 @@ def apply_settings(recipe: Recipe) -> None:
     torch.set_flush_denormal(False)
     torch.set_float32_matmul_precision("highest")
     torch.use_deterministic_algorithms(True)
+    # Of the kernels for attention these have no deterministic gradient, or none that torch promises.
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
 
 
 def recipe_settings(recipe: Recipe) -> dict[str, str]:
@@ -138,7 +209,7 @@ def recipe_settings(recipe: Recipe) -> dict[str, str]:
         "device": recipe.determinism.device,
         "sharding": recipe.determinism.sharding,
         "dtype": recipe.precision.dtype,
-        "attention": "eager",
+        "attention": recipe.determinism.attention,
     }
 
 
@@ -150,7 +221,8 @@ def recorded_environment(recipe: Recipe) -> dict[str, str]:
     return {
         **observed_environment(),
         **recipe_settings(recipe),
-        **(_about_gpu() if recipe.determinism.device == "cuda" else {}),
+        **(_about_gpus() if recipe.determinism.device == "cuda" else {}),
+        **({"nccl": _nccl_version()} if recipe.uses_nccl else {}),
         **{name: os.environ.get(name, "") for name in pinned_variables(recipe) if name != "CUDA_VISIBLE_DEVICES"},
     }
 
@@ -168,7 +240,8 @@ def observed_environment(model: Any = None) -> dict[str, str]:
     record = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
-        "processor": _processor(),
+        "processor": processor_name(),
+        "processor_class": processor_class(),
         "machine": platform.machine(),
         "torch": torch.__version__,
         "torch_build": hashlib.sha256(torch.__config__.show().encode()).hexdigest(),
@@ -180,16 +253,28 @@ def observed_environment(model: Any = None) -> dict[str, str]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "deterministic_algorithms": str(torch.are_deterministic_algorithms_enabled()).lower(),
     }
-    for name in _LIBRARIES:
+    for name in LIBRARIES:
         version = getattr(sys.modules.get(name), "__version__", None)
         if version is not None:
             record[name] = str(version)
-    for name in _DECIDING_VARIABLES:
-        if name in os.environ:
-            record[name] = os.environ[name]
+    record |= {name: value for name, value in os.environ.items() if _decides(name)}
     if model is not None:
         record |= _about(model)
     return record
+
+
+def _decides(name: str) -> bool:
+    if name.startswith(_DECIDING_PREFIXES):
+        return name not in _NCCL_PLACES and not name.endswith(("_DIR", "_FILE", "_PATH"))
+    return name in DECIDING_VARIABLES
+
+
+def environment_of_program() -> dict[str, str]:
+    """What a program's recipe names of this machine; its libraries are locked by their versions."""
+    import torch
+
+    record = observed_environment() | (_about_gpu() if torch.cuda.is_available() else {})
+    return {name: record[name] for name in OF_PROGRAMS if record.get(name)}
 
 
 def _about(model: Any) -> dict[str, str]:
@@ -218,8 +303,47 @@ def _about_gpu() -> dict[str, str]:
         "cudnn": str(cudnn.version()),
         "cudnn_benchmark": str(cudnn.benchmark).lower(),
         "tf32": str(cuda.matmul.allow_tf32).lower(),
-        "flash_attention": str(cuda.flash_sdp_enabled()).lower(),
+        "attention_kernels": ",".join(name for name in _KERNELS if getattr(cuda, f"{name}_sdp_enabled")()),
+        "driver": _driver_version(),
+        "cublas": _cublas_version(),
     }
+
+
+def _about_gpus() -> dict[str, str]:
+    """As `_about_gpu`, with the GPUs of all machines that train together; each has as many as this one."""
+    machines = int(os.environ.get("WORLD_SIZE", "1")) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    record = _about_gpu()
+    return {**record, "gpus": str(int(record["gpus"]) * machines)}
+
+
+def _nccl_version() -> str:
+    import torch
+
+    nccl: Any = torch.cuda.nccl
+    return ".".join(map(str, nccl.version()))
+
+
+def _driver_version() -> str:
+    """Version of the kernel's driver; empty if the system does not tell it."""
+    try:
+        said = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    found = re.search(r"Kernel Module.*?\b(\d+(?:\.\d+)+)", said)
+    return "" if found is None else found[1]
+
+
+def _cublas_version() -> str:
+    """Version of the cuBLAS that torch has loaded; empty if it cannot be asked."""
+    import torch
+
+    try:
+        library = ctypes.CDLL(f"libcublas.so.{str(torch.version.cuda).partition('.')[0]}")
+        numbers = [ctypes.c_int() for _ in range(3)]
+        failed = any(library.cublasGetProperty(index, ctypes.byref(number)) for index, number in enumerate(numbers))
+    except (OSError, AttributeError):
+        return ""
+    return "" if failed else ".".join(str(number.value) for number in numbers)
 
 
 def _processes() -> int:
@@ -228,22 +352,105 @@ def _processes() -> int:
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def differing_settings(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def explaining_settings(recipe: Recipe, then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Settings that may explain different bits: name to (then, now), with an empty string if there is no record.
 
+    If the recipe fixes an environment, then only settings that it names count: it promises that nothing else decides.
     A setting that is not recorded now explains nothing, because anyone can invent a setting.
     """
-    names = sorted(now.keys() - INFORMATIVE)
-    return {name: (then.get(name, ""), now[name]) for name in names if then.get(name) != now[name]}
+    counted = now.keys() - INFORMATIVE if recipe.environment is None else now.keys() & recipe.environment.named.keys()
+    return {name: (then.get(name, ""), now[name]) for name in sorted(counted) if then.get(name) != now[name]}
 
 
-def _processor() -> str:
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                key, _, value = line.partition(":")
-                if key.strip() == "model name":
-                    return value.strip()[:200]
-    except OSError:
-        return platform.processor()
-    return platform.processor()
+def settings_outside(recipe: Recipe, record: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Settings that are not as the recipe's environment says: name to (what it says, what is recorded)."""
+    if recipe.environment is None:
+        return {}
+    named = recipe.environment.named
+    # Variables that nobody names would decide bits, too.
+    unnamed = {name: () for name in record if _is_free_nccl(recipe, name) and name not in named}
+    return {
+        name: (" or ".join(values)[:_SHOWN], record.get(name, "")[:_SHOWN])
+        for name, values in {**named, **unnamed}.items()
+        if not any(fits(record.get(name, ""), value) for value in values)
+    }
+
+
+def fits(found: str, value: str) -> bool:
+    """Whether a recorded value is what a recipe names, or goes on after it."""
+    return found == value or found.startswith((f"{value} ", f"{value}+"))
+
+
+def outside_at_a_glance(recipe: Recipe) -> dict[str, tuple[str, str]]:
+    """As `settings_outside`, of what this machine is known to have before torch is loaded."""
+    known = library_versions() | {"processor_class": processor_class()}
+    return {name: found for name, found in settings_outside(recipe, known).items() if name in known}
+
+
+def environment_here(recipe: Recipe) -> dict[str, str]:
+    """What a recipe's section `environment` can name of this machine; nothing about a GPU if there is none.
+
+    Call it in a process with `pinned_variables`.
+    """
+    import torch
+
+    from llamafund_trainer.recipe import EnvironmentSection
+
+    record = observed_environment() | library_versions() | {"torch": torch.__version__}
+    record.pop("peft", None)
+    if recipe.lora is not None:
+        record["peft"] = version("peft")
+    if recipe.determinism.device == "cuda":
+        record = {name: value for name, value in record.items() if name not in {"processor_class", "cpu_capability"}}
+        if torch.cuda.is_available():
+            record |= _about_gpu() | ({"nccl": _nccl_version()} if recipe.uses_nccl else {})
+    names = [*EnvironmentSection.model_fields, *(name for name in record if _is_free_nccl(recipe, name))]
+    return {name: record[name] for name in names if record.get(name)}
+
+
+def _is_free_nccl(recipe: Recipe, name: str) -> bool:
+    return recipe.uses_nccl and name.startswith("NCCL_") and name not in pinned_variables(recipe)
+
+
+def require_environment(recipe: Recipe, record: Mapping[str, str]) -> None:
+    """Refuse to train where the recipe's environment is not.
+
+    Raises:
+        UsageError: Names the first setting that is another one here.
+    """
+    for name, (named, found) in settings_outside(recipe, record).items():
+        raise UsageError(
+            f"The recipe is for another environment: {name} is {found!r} here",
+            f"The recipe's environment says {named!r}, so checks would refuse what is trained here",
+            "Train on a machine that fits. Until a campaign is opened, the recipe can name this one instead: "
+            "llamafund train --dry-run prints it",
+        )
+
+
+def pinned_record(recipe: Recipe) -> dict[str, str]:
+    """What every record of the environment must say, because the recipe decides it and the trainer sets it."""
+    pinned = {name: value for name, value in pinned_variables(recipe).items() if name != "CUDA_VISIBLE_DEVICES"}
+    processes = str(recipe.determinism.processes)
+    return {
+        **pinned,
+        **recipe_settings(recipe),
+        "threads": str(recipe.determinism.threads),
+        "processes": processes,
+        **({"gpus": processes} if recipe.determinism.device == "cuda" else {}),
+        "float32_matmul_precision": "highest",
+        "deterministic_algorithms": "true",
+    }
+
+
+def record_problem(recipe: Recipe, record: Mapping[str, str]) -> str | None:
+    """What a record of the environment says that no run of the recipe can; `None` if nothing.
+
+    Whoever could claim any environment could explain any bits with it.
+    """
+    for name, expected in pinned_record(recipe).items():
+        found = record.get(name, "")
+        if found != expected:
+            return f"records {name} {found[:80]!r}; the recipe pins {expected!r}, and the trainer sets it"
+    for name, (named, found) in settings_outside(recipe, record).items():
+        return f"records {name} {found[:80]!r}, which is outside of the recipe's environment: it says {named[:300]!r}"
+    return None

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
+import warnings
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback
-from safetensors.torch import save_model
 
 from llamafund_chain.errors import UsageError
-from llamafund_trainer.record.callback import DivergedError, samples_hash
+from llamafund_trainer.record.callback import DivergedError
 from llamafund_trainer.record.environment import observed_environment
+from llamafund_trainer.record.files import save_model
+from llamafund_trainer.record.processes import Processes
 from llamafund_trainer.record.recorder import Recorder
+from llamafund_trainer.record.repeat import RepeatWarning, doubts_of_lightning, require_place
+from llamafund_trainer.record.samples import samples_hash
 
 if TYPE_CHECKING:
     from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
@@ -26,14 +30,16 @@ STATE = "state.ckpt"
 
 
 class LightningAttestationCallback(Callback):
-    """Saves and records a checkpoint every so many optimizer steps.
+    """Saves and records a checkpoint every so many optimizer steps, and one after the last step.
 
     Each checkpoint holds Lightning's own state, and the weights as `model.safetensors`, which `export` publishes. If
     the module has a Hugging Face model in its attribute `model`, that model's configuration is saved, too.
 
     Args:
         directory: For evidence and checkpoints.
-        recipe: A file that says how the model is trained, for example the training script.
+        recipe: As in `Recorder`.
+        program: As in `Recorder`.
+        inputs: As in `Recorder`.
         dataset: The dataset manifest: its SHA-256, or its file.
         seed: The campaign's training seed, or any other 64 hexadecimal digits without a campaign.
         every: Optimizer steps from one checkpoint to the next.
@@ -41,9 +47,11 @@ class LightningAttestationCallback(Callback):
         parent: SHA-256 of the evidence before the run; the dataset's when `None`.
         milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
         store: Where everything is published, as `open_store` takes it; nowhere when `None`.
+        bind_samples: As in `AttestationCallback`.
 
     Raises:
-        UsageError: As in `Recorder`, or `every` is not positive.
+        UsageError: As in `Recorder`, or `every` is not positive; or, when training starts, a `SeededSampler` starts at
+            another sample than the next one.
         DivergedError: The loss is not a finite number when a checkpoint is due.
     """
 
@@ -51,7 +59,9 @@ class LightningAttestationCallback(Callback):
         self,
         directory: Path | str,
         *,
-        recipe: Path | str,
+        recipe: Path | str | None = None,
+        program: Sequence[Path | str] = (),
+        inputs: Mapping[str, Path | str] | None = None,
         dataset: Path | str,
         seed: str,
         every: int,
@@ -59,6 +69,7 @@ class LightningAttestationCallback(Callback):
         parent: str | None = None,
         milestone_steps: tuple[int, ...] = (),
         store: Store | Path | str | None = None,
+        bind_samples: bool = True,
     ) -> None:
         super().__init__()
         if every < 1:
@@ -66,6 +77,8 @@ class LightningAttestationCallback(Callback):
         self.recorder = Recorder(
             directory,
             recipe=recipe,
+            program=program,
+            inputs=inputs,
             dataset=dataset,
             seed=seed,
             data=data,
@@ -73,8 +86,10 @@ class LightningAttestationCallback(Callback):
             milestone_steps=milestone_steps,
             store=store,
         )
+        self._processes = Processes()
         self._every = every
-        self._step = -1
+        self._bind_samples = bind_samples
+        self._step = self._saved = -1
 
     def resume_from(self) -> tuple[int, str | None]:
         """The last complete checkpoint: its step, and the argument for `Trainer.fit(ckpt_path=…)`. Else 0 and `None`.
@@ -87,12 +102,16 @@ class LightningAttestationCallback(Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Start recording; the initial weights are the first checkpoint."""
-        self._step = trainer.global_step
+        self._step = self._saved = trainer.global_step
+        require_place(trainer, pl_module)
         if trainer.is_global_zero:
+            for doubt in doubts_of_lightning(trainer, pl_module):
+                warnings.warn(doubt, RepeatWarning, stacklevel=2)
             environment = observed_environment(pl_module)
             environment["processes"] = str(trainer.world_size)
             environment["precision"] = str(trainer.precision)
-            environment["samples"] = samples_hash(getattr(trainer.train_dataloader, "dataset", None))
+            if self._bind_samples:
+                environment["samples"] = samples_hash(getattr(trainer.train_dataloader, "dataset", None))
             self.recorder.begin(self._step, environment)
         if self._step == 0:
             self._save(trainer, pl_module, {})
@@ -104,9 +123,13 @@ class LightningAttestationCallback(Callback):
         self._step = trainer.global_step
         if trainer.is_global_zero:
             self.recorder.check()
-        if self._step % self._every:
+        # With several optimizers, a batch has several steps.
+        if self._step // self._every == self._saved // self._every:
             return
-        loss = float(outputs["loss"].detach()) if isinstance(outputs, dict) else float(outputs.detach())
+        loss = _loss(outputs)
+        if loss is None:
+            self._save(trainer, pl_module, {})
+            return
         if not math.isfinite(loss):
             if trainer.is_global_zero:
                 self.recorder.wait()
@@ -117,8 +140,10 @@ class LightningAttestationCallback(Callback):
             )
         self._save(trainer, pl_module, {"train_loss": round(loss * 1_000_000)})
 
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
-        """Wait until everything is recorded."""
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Save what the last step made, and wait until everything is recorded."""
+        if self._step > self._saved:
+            self._save(trainer, pl_module, {})
         if trainer.is_global_zero:
             self.recorder.wait()
 
@@ -136,20 +161,23 @@ class LightningAttestationCallback(Callback):
         return self.recorder.export(directory, license=license, score=score, **details)
 
     def _save(self, trainer: Any, pl_module: Any, metrics: dict[str, int]) -> None:
+        self._saved = self._step
         directory = self.recorder.directory / "checkpoints" / f"checkpoint-{self._step}"
         # Every process must take part in this; only the first one writes.
         trainer.save_checkpoint(directory / STATE)
         trainer.strategy.barrier("llamafund")
+        self._processes.require_same_files(directory)
         if not trainer.is_global_zero:
             return
         model: Any = getattr(pl_module, "model", None)
-        if hasattr(model, "save_pretrained"):
-            model.save_pretrained(directory)
-        else:
-            save_model(pl_module, str(directory / "model.safetensors"))
-            names = sorted(name for name, _ in pl_module.named_parameters())
-            (directory / "config.json").write_text(json.dumps({"class": type(pl_module).__name__, "parameters": names}))
+        save_model(model if hasattr(model, "save_pretrained") else pl_module, directory)
         self.recorder.checkpoint(self._step, directory, metrics)
+
+
+def _loss(outputs: Any) -> float | None:
+    """The loss of a batch; `None` for one that was skipped, and with manual optimisation that returns none."""
+    value = outputs.get("loss") if isinstance(outputs, dict) else outputs
+    return None if value is None else float(value.detach())
 
 
 def _with_one_of_each_text(value: Any) -> Any:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.hashing import hash_tree
@@ -30,25 +32,29 @@ from llamafund_chain.evidence.manifests import (
     parse_as,
     save_manifest,
 )
-from llamafund_chain.files import storage_error
+from llamafund_chain.files import storage_error, write_file
 from llamafund_chain.store import open_store
 from llamafund_chain.store.content import fetch_manifest, publish_tree, reading
-from llamafund_trainer.record.environment import observed_environment
-from llamafund_trainer.record.weights import WeightsClaim, write_weights
+from llamafund_trainer.record.environment import environment_of_program, observed_environment
+from llamafund_trainer.record.files import is_complete, link_files, make_durable, recorded_names
+from llamafund_trainer.record.processes import Processes
+from llamafund_trainer.record.program import Places, describe_program, running_script
+from llamafund_trainer.record.repeat import RepeatWarning
+from llamafund_trainer.record.repetition import asked
+from llamafund_trainer.record.weights import WeightsClaim, require_exportable, write_weights
 from llamafund_trainer.seeds import data_order_seed, library_seed
+from llamafund_trainer.tensors.dcp_index import INDEX
 
 if TYPE_CHECKING:
-    from llamafund_chain.evidence.manifests import EvidenceManifest
     from llamafund_chain.store import Store
+
+T = TypeVar("T")
 
 Files = Path | Callable[[Path], object]
 """A complete directory, or a function that writes the files into an empty one."""
 
 Written = Callable[[CheckpointManifest, Path, Path], None]
 """Called with a checkpoint's manifest, its directory and the path of the manifest."""
-
-_LEFT_OUT = frozenset({"training_args.bin"})
-"""It names the run's directory, so it differs from run to run. It is also a pickle."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -90,12 +96,16 @@ class Recorder:
     """Keeps the evidence of one training run in a directory.
 
     The directory holds `manifests/step-<step>.json`. It also holds `checkpoints/checkpoint-<step>/` for checkpoints
-    that the recorder itself wrote. Hashing and publishing run in a thread beside the training.
+    that the recorder itself wrote, and for the last one that it was asked to keep. Hashing and publishing run in a
+    thread beside the training.
 
     Args:
         directory: For the evidence; created when missing. Use one directory per run.
-        recipe: A file that says how the model is trained, for example the training script. Every manifest names
-            its SHA-256.
+        recipe: A file that says how the model is trained; every manifest names its SHA-256. If left out, the running
+            script is described so that others can repeat it, in `recipe.json` in the directory.
+        program: Without `recipe`: further files or folders beside the script that it reads; see `describe_program`.
+        inputs: Without `recipe`: further folders that the script reads, such as a base model, by the hash that
+            `llamafund publish` printed for each.
         dataset: The dataset manifest: its SHA-256, or its file.
         seed: The campaign's training seed, or any other 64 hexadecimal digits without a campaign. Initial weights
             and data order must follow from it; see `library_seed`.
@@ -105,9 +115,14 @@ class Recorder:
         milestone_steps: Steps of the campaign's CHECKPOINT milestones, if there are any.
         store: Where everything is published, as `open_store` takes it; nowhere when `None`.
         written: Called in another thread after each manifest is written.
+        every_process: Whether every process of a distributed training makes a recorder like this one, and calls the
+            same methods of it in the same order. The first one then writes the evidence, once all have written their
+            part of a checkpoint, and all know the same manifests. If not, only the first process may call it.
 
     Raises:
-        UsageError: A hash is malformed, or a file is missing.
+        UsageError: A hash is malformed, or a file is missing; or there is no recipe, and the script cannot be
+            described. If this process is to repeat a run: it is another one. With `every_process`, from `begin` on:
+            the processes do not have the same file system.
         VerificationError: The files in `data` do not match the dataset manifest.
         LlamafundError: A file cannot be read or written.
     """
@@ -116,7 +131,9 @@ class Recorder:
         self,
         directory: Path | str,
         *,
-        recipe: Path | str,
+        recipe: Path | str | None = None,
+        program: Sequence[Path | str] = (),
+        inputs: Mapping[str, Path | str] | None = None,
         dataset: Path | str,
         seed: str,
         data: Path | str | None = None,
@@ -124,19 +141,37 @@ class Recorder:
         milestone_steps: tuple[int, ...] = (),
         store: Store | Path | str | None = None,
         written: Written | None = None,
+        every_process: bool = False,
     ) -> None:
         self.directory = Path(directory)
+        self._processes = Processes(together=every_process)
+        self._repetition = asked()
+        if self._repetition is not None:
+            self._repetition.require_run(seed, dataset)
+            store, dataset, data = None, self._repetition.dataset, None
         self._store: Store | None = open_store(store) if isinstance(store, (str, Path)) else store
-        recipe_bytes = _read(Path(recipe), "recipe")
+        recipe_bytes = b"" if recipe is None else _read(Path(recipe), "recipe")
         manifest = _dataset_manifest(dataset, self._store, needed=data is not None)
         dataset_hash = manifest.sha256 if manifest is not None else str(dataset)
         for name, value in (("seed", seed), ("dataset", dataset_hash), ("parent", parent or dataset_hash)):
             if _HASH.fullmatch(value) is None:
                 raise UsageError(f"The {name} is {value[:80]!r}", "It must be 64 lower-case hexadecimal digits")
         if data is not None:
-            _require_files(manifest, Path(data))
+            files = Path(data)
+            self._processes.first_does(lambda: _require_files(manifest, files))
+        if self._repetition is None and recipe is None:
+            places = Places(
+                self.directory,
+                None if data is None else Path(data),
+                None if store is None else str(getattr(store, "location", store)),
+                seed,
+                dataset_hash,
+                {sha256: Path(folder) for sha256, folder in (inputs or {}).items()},
+            )
+            recipe_bytes = _described(places, program)
+            write_file(self.directory / "recipe.json", recipe_bytes)
         self.identity = RunIdentity(
-            recipe=hashlib.sha256(recipe_bytes).hexdigest(),
+            recipe=(hashlib.sha256(recipe_bytes).hexdigest() if self._repetition is None else self._repetition.recipe),
             dataset=dataset_hash,
             seed=seed,
             parent=parent or dataset_hash,
@@ -147,7 +182,10 @@ class Recorder:
         self._environment: dict[str, str] = {}
         self._manifests = self.directory / "manifests"
         self._history: list[CheckpointManifest] = []
-        self._last: Complete | None = None
+        self._places: dict[int, Path] = {}
+        self._earlier: dict[int, CheckpointManifest] = {}
+        self._unlike: list[str] = []
+        self._reached = self._kept = 0
         self._step = 0
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llamafund-hashing")
         self._pending: list[Future[None]] = []
@@ -186,13 +224,20 @@ class Recorder:
         """The last complete checkpoint: one whose files match its manifest.
 
         Args:
-            checkpoints: Where `checkpoint-<step>` directories are; the recorder's own when `None`.
+            checkpoints: Where `checkpoint-<step>` directories are, besides the recorder's own.
         """
-        place = self.directory / "checkpoints" if checkpoints is None else Path(checkpoints)
+        return self._by_first(lambda: self._latest(checkpoints))
+
+    def _latest(self, checkpoints: Path | str | None) -> Complete | None:
+        if self._repetition is not None:
+            start = self._repetition.start
+            return None if start is None else Complete(self._repetition.first, start)
+        places = [self._checkpoints] if checkpoints is None else [Path(checkpoints), self._checkpoints]
         for manifest in reversed(self._chain()):
-            directory = place / f"checkpoint-{manifest.steps.last}"
-            if _is_complete(manifest, directory):
-                return Complete(manifest.steps.last, directory)
+            for place in places:
+                directory = place / f"checkpoint-{manifest.steps.last}"
+                if is_complete(manifest, directory):
+                    return Complete(manifest.steps.last, directory)
         return None
 
     def begin(self, step: int = 0, environment: Mapping[str, str] | None = None) -> None:
@@ -200,15 +245,26 @@ class Recorder:
 
         Args:
             step: Optimizer steps done so far. Manifests of later checkpoints, which an interrupted run may have
-                left, are removed: the run will write those checkpoints again.
+                left, are removed: the run will write those checkpoints again. If one of them then has other bytes, a
+                `RepeatWarning` says so.
             environment: What is recorded about this process; whatever can be observed when `None`.
 
         Raises:
             UsageError: There is no manifest for the step.
             LlamafundError: The store cannot keep the recipe, or the directory cannot be written.
         """
+        if self._repetition is not None:
+            self._repetition.require_start(step)
+            self._history = self._chain()
+            self._step = self._reached = step
+            return
         # Observed in this thread, because torch has a thread count for each thread.
         self._environment = dict(observed_environment() if environment is None else environment)
+        self._by_first(lambda: self._begin(step))
+        self._step = self._reached = self._kept = step
+        self._processes.require_shared(self._manifests)
+
+    def _begin(self, step: int) -> None:
         known = [manifest for manifest in self._chain() if manifest.steps.last <= step] if step else []
         if step and (not known or known[-1].steps.last != step):
             steps = ", ".join(str(manifest.steps.last) for manifest in known) or "none"
@@ -218,7 +274,9 @@ class Recorder:
                 "Continue from the checkpoint that latest() returns",
             )
         self._history = known
-        self._step = step
+        self._earlier = {
+            manifest.steps.last: manifest for manifest in self._chain() if manifest.steps.last > step or not step
+        }
         kept = {manifest_name(manifest.steps.last) for manifest in known}
         try:
             self._manifests.mkdir(parents=True, exist_ok=True)
@@ -231,7 +289,13 @@ class Recorder:
             self._store.pin(self._store.put_bytes(self._recipe_bytes).cid)
 
     def checkpoint(
-        self, step: int, files: Files, metrics: Mapping[str, int] | None = None, *, outcome_score: int | None = None
+        self,
+        step: int,
+        files: Files,
+        metrics: Mapping[str, int] | None = None,
+        *,
+        outcome_score: int | None = None,
+        keep: bool = False,
     ) -> None:
         """Record the state after some steps. Returns before the files are hashed.
 
@@ -241,18 +305,44 @@ class Recorder:
                 the files into the empty directory it is given; that directory gets its final name once complete.
             metrics: Integers in millionths, or counts where the name says so.
             outcome_score: Score of the promised metric in millionths; higher is better.
+            keep: Whether somebody else may remove the directory at any time. Its files are then linked into the
+                recorder's own, where the last such checkpoint stays. On a disk without links, this waits until they
+                are recorded.
 
         Raises:
             LlamafundError: The files cannot be written, or an earlier checkpoint could not be recorded.
-            UsageError: The step is not after the last recorded one.
+            UsageError: The step is not after the last recorded one, or the first checkpoint is one that could not be
+                exported.
         """
         self.wait()
         before = self._history[-1].steps.last if self._history else 0
         if step < before or (self._history and step == before):
             raise UsageError(f"A checkpoint after step {step} follows one after step {before}")
         directory = self._write(step, files) if callable(files) else files
-        self._last, self._step = Complete(step, directory), step
-        self._pending.append(self._worker.submit(self._record, step, directory, dict(metrics or {}), outcome_score))
+        if self._repetition is not None:
+            self._step = step
+            self._repetition.take(step, directory)
+            return
+        if not callable(files):
+            self._processes.require_same_files(directory)
+        self._processes.first_does(lambda: self._submit(step, directory, dict(metrics or {}), outcome_score, keep))
+        self._places[step], self._step = directory, step
+        self._reached = max(self._reached, step)
+
+    def _submit(
+        self, step: int, directory: Path, metrics: dict[str, int], outcome_score: int | None, keep: bool
+    ) -> None:
+        if not self._places:
+            require_exportable(directory, recorded_names(directory), step)
+        kept = link_files(directory, self._own(step)) if keep else False
+        place = self._own(step) if kept else directory
+        self._pending.append(self._worker.submit(self._record, step, place, metrics, outcome_score, kept))
+        if keep and not kept:
+            self._wait()
+
+    def reached(self, step: int) -> None:
+        """Say how many optimizer steps were done when training ended. `export` refuses older weights."""
+        self._reached = step
 
     def wait(self) -> None:
         """Wait until all checkpoints so far are recorded. Their files may be removed after that.
@@ -260,13 +350,23 @@ class Recorder:
         Raises:
             LlamafundError: A checkpoint could not be read, or its manifest could not be written or published.
         """
+        self._by_first(self._wait)
+        self._warn()
+
+    def _wait(self) -> None:
         while self._pending:
             self._pending.pop(0).result()
+
+    def _by_first(self, work: Callable[[], T]) -> T:
+        """Let the first process do something that is not done beside the training; all know the manifests then."""
+        result, self._history = self._processes.first_does(lambda: (work(), self._history))
+        return result
 
     def check(self) -> None:
         """Raise what `wait` would raise for the checkpoints that are already done, without waiting."""
         while self._pending and self._pending[0].done():
             self._pending.pop(0).result()
+        self._warn()
 
     def end(self) -> tuple[CheckpointManifest, ...]:
         """Finish recording.
@@ -289,49 +389,108 @@ class Recorder:
         *,
         license: str,
         score: int,
+        step: int | None = None,
         metrics: Mapping[str, int] | None = None,
         measurement: str = "Not described.",
         model_card: str | None = None,
     ) -> WeightsManifest:
-        """Write the open weights: the last checkpoint without its training state and without files that can run code.
+        """Write the open weights: a checkpoint without its training state and without files that can run code.
 
         Args:
             directory: Empty or missing. Gets a model card and whatever the checkpoint has that `transformers` loads.
-                The manifest goes to `<directory>.json`. Shards that `torch.distributed.checkpoint` wrote as
-                safetensors into `model/` become one file.
+                The manifest goes to `<directory>.json`. What `torch.distributed.checkpoint` wrote becomes one file:
+                its own format, whose pickle is not run, or shards as safetensors in `model/`.
             license: SPDX identifier.
             score: Of the promised metric, in millionths; higher is better.
+            step: Which checkpoint, if it is not to be the last one.
             metrics: Integers in millionths, or counts where the name says so.
             measurement: How they were measured.
-            model_card: Text of the model card in Markdown; a short one is written when `None`.
+            model_card: What you say about the model, in Markdown. It stands in the model card as the author's claim,
+                below what the manifests say.
 
         Raises:
-            UsageError: There is no checkpoint yet, the directory is not empty, or the checkpoint has no
-                `.safetensors` file.
-            VerificationError: The checkpoint's files no longer match its manifest.
+            UsageError: There is no such checkpoint, training went on after the last one, the directory is not empty,
+                or the checkpoint has no weights that can be read without running code.
+            VerificationError: The checkpoint's files no longer match its manifest, or a weight is not finite.
             LlamafundError: A file cannot be read or written.
         """
+        claim = WeightsClaim(license, score, metrics or {}, measurement, model_card)
         self.wait()
-        if self._last is None or not self._history:
-            raise UsageError("There is no checkpoint to export", "The weights come from the last one")
-        target, source, checkpoint = Path(directory), self._last.directory, self._history[-1]
-        if not _is_complete(checkpoint, source):
+        return self._by_first(lambda: self._export(Path(directory), step, claim))
+
+    def _export(self, target: Path, step: int | None, claim: WeightsClaim) -> WeightsManifest:
+        checkpoint = self._chosen(step)
+        own = self._own(checkpoint.steps.last)
+        source = next(
+            (place for place in (own, self._places.get(checkpoint.steps.last, own)) if is_complete(checkpoint, place)),
+            None,
+        )
+        if source is None:
             raise VerificationError(
-                f"{str(source)!r} no longer matches its manifest {checkpoint.sha256}",
-                "Nobody could trace these weights to the training",
+                f"The checkpoint after step {checkpoint.steps.last} no longer matches its manifest {checkpoint.sha256}",
+                "Its files were changed or removed. Nobody could trace such weights to the training",
                 "Export an unchanged checkpoint",
             )
-        claim = WeightsClaim(license, score, metrics or {}, measurement, model_card)
         manifest = write_weights(checkpoint, source, target, claim)
         save_manifest(target.parent / f"{target.name}.json", manifest)
         if self._store is not None:
             publish_tree(self._store, target, manifest)
         return manifest
 
-    def _record(self, step: int, directory: Path, metrics: dict[str, int], outcome_score: int | None) -> None:
+    def _chosen(self, step: int | None) -> CheckpointManifest:
+        """The manifest of the checkpoint to export."""
+        if not self._history:
+            raise UsageError("There is no checkpoint to export", "The weights come from the last one")
+        last = self._history[-1].steps.last
+        if step is None and last < self._reached:
+            raise UsageError(
+                f"The last checkpoint is after step {last}, but the training did {self._reached} steps",
+                "Its weights are not those that the training ended with",
+                f"Save a checkpoint after the last step, or say that you export older weights with step={last}",
+            )
+        for manifest in self._history:
+            if manifest.steps.last == (last if step is None else step):
+                return manifest
+        steps = ", ".join(str(manifest.steps.last) for manifest in self._history)
+        raise UsageError(f"There is no checkpoint after step {step}", f"There are some after steps {steps}")
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.directory / "checkpoints"
+
+    def _own(self, step: int) -> Path:
+        return self._checkpoints / f"checkpoint-{step}"
+
+    def _warn(self) -> None:
+        """Say in the caller's thread what the other one found."""
+        while self._unlike:
+            warnings.warn(self._unlike.pop(0), RepeatWarning, stacklevel=3)
+
+    def _compare(self, manifest: CheckpointManifest) -> None:
+        """Compare a checkpoint that is written for the second time with the first."""
+        earlier = self._earlier.pop(manifest.steps.last, None)
+        if earlier is None or earlier.content == manifest.content:
+            return
+        # An index has a random number in it, and the checkpoint's path.
+        before, after = (
+            {entry.path: entry.sha256 for entry in each.files if entry.path.rpartition("/")[2] != INDEX}
+            for each in (earlier, manifest)
+        )
+        if before == after:
+            return
+        names = sorted(name for name in before | after if before.get(name) != after.get(name))
+        self._unlike.append(
+            f"The checkpoint after step {manifest.steps.last} is not the one that was recorded before the "
+            f"interruption: {', '.join(names[:4])}{' and more' if len(names) > 4 else ''} differ. So this "
+            "training does not repeat, and nobody can check it by repeating it"
+        )
+
+    def _record(
+        self, step: int, directory: Path, metrics: dict[str, int], outcome_score: int | None, kept: bool
+    ) -> None:
         """Hash the files, publish them and write the manifest, in the other thread."""
-        present = _names(directory)
-        _make_durable(directory, present)
+        present = recorded_names(directory)
+        make_durable(directory, present)
         tree = hash_tree(directory, sorted(present), jobs=1)
         before = self._history[-1] if self._history else None
         first = before.steps.last if before else 0
@@ -355,6 +514,12 @@ class Recorder:
         path = self._manifests / manifest_name(step)
         save_manifest(path, manifest)
         self._history.append(manifest)
+        self._compare(manifest)
+        if kept:
+            # Only now can the run go on from this one.
+            if self._kept > 0:
+                shutil.rmtree(self._own(self._kept), ignore_errors=True)
+            self._kept = step
         if self._written is not None:
             self._written(manifest, directory, path)
 
@@ -369,6 +534,9 @@ class Recorder:
     def _chain(self) -> list[CheckpointManifest]:
         """The manifests on disk, oldest first, up to the first that does not name the one before as its parent."""
         chain: list[CheckpointManifest] = []
+        if self._repetition is not None:
+            start = self._repetition.manifest
+            return [] if start is None else [load_manifest(CheckpointManifest, start)]
         parent, run = self.identity.parent, self.identity
         for path in sorted(self._manifests.glob("step-*.json")):
             manifest = load_manifest(CheckpointManifest, path)
@@ -386,22 +554,42 @@ class Recorder:
         return chain
 
     def _write(self, step: int, files: Callable[[Path], object]) -> Path:
-        checkpoints = self.directory / "checkpoints"
-        final = checkpoints / f"checkpoint-{step}"
-        unfinished = checkpoints / f".checkpoint-{step}.part"
-        try:
+        final = self._own(step)
+        unfinished = final.with_name(f".checkpoint-{step}.part")
+
+        def prepare() -> None:
             # An interrupted run may have left part of this checkpoint.
             shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
-            files(unfinished)
-            if final.exists():
-                shutil.rmtree(final)
-            unfinished.rename(final)
-        except OSError as error:
-            raise storage_error(error, f"Writing the checkpoint {str(final)!r}") from error
+            with _writing(final):
+                unfinished.mkdir(parents=True)
+
+        def write() -> None:
+            with _writing(final):
+                files(unfinished)
+
+        def finish() -> None:
+            with _writing(final):
+                if final.exists():
+                    shutil.rmtree(final)
+                unfinished.rename(final)
+
+        try:
+            self._processes.first_does(prepare)
+            self._processes.all_do(write)
+            self._processes.require_same_files(unfinished)
+            self._processes.first_does(finish)
         finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            if self._processes.first:
+                shutil.rmtree(unfinished, ignore_errors=True)
         return final
+
+
+@contextmanager
+def _writing(checkpoint: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, f"Writing the checkpoint {str(checkpoint)!r}") from error
 
 
 def manifest_name(step: int) -> str:
@@ -419,6 +607,17 @@ def millionths(metrics: Mapping[str, float]) -> dict[str, int]:
         else:
             converted[f"{name}_diverged"] = 1
     return converted
+
+
+def _described(places: Places, more: Sequence[Path | str]) -> bytes:
+    script = running_script()
+    if script is None:
+        raise UsageError(
+            "There is no recipe, and no script that could be one",
+            "In a notebook, in a shell, with python -m and in several processes, nobody else can tell what to run",
+            "Name a file with recipe=, or start a script by its path",
+        )
+    return describe_program(script, sys.argv[1:], places, more, environment_of_program()).encoded
 
 
 def _read(path: Path, name: str) -> bytes:
@@ -452,29 +651,3 @@ def _require_files(manifest: DatasetManifest | None, data: Path) -> None:
                 f"The dataset manifest says {entry.sha256}",
                 "Train on the dataset that was promised to backers",
             )
-
-
-def _is_complete(manifest: EvidenceManifest, directory: Path) -> bool:
-    present = _names(directory)
-    if present != {entry.path for entry in manifest.files}:
-        return False
-    return hash_tree(directory, sorted(present)).content == manifest.content
-
-
-def _names(directory: Path) -> set[str]:
-    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()} - _LEFT_OUT
-
-
-def _make_durable(directory: Path, names: set[str]) -> None:
-    """Flush files to disk, so that no manifest survives a power failure without its files."""
-    files = [directory / name for name in sorted(names)]
-    folders = {folder for file in files for folder in file.parents if folder.is_relative_to(directory)}
-    for path in (*sorted(folders), *files):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise storage_error(error, f"Writing {str(path)!r}") from error

@@ -96,7 +96,8 @@ def bisect(store: Store, inputs: Inputs, segment: Segment, finer: Mapping[int, P
         directory.mkdir()
         # The Trainer saves at multiples of one number, which must divide the number of all steps.
         every = math.gcd(end, inputs.recipe.training.steps)
-        changed = with_recipe(inputs, directory, training={"checkpoint_every": every, "log_every": every})
+        wanted = {"checkpoint_every": every, "log_every": every, "state_every": None}
+        changed = with_recipe(inputs, directory, training=wanted)
         outcome = repeat_once(changed, segment.end.seed, begin, end, start, directory / "repeated")
         repeated += end - begin
         names = state_files(inputs.recipe, end)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from llamafund_chain.errors import VerificationError
+from llamafund_chain.evidence.programs import ProgramFile
 from llamafund_trainer.replay.segments import Segment, fetch_trained_weights
-from llamafund_trainer.runs.inputs import fetch_recipe
+from llamafund_trainer.runs.inputs import fetch_any_recipe
 from llamafund_trainer.tensors.compare import movement
+from llamafund_trainer.tensors.shards import fetch_joined
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -74,7 +78,10 @@ def weight_jumps(store: Store, segments: Sequence[Segment], workdir: Path) -> li
         segments: Consecutive segments.
         workdir: Existing directory for fetched files.
     """
-    recipe = fetch_recipe(store, segments[0].end.recipe).recipe
+    found = fetch_any_recipe(store, segments[0].end.recipe)
+    if isinstance(found, ProgramFile):
+        return [_jump_of_program(store, segment, workdir) for segment in segments]
+    recipe = found.recipe
     before = fetch_trained_weights(store, recipe, segments[0].start, workdir)
     sizes: list[float] = []
     for segment in segments:
@@ -82,6 +89,17 @@ def weight_jumps(store: Store, segments: Sequence[Segment], workdir: Path) -> li
         sizes.append(movement(before, after))
         before = after
     return sizes
+
+
+def _jump_of_program(store: Store, segment: Segment, workdir: Path) -> float:
+    """The same for a program, whose checkpoints may hold anything; 0 where there are no weights to compare."""
+    try:
+        before, after = (fetch_joined(store, each, workdir / each.sha256[:16]) for each in (segment.start, segment.end))
+        return movement(before, after)
+    except VerificationError:
+        return 0.0
+    finally:
+        shutil.rmtree(workdir / segment.start.sha256[:16], ignore_errors=True)
 
 
 def detection_chance(faked: float, random_segments: int) -> float:

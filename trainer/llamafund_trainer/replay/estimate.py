@@ -30,17 +30,17 @@ class Effort:
     Attributes:
         steps: Optimizer steps to repeat.
         all_steps: Steps of the whole run.
-        tokens: Tokens that the model sees in the repeated steps.
+        tokens: Tokens that the model sees in the repeated steps; `None` for a program of the researcher's own.
         operations: Floating point operations: 6 for each parameter and token (Kaplan et al. 2020), without attention.
-            4 if an adapter is trained, because frozen weights need no gradients.
+            4 if an adapter is trained, because frozen weights need no gradients; `None` for a program.
         fetched: Bytes of the states that the segments start from.
         seconds: Expected time; `None` for small work, which is not timed.
     """
 
     steps: int
     all_steps: int
-    tokens: int
-    operations: int
+    tokens: int | None
+    operations: int | None
     fetched: int
     seconds: float | None = None
 
@@ -51,13 +51,25 @@ class Effort:
 
     def describe(self) -> str:
         """The estimate as one sentence without its full stop."""
-        work = (
-            f"{self.steps} of {self.all_steps} steps ({self.share:.0%} of the compute): {self.tokens} tokens, "
-            f"about {self.operations:.1e} floating point operations, {self.fetched / 1e6:.1f} MB of states to fetch"
-        )
+        work = f"{self.steps} of {self.all_steps} steps ({self.share:.0%} of the compute): "
+        states = f"{self.fetched / 1e6:.1f} MB of states to fetch"
+        if self.operations is None:
+            return f"{work}a program of the researcher's own, {states}"
+        work += f"{self.tokens} tokens, about {self.operations:.1e} floating point operations, {states}"
         if self.seconds is None:
             return f"{work}; too little to estimate its time"
         return f"{work}; about {_duration(self.seconds)}, judging by a few of these steps on this machine"
+
+
+def effort_of_program(all_segments: Sequence[Segment], chosen: Sequence[Segment]) -> Effort:
+    """What repeating the chosen segments of a program takes, as far as its manifests tell."""
+    return Effort(
+        steps=sum(segment.steps for segment in chosen),
+        all_steps=sum(segment.steps for segment in all_segments),
+        tokens=None,
+        operations=None,
+        fetched=sum(segment.start.content.size for segment in chosen if segment.start.steps.last > 0),
+    )
 
 
 def planned_effort(inputs: Inputs, all_segments: Sequence[Segment], chosen: Sequence[Segment]) -> Effort:
@@ -91,7 +103,7 @@ def timed_effort(store: Store, inputs: Inputs, segment: Segment, planned: Effort
     Raises:
         LlamafundError: The store lacks something, or the process failed.
     """
-    if planned.operations < SMALL_WORK or segment.steps <= PROBE_STEPS:
+    if planned.operations is None or planned.operations < SMALL_WORK or segment.steps <= PROBE_STEPS:
         return planned
     place, first = workdir.absolute(), segment.start.steps.last
     start = fetch_start(store, inputs.recipe, segment, place)

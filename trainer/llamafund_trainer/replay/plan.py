@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.manifests import CheckpointManifest
+from llamafund_chain.evidence.programs import ProgramFile
 from llamafund_chain.store.content import fetch_manifest
 from llamafund_trainer.replay.bisection import Bisection, bisect, finer_checkpoints
 from llamafund_trainer.replay.choice import Pick, choose, weight_jumps
-from llamafund_trainer.replay.estimate import Effort, planned_effort, timed_effort
+from llamafund_trainer.replay.estimate import Effort, effort_of_program, planned_effort, timed_effort
+from llamafund_trainer.replay.program import Allowed, repeat_program
+from llamafund_trainer.replay.replay import replay_segments
 from llamafund_trainer.replay.result import SegmentResult
 from llamafund_trainer.replay.segments import Segment, segments_of
-from llamafund_trainer.runs.inputs import Inputs, fetch_inputs, walk_run
+from llamafund_trainer.runs.inputs import Inputs, fetch_any_recipe, fetch_inputs, walk_run
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -45,14 +48,14 @@ class ReplayPlan:
     """What will be repeated.
 
     Attributes:
-        inputs: The run's recipe and data.
+        inputs: The run's recipe and data; or the program that is its recipe, which finds its data itself.
         segments: All segments of the run.
         picks: Those to repeat.
         effort: What repeating them takes.
         finer: Checkpoints inside the segments: step to directory.
     """
 
-    inputs: Inputs
+    inputs: Inputs | ProgramFile
     segments: Sequence[Segment]
     picks: Sequence[Pick]
     effort: Effort
@@ -68,17 +71,54 @@ def plan_replay(store: Store, request: ReplayRequest, workdir: Path) -> ReplayPl
         workdir: Existing directory for fetched and new files.
 
     Raises:
-        UsageError: The run has no such segment or none at all, or `finer` holds no checkpoints.
+        UsageError: The run has no such segment or none at all, or `finer` holds no checkpoints, or is of no use.
         LlamafundError: The store lacks something, or the training process failed.
         VerificationError: Fetched files do not match their hashes, or the checkpoints are not one run.
     """
-    segments = segments_of(walk_run(store, fetch_manifest(store, request.checkpoint, CheckpointManifest)))
+    run = walk_run(store, fetch_manifest(store, request.checkpoint, CheckpointManifest))
+    recipe = fetch_any_recipe(store, run[-1].recipe)
+    segments = segments_of(run, None if isinstance(recipe, ProgramFile) else recipe.recipe)
     picks = _picks(store, request, segments, workdir)
+    if isinstance(recipe, ProgramFile):
+        if request.finer is not None:
+            what = "The first different step of a program cannot be looked for"
+            raise UsageError(what, "It keeps no checkpoints but the published ones", "Leave out --finer")
+        effort = effort_of_program(segments, [pick.segment for pick in picks])
+        return ReplayPlan(recipe, segments, picks, effort, {})
     inputs = fetch_inputs(store, picks[0].segment.end, workdir)
     finer = {} if request.finer is None else finer_checkpoints(request.finer, inputs.recipe)
     planned = planned_effort(inputs, segments, [pick.segment for pick in picks])
     effort = timed_effort(store, inputs, picks[0].segment, planned, workdir)
     return ReplayPlan(inputs, segments, picks, effort, finer)
+
+
+def repeat(
+    store: Store,
+    inputs: Inputs | ProgramFile,
+    picks: Sequence[Pick],
+    workdir: Path,
+    *,
+    jobs: int = 1,
+    allowed: Allowed | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[SegmentResult, ...]:
+    """Repeat segments of a run, whatever its recipe is.
+
+    Args:
+        store: Where the run is published.
+        inputs: Recipe and data, or the program.
+        picks: Segments of one run.
+        workdir: Existing directory for fetched and new files.
+        jobs: As in `replay_segments`; a program repeats one segment after the other.
+        allowed: What a program may do.
+        progress: Called with the number of steps repeated so far.
+
+    Raises:
+        LlamafundError: As `replay_segments` and `repeat_program`.
+    """
+    if isinstance(inputs, ProgramFile):
+        return repeat_program(store, inputs, picks, workdir, allowed, progress=progress)
+    return replay_segments(store, inputs, picks, workdir, jobs=jobs, progress=progress)
 
 
 def first_difference(
@@ -106,7 +146,9 @@ def first_difference(
         LlamafundError: The store lacks something, or the training process failed.
     """
     wrong = next((result for result in results if result.verdict == "different"), None)
-    if wrong is None or not plan.finer or wrong.settings or wrong.problem:
+    if isinstance(plan.inputs, ProgramFile) or wrong is None or not plan.finer:
+        return None
+    if wrong.settings or wrong.outside or wrong.problem:
         return None
     progress("Looking for the first step that differs")
     return bisect(store, plan.inputs, wrong.pick.segment, plan.finer, workdir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,7 +17,7 @@ from llamafund_trainer.tensors.shards import holds_weights
 DRAWING = frozenset({"accelerate", "numpy", "peft", "torch", "transformers"})
 """Libraries whose version may decide how many random numbers a step draws; peft is only recorded for adapters."""
 
-Verdict = Literal["same"] | Nearness
+Verdict = Literal["same", "unchecked"] | Nearness
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,25 @@ class FileComparison:
 
 
 @dataclass(frozen=True)
+class Word:
+    """What a worker elsewhere says of a segment.
+
+    Attributes:
+        worker: Its address; empty if nobody knows.
+        verdict: What it says; `unchecked` if it says nothing that can be taken.
+        answer: SHA-256 of its answer; empty if there is none.
+        reason: Why it says so, if it does not say `same`.
+        result: The same as a result, if it says `same`.
+    """
+
+    worker: str
+    verdict: Verdict
+    answer: str = ""
+    reason: str = ""
+    result: SegmentResult | None = None
+
+
+@dataclass(frozen=True)
 class SegmentResult:
     """What repeating a segment showed.
 
@@ -46,7 +66,9 @@ class SegmentResult:
     Attributes:
         pick: The segment.
         compared: Every state file that was compared.
-        settings: Settings that are not as recorded: name to (then, now).
+        settings: Settings that are not as recorded and may explain a difference: name to (then, now).
+        outside: Settings of this machine that the recipe's environment does not allow: name to (what it says, now).
+            Then a difference shows nothing, because nobody promised that this machine gives the same bytes.
         seconds: Time it took.
         weights: How far the weights at the end are apart, or at the start of the run, if they differ.
         optimizer: How far the optimizers are apart, as a share of each tensor's change. Only compared if the
@@ -54,6 +76,9 @@ class SegmentResult:
         random_differs: Whether the random state holds different numbers, in the same case.
         problem: What the published state says that contradicts the recipe. If it is the state that the segment starts
             from, nothing was repeated.
+        trouble: Why the segment could not be repeated, which says nothing about it.
+        ran_on: Which process or worker repeated it; empty if nothing was to be repeated.
+        words: What workers elsewhere say of it, in the order of asking.
         differing: The compared files that differ.
     """
 
@@ -65,6 +90,10 @@ class SegmentResult:
     optimizer: Gap | None = None
     random_differs: bool = False
     problem: str = ""
+    trouble: str = ""
+    ran_on: str = ""
+    words: tuple[Word, ...] = ()
+    outside: dict[str, tuple[str, str]] = field(default_factory=dict)
     differing: tuple[FileComparison, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,19 +104,32 @@ class SegmentResult:
         """`same` only if every bit is.
 
         If the environment is not the recorded one, `close` means that honest repetitions differ by as much, and
-        `unclear` that they differ by so much that a comparison shows nothing.
+        `unclear` that they differ by so much that a comparison shows nothing. `unchecked` means that nothing was
+        compared.
         """
         if self.problem:
             return "different"
+        if self.trouble:
+            return "unchecked"
         if not self.differing:
             return "same"
-        if not self.settings or self._starts_differently:
+        if self._starts_differently:
+            return "different"
+        if self.outside:
+            return "different" if self._cannot_be_compared else "unclear"
+        if not self.settings:
             return "different"
         found = {gap.nearness for gap in (self.weights, self.optimizer) if gap is not None}
         if self.random_differs:
             found.add("unclear" if DRAWING & self.settings.keys() else "different")
         # Without any of these, the files hold the same values in different bytes.
         return next((each for each in ("different", "unclear") if each in found), "close")
+
+    @property
+    def _cannot_be_compared(self) -> bool:
+        # No machine rounds one tensor into another. An optimizer's may differ without end by rounding alone: a part of
+        # the model may have no gradients on one machine and tiny ones on another.
+        return self.weights is not None and math.isinf(self.weights.amount)
 
     @property
     def _starts_differently(self) -> bool:
@@ -113,6 +155,8 @@ class SegmentResult:
         steps = f"Steps {segment.start.steps.last} to {segment.end.steps.last} ({self.pick.reason})"
         if self.problem:
             return f"{steps} cannot come from the recipe: {self.problem}"
+        if self.trouble:
+            return f"{steps} could not be repeated: {self.trouble.rstrip('.')}"
         if self.verdict == "same":
             names = ", ".join(dict.fromkeys(file.path for file in self.compared))
             return "; ".join([f"{steps} were repeated bit for bit: {names}", *self._environment()])
@@ -142,6 +186,9 @@ class SegmentResult:
         listed = ", ".join(f"{name} ({then!r} then, {now!r} now)" for name, (then, now) in self.settings.items())
         if listed:
             yield f"not the same environment: {listed}"
+        listed = ", ".join(f"{name} ({now!r}, it says {named!r})" for name, (named, now) in self.outside.items())
+        if listed:
+            yield f"this machine is not in the recipe's environment: {listed}"
 
     def _explanations(self) -> Iterator[str]:
         explained = [
@@ -152,7 +199,8 @@ class SegmentResult:
         if explained:
             yield f"honest repetitions explain differences up to {' and '.join(explained)}"
         if self.verdict == "unclear":
-            yield "this shows nothing either way: repeat it in the recorded environment"
+            where = "in the recipe's environment" if self.outside else "in the recorded environment"
+            yield f"this shows nothing either way: repeat it {where}"
 
 
 def is_trained(path: str) -> bool:
@@ -162,7 +210,7 @@ def is_trained(path: str) -> bool:
 
 def worst_verdict(results: Sequence[SegmentResult]) -> Verdict | None:
     """The verdict on all segments together; `None` if there are none."""
-    order: tuple[Verdict, ...] = ("different", "unclear", "close", "same")
+    order: tuple[Verdict, ...] = ("different", "unchecked", "unclear", "close", "same")
     found = {result.verdict for result in results}
     return next((verdict for verdict in order if verdict in found), None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from llamafund_chain.evidence.hashing import hash_file
 from llamafund_chain.evidence.manifests import CheckpointManifest
 from llamafund_chain.store.content import fetch_tree
 from llamafund_chain.strict_yaml import load_yaml
-from llamafund_trainer.process.launch import run_job
+from llamafund_trainer.process.launch import Task, run_job, run_jobs
 from llamafund_trainer.process.messages import Event, ReplayJob, SegmentEvent, SegmentJob
 from llamafund_trainer.recipe import Recipe, parse_recipe
 from llamafund_trainer.runs.inputs import Inputs
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 STATE_FILES = (WEIGHTS, OPTIMIZER_STATE, RNG_STATE, SCHEDULER_STATE)
 """Files that hold the whole state of a checkpoint, without adapters and shards; see `state_files`."""
 
+_OPTIMIZER = f"{OPTIMIZER}/"
+
 INSTRUCTION_SETS = {"generic": "", "avx2": "avx2", "avx512": "avx512f"}
 """Instruction sets of `DeterminismSection`, which give honest repetitions different bits, and the processor flag in
 Linux that each needs."""
@@ -44,34 +47,64 @@ Linux that each needs."""
 
 @dataclass(frozen=True)
 class Segment:
-    """The steps between two checkpoints.
+    """The steps between two checkpoints that hold the whole state.
 
     Attributes:
         index: Position in the run, from 0.
         start: Checkpoint at its start. A run's first segment starts from the seed and repeats this checkpoint, too.
         end: Checkpoint at its end.
+        between: Checkpoints on the way, which hold no optimizer's state.
     """
 
     index: int
     start: CheckpointManifest
     end: CheckpointManifest
+    between: tuple[CheckpointManifest, ...] = ()
 
     @property
     def steps(self) -> int:
         """Optimizer steps."""
         return self.end.steps.last - self.start.steps.last
 
+    @property
+    def made(self) -> tuple[CheckpointManifest, ...]:
+        """The checkpoints that repeating it makes, oldest first; the one before the first step if it starts there."""
+        if self.start.steps.last or self.start == self.end:
+            return (*self.between, self.end)
+        return (self.start, *self.between, self.end)
 
-def segments_of(run: Sequence[CheckpointManifest]) -> tuple[Segment, ...]:
-    """The segments between a run's checkpoints, which are given oldest first."""
-    return tuple(Segment(index, start, end) for index, (start, end) in enumerate(pairwise(run)))
+
+def segments_of(run: Sequence[CheckpointManifest], recipe: Recipe | None = None) -> tuple[Segment, ...]:
+    """The segments of a run.
+
+    Args:
+        run: Its checkpoints, oldest first.
+        recipe: Says which of them hold the optimizer's state; all do when `None`.
+    """
+    ends = [
+        place
+        for place, link in enumerate(run)
+        if recipe is None or place in (0, len(run) - 1) or recipe.keeps_state(link.steps.last)
+    ]
+    return tuple(
+        Segment(index, run[start], run[end], tuple(run[start + 1 : end]))
+        for index, (start, end) in enumerate(pairwise(ends))
+    )
 
 
-def state_files(recipe: Recipe, step: int) -> tuple[str, ...]:
-    """The files that hold the whole state of the checkpoint after a step.
+def published_files(recipe: Recipe, step: int) -> tuple[str, ...]:
+    """The files of the state that the checkpoint after a step must hold: all, or all but the optimizer's.
 
     They follow from the recipe, so no manifest decides what is compared.
     """
+    files = state_files(recipe, step)
+    if recipe.keeps_state(step):
+        return files
+    return tuple(path for path in files if path not in (OPTIMIZER_STATE, SETTINGS) and not path.startswith(_OPTIMIZER))
+
+
+def state_files(recipe: Recipe, step: int) -> tuple[str, ...]:
+    """The files that hold the whole state after a step, whether the checkpoint there keeps it or not."""
     if recipe.lora is not None:
         return (ADAPTER, *STATE_FILES[1:])
     if recipe.determinism.sharding == "none":
@@ -85,16 +118,20 @@ def state_files(recipe: Recipe, step: int) -> tuple[str, ...]:
 def run_segments(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> Iterator[Event]:
     """Repeat segments in one fresh process; does nothing if there are none."""
     if jobs:
-        job = ReplayJob(
-            recipe=inputs.recipe_path,
-            dataset=inputs.dataset_path,
-            data=inputs.data,
-            base=inputs.base_path,
-            bounds=inputs.bounds,
-            seed=seed,
-            segments=tuple(jobs),
-        )
-        yield from run_job(job, inputs.recipe)
+        yield from run_job(replay_job(inputs, seed, jobs), inputs.recipe)
+
+
+def replay_job(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> ReplayJob:
+    """What a process needs to repeat segments of one run."""
+    return ReplayJob(
+        recipe=inputs.recipe_path,
+        dataset=inputs.dataset_path,
+        data=inputs.data,
+        base=inputs.base_path,
+        bounds=inputs.bounds,
+        seed=seed,
+        segments=tuple(jobs),
+    )
 
 
 def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | None, output: Path) -> Path:
@@ -182,7 +219,9 @@ def with_recipe(inputs: Inputs, directory: Path, **sections: Mapping[str, object
     return replace(inputs, recipe_file=changed, recipe_path=path)
 
 
-def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: Path) -> dict[str, Path]:
+def repeat_everywhere(
+    store: Store, inputs: Inputs, segment: Segment, workdir: Path, at_once: int = 1
+) -> dict[str, Path]:
     """Repeat a segment honestly with each of `INSTRUCTION_SETS` that this machine has.
 
     Args:
@@ -190,6 +229,7 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
         inputs: Recipe and data.
         segment: The segment to repeat.
         workdir: Existing directory for fetched and new files.
+        at_once: How many processes there are at the same time, at most.
 
     Returns:
         The directory of the last checkpoint, by instruction set.
@@ -199,20 +239,55 @@ def repeat_everywhere(store: Store, inputs: Inputs, segment: Segment, workdir: P
     """
     start = fetch_start(store, inputs.recipe, segment, workdir)
     first, last = segment.start.steps.last, segment.end.steps.last
-    outcomes: dict[str, Path] = {}
-    has = _processor_flags()
-    for name, needed in INSTRUCTION_SETS.items():
-        if needed and has and needed not in has:
-            continue
+    return repeat_in_every_set(inputs, segment.end.seed, first, last, start, workdir, at_once)
+
+
+def repeat_in_every_set(
+    inputs: Inputs, seed: str, first: int, last: int, start: Path | None, workdir: Path, at_once: int = 1
+) -> dict[str, Path]:
+    """Train from one step to another with each of `INSTRUCTION_SETS` that this machine has.
+
+    Args:
+        inputs: Recipe and data.
+        seed: The training seed.
+        first: Step to start from.
+        last: Step to end at; the recipe must write a checkpoint there.
+        start: Directory with the state at `first`; `None` to start from the seed.
+        workdir: Existing directory for new files.
+        at_once: Most processes at a time.
+
+    Returns:
+        The directory of the last checkpoint, by instruction set.
+
+    Raises:
+        LlamafundError: A process failed.
+    """
+    names = [name for name, needed in INSTRUCTION_SETS.items() if not needed or _has(needed)]
+    tasks: list[Task] = []
+    for name in names:
         directory = workdir / f"calibration-{first}-{name}"
         directory.mkdir()
         changed = with_recipe(inputs, directory, determinism={"instruction_set": name})
-        outcomes[name] = repeat_once(changed, segment.end.seed, first, last, start, directory / "repeated")
+        job = SegmentJob(first=first, last=last, start=start, output=directory / "repeated")
+        tasks.append(Task(replay_job(changed, seed, [job]), changed.recipe))
+    outcomes: dict[str, Path] = {}
+    with closing(run_jobs(tasks, at_once)) as events:
+        for index, event in events:
+            if isinstance(event, LlamafundError):
+                raise event
+            if isinstance(event, SegmentEvent):
+                outcomes[names[index]] = event.directory
     return outcomes
 
 
+def _has(flag: str) -> bool:
+    """Whether the processor has an instruction set, as far as the system says. To use another would crash."""
+    flags = _processor_flags()
+    return not flags or flag in flags
+
+
 def _processor_flags() -> frozenset[str]:
-    """The processor's flags in Linux; empty elsewhere. A library that is told to use more than those would crash."""
+    """The processor's flags in Linux; empty elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,21 +1,22 @@
 """What a recipe would take: parameters, memory, tokens, operations, and an estimate of time and cost.
 
 The model is built on the meta device, where tensors have shapes but no memory. One batch goes forward and backward
-there. Operations and kept activations are therefore counted; only a device's speed and price are assumptions.
+there. Operations and memory are therefore counted; only a device's speed and price are assumptions.
 """
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import LlamafundError
+from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_chain.store import MissingContentError
 from llamafund_trainer.base_files import fetch_base
 from llamafund_trainer.process.launch import bounds_for, run_job
 from llamafund_trainer.process.messages import DryRunEvent, DryRunJob
+from llamafund_trainer.record.environment import settings_outside
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -50,6 +51,18 @@ DEVICES = {
 }
 
 
+HOST_FLOPS = {"laptop": 0.025e12}
+"""Operations per second in float64 that a device's host sustains. It measures checkpoints where a GPU has no room for
+it. An assumption."""
+
+SERVER_FLOPS = 0.5e12
+"""The same for the hosts of all others."""
+
+TOKEN_BYTES = 4
+"""Bytes of text for each token, to estimate the time of a measurement. About what English takes with a vocabulary of
+32 000 to 128 000 tokens; smaller vocabularies have shorter tokens."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What a run would take.
@@ -62,6 +75,16 @@ class Estimate:
         devices: How many devices, one for each process.
         seconds: For the whole run.
         dollars: For the whole run.
+        fixes_environment: Whether the recipe says where it is trained.
+        outside: What this machine has other than the recipe says: name to (what it says, what is here).
+        steps: Of the whole run.
+        checkpoints: How many the run publishes, with the initial one.
+        with_state: How many of them hold the optimizer's state; the initial one has none yet.
+        store: Bytes of all checkpoints in the store: weights in float32, and two moments for each parameter where the
+            optimizer's state is.
+        saved: Bytes that the store would have more if all checkpoints held the optimizer's state.
+        segment_steps: Steps that a replay repeats at least.
+        measuring: Seconds that the host takes to measure a checkpoint on a megabyte of held-out text.
     """
 
     counted: DryRunEvent
@@ -71,6 +94,20 @@ class Estimate:
     devices: int
     seconds: float
     dollars: float
+    fixes_environment: bool
+    outside: dict[str, tuple[str, str]]
+    steps: int
+    checkpoints: int
+    with_state: int
+    store: int
+    saved: int
+    segment_steps: int
+    measuring: float
+
+    @property
+    def segment_seconds(self) -> float:
+        """What a replay of the fewest steps takes on the same devices."""
+        return self.seconds * self.segment_steps / self.steps
 
     @property
     def memory(self) -> int:
@@ -99,12 +136,12 @@ def dry_run(
         VerificationError: The base model cannot be trained.
     """
     recipe = recipe_file.recipe
-    with tempfile.TemporaryDirectory(prefix="llamafund-") as place:
-        path = Path(place) / "recipe.yaml"
+    with ScratchFolder("dry-run") as place:
+        path = place / "recipe.yaml"
         path.write_bytes(recipe_file.data)
         job = DryRunJob(recipe=path)
         if recipe.base is not None:
-            base = _base_shape(store, recipe.base, Path(place) / "base")
+            base = _base_shape(store, recipe.base, place / "base")
             job = DryRunJob(recipe=path, base=base, bounds=bounds_for(base))
         for event in run_job(job, recipe):
             if isinstance(event, DryRunEvent):
@@ -114,6 +151,9 @@ def dry_run(
     devices = recipe.determinism.processes
     seconds = event.flops / (device.flops * devices)
     price = device.price if price is None else price
+    checkpoints, with_state = len(recipe.checkpoint_steps()), len(recipe.state_steps()) - 1
+    weights, moments = 4 * event.trained, 8 * event.trained
+    host_flops = next((HOST_FLOPS[key] for key in HOST_FLOPS if DEVICES[key] is device), SERVER_FLOPS)
     return Estimate(
         counted=event,
         device=device,
@@ -122,6 +162,15 @@ def dry_run(
         devices=devices,
         seconds=seconds,
         dollars=seconds / 3600 * devices * price,
+        fixes_environment=recipe.environment is not None,
+        outside=settings_outside(recipe, event.environment),
+        steps=recipe.training.steps,
+        checkpoints=checkpoints,
+        with_state=with_state,
+        store=weights * checkpoints + moments * with_state,
+        saved=moments * (checkpoints - 1 - with_state),
+        segment_steps=recipe.state_steps().step,
+        measuring=event.measuring_flops * 10**6 / TOKEN_BYTES / host_flops,
     )
 
 

@@ -6,17 +6,16 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
-
-from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.hashing import hash_file, hash_tree
 from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
 from llamafund_chain.files import write_file
 from llamafund_chain.store.content import fetch_tree, publish_tree
 from llamafund_chain.text import from_millionths
 from llamafund_trainer.base_files import CONFIG, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG, TOKENIZER_FILES
-from llamafund_trainer.metric import HELDOUT_BYTES, HELDOUT_TOKENS, MEASUREMENT, METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
+from llamafund_trainer.metric import MEASUREMENT, METRIC
 from llamafund_trainer.record.weights import MODEL_CARD
+from llamafund_trainer.runs.card import CardFacts, model_card
 from llamafund_trainer.runs.inputs import Inputs, fetch_inputs
 from llamafund_trainer.runs.measure import Measurement, measure_weights
 from llamafund_trainer.runs.open_weights import fetch_weights
@@ -24,7 +23,6 @@ from llamafund_trainer.tensors.compare import count_elements
 from llamafund_trainer.tensors.shards import WEIGHTS
 
 if TYPE_CHECKING:
-    from llamafund_chain.evidence.hashing import FileDigest
     from llamafund_chain.store import Store
 
 COPIED = (CONFIG, GENERATION_CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG)
@@ -63,9 +61,8 @@ def export_weights(
     parameters = count_elements(directory / WEIGHTS)
     measured = measure_weights(inputs, directory / WEIGHTS)
     value = _require_value(checkpoint, measured)
-    card = _model_card(
-        inputs, checkpoint, measured, parameters, hash_file(directory / WEIGHTS), license=license, campaign=campaign
-    )
+    facts = CardFacts(parameters, measured.metrics, hash_file(directory / WEIGHTS).sha256, license, campaign)
+    card = model_card(inputs.recipe, inputs.dataset, checkpoint, facts)
     write_file(directory / MODEL_CARD, card.encode("utf-8"))
     tree = hash_tree(directory, sorted(path.name for path in directory.iterdir()))
     manifest = WeightsManifest(
@@ -113,52 +110,3 @@ def _require_value(checkpoint: CheckpointManifest, measured: Measurement) -> int
             "Do not publish these weights as that checkpoint's",
         )
     return value
-
-
-def _model_card(
-    inputs: Inputs,
-    checkpoint: CheckpointManifest,
-    measured: Measurement,
-    parameters: int,
-    weights: FileDigest,
-    *,
-    license: str,
-    campaign: str,
-) -> str:
-    # The card is Markdown, where HTML's escapes would only garble the text.
-    environment = Environment(
-        loader=PackageLoader("llamafund_trainer"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701
-    )
-    metrics = measured.metrics
-    recipe = inputs.recipe
-    try:
-        return environment.get_template("model_card.md.j2").render(
-            title=recipe.title,
-            license=license,
-            parameters=parameters,
-            base=recipe.base,
-            lora=recipe.lora,
-            value=from_millionths(metrics[METRIC]),
-            unigram_tokens=from_millionths(metrics[UNIGRAM_TOKENS]),
-            unigram_bytes=from_millionths(metrics[UNIGRAM_BYTES]),
-            heldout_bytes=metrics[HELDOUT_BYTES],
-            heldout_tokens=metrics[HELDOUT_TOKENS],
-            measurement=MEASUREMENT,
-            dataset_title=inputs.dataset.title,
-            parts=inputs.dataset.parts,
-            preparation=inputs.dataset.preparation,
-            checkpoint=checkpoint.sha256,
-            recipe_hash=checkpoint.recipe,
-            dataset=checkpoint.dataset,
-            seed=checkpoint.seed,
-            campaign=campaign,
-            weights=weights.sha256,
-            steps=checkpoint.steps.last,
-            samples=recipe.samples_per_step,
-            context=recipe.data.context_length,
-        )
-    except TemplateError as error:
-        raise LlamafundError("The model card cannot be written", str(error)) from error

@@ -42,7 +42,9 @@ class FundedRun:
     checkpoint_milestones: tuple[int, ...]
 
 
-def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) -> FundedRun:
+def open_funded_run(
+    rpc: str, address: str, store: Store, finality: Finality, expected: tuple[int, str] | None = None
+) -> FundedRun:
     """Read a campaign whose training can start.
 
     Args:
@@ -50,15 +52,16 @@ def open_funded_run(rpc: str, address: str, store: Store, finality: Finality) ->
         address: The campaign.
         store: Holds the proposal.
         finality: How settled a block must be before it is relied on.
+        expected: Number and name of the chain that it must be; `None` for any.
 
     Raises:
         NodeUnreachableError: No node answers.
         VerificationError: The contract is a look-alike, or the proposal does not match its hash.
         NotFinalError: The activation, or the attestation of the dataset, is not final yet.
         LlamafundError: The campaign is not active, or its dataset is not attested yet.
-        UsageError: The proposal promises a metric that this program does not measure.
+        UsageError: The proposal promises a metric that this program does not measure, or it is another chain.
     """
-    client = CampaignClient(connect(rpc), address)
+    client = CampaignClient(connect(rpc, expected), address)
     client.verify_code()
     block = client.settled_block(finality)
     state, latest = client.state(block), client.state()

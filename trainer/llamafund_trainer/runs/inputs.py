@@ -7,20 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamafund_chain.errors import VerificationError
+from llamafund_chain.errors import UncheckedError, UsageError, VerificationError
 from llamafund_chain.evidence.hashing import raw_cid
-from llamafund_chain.evidence.manifests import CheckpointManifest, DatasetManifest, save_manifest
+from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, CheckpointManifest, DatasetManifest, save_manifest
+from llamafund_chain.evidence.programs import ProgramFile, parse_program
+from llamafund_chain.evidence.recipes import NOT_REPLAYABLE, RecipeKind, recipe_kind
 from llamafund_chain.files import write_file
 from llamafund_chain.store.base import called
 from llamafund_chain.store.content import fetch_manifest, fetch_tree
 from llamafund_trainer.base_files import Base, fetch_base
 from llamafund_trainer.process.launch import bounds_for
-from llamafund_trainer.recipe import MAX_RECIPE_BYTES, Recipe, RecipeFile, parse_recipe
+from llamafund_trainer.recipe import Recipe, RecipeFile, parse_recipe
 from llamafund_trainer.tensors.initial_weights import parameter_count
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
     from llamafund_trainer.process.messages import Bounds
+
+
+class OtherRecipeError(UncheckedError):
+    """A run's recipe is not of the kind that was asked for, which accuses nobody."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +97,61 @@ def prepare_inputs(store: Store, recipe_file: RecipeFile, dataset: str, director
     return Inputs(recipe_file, manifest, recipe_path.absolute(), dataset_path.absolute(), data.absolute(), base)
 
 
+def input_paths(recipe: Recipe, directory: Path) -> dict[str, Path | None]:
+    """Where `prepare_inputs` puts things in a directory, as a job names them."""
+    place = directory.absolute()
+    return {
+        "recipe": place / "recipe.yaml",
+        "dataset": place / "dataset.json",
+        "data": place / "data",
+        "base": None if recipe.base is None else place / "base",
+    }
+
+
 def fetch_recipe(store: Store, sha256: str) -> RecipeFile:
-    """Fetch a recipe by its hash.
+    """Fetch a recipe of the trainer's by its hash.
 
     Raises:
         LlamafundError: The store lacks it.
-        VerificationError: The file in the store has another hash.
-        UsageError: It is not a valid recipe.
+        OtherRecipeError: It is a recipe of another kind, such as a program or a script.
+        VerificationError: The file in the store has another hash, or is not a valid recipe.
+    """
+    found = fetch_any_recipe(store, sha256)
+    if isinstance(found, ProgramFile):
+        raise OtherRecipeError(
+            "The recipe is a program of the researcher's own",
+            f"The recipe {sha256} runs, and says nothing that could be compared or measured",
+            "llamafund replay repeats it; it exports its weights itself",
+        )
+    return found
+
+
+def fetch_any_recipe(store: Store, sha256: str) -> RecipeFile | ProgramFile:
+    """Fetch a recipe of any kind that can be repeated.
+
+    Raises:
+        LlamafundError: The store lacks it.
+        OtherRecipeError: No program repeats it.
+        VerificationError: The file in the store has another hash, or is not a valid recipe.
     """
     cid = raw_cid(sha256)
-    with called({cid: sha256}):
-        data = store.read(cid, limit=MAX_RECIPE_BYTES)
-    recipe_file = parse_recipe(data, name=f"The recipe {sha256}")
+    with called({cid: f"recipe {sha256}"}):
+        # As much as such an address can have, so that a recipe that is too long is not taken for a wrong answer.
+        data = store.read(cid, limit=MAX_MANIFEST_BYTES)
+    kind = recipe_kind(data)
+    if kind is RecipeKind.OTHER:
+        raise OtherRecipeError(
+            NOT_REPLAYABLE, f"The recipe {sha256} is neither one of the trainer's nor a program with all that it takes"
+        )
+    recipe_file: RecipeFile | ProgramFile
+    try:
+        if kind is RecipeKind.PROGRAM:
+            recipe_file = parse_program(data)
+        else:
+            recipe_file = parse_recipe(data, name=f"The recipe {sha256}")
+    except UsageError as error:
+        # Whoever named this hash published what it stands for.
+        raise VerificationError(error.what, error.why, error.remedy) from error
     if recipe_file.sha256 != sha256:
         raise VerificationError(
             f"The recipe {sha256} hashes to {recipe_file.sha256}", "It was changed", "Do not use it"

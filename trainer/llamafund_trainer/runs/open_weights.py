@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.manifests import CheckpointManifest, WeightsManifest
+from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_chain.http.answers import parse_json
 from llamafund_chain.store.content import fetch_manifest, fetch_tree, reading
 from llamafund_trainer.base_files import fetch_base
-from llamafund_trainer.runs.inputs import fetch_recipe
+from llamafund_trainer.runs.inputs import OtherRecipeError, fetch_recipe
 from llamafund_trainer.tensors.lora import ADAPTER, merge_files
 from llamafund_trainer.tensors.shards import (
     WEIGHTS,
@@ -123,9 +123,9 @@ def fetch_weights(
         return fetch_joined(store, evidence, directory)
     target = directory / WEIGHTS
     directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="llamafund-adapter-") as place:
-        fetch_tree(store, evidence, Path(place), [ADAPTER])
-        merge_files(base.tensors, Path(place) / ADAPTER, recipe.lora, target)
+    with ScratchFolder("adapter") as place:
+        fetch_tree(store, evidence, place, [ADAPTER])
+        merge_files(base.tensors, place / ADAPTER, recipe.lora, target)
     return target
 
 
@@ -164,7 +164,7 @@ def _adapter_recipe(
         return None
     try:
         recipe = fetch_recipe(store, manifest.recipe).recipe
-    except UsageError:
+    except OtherRecipeError:
         return None  # A run of another trainer, whose adapter is compared as a file.
     return recipe if recipe.lora is not None else None
 

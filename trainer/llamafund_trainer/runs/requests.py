@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from eth_account.signers.base import BaseAccount
 
     from llamafund_chain.store import Store
+    from llamafund_trainer.process.messages import Machines
     from llamafund_trainer.recipe import RecipeFile
 
 
@@ -32,6 +33,7 @@ class TrainRequest:
         seed: Without a campaign: the training seed, 64 hexadecimal digits.
         funded: The campaign that pays for the run; `None` without one.
         account: Key of an attestor; `None` to sign nothing.
+        machines: Several machines that train together; the first one signs.
     """
 
     recipe: RecipeFile
@@ -40,6 +42,7 @@ class TrainRequest:
     seed: str
     funded: FundedRun | None = None
     account: BaseAccount | None = None
+    machines: Machines | None = None
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,10 @@ def train_and_sign(store: Store, request: TrainRequest, progress: Callable[[RunP
         seed, parent, milestones = funded.seed, funded.parent, len(funded.checkpoint_milestones)
     steps = recipe.recipe.milestone_steps(milestones)
     record = RunRecord(recipe=recipe.sha256, dataset=request.dataset, seed=seed, parent=parent, milestone_steps=steps)
-    checkpoints = train_run(store, recipe, record, request.directory, progress=progress)
+    checkpoints = train_run(store, recipe, record, request.directory, machines=request.machines, progress=progress)
     signed: Mapping[int, Path] = {}
-    if funded is not None and request.account is not None:
+    leads = request.machines is None or request.machines.number == 0
+    if funded is not None and request.account is not None and leads:
         signed = sign_checkpoints(funded, request.account, checkpoints, steps, request.directory)
     return Trained(record, checkpoints, signed)
 

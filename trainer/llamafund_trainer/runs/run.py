@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from llamafund_chain.errors import ExitCode, LlamafundError, UsageError
 from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.evidence.manifests import CheckpointManifest, load_manifest
-from llamafund_chain.files import write_file
+from llamafund_chain.files import is_unfinished, storage_error, write_file
 from llamafund_chain.store.content import fetch_tree, publish_tree
 from llamafund_trainer.process.launch import run_job
-from llamafund_trainer.process.messages import CheckpointEvent, StepEvent, StoppedEvent, TrainJob
-from llamafund_trainer.process.pause import remove_outdated_pause
-from llamafund_trainer.recipe import RecipeFile
-from llamafund_trainer.runs.inputs import Inputs, prepare_inputs
+from llamafund_trainer.process.messages import CheckpointEvent, Machines, StepEvent, StoppedEvent, TrainJob
+from llamafund_trainer.process.pause import find_pause, remove_outdated_pause
+from llamafund_trainer.recipe import Recipe, RecipeFile
+from llamafund_trainer.runs.inputs import input_paths, prepare_inputs
 
 if TYPE_CHECKING:
     from llamafund_chain.store import Store
@@ -75,18 +75,23 @@ def train_run(
     record: RunRecord,
     directory: Path,
     *,
+    machines: Machines | None = None,
     progress: Callable[[RunProgress], None] = lambda _: None,
 ) -> tuple[CheckpointManifest, ...]:
     """Train, and publish the recipe and every checkpoint.
 
-    An interrupted run continues from its last published checkpoint. A run that was stopped with SIGTERM continues
-    from the step at which it stopped.
+    If several machines train together, each of them calls this with the same directory. The first one fetches and
+    publishes.
+
+    An interrupted run continues from its last published checkpoint with the optimizer's state. A run that was stopped
+    with SIGTERM continues from the step at which it stopped.
 
     Args:
         store: Holds the dataset; takes everything else.
         recipe_file: The recipe.
         record: What the run is made of.
         directory: For inputs, the latest checkpoint and the manifests. Empty, missing, or of the same run.
+        machines: Where the processes are; `None` if all are on this machine.
         progress: Called after steps and checkpoints.
 
     Returns:
@@ -97,19 +102,25 @@ def train_run(
         StoppedError: The process got a SIGTERM and stopped after a step.
         LlamafundError: The store lacks something, or the training failed or diverged.
     """
-    history = _claim(store, record, directory)
-    store.pin(store.put_bytes(recipe_file.data).cid)
-    inputs = prepare_inputs(store, recipe_file, record.dataset, directory / "inputs")
+    follows = machines is not None and machines.number > 0
+    history = _published(store, record, directory / "manifests") if follows else _claim(store, record, directory)
+    if not follows:
+        store.pin(store.put_bytes(recipe_file.data).cid)
+        prepare_inputs(store, recipe_file, record.dataset, directory / "inputs")
+    if history and history[-1].steps.last < recipe_file.recipe.training.steps:
+        history = _continued(recipe_file.recipe, history, directory / _PAUSE)
     checkpoints = list(history)
     if not checkpoints or checkpoints[-1].steps.last < recipe_file.recipe.training.steps:
-        for event in run_job(_job(store, inputs, record, history, directory), recipe_file.recipe):
+        if not follows:
+            _make_place(store, history, directory / "checkpoints")
+        for event in run_job(_job(recipe_file.recipe, record, history, directory, machines), recipe_file.recipe):
             if isinstance(event, StepEvent):
                 progress(RunProgress(event.step, event.loss))
             elif isinstance(event, CheckpointEvent):
                 manifest = load_manifest(CheckpointManifest, event.manifest)
                 publish_tree(store, event.directory, manifest)
                 _remove_older(event.directory, manifest.steps.last)
-                remove_outdated_pause(directory / _PAUSE, manifest.sha256)
+                remove_outdated_pause(directory / _PAUSE, manifest.sha256, manifest.steps.last)
                 checkpoints.append(manifest)
                 progress(RunProgress(manifest.steps.last, checkpoint=manifest))
             elif isinstance(event, StoppedEvent):
@@ -118,7 +129,11 @@ def train_run(
                     "It was told to, and has saved its state",
                     "Run the same command again to continue from there",
                 )
-    last = checkpoints[-1].steps.last
+    if follows:
+        checkpoints = [
+            load_manifest(CheckpointManifest, path) for path in sorted((directory / "manifests").glob("step-*.json"))
+        ]
+    last = checkpoints[-1].steps.last if checkpoints else 0
     if last != recipe_file.recipe.training.steps:
         raise LlamafundError(
             f"The training ended after step {last}", f"The recipe has {recipe_file.recipe.training.steps} steps"
@@ -131,13 +146,16 @@ def _claim(store: Store, record: RunRecord, directory: Path) -> tuple[Checkpoint
     file = directory / "run.json"
     manifests = directory / "manifests"
     if not file.exists():
-        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        if directory.exists() and not (directory.is_dir() and all(map(_is_left_over, directory.iterdir()))):
             raise UsageError(
                 f"{str(directory)!r} is not empty and holds no training run",
                 "The run's files would get mixed up with others",
                 "Name an empty or new directory with --out",
             )
-        manifests.mkdir(parents=True)
+        try:
+            manifests.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, f"Writing to {str(directory)!r}") from error
         write_file(file, (record.model_dump_json(indent=2) + "\n").encode())
         return ()
     try:
@@ -158,6 +176,11 @@ def _claim(store: Store, record: RunRecord, directory: Path) -> tuple[Checkpoint
     return _published(store, record, manifests)
 
 
+def _is_left_over(path: Path) -> bool:
+    """Whether something may be left of a run that ended before `run.json` was written."""
+    return is_unfinished(path.name) or (path.name == "manifests" and path.is_dir() and not any(path.iterdir()))
+
+
 def _published(store: Store, record: RunRecord, manifests: Path) -> tuple[CheckpointManifest, ...]:
     history: list[CheckpointManifest] = []
     parent = record.parent
@@ -172,28 +195,41 @@ def _published(store: Store, record: RunRecord, manifests: Path) -> tuple[Checkp
     return tuple(history) if history and history[-1].steps.last > 0 else ()
 
 
-def _job(
-    store: Store, inputs: Inputs, record: RunRecord, history: tuple[CheckpointManifest, ...], directory: Path
-) -> TrainJob:
-    place = directory.absolute()
-    manifests = place / "manifests"
-    checkpoints = place / "checkpoints"
+def _continued(recipe: Recipe, history: tuple[CheckpointManifest, ...], pause: Path) -> tuple[CheckpointManifest, ...]:
+    """The checkpoints up to the one that the run continues from; those after it are made again."""
+    if find_pause(pause, history[-1].sha256) is not None:
+        return history
+    with_state = [number for number, link in enumerate(history) if recipe.keeps_state(link.steps.last)]
+    return history[: with_state[-1] + 1] if with_state[-1] else ()
+
+
+def _make_place(store: Store, history: tuple[CheckpointManifest, ...], checkpoints: Path) -> None:
     # An interrupted run may have left part of a checkpoint.
     shutil.rmtree(checkpoints, ignore_errors=True)
     if history:
         fetch_tree(store, history[-1], checkpoints / f"checkpoint-{history[-1].steps.last}")
-    return TrainJob(
-        recipe=inputs.recipe_path,
-        dataset=inputs.dataset_path,
-        data=inputs.data,
-        base=inputs.base_path,
-        seed=record.seed,
-        parent=record.parent,
-        milestone_steps=record.milestone_steps,
-        checkpoints=checkpoints,
-        manifests=manifests,
-        pause=place / _PAUSE,
-        resume=history[-1].steps.last if history else None,
+
+
+def _job(
+    recipe: Recipe,
+    record: RunRecord,
+    history: tuple[CheckpointManifest, ...],
+    directory: Path,
+    machines: Machines | None,
+) -> TrainJob:
+    place = directory.absolute()
+    return TrainJob.model_validate(
+        {
+            **input_paths(recipe, place / "inputs"),
+            "machines": machines,
+            "seed": record.seed,
+            "parent": record.parent,
+            "milestone_steps": record.milestone_steps,
+            "checkpoints": place / "checkpoints",
+            "manifests": place / "manifests",
+            "pause": place / _PAUSE,
+            "resume": history[-1].steps.last if history else None,
+        }
     )
 
 

@@ -10,7 +10,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from llamafund_chain.errors import VerificationError
+from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.files import machine_trouble
 from llamafund_chain.mistakes import DocumentError
 from llamafund_chain.strict_yaml import load_json
 
@@ -465,8 +466,8 @@ def _opened(path: Path) -> Iterator[Any]:
         raise not_safetensors(path, error) from error
 
 
-def not_safetensors(path: Path, error: Exception) -> VerificationError:
-    """What a person needs to know about a file that cannot be read as safetensors.
+def not_safetensors(path: Path, error: Exception) -> LlamafundError:
+    """What a person needs to know about a file that cannot be read as safetensors, or that the machine cannot open.
 
     Args:
         path: The file.
@@ -478,6 +479,12 @@ def not_safetensors(path: Path, error: Exception) -> VerificationError:
     if not path.is_file():
         reason = "It is a directory" if path.is_dir() else "There is no such file"
         return VerificationError(what, reason, "Check the path")
+    trouble = machine_trouble(error, f"Reading {path.name}")
+    if trouble is not None:
+        return trouble
+    if isinstance(error, FileNotFoundError):
+        # safetensors says this of every file that it cannot open.
+        return LlamafundError(f"{path.name} cannot be opened", remedy="Check its permissions, and close other programs")
     if isinstance(error, OSError) and error.strerror:
         return VerificationError(what, error.strerror, "Check the path and its permissions")
     said = str(error).removeprefix("Error while deserializing header: ")

@@ -1,9 +1,8 @@
 """Checkpoints in shards: where `torch.distributed.checkpoint` puts them, and how they become whole files again.
 
 Every process writes its rows of every tensor into a safetensors file of its own, below `model/` and `optimizer/`. What
-joins them is the JSON in those files' headers; torch's other format keeps it in a pickle called `.metadata`, which
-nothing here writes or reads. Joining needs no torch and believes no header: pieces that leave a gap, overlap or do not
-fit are refused.
+joins them is the JSON in those files' headers. Joining needs no torch and believes no header: pieces that leave a gap,
+overlap or do not fit are refused. Torch's own format, with a pickle called `.metadata`, is for `dcp`.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.store.content import fetch_tree
 from llamafund_chain.strict_yaml import load_json
 from llamafund_trainer.tensors.compare import TensorEntry, read_entries, read_metadata
+from llamafund_trainer.tensors.dcp import distributed_files, join_weights, read_weights
+from llamafund_trainer.tensors.dcp_index import INDEX
 from llamafund_trainer.tensors.write import TensorHeader, encode_header, write_tensors
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ SETTINGS = "optimizer.json"
 SHARDING_KEY = "DCP_SHARDING_INFO"
 """Metadata in which torch.distributed.checkpoint says where the first element of each tensor is in the whole."""
 
+_SUFFIX = ".safetensors"
 _SHARD = re.compile(rf"(?:{MODEL}|{OPTIMIZER})/shard-\d{{5}}-model-\d{{5}}-of-\d{{5}}\.safetensors")
 _SPAN = 1 << 22
 
@@ -70,6 +72,8 @@ def holds_weights(path: str) -> bool:
 def weight_files(paths: Sequence[str]) -> tuple[str, ...]:
     """Which files of a checkpoint hold the weights: the shards if there are any, otherwise `WEIGHTS`.
 
+    Without any safetensors, those in torch's own format for distributed checkpoints, with whatever else is in them.
+
     Raises:
         VerificationError: There are both, and it is not clear which ones count.
     """
@@ -78,6 +82,8 @@ def weight_files(paths: Sequence[str]) -> tuple[str, ...]:
         raise VerificationError(
             f"A checkpoint has both {WEIGHTS} and shards in {MODEL}/", "It is not clear which of them are the weights"
         )
+    if not any(path.endswith(_SUFFIX) for path in paths):
+        return distributed_files(paths) or (WEIGHTS,)
     return shards or (WEIGHTS,)
 
 
@@ -96,7 +102,7 @@ def fetch_joined(store: Store, manifest: EvidenceManifest, directory: Path) -> P
     paths = weight_files([entry.path for entry in manifest.files])
     fetch_tree(store, manifest, directory, paths)
     if paths != (WEIGHTS,):
-        join_shards([directory / path for path in paths], directory / WEIGHTS)
+        join_files(directory, paths, directory / WEIGHTS)
     return directory / WEIGHTS
 
 
@@ -109,7 +115,7 @@ def whole_weights(checkpoint: Path, directory: Path) -> Path:
 
     Raises:
         UsageError: There are no weights.
-        VerificationError: The shards do not fit together.
+        VerificationError: The shards do not fit together, or are not what they should be.
         LlamafundError: The file cannot be written.
     """
     found = _present(checkpoint)
@@ -117,7 +123,7 @@ def whole_weights(checkpoint: Path, directory: Path) -> Path:
         raise UsageError(f"The directory {str(checkpoint)!r} has no weights", f"There is no {WEIGHTS} in it")
     if weight_files(found) == (WEIGHTS,):
         return checkpoint / WEIGHTS
-    join_shards([checkpoint / path for path in found], directory / WEIGHTS)
+    join_files(checkpoint, found, directory / WEIGHTS)
     return directory / WEIGHTS
 
 
@@ -128,7 +134,52 @@ def in_shards(checkpoint: Path) -> bool:
 
 def _present(checkpoint: Path) -> list[str]:
     files = (path for path in (checkpoint / WEIGHTS, *(checkpoint / MODEL).glob("*")) if path.is_file())
-    return sorted(filter(holds_weights, (path.relative_to(checkpoint).as_posix() for path in files)))
+    found = sorted(filter(holds_weights, (path.relative_to(checkpoint).as_posix() for path in files)))
+    if found or not any(checkpoint.rglob(INDEX)):
+        return found
+    names = [path.relative_to(checkpoint).as_posix() for path in checkpoint.rglob("*") if path.is_file()]
+    return [path for path in weight_files(names) if path != WEIGHTS]
+
+
+def weight_pieces(directory: Path, paths: Sequence[str]) -> Iterator[TensorEntry]:
+    """Every tensor of a checkpoint's weights, or each of its pieces, whatever files they are in.
+
+    Args:
+        directory: The checkpoint.
+        paths: Its files with weights: all safetensors, or what `weight_files` returns.
+
+    Raises:
+        VerificationError: A file is not what it should be.
+    """
+    indexes = _indexes(directory, paths)
+    if indexes:
+        yield from (part.entry for weight in read_weights(indexes) for part in weight.parts)
+        return
+    for path in paths:
+        yield from read_entries([directory / path]).values()
+
+
+def join_files(directory: Path, paths: Sequence[str], target: Path) -> None:
+    """Join what `weight_files` returns in one file.
+
+    Args:
+        directory: The checkpoint.
+        paths: Its files with weights.
+        target: The file. An existing one is replaced, but only by a complete one.
+
+    Raises:
+        VerificationError: The files do not fit together, or are not what they should be.
+        LlamafundError: The file cannot be written.
+    """
+    indexes = _indexes(directory, paths)
+    if indexes:
+        join_weights(indexes, target)
+    else:
+        join_shards([directory / path for path in paths], target)
+
+
+def _indexes(directory: Path, paths: Sequence[str]) -> list[Path]:
+    return [directory / path for path in paths if path.rpartition("/")[2] == INDEX]
 
 
 def join_shards(paths: Sequence[Path], target: Path) -> None:

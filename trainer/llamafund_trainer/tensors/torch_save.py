@@ -18,12 +18,13 @@ import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from llamafund_chain.errors import VerificationError
-from llamafund_chain.files import disk_trouble
+from llamafund_chain.files import machine_trouble
 from llamafund_trainer.tensors.compare import TensorEntry
 
 MAX_INDEX = 32 * 1024 * 1024
@@ -191,7 +192,7 @@ def read_saved(path: Path) -> Mapping[str, Any]:
         VerificationError: It is not such a file, or asks for something other than plain values and tensors.
         LlamafundError: The machine cannot read it.
     """
-    return _read(path, with_bytes=False)
+    return _mapping(path, with_bytes=False)
 
 
 def same_values(one: Path, other: Path) -> bool:
@@ -204,7 +205,7 @@ def same_values(one: Path, other: Path) -> bool:
         if path.stat().st_size > MAX_SMALL_FILE:
             raise VerificationError(f"{path.name} is longer than {MAX_SMALL_FILE} bytes")
     try:
-        return _read(one, with_bytes=True) == _read(other, with_bytes=True)
+        return _mapping(one, with_bytes=True) == _mapping(other, with_bytes=True)
     except RecursionError:
         return False
 
@@ -218,31 +219,84 @@ def optimizer_tensors(path: Path) -> dict[str, TensorEntry]:
     state = read_saved(path).get("state")
     found: dict[str, TensorEntry] = {}
     used: set[str] = set()
-    try:
-        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-            root = _root(_index(archive))
-            if archive.read(f"{root}/byteorder") != b"little":
-                raise _RefusedError("a big-endian machine wrote it")
-            for number, name, tensor in _moments(state):
-                if len(found) >= MAX_TENSORS:
-                    raise _RefusedError(f"it has more than {MAX_TENSORS} tensors")
-                storage, skipped, shape = _described(tensor)
-                dtype, size = _TYPES[storage.kind]
-                member = archive.getinfo(f"{root}/data/{storage.key}")
-                if member.compress_type != zipfile.ZIP_STORED or member.file_size != storage.elements * size:
-                    raise _RefusedError("its index is wrong about the bytes of a tensor")
-                if skipped + math.prod(shape) > storage.elements:
-                    raise _RefusedError("one of its tensors reaches past its bytes")
-                begin = _first_byte(file, member) + skipped * size
-                entry = TensorEntry(f"{number}.{name}", dtype, shape, path, begin, math.prod(shape) * size)
-                found[entry.name] = entry
-                if storage.key in used:
-                    raise _RefusedError("two of its tensors share their bytes, so a change to one would change both")
-                used.add(storage.key)
-    # A stranger's file can raise any exception.
-    except Exception as error:
-        raise disk_trouble(error, f"Reading {path.name}") or _unreadable(path, error) from error
+    with _reporting(path), path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        for number, name, tensor in _moments(state):
+            if len(found) >= MAX_TENSORS:
+                raise _RefusedError(f"it has more than {MAX_TENSORS} tensors")
+            key, entry = _located(path, file, archive, f"{number}.{name}", tensor)
+            found[entry.name] = entry
+            if key in used:
+                raise _RefusedError("two of its tensors share their bytes, so a change to one would change both")
+            used.add(key)
     return found
+
+
+def saved_tensor(path: Path, begin: int, length: int, name: str) -> TensorEntry:
+    """Where the only tensor is that `torch.save` wrote into a part of a file.
+
+    Args:
+        path: The file.
+        begin: Bytes before the part.
+        length: Its bytes.
+        name: A name for the tensor.
+
+    Raises:
+        VerificationError: The part is not in the file, or `torch.save` did not write it, or it holds anything else.
+        LlamafundError: The machine cannot read it.
+    """
+    with _reporting(path), path.open("rb") as whole:
+        if not 0 <= begin <= begin + length <= whole.seek(0, io.SEEK_END):
+            raise _RefusedError("it ends before one of the tensors that it is said to hold")
+        file = io.BufferedReader(_Part(whole, begin, length))
+        tensor = _read(file, with_bytes=False)
+        if not isinstance(tensor, SavedTensor):
+            raise _RefusedError("there is no tensor where one is said to be")
+        with zipfile.ZipFile(file) as archive:
+            _, entry = _located(path, file, archive, name, tensor)
+    return replace(entry, offset=begin + entry.offset)
+
+
+class _Part(io.RawIOBase):
+    """A part of a file, as a file."""
+
+    def __init__(self, whole: BinaryIO, begin: int, length: int) -> None:
+        super().__init__()
+        self._whole, self._begin, self._length, self._at = whole, begin, length, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._length}[whence])
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        self._whole.seek(self._begin + self._at)
+        data = self._whole.read(min(len(buffer), max(0, self._length - self._at)))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _located(
+    path: Path, file: BinaryIO, archive: zipfile.ZipFile, name: str, tensor: SavedTensor
+) -> tuple[str, TensorEntry]:
+    """The name of a tensor's bytes in the archive, and where they are in the file."""
+    root = _root(_index(archive))
+    if archive.read(f"{root}/byteorder") != b"little":
+        raise _RefusedError("a big-endian machine wrote it")
+    storage, skipped, shape = _described(tensor)
+    dtype, size = _TYPES[storage.kind]
+    member = archive.getinfo(f"{root}/data/{storage.key}")
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size != storage.elements * size:
+        raise _RefusedError("its index is wrong about the bytes of a tensor")
+    if skipped + math.prod(shape) > storage.elements:
+        raise _RefusedError("one of its tensors reaches past its bytes")
+    begin = _first_byte(file, member) + skipped * size
+    return storage.key, TensorEntry(name, dtype, shape, path, begin, math.prod(shape) * size)
 
 
 def _moments(state: object) -> Iterator[tuple[int, str, SavedTensor]]:
@@ -321,25 +375,35 @@ class _Reader(pickle.Unpickler):
         return self._archive.read(member)
 
 
-def _read(path: Path, *, with_bytes: bool) -> Mapping[str, Any]:
+def _mapping(path: Path, *, with_bytes: bool) -> Mapping[str, Any]:
+    with _reporting(path), path.open("rb") as file:
+        state = _read(file, with_bytes=with_bytes)
+        if not isinstance(state, Mapping):
+            raise _RefusedError("it does not hold a mapping of names to values")
+        return state
+
+
+def _read(file: BinaryIO, *, with_bytes: bool) -> object:
+    begin, members = _directory(file)
+    with zipfile.ZipFile(file) as archive:
+        if (archive.start_dir, len(archive.infolist())) != (begin, members):
+            raise _RefusedError("it has another directory than its end says")
+        index = _index(archive)
+        if index.file_size > MAX_INDEX:
+            raise _RefusedError(f"its index is longer than {MAX_INDEX} bytes")
+        pickled = io.BytesIO(archive.read(index))
+        _refuse_odd_operations(pickled)
+        pickled.seek(0)
+        return _Reader(pickled, archive, _root(index), with_bytes=with_bytes).load()
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    """Say of whatever goes wrong that the file is to blame: a stranger's file can raise any exception."""
     try:
-        begin, members = _directory(path)
-        with zipfile.ZipFile(path) as archive:
-            if (archive.start_dir, len(archive.infolist())) != (begin, members):
-                raise _RefusedError("it has another directory than its end says")
-            index = _index(archive)
-            if index.file_size > MAX_INDEX:
-                raise _RefusedError(f"its index is longer than {MAX_INDEX} bytes")
-            pickled = io.BytesIO(archive.read(index))
-            _refuse_odd_operations(pickled)
-            pickled.seek(0)
-            state = _Reader(pickled, archive, _root(index), with_bytes=with_bytes).load()
-    # A stranger's pickle can raise any exception.
+        yield
     except Exception as error:
-        raise disk_trouble(error, f"Reading {path.name}") or _unreadable(path, error) from error
-    if not isinstance(state, Mapping):
-        raise _unreadable(path, _RefusedError("it does not hold a mapping of names to values"))
-    return state
+        raise machine_trouble(error, f"Reading {path.name}") or _unreadable(path, error) from error
 
 
 def _refuse_odd_operations(pickled: BinaryIO) -> None:
@@ -386,18 +450,18 @@ def _fields(extra: bytes) -> Iterator[int]:
         extra = extra[4 + length :]
 
 
-def _directory(path: Path) -> tuple[int, int]:
+def _directory(file: BinaryIO) -> tuple[int, int]:
     """Where the archive's only directory begins, right before the archive's end, and how many members it has.
 
     Raises:
         _RefusedError: It is not there, or has more members than any training state.
     """
     whole = _END.size + _LOCATOR.size + _LARGE_END.size
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(len(_LOCAL_MARK))
-        file.seek(max(0, size - whole))
-        tail = file.read()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(len(_LOCAL_MARK))
+    file.seek(max(0, size - whole))
+    tail = file.read()
     if head != _LOCAL_MARK:
         raise _RefusedError("it does not begin as torch's archives do")
     mark, _, _, _, count, length, begin, comment = _END.unpack(tail[-_END.size :])

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from llamafund_chain.errors import LlamafundError, VerificationError
-from llamafund_chain.files import disk_trouble
+from llamafund_chain.files import machine_trouble
 from llamafund_trainer.base_files import GENERATION_CONFIG
 from llamafund_trainer.recipe import MAX_LAYERS, MAX_SIZE
 from llamafund_trainer.tensors.compare import read_entries
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from llamafund_trainer.base_files import Base
 
-_ATTENTION = "eager"
 _MAX_DEPTH = 16
 """How deep objects and lists in a configuration may be nested."""
 
@@ -76,8 +75,12 @@ def base_config(base: Base) -> PreTrainedConfig:
     return config  # type: ignore[no-any-return]
 
 
-def load_base(base: Base) -> PreTrainedModel:
+def load_base(base: Base, attention: str = "eager") -> PreTrainedModel:
     """The base model with its weights as float32, which can hold every value of bfloat16 and float16.
+
+    Args:
+        base: The base model.
+        attention: How it is computed; see `DeterminismSection`.
 
     Raises:
         VerificationError: transformers cannot load it, or weights are missing, left over or have another shape.
@@ -94,7 +97,7 @@ def load_base(base: Base) -> PreTrainedModel:
             trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.float32,
-            attn_implementation=_ATTENTION,
+            attn_implementation=attention,
             output_loading_info=True,
         )
         model.generation_config.validate(strict=True)
@@ -128,9 +131,7 @@ def empty_base(base: Base, *, on_meta: bool = False) -> PreTrainedModel:
         refuse_oversized(base)
     with torch.device("meta") if on_meta else nullcontext():
         try:
-            model = auto.from_config(
-                config, dtype=torch.float32, trust_remote_code=False, attn_implementation=_ATTENTION
-            )
+            model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False, attn_implementation="eager")
         except Exception as error:
             raise _unusable(base, "config.json", error) from error
     return model  # type: ignore[no-any-return]
@@ -241,6 +242,9 @@ def _refuse_absurd(whose: str, value: object, key: str = "", depth: int = 0) -> 
 
 def _unusable(base: Base, what: str, error: Exception) -> LlamafundError:
     said = " ".join(str(error).split())[:400]
-    return disk_trouble(error, f"Reading {what}") or VerificationError(
-        f"transformers cannot use {base.name[0].lower()}{base.name[1:]}'s {what}", f"It says: {said}", "Do not use it"
+    action = f"Reading {what}"
+    return machine_trouble(error, action) or VerificationError(
+        f"transformers cannot use {base.name[0].lower()}{base.name[1:]}'s {what}",
+        f"It says: {said}",
+        "Do not use it",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.manifests import DatasetManifest
-from llamafund_chain.store.dataset import read_documents
+from llamafund_chain.store.documents import published_documents
 from llamafund_trainer.llama import END_OF_TEXT_ID
 from llamafund_trainer.worker.heldout import Baselines, Heldout, encode_heldout, measure_baselines
+from llamafund_trainer.worker.misfit import MisfitError
 from llamafund_trainer.worker.tokenizer import encode_document, train_tokenizer
 
 if TYPE_CHECKING:
@@ -65,11 +66,11 @@ def load_corpus(recipe: Recipe, root: Path, manifest: DatasetManifest, base: Bas
         base: The base model, whose tokenizer is used; `None` to train one.
 
     Raises:
-        LlamafundError: A part has too little text, or the base model's tokenizer loses some of it.
-        VerificationError: The base model's tokenizer cannot be used.
+        MisfitError: A part has too little text, or the base model's tokenizer loses some of it.
+        VerificationError: The base model's tokenizer cannot be used, or a file contains anything but documents.
     """
-    train_texts = tuple(read_documents(root, manifest.part("train")))
-    heldout_texts = tuple(read_documents(root, manifest.part("heldout")))
+    train_texts = tuple(published_documents(root, manifest.part("train")))
+    heldout_texts = tuple(published_documents(root, manifest.part("heldout")))
     if base is None:
         tokenizer, first = train_tokenizer(recipe, train_texts), END_OF_TEXT_ID
     else:
@@ -101,26 +102,26 @@ def token_blocks(
         first: The token that each document begins with.
 
     Raises:
-        LlamafundError: There are fewer tokens than in one block.
+        MisfitError: There are fewer tokens than in one block.
     """
-    stream: list[int] = []
+    stream = array("q")
     for text in documents:
         stream.extend(encode_document(tokenizer, text, first))
     count = len(stream) // context_length
     if count == 0:
-        raise LlamafundError(
+        raise MisfitError(
             f"The training part has {len(stream)} tokens",
             f"One sample takes {context_length}",
             "Choose a smaller data.context_length, or more data",
         )
-    return np.array(stream[: count * context_length], dtype=np.int64).reshape(count, context_length)
+    return np.frombuffer(stream, dtype=np.int64)[: count * context_length].reshape(count, context_length)
 
 
 def _require_all_text(tokenizer: Tokenizer, heldout: Heldout, texts: tuple[str, ...]) -> None:
     """Refuse a tokenizer that loses text: bits per byte only make sense if the tokens spell every byte."""
     for number, (document, text) in enumerate(zip(heldout.documents, texts, strict=True)):
         if tokenizer.decode(document[1:], skip_special_tokens=False) != text:
-            raise LlamafundError(
+            raise MisfitError(
                 f"The base model's tokenizer loses some of the held-out document {number}",
                 "Its tokens do not spell the same text again, so bits per byte cannot be measured",
                 "Prepare the data as the tokenizer writes it, such as in Unicode form NFC, or choose another model",

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import distributed
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_loader import load
@@ -23,34 +24,75 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from transformers import Trainer
 
-from llamafund_chain.errors import VerificationError
-from llamafund_chain.files import disk_trouble, write_file
+from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.files import machine_trouble, write_file
 from llamafund_chain.strict_yaml import read_json
 from llamafund_trainer.tensors.optimizer_bounds import COUNT, MEAN, SQUARES
 from llamafund_trainer.tensors.optimizer_settings import MAX_SETTINGS, SCHEDULER_STATE
 from llamafund_trainer.tensors.shards import MODEL, OPTIMIZER, SETTINGS, sort_header
+from llamafund_trainer.worker.model import empty_model
 
 if TYPE_CHECKING:
     from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
     from torch.distributed.checkpoint.storage import WriteResult
-    from transformers import TrainingArguments
+
+    from llamafund_trainer.recipe import Recipe
 
 
-def shard_model(model: Any, args: TrainingArguments) -> None:
-    """Split a model's parameters among the processes. A layer is gathered to compute it, and released afterwards.
+def sharded_model(
+    recipe: Recipe, device: torch.device, rows: Iterable[tuple[str, torch.Tensor]], dtype: torch.dtype = torch.float32
+) -> Any:
+    """A new model whose parameters are split among the processes. No process ever holds more than its rows of it.
+
+    A layer is gathered to compute it, and released afterwards.
 
     Args:
-        model: The whole model, the same in every process.
-        args: Decide the processes and the device.
+        recipe: Decides the architecture.
+        device: This process's.
+        rows: Each parameter's name with the rows that this process holds.
+        dtype: Of the parameters.
     """
-    mesh = init_device_mesh(args.device.type, (args.world_size,))
+    with torch.device("meta"):
+        model: Any = empty_model(recipe)
+        model.to(dtype)
+    mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
     for layer in model.model.layers:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
+    model.to_empty(device=device)
+    # Parameters that were one are two now.
+    model.tie_weights()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if hasattr(child, "inv_freq"):
+                # Its numbers follow from the configuration, and are in no file.
+                setattr(parent, name, type(child)(child.config).to(device))
+    parameters = dict(model.named_parameters())
+    for name, values in rows:
+        with torch.no_grad():
+            parameters.pop(name).to_local().copy_(values)
+    if parameters:
+        raise LlamafundError(f"The model's {min(parameters)} has no values")
+    return model
+
+
+def own_rows(tensor: torch.Tensor) -> torch.Tensor:
+    """The rows of a tensor that this process holds, as `fully_shard` shares them out."""
+    rows = tensor.chunk(distributed.get_world_size())
+    rank = distributed.get_rank()
+    return rows[rank] if rank < len(rows) else tensor[:0]
+
+
+def exact_copy(recipe: Recipe, model: Any) -> Any:
+    """A copy in float64 of a model that is split among the processes, split in the same way."""
+    parameters = dict(model.named_parameters())
+    device = next(iter(parameters.values())).to_local().device
+    rows = ((name, parameter.to_local()) for name, parameter in parameters.items())
+    return sharded_model(recipe, device, rows, torch.float64)
 
 
 class ShardedTrainer(Trainer):
-    """Trains a model that `shard_model` has split, and saves and resumes in shards.
+    """Trains a model that `sharded_model` has split, and saves and resumes in shards.
 
     Every process writes and reads its own rows. When saving returns, all rows are on disk.
     """
@@ -150,7 +192,7 @@ def _load(tensors: dict[str, Any], directory: Path) -> None:
     # A stranger's files can raise any exception.
     except Exception as error:
         said = " ".join(str(error).split())[:300]
-        raise disk_trouble(error, f"Reading {directory.name}/") or VerificationError(
+        raise machine_trouble(error, f"Reading {directory.name}/") or VerificationError(
             f"The shards in {directory.name}/ are not the state of this model", f"Torch says: {said}", "Do not use them"
         ) from error
 

@@ -16,17 +16,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import distributed
 from torch.overrides import TorchFunctionMode
 
-from llamafund_chain.errors import LlamafundError
+from llamafund_chain.checks.baselines import best_unigram, unigram_bytes
 from llamafund_trainer.llama import END_OF_TEXT_ID
+from llamafund_trainer.worker.misfit import MisfitError
+from llamafund_trainer.worker.model import whole_model
 from llamafund_trainer.worker.tokenizer import encode_document
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers import PreTrainedModel
 
-_ADD_K = tuple(10.0 ** (exponent / 4) for exponent in range(-16, 9))
+    from llamafund_trainer.recipe import Recipe
+
+_EXACT_BYTES = 8
+"""Bytes of a number in float64."""
+
+_COPIES = 4
+"""How many numbers as large as all predictions of a batch are in memory at the same time, with room to spare."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ def encode_heldout(tokenizer: Tokenizer, documents: Iterable[str], first: int = 
         first: The token that each document begins with.
 
     Raises:
-        LlamafundError: It has no text.
+        MisfitError: It has no text.
     """
     encoded: list[tuple[int, ...]] = []
     size = 0
@@ -77,7 +85,7 @@ def encode_heldout(tokenizer: Tokenizer, documents: Iterable[str], first: int = 
         size += len(text.encode("utf-8"))
         encoded.append(tuple(encode_document(tokenizer, text, first)))
     if size == 0:
-        raise LlamafundError(
+        raise MisfitError(
             "The held-out part has no text", "There is nothing to measure on", "Add documents to heldout/"
         )
     return Heldout(tuple(encoded), size)
@@ -100,45 +108,152 @@ def measure_baselines(
         vocabulary: Number of token ids.
     """
     token_counts = Counter(token for document in heldout.documents for token in document[1:])
-    seen_bytes: Counter[int] = Counter()
-    for text in train_texts:
-        seen_bytes.update(text.encode("utf-8"))
-    byte_counts: Counter[int] = Counter()
-    for text in heldout_texts:
-        byte_counts.update(text.encode("utf-8"))
     return Baselines(
-        unigram_tokens=_best_unigram(Counter(train_tokens), token_counts, vocabulary, heldout.size),
-        unigram_bytes=_best_unigram(seen_bytes, byte_counts, 256, heldout.size),
+        unigram_tokens=best_unigram(Counter(train_tokens), token_counts, vocabulary, heldout.size),
+        unigram_bytes=unigram_bytes(train_texts, heldout_texts),
     )
 
 
-def bits_per_byte(
-    model: PreTrainedModel, heldout: Heldout, *, context: int, stride: int, batch_size: int
-) -> int | None:
-    """Measure a model without changing it.
+@dataclass(frozen=True)
+class Share:
+    """A process's share of the windows.
+
+    Attributes:
+        rank: Its number.
+        count: How many processes share them. All of them must measure at the same time.
+        in_step: Whether all must compute equally often, because the model is split among them.
+        device: What the processes exchange numbers from, wherever the model is.
+    """
+
+    rank: int = 0
+    count: int = 1
+    in_step: bool = False
+    device: str = "cpu"
+
+
+_ALONE = Share()
+
+
+def exact_model(model: Any, recipe: Recipe, device: torch.device) -> Any:
+    """A copy in float64 of a model as it will be published, where it can be measured fastest.
 
     Args:
-        model: The model, on the CPU.
-        heldout: What it has to predict.
-        context: Tokens in a window.
-        stride: Tokens from the start of one window to the next.
-        batch_size: Windows at a time.
+        model: The model; an adapter is merged.
+        recipe: The run's recipe.
+        device: Where the copy goes if the memory of every process suffices there; else it is on the CPU.
+    """
+    whole = whole_model(model)
+    place = device if _fits(whole, recipe, device) else torch.device("cpu")
+    # A model with a merged adapter is a copy already.
+    return (copy.deepcopy(whole) if whole is model else whole).to(place, torch.float64)
+
+
+def measure(exact: Any, recipe: Recipe, heldout: Heldout, share: Share = _ALONE) -> int | None:
+    """Measure a model in float64, which is changed, as the recipe says.
 
     Returns:
         Millionths of a bit per byte, or `None` if the model's probabilities are not finite.
     """
-    exact, exactly = _exact_copy(model)
+    device, batch_size = next(exact.parameters()).device, recipe.evaluation.batch_size
+    if device.type == "cuda":
+        # A model that is split must be measured equally often by all, so all take the same number.
+        batch_size = _least(batch_that_fits(recipe, _window_bytes(exact, recipe), _free(device)), share.device)
+    return bits_per_byte(
+        exact,
+        heldout,
+        context=recipe.data.context_length,
+        stride=recipe.evaluation_stride,
+        batch_size=batch_size,
+        share=share,
+    )
+
+
+def bits_per_byte(
+    exact: Any, heldout: Heldout, *, context: int, stride: int, batch_size: int, share: Share = _ALONE
+) -> int | None:
+    """Measure a model.
+
+    Args:
+        exact: The model in float64, which is changed.
+        heldout: What it has to predict.
+        context: Tokens in a window.
+        stride: Tokens from the start of one window to the next.
+        batch_size: Windows at a time.
+        share: This process's share. Every process gets the result.
+
+    Returns:
+        Millionths of a bit per byte, or `None` if the model's probabilities are not finite.
+    """
     losses: list[float] = []
-    with torch.inference_mode(), exactly:
-        for inputs, targets, first_scored in _batches(heldout.documents, context, stride, batch_size):
-            logits = exact(input_ids=torch.tensor(inputs), use_cache=False).logits
+    device = next(exact.parameters()).device
+    batches = list(_batches(heldout.documents, context, stride, batch_size))
+    with torch.no_grad(), _exactly(exact):
+        for index in range(share.rank, _rounded_up(len(batches), share.count), share.count):
+            if index >= len(batches) and not share.in_step:
+                break
+            inputs, targets, first_scored = batches[min(index, len(batches) - 1)]
+            logits = exact(input_ids=torch.tensor(inputs, device=device), use_cache=False).logits
             log_probabilities = torch.log_softmax(logits, dim=-1)
-            picked = log_probabilities.gather(-1, torch.tensor(targets).unsqueeze(-1)).squeeze(-1)
+            picked = log_probabilities.gather(-1, torch.tensor(targets, device=device).unsqueeze(-1)).squeeze(-1)
+            if index >= len(batches):
+                break  # This process only kept step.
             for row, start in zip(picked.tolist(), first_scored, strict=True):
                 losses.extend(row[start:])
-    if not all(math.isfinite(loss) for loss in losses):
+    total = _sum_of_all(math.fsum(losses) if all(map(math.isfinite, losses)) else math.nan, share)
+    if not math.isfinite(total):
         return None
-    return round(-math.fsum(losses) / math.log(2) / heldout.size * 1_000_000)
+    return round(-total / math.log(2) / heldout.size * 1_000_000)
+
+
+def _rounded_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _sum_of_all(value: float, share: Share) -> float:
+    if share.count == 1:
+        return value
+    own = torch.tensor([value], dtype=torch.float64, device=share.device)
+    values = [torch.empty_like(own) for _ in range(share.count)]
+    distributed.all_gather(values, own)
+    return math.fsum(each.item() for each in values)
+
+
+def _fits(model: Any, recipe: Recipe, device: torch.device) -> bool:
+    """Whether a copy in float64, and what it predicts of one window, has room on the device of every process."""
+    if device.type != "cuda":
+        return False
+    wanted = _EXACT_BYTES * sum(parameter.numel() for parameter in model.parameters()) + _window_bytes(model, recipe)
+    return _least(int(wanted <= _free(device)), str(device)) == 1
+
+
+def batch_that_fits(recipe: Recipe, window: int, free: int) -> int:
+    """How many windows can be measured together; their number does not change the result.
+
+    Args:
+        recipe: Says how many at most.
+        window: Bytes that the predictions of one window take.
+        free: Bytes that are free.
+    """
+    return max(1, min(recipe.evaluation.batch_size, free // window))
+
+
+def _window_bytes(model: Any, recipe: Recipe) -> int:
+    return int(_EXACT_BYTES * _COPIES * recipe.data.context_length * model.config.get_text_config().vocab_size)
+
+
+def _free(device: torch.device) -> int:
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info(device)
+    return free
+
+
+def _least(number: int, device: str) -> int:
+    """The least of the numbers that all processes have."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return number
+    shared = torch.tensor(number, device=device)
+    distributed.all_reduce(shared, op=distributed.ReduceOp.MIN)
+    return int(shared.item())
 
 
 def _batches(
@@ -160,8 +275,8 @@ def _batches(
             yield [row[0] for row in batch], [row[1] for row in batch], [row[2] for row in batch]
 
 
-def _exact_copy(model: PreTrainedModel) -> tuple[Any, AbstractContextManager[Any]]:
-    """The model in float64, and the context that it must run in.
+def _exactly(exact: Any) -> AbstractContextManager[Any]:
+    """Prepare a model in float64, and make the context that it must run in.
 
     Whatever the model's type, transformers computes norms, position embeddings and softmax in float32. In this context
     it gets float64 whenever it asks for float32.
@@ -175,26 +290,16 @@ def _exact_copy(model: PreTrainedModel) -> tuple[Any, AbstractContextManager[Any
             named = {name: torch.float64 if value is torch.float32 else value for name, value in (kwargs or {}).items()}
             return called(*wider, **named)
 
-    exact: Any = copy.deepcopy(model)
-    exact.double().eval()
+    exact.eval()
     # SDPA's softmax keeps the type, and its memory does not grow with the square of the context.
     if getattr(exact, "_supports_sdpa", False):
         exact.set_attn_implementation("sdpa")
+    device = next(exact.parameters()).device
     mode = Exactly()
     with mode:
         for parent in list(exact.modules()):
             for name, child in list(parent.named_children()):
                 if hasattr(child, "inv_freq") and hasattr(child, "config"):
                     # Built again, because its frequencies were rounded to float32.
-                    setattr(parent, name, type(child)(child.config))
-    return exact, mode
-
-
-def _best_unigram(seen: Counter[int], counts: Counter[int], symbols: int, size: int) -> int:
-    total = sum(seen.values())
-    best = math.inf
-    for k in _ADD_K:
-        denominator = math.log2(total + k * symbols)
-        bits = math.fsum(count * (denominator - math.log2(seen[symbol] + k)) for symbol, count in counts.items())
-        best = min(best, bits)
-    return round(best / size * 1_000_000)
+                    setattr(parent, name, type(child)(child.config).to(device))
+    return mode

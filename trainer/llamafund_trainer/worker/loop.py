@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +21,16 @@ from llamafund_trainer.process.pause import Pause, find_pause, unfinished_pause,
 from llamafund_trainer.recipe import Recipe
 from llamafund_trainer.record.callback import DivergedError, RecordingCallback
 from llamafund_trainer.record.environment import recorded_environment
+from llamafund_trainer.record.processes import Processes
 from llamafund_trainer.record.recorder import Recorder
 from llamafund_trainer.seeds import data_order_seed
-from llamafund_trainer.tensors.shards import WEIGHTS, whole_weights
+from llamafund_trainer.tensors.initial_weights import initial_tensors
+from llamafund_trainer.tensors.shards import WEIGHTS
 from llamafund_trainer.worker.base_model import refuse_renamed
 from llamafund_trainer.worker.corpus import Corpus
-from llamafund_trainer.worker.fsdp import shard_model
-from llamafund_trainer.worker.heldout import bits_per_byte
-from llamafund_trainer.worker.model import finish_fine_tuned, load_model, starting_model, whole_model
+from llamafund_trainer.worker.fsdp import exact_copy, own_rows, sharded_model
+from llamafund_trainer.worker.heldout import Share, exact_model, measure
+from llamafund_trainer.worker.model import finish_fine_tuned, starting_model
 from llamafund_trainer.worker.samples import SampleOrder
 from llamafund_trainer.worker.tokenizer import save_tokenizer
 from llamafund_trainer.worker.trainer import (
@@ -45,6 +45,7 @@ from llamafund_trainer.worker.trainer import (
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from transformers import TrainingArguments
 
     from llamafund_trainer.process.messages import Bounds
 
@@ -115,7 +116,7 @@ def train(
     callback = RecordingCallback(
         recorder,
         finish=lambda directory: _finish_checkpoint(work, trainer, directory),
-        measure=lambda model: _measure_checkpoint(work, trainer, model),
+        measure=lambda model: _measure_checkpoint(work, trainer.args, model),
     )
     trainer = work.trainer(
         recipe.training.steps,
@@ -124,6 +125,9 @@ def train(
         told_to_stop,
         lambda running: _pause(running, recorder, places.pause),
         paused,
+    )
+    Processes().require_same(
+        (recorder.identity, resume), "The machines do not go on from the same recipe, data, seed and step"
     )
     if trainer.is_world_process_zero():
         recorder.begin(resume or 0, recorded_environment(recipe))
@@ -155,14 +159,16 @@ def _finish_checkpoint(work: _Work, trainer: OrderedTrainer, directory: Path) ->
     finish_fine_tuned(recipe, corpus.base, directory)
 
 
-def _measure_checkpoint(work: _Work, trainer: OrderedTrainer, model: Any) -> Mapping[str, int]:
-    """The metrics of the checkpoint that was just saved."""
+def _measure_checkpoint(work: _Work, args: TrainingArguments, model: Any) -> Mapping[str, int]:
+    """The metrics of the checkpoint that was just saved. The processes share the work."""
     recipe, heldout = work.recipe, work.corpus.heldout
     metrics = {HELDOUT_BYTES: heldout.size, HELDOUT_TOKENS: heldout.tokens}
     if recipe.determinism.sharding == "full":
-        # The other processes are not here to send their parts, so read them from the disk.
-        model = _saved_model(recipe, work.output / f"checkpoint-{trainer.state.global_step}")
-    value = measure_model(model, recipe, work.corpus)
+        exact, in_step = exact_copy(recipe, model), True
+    else:
+        exact, in_step = exact_model(model, recipe, args.device), False
+    share = Share(args.process_index, args.world_size, in_step, str(args.device))
+    value = measure(exact, recipe, work.corpus.heldout, share)
     return {**metrics, DIVERGED: 1} if value is None else {**metrics, METRIC: value}
 
 
@@ -238,27 +244,6 @@ def replay_segment(
     return output / f"checkpoint-{last}"
 
 
-def _saved_model(recipe: Recipe, checkpoint: Path) -> Any:
-    """The whole model of a checkpoint on disk."""
-    # A new model draws random weights first, which must not use up the training's random numbers.
-    with tempfile.TemporaryDirectory(prefix="llamafund-", dir=checkpoint.parent) as place, torch.random.fork_rng([]):
-        return load_model(recipe, whole_weights(checkpoint, Path(place)))
-
-
-def measure_model(model: Any, recipe: Recipe, corpus: Corpus) -> int | None:
-    """The promised metric in millionths, or `None` if the model has diverged. Always measured on the CPU."""
-    model = whole_model(model)
-    if model.device.type != "cpu":
-        model = copy.deepcopy(model).cpu()
-    return bits_per_byte(
-        model,
-        corpus.heldout,
-        context=recipe.data.context_length,
-        stride=recipe.evaluation_stride,
-        batch_size=recipe.evaluation.batch_size,
-    )
-
-
 @dataclass(frozen=True)
 class _Work:
     """What is trained, on which data, and where the checkpoints go."""
@@ -283,18 +268,22 @@ class _Work:
     ) -> OrderedTrainer:
         samples = _Samples(self.corpus.blocks, self.order(), self.recipe.training.steps * self.recipe.samples_per_step)
         steps = StepsCallback(self.seed, stop, progress, paused)
-        with within(self.bounds):
-            model: Any = starting_model(self.recipe, self.seed, self.corpus.base)
+        args = training_arguments(self.recipe, self.seed, self.output)
+        kind: type[OrderedTrainer] = OrderedTrainer
+        model: Any
+        if self.recipe.determinism.sharding == "full":
+            drawn = initial_tensors(self.recipe, self.seed)
+            rows = ((name, own_rows(torch.from_numpy(values))) for name, values in drawn)
+            kind, model = OrderedShardedTrainer, sharded_model(self.recipe, args.device, rows)
+        else:
+            with within(self.bounds):
+                model = starting_model(self.recipe, self.seed, self.corpus.base)
         if self.recipe.training.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        args = training_arguments(self.recipe, self.seed, self.output)
-        kind = OrderedTrainer
-        if self.recipe.determinism.sharding == "full":
-            shard_model(model, args)
-            kind = OrderedShardedTrainer
         steps.trainer = kind(
             told_to_stop=told_to_stop,
             pause=pause,
+            keeps_state=self.recipe.keeps_state,
             model=model,
             args=args,
             train_dataset=samples,

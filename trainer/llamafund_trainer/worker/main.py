@@ -7,21 +7,20 @@ needs only after the process has been set up: its limits, and which packages tra
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Set
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence.manifests import DatasetManifest, load_manifest
+from llamafund_chain.files import machine_trouble
 from llamafund_trainer.base_files import Base
 from llamafund_trainer.process.memory_limit import keep_within, within
 from llamafund_trainer.process.messages import (
@@ -43,6 +42,8 @@ from llamafund_trainer.process.messages import (
     TrainJob,
 )
 from llamafund_trainer.recipe import RecipeFile, load_recipe
+from llamafund_trainer.worker.imports import UNUSED, leave_out, read_models_once
+from llamafund_trainer.worker.misfit import published
 
 Emit = Callable[[BaseModel], None]
 
@@ -50,22 +51,22 @@ _PR_SET_PDEATHSIG = 1
 
 _PARENT = "LLAMAFUND_PARENT"
 _RANK = "RANK"
-"""Set by torchrun."""
+"""Set by torchrun, like `_LOCAL_RANK`, which counts on each machine."""
 
-_UNUSED = frozenset({"datasets", "lightning", "pandas", "peft", "pyarrow", "scipy", "sklearn", "torchvision", "trl"})
-"""Packages that transformers would load if they are installed, and that jobs do not need."""
+_LOCAL_RANK = "LOCAL_RANK"
 
 
 def main() -> None:
     """Do the job in the file that is the only argument."""
     _end_with_parent()
-    processes = _processes(Path(sys.argv[1]))
-    if processes > 1 and _RANK not in os.environ:
-        _launch(processes)
+    options = _torchrun(Path(sys.argv[1]))
+    if options and _RANK not in os.environ:
+        _launch(options)
         return
     _keep_within(Path(sys.argv[1]))
     emit = _take_standard_output()
-    _leave_out(_UNUSED - _adapting(Path(sys.argv[1])))
+    leave_out(UNUSED - _adapting(Path(sys.argv[1])))
+    read_models_once()
     try:
         _run(JOBS.validate_json(Path(sys.argv[1]).read_bytes()), emit)
     except LlamafundError as error:
@@ -78,15 +79,25 @@ def main() -> None:
     emit(DoneEvent())
 
 
-def _processes(file: Path) -> int:
-    """How many processes a job takes."""
+def _torchrun(file: Path) -> list[str]:
+    """The options of torchrun for a job's processes; none for a job that takes one process."""
     job = JOBS.validate_json(file.read_bytes())
     if not isinstance(job, (TrainJob, ReplayJob)):
-        return 1
+        return []
+    machines = job.machines if isinstance(job, TrainJob) else None
+    if machines is not None:
+        host, _, port = machines.rendezvous.rpartition(":")
+        # Numbers that are given, not agreed on: the first process must be where its evidence is published.
+        return [
+            *(f"--nnodes={machines.count}", f"--node-rank={machines.number}"),
+            *(f"--nproc-per-node={machines.processes}", f"--master-addr={host}", f"--master-port={port}"),
+            f"--rdzv-conf=timeout={machines.patience}",
+        ]
     try:
-        return load_recipe(job.recipe).recipe.determinism.processes
+        processes = load_recipe(job.recipe).recipe.determinism.processes
     except LlamafundError:
-        return 1  # The job itself reports what is wrong with the recipe.
+        return []  # The job itself reports what is wrong with the recipe.
+    return ["--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
 
 
 def _adapting(file: Path) -> frozenset[str]:
@@ -106,13 +117,13 @@ def _keep_within(file: Path) -> None:
         keep_within(job.bounds)
 
 
-def _launch(processes: int) -> None:
+def _launch(options: list[str]) -> None:
     """Start the job's processes with torchrun, in this process, and wait for them."""
     from torch.distributed.run import main as torchrun
 
     # They end with this process, as this one ends with the process that reads the events.
     os.environ[_PARENT] = str(os.getpid())
-    torchrun(["--standalone", f"--nproc-per-node={processes}", "-m", "llamafund_trainer.worker.main", sys.argv[1]])
+    torchrun([*options, "-m", "llamafund_trainer.worker.main", sys.argv[1]])
 
 
 def _run(job: Job, emit: Emit) -> None:
@@ -134,13 +145,20 @@ def _run(job: Job, emit: Emit) -> None:
 
 def _train(job: TrainJob, emit: Emit) -> None:
     told_to_stop = _listen_for_stop()
-    from llamafund_trainer.record.environment import apply_settings
+    if job.machines is not None and not job.recipe.exists():
+        raise UsageError(
+            f"Machine {job.machines.number} does not see {str(job.recipe)!r}",
+            "The first machine has put the recipe and the data there",
+            "Give all machines the same --out, on a file system that they share",
+        )
+    from llamafund_trainer.record.environment import apply_settings, recorded_environment, require_environment
     from llamafund_trainer.record.recorder import Recorder
     from llamafund_trainer.worker.corpus import load_corpus
     from llamafund_trainer.worker.loop import Places, train
 
     recipe_file, dataset = _inputs(job.recipe, job.dataset)
     apply_settings(recipe_file.recipe)
+    require_environment(recipe_file.recipe, recorded_environment(recipe_file.recipe))
     recorder = Recorder(
         job.manifests.parent,
         recipe=job.recipe,
@@ -170,21 +188,22 @@ def _replay(job: ReplayJob, emit: Emit) -> None:
 
     recipe_file, dataset = _inputs(job.recipe, job.dataset)
     apply_settings(recipe_file.recipe)
-    with within(job.bounds):
+    with within(job.bounds), published():
         corpus = load_corpus(recipe_file.recipe, job.data, dataset, _base(job.base))
     for index, segment in enumerate(job.segments):
         started = time.monotonic()
-        directory = replay_segment(
-            recipe_file.recipe,
-            corpus,
-            job.seed,
-            segment.start,
-            segment.first,
-            segment.last,
-            segment.output,
-            lambda step, loss: emit(StepEvent(step=step, loss=loss)),
-            job.bounds,
-        )
+        with published():
+            directory = replay_segment(
+                recipe_file.recipe,
+                corpus,
+                job.seed,
+                segment.start,
+                segment.first,
+                segment.last,
+                segment.output,
+                lambda step, loss: emit(StepEvent(step=step, loss=loss)),
+                job.bounds,
+            )
         seconds = time.monotonic() - started
         # Recorded after the Trainer has made its settings, as for a manifest.
         environment = recorded_environment(recipe_file.recipe)
@@ -192,25 +211,23 @@ def _replay(job: ReplayJob, emit: Emit) -> None:
 
 
 def _evaluate(job: EvaluateJob, emit: Emit) -> None:
+    import torch
+
     from llamafund_trainer.record.environment import apply_settings
     from llamafund_trainer.worker.corpus import load_corpus
-    from llamafund_trainer.worker.heldout import bits_per_byte
+    from llamafund_trainer.worker.heldout import exact_model, measure
     from llamafund_trainer.worker.model import load_model
 
     recipe_file, dataset = _inputs(job.recipe, job.dataset)
     recipe = recipe_file.recipe
     apply_settings(recipe)
-    with within(job.bounds):
+    with within(job.bounds), published():
         corpus = load_corpus(recipe, job.data, dataset, _base(job.base))
         baselines = corpus.baselines()
         model = load_model(recipe, job.weights, corpus.base)
-    value = bits_per_byte(
-        model,
-        corpus.heldout,
-        context=recipe.data.context_length,
-        stride=recipe.evaluation_stride,
-        batch_size=recipe.evaluation.batch_size,
-    )
+    on_gpu = recipe.determinism.device == "cuda" and torch.cuda.is_available()
+    exact = exact_model(model, recipe, torch.device("cuda" if on_gpu else "cpu"))
+    value = measure(exact, recipe, corpus.heldout)
     emit(
         EvaluationEvent(
             value=value,
@@ -247,8 +264,12 @@ def _load(job: LoadJob, emit: Emit) -> None:
             )
         text = tokenizer.decode(output[0], skip_special_tokens=True)
     except Exception as error:
-        raise VerificationError(
-            "transformers cannot load and use the published files", f"It says: {error}"[:600], "Do not use them"
+        action = "Loading the published model"
+        raise (
+            machine_trouble(error, action)
+            or VerificationError(
+                "transformers cannot load and use the published files", f"It says: {error}"[:600], "Do not use them"
+            )
         ) from error
     emit(
         LoadedEvent(
@@ -270,7 +291,8 @@ def _initial(job: InitialJob) -> None:
     apply_settings(recipe)
     base = _base(job.base)
     if job.weights:
-        starting_model(recipe, job.seed, base).save_pretrained(str(job.output))
+        with published():
+            starting_model(recipe, job.seed, base).save_pretrained(str(job.output))
     if base is not None:
         write_config(base, job.output)
         write_generation_config(base, job.output)
@@ -294,7 +316,7 @@ def _take_standard_output() -> Emit:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
     def emit(event: BaseModel) -> None:
-        if os.environ.get(_RANK, "0") != "0":
+        if os.environ.get(_LOCAL_RANK, "0") != "0":
             return
         with turn:
             events.write(event.model_dump_json() + "\n")
@@ -319,16 +341,6 @@ def _listen_for_stop() -> threading.Event:
 
 def _is_orphan() -> bool:
     return os.getppid() != int(os.environ.get(_PARENT, os.getppid()))
-
-
-def _leave_out(packages: Set[str]) -> None:
-    """Hide packages from transformers, which would spend seconds on loading them without using them."""
-    find = importlib.util.find_spec
-
-    def find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
-        return None if name.partition(".")[0] in packages else find(name, package)
-
-    importlib.util.find_spec = find_spec
 
 
 def _end_with_parent() -> None:

@@ -9,11 +9,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.errors import VerificationError
 from llamafund_trainer.llama import config_values
 from llamafund_trainer.tensors.compare import not_safetensors
 from llamafund_trainer.tensors.initial_weights import initial_tensors, parameter_shapes
 from llamafund_trainer.worker.base_model import empty_base, load_base, saved_tensors, write_config
+from llamafund_trainer.worker.misfit import MisfitError
 from llamafund_trainer.worker.peft_adapter import add_adapter, merged, tidy_adapter
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def empty_model(recipe: Recipe) -> LlamaForCausalLM:
     """A model of the recipe's architecture, with arbitrary weights."""
     build: Any = LlamaConfig
-    return LlamaForCausalLM(build(**config_values(recipe), attn_implementation="eager"))
+    return LlamaForCausalLM(build(**config_values(recipe), attn_implementation=recipe.determinism.attention))
 
 
 def initial_model(recipe: Recipe, seed: str) -> LlamaForCausalLM:
@@ -50,14 +51,14 @@ def starting_model(recipe: Recipe, seed: str, base: Base | None) -> PreTrainedMo
 
     Raises:
         VerificationError: The base model cannot be trained.
-        UsageError: The recipe adapts layers that the base model lacks, or has samples that are too long for it.
+        MisfitError: The recipe adapts layers that the base model lacks, or has samples that are too long for it.
     """
     if base is None:
         return initial_model(recipe, seed)
-    model = load_base(base)
+    model = load_base(base, recipe.determinism.attention)
     longest = getattr(model.config, "max_position_embeddings", None)
     if longest is not None and recipe.data.context_length > longest:
-        raise UsageError(
+        raise MisfitError(
             f"data.context_length is {recipe.data.context_length}",
             f"The base model was made for {longest} tokens at most",
             "Choose a smaller data.context_length",

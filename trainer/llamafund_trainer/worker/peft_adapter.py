@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.errors import VerificationError
 from llamafund_trainer.tensors.lora import ADAPTER_CONFIG, LowRank, initial_pair, merge_weight
 from llamafund_trainer.worker.base_model import saved_tensors
+from llamafund_trainer.worker.misfit import MisfitError
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -32,7 +33,7 @@ def add_adapter(model: PreTrainedModel, recipe: Recipe, seed: str, base: Base) -
     """The base model with the adapter of checkpoint 0. Only the adapter is trained.
 
     Raises:
-        UsageError: The recipe names layers that cannot be adapted.
+        MisfitError: The recipe names layers that cannot be adapted.
         VerificationError: The base model's tensors do not have the names that transformers gives them.
     """
     saved = set(saved_tensors(model))
@@ -104,7 +105,7 @@ def _targets(model: PreTrainedModel, lora: LoraSection) -> list[str]:
     }
     known = sorted(set(linear.values()))
     if not known:
-        raise UsageError(
+        raise MisfitError(
             "The base model has no linear layers to adapt",
             f"It is a {type(model).__name__}",
             "Leave out lora to train all weights",
@@ -113,7 +114,7 @@ def _targets(model: PreTrainedModel, lora: LoraSection) -> list[str]:
     for name in wanted:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise UsageError(
+            raise MisfitError(
                 f"The base model has no linear layer called {name!r}; the nearest one is {near!r}",
                 f"lora.target_modules may name these layers: {', '.join(known)}",
                 "Correct the recipe",

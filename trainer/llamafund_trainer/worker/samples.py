@@ -63,7 +63,7 @@ class SeededSampler:
 
     def __init__(self, seed: str, count: int, first: int = 0) -> None:
         self._order = SampleOrder(data_order_seed(seed), count)
-        self._first = first
+        self.first = first
 
     def __iter__(self) -> Iterator[int]:
-        return map(self._order.__getitem__, itertools.count(self._first))
+        return map(self._order.__getitem__, itertools.count(self.first))

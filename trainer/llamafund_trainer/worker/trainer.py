@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.trainer_pt_utils import nested_gather
 
-from llamafund_chain.errors import LlamafundError
-from llamafund_chain.files import storage_error
+from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.files import machine_trouble, storage_error
+from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_trainer.process.pause import Pause, PauseRecord
 from llamafund_trainer.recipe import Recipe
 from llamafund_trainer.record.callback import DivergedError, wait_for_all
 from llamafund_trainer.seeds import library_seed, step_seed
-from llamafund_trainer.tensors.optimizer_settings import RNG_STATE
+from llamafund_trainer.tensors.optimizer_settings import RNG_STATE, SCHEDULER_STATE
 from llamafund_trainer.worker.fsdp import ShardedTrainer
 
 Progress = Callable[[int, float | None], None]
@@ -37,11 +38,18 @@ class OrderedTrainer(Trainer):
     """Takes the samples in their order, explains why it stops, and can pause between two checkpoints."""
 
     def __init__(
-        self, *, told_to_stop: Callable[[], bool], pause: Callable[[OrderedTrainer], None], **rest: Any
+        self,
+        *,
+        told_to_stop: Callable[[], bool],
+        pause: Callable[[OrderedTrainer], None],
+        keeps_state: Callable[[int], bool],
+        **rest: Any,
     ) -> None:
         super().__init__(**rest)
         self._told_to_stop = told_to_stop
         self._pause = pause
+        self._keeps_state = keeps_state
+        self._saves_whole_state = False
         self.paused = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
@@ -62,10 +70,12 @@ class OrderedTrainer(Trainer):
         wait_for_all()
         model: Any = self.model
         before, self.args.output_dir = self.args.output_dir, str(directory)
+        self._saves_whole_state = True
         try:
             self._save_checkpoint(model, trial=None)
         finally:
             self.args.output_dir = before
+            self._saves_whole_state = False
         wait_for_all()
         state = directory / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
@@ -92,7 +102,7 @@ class OrderedTrainer(Trainer):
         super()._maybe_log_save_evaluate(tr_loss, *rest, **named)
         if stop and not self.paused and step < self.state.max_steps:
             self.paused = True
-            if not saves:
+            if not (saves and self._keeps_state(step)):
                 self._pause(self)
             self.control.should_training_stop = True
 
@@ -104,6 +114,13 @@ class OrderedTrainer(Trainer):
         distributed.all_reduce(shared, op=distributed.ReduceOp.MAX)
         return [bool(fact) for fact in shared.tolist()]
 
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self._saves_whole_state or self._keeps_state(self.state.global_step):
+            super()._save_optimizer_and_scheduler(output_dir)
+        elif self.args.should_save:
+            scheduler: Any = self.lr_scheduler
+            torch.save(scheduler.state_dict(), Path(output_dir) / SCHEDULER_STATE)
+
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
         if self.args.world_size == 1:
@@ -114,14 +131,24 @@ class OrderedTrainer(Trainer):
             torch.save(torch.load(own, weights_only=False), own.with_name(RNG_STATE))
         own.unlink()
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with _loading("weights"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with _loading("optimizer and scheduler"):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is None or self.args.world_size == 1:
-            super()._load_rng_state(checkpoint)
+            with _loading(RNG_STATE):
+                super()._load_rng_state(checkpoint)
             return
-        with tempfile.TemporaryDirectory(prefix="llamafund-") as place:
-            own = Path(place) / f"rng_state_{self.args.process_index}.pth"
+        with ScratchFolder("state") as place:
+            own = place / f"rng_state_{self.args.process_index}.pth"
             own.write_bytes((Path(checkpoint) / RNG_STATE).read_bytes())
-            super()._load_rng_state(place)
+            with _loading(RNG_STATE):
+                super()._load_rng_state(str(place))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
@@ -185,6 +212,7 @@ def training_arguments(recipe: Recipe, seed: str, output: Path) -> TrainingArgum
         max_steps=training.steps,
         per_device_train_batch_size=training.batch_size // recipe.determinism.processes,
         ddp_backend="gloo" if recipe.determinism.processes > 1 and recipe.determinism.device == "cpu" else None,
+        ddp_timeout=recipe.evaluation.timeout,
         gradient_accumulation_steps=training.gradient_accumulation,
         optim="adamw_torch",
         learning_rate=optimizer.learning_rate,
@@ -225,6 +253,30 @@ def write_state(recipe: Recipe, step: int, directory: Path) -> None:
         stateful_callbacks=[exported],
     )
     state.save_to_json(str(directory / "trainer_state.json"))
+
+
+@contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """Say which part of a state training cannot go on from. Whoever published it published no state of this run.
+
+    Raises:
+        VerificationError: The bytes are no such state.
+        LlamafundError: The machine cannot read them.
+    """
+    try:
+        yield
+    except LlamafundError:
+        raise
+    except Exception as error:
+        action, said = f"Reading the {what}", " ".join(str(error).split())[:300]
+        raise (
+            machine_trouble(error, action)
+            or VerificationError(
+                f"Training cannot go on from the checkpoint's {what}",
+                f"{type(error).__name__}: {said}",
+                "Do not use it",
+            )
+        ) from error
 
 
 def _save_error(error: Exception, directory: Path, step: int) -> LlamafundError:
