@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamafund_chain.audit import AuditReport
+from llamafund_chain.checks.check import Depth
 from llamafund_chain.demo.cast import AUDITOR
 from llamafund_chain.demo.facts import AuditFact
 from llamafund_chain.demo.ledger import close_ledger
@@ -31,7 +32,7 @@ def audit_campaign(stage: Stage, plot: Plot) -> None:
         "the honest campaign",
         stage.folder.audit_json,
         html=stage.folder.audit_html,
-        replay=1,
+        depth="replay",
         expect=ExitCode.OK,
         waiting="Auditing: every byte, a replayed part of the training, the money twice",
     )
@@ -45,7 +46,7 @@ def audit_campaign(stage: Stage, plot: Plot) -> None:
     verdict = report.verdict
     stage.expect(
         f"{AUDITOR.title()}'s verdict",
-        verdict.holds,
+        verdict.outcome == "holds",
         f"{verdict.headline} ({verdict.passed} passed, {verdict.warned} for you to judge, {verdict.failed} failed)",
     )
     replayed = [check for check in report.checks if check.name.startswith("replay") and check.status == "pass"]
@@ -81,7 +82,7 @@ def run_audit(
     file: Path,
     *,
     html: Path | None,
-    replay: int,
+    depth: Depth,
     expect: ExitCode,
     waiting: str,
 ) -> AuditReport:
@@ -90,8 +91,8 @@ def run_audit(
     outcome = stage.run(
         "audit",
         campaign,
-        "--segments",
-        str(replay),
+        "--depth",
+        depth,
         *page,
         own_process=True,
         expect=expect,

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE
+from llamafund_chain.samples.corpus import LICENSE, SOURCE, TITLE
 
 RESEARCHER = "rosa"
 """Opens the honest campaign."""

@@ -101,7 +101,7 @@ def _audit(stage: Stage, plot: Plot) -> AuditReport:
         "Trudy's campaign",
         stage.folder.frauds / "audit-trudy.json",
         html=stage.folder.frauds / "audit-trudy.html",
-        replay=0,
+        depth="weights",
         expect=ExitCode.VERIFICATION_FAILED,
         waiting="Auditing Trudy's campaign",
     )

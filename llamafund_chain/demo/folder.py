@@ -1,9 +1,10 @@
 """The folder that a demo leaves behind.
 
-Layout: `keystore/` and `passphrase` (throwaway keys), `corpus/` (the dataset as files), `store/` (the content store
-that everybody in the story shares), `campaigns/` (campaign files), `manifests/`, `signatures/` (attestation files),
-`training/` (checkpoints), `weights/` (the exported model), `downloaded/` (the model as a stranger gets it), `frauds/`
-(what the cheats wrote, and the audits that expose them), `audit.json`, `audit.html`, `facts.json`, `summary.txt`.
+Layout: `keystore/` and `passphrase` (throwaway keys), `state/` (the journal of transactions), `corpus/` (the dataset as
+files), `recipe.yaml`, `store/` (the content store that everybody in the story shares), `campaigns/` (campaign files),
+`manifests/`, `signatures/` (attestation files), `training/` (checkpoints), `weights/` (the exported model),
+`downloaded/` (the model as a stranger gets it), `frauds/` (what the cheats wrote, and the audits that expose them),
+`audit.json`, `audit.html`, `facts.json`, `summary.txt`.
 """
 
 from __future__ import annotations
@@ -37,8 +38,16 @@ class Folder:
         return self.root / "passphrase"
 
     @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    @property
     def corpus(self) -> Path:
         return self.root / "corpus"
+
+    @property
+    def recipe(self) -> Path:
+        return self.root / "recipe.yaml"
 
     @property
     def store(self) -> Path:

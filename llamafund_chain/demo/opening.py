@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from llamafund_chain.demo import cast
 from llamafund_chain.demo.cast import Plan, write_campaign_file
-from llamafund_chain.demo.corpus import DATASET_SHA256, LICENSE, SOURCE, TITLE, write_corpus
 from llamafund_chain.demo.milestones import attest, claim_share, pass_window, submit
 from llamafund_chain.errors import ExitCode
 from llamafund_chain.evidence.manifests import ProposalManifest
+from llamafund_chain.samples.corpus import DATASET_SHA256, LICENSE, SOURCE, TITLE, write_corpus
 from llamafund_chain.store import open_store
 from llamafund_chain.store.content import fetch_manifest
 
@@ -47,19 +47,9 @@ def make_wallets(stage: Stage) -> None:
     stage.narrator.item(f"... and {len(stage.addresses) - 1} more like it")
 
 
-def propose(stage: Stage, plot: Plot) -> None:
-    """Act 1: a researcher publishes her data and a proposal, and opens a campaign."""
-    make_wallets(stage)
-    deployment = stage.devnet.deployment
-    stage.facts.factory, stage.facts.implementation = deployment.factory, deployment.implementation
-    stage.narrator.held(f"The contracts are deployed. Their factory: {deployment.factory}")
-    _build_dataset(stage, plot)
-    stage.narrator.say(
-        "Then she writes down what she promises, who checks it, and which share of the money each milestone releases. "
-        "The hash of that file goes on chain, and so does the hash of the data. Nobody can change a word afterwards, "
-        "and backers know the data before they pledge."
-    )
-    plan = Plan(
+def honest_plan(plot: Plot) -> Plan:
+    """What those agree on who will do the work."""
+    return Plan(
         title="A small Llama that has read the Python reference",
         summary="A language model trained from scratch on the text that ships with Python, free for everybody.",
         researcher=cast.RESEARCHER,
@@ -73,6 +63,21 @@ def propose(stage: Stage, plot: Plot) -> None:
         dataset=plot.dataset,
         bits_per_byte=plot.bits_per_byte,
     )
+
+
+def propose(stage: Stage, plot: Plot) -> None:
+    """Act 1: a researcher publishes her data and a proposal, and opens a campaign."""
+    make_wallets(stage)
+    deployment = stage.devnet.deployment
+    stage.facts.factory, stage.facts.implementation = deployment.factory, deployment.implementation
+    stage.narrator.held(f"The contracts are deployed. Their factory: {deployment.factory}")
+    _build_dataset(stage, plot)
+    stage.narrator.say(
+        "Then she writes down what she promises, who checks it, and which share of the money each milestone releases. "
+        "The hash of that file goes on chain, and so does the hash of the data. Nobody can change a word afterwards, "
+        "and backers know the data before they pledge."
+    )
+    plan = honest_plan(plot)
     plot.campaign = open_campaign(stage, plan, "honest", "CAMPAIGN")
     shown = stage.run("campaign", "show", plot.campaign).result
     stage.expect_equal("The campaign is", shown["status"].title(), "Funding")
@@ -125,7 +130,8 @@ def open_campaign(stage: Stage, plan: Plan, name: str, variable: str, *, show: b
     """
     file = stage.folder.campaigns / f"{name}.yaml"
     write_campaign_file(file, plan, stage.addresses)
-    opened = stage.run("campaign", "create", file, wallet=plan.researcher, show=show).result
+    words = (file, "--recipe", stage.folder.recipe)
+    opened = stage.run("campaign", "create", *words, wallet=plan.researcher, show=show).result
     address: str = opened["campaign"]
     if show:
         stage.name(variable, address)

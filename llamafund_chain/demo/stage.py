@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llamafund_chain.chain.journal import STATE_VARIABLE
 from llamafund_chain.cli.main import run
 from llamafund_chain.demo.facts import ActFact, DemoFacts, Expectation
 from llamafund_chain.demo.folder import Folder
@@ -149,14 +151,17 @@ class Stage:
         if show:
             self.narrator.command(self._as_typed(words, wallet))
         argv = [*words, *self._common(words, wallet)]
+        environment = {STATE_VARIABLE: str(self.folder.state)}
         with self.narrator.waiting(waiting) if waiting else contextlib.nullcontext():
             if own_process:
                 finished = run_python(
-                    ["-m", "llamafund_chain", *argv], show_stderr=draws_progress and self.narrator.on_terminal
+                    ["-m", "llamafund_chain", *argv],
+                    show_stderr=draws_progress and self.narrator.on_terminal,
+                    environment=environment,
                 )
                 code, stdout, stderr = finished.exit_code, finished.stdout, finished.stderr
             else:
-                code, stdout, stderr = _run_here(argv)
+                code, stdout, stderr = _run_here(argv, environment)
         self._log(argv, code, stdout, stderr)
         if code == ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
@@ -232,11 +237,20 @@ class Stage:
         self.keep(self.folder.logs / f"{number:03d}-{slug}.txt", text.encode())
 
 
-def _run_here(argv: list[str]) -> tuple[int, str, str]:
+def _run_here(argv: list[str], environment: Mapping[str, str]) -> tuple[int, str, str]:
     """Run a command in this process. Returns exit code, standard output and standard error."""
     stdout, stderr = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        code = run(argv)
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            code = run(argv)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
     return code, stdout.getvalue(), stderr.getvalue()
 
 

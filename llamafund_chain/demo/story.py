@@ -15,6 +15,10 @@ from llamafund_chain.demo.plot import Plot
 from llamafund_chain.demo.processes import interruptible
 from llamafund_chain.demo.stage import Stage, StoryError
 from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.mistakes import DocumentError
+from llamafund_chain.name import PROJECT
+from llamafund_chain.samples.project import with_environment
+from llamafund_chain.strict_yaml import load_yaml
 
 PROMISED_BITS_PER_BYTE = Decimal("2.2")
 """What the proposal promises for the trainer's default recipe.
@@ -23,7 +27,7 @@ Twenty seeds reached 1.99 to 2.08, on average 2.03 (`python -m bench promise`). 
 """
 
 
-def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO) -> DemoFacts:
+def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO, *, keep: bool = False) -> DemoFacts:
     """Play all seven acts on a local chain and leave everything in one folder.
 
     Args:
@@ -31,6 +35,7 @@ def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO) -> Dem
         recipe: A training recipe.
         bits_per_byte: The loss on held-out text that the proposal promises for it.
         stream: Where the story is told.
+        keep: Leave chain, store and page up after a story that held, until somebody stops it.
 
     Returns:
         The facts. `held` says whether the story held; a broken expectation is recorded here, not raised.
@@ -48,8 +53,7 @@ def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO) -> Dem
     facts = DemoFacts(started_at=int(time.time()), folder=str(folder.root))
     try:
         with interruptible():
-            _play(folder, narrator, facts, recipe, bits_per_byte)
-        facts.held = all(expectation.held for expectation in facts.expectations)
+            _play(folder, narrator, facts, recipe, bits_per_byte, begun, keep=keep)
     except StoryError as error:
         facts.broken = str(error)
     except KeyboardInterrupt:
@@ -61,25 +65,41 @@ def tell(out: Path, recipe: Path, bits_per_byte: Decimal, stream: TextIO) -> Dem
         facts.broken = str(error)
         raise
     finally:
-        facts.seconds = round(time.monotonic() - begun, 1)
-        folder.facts.write_text(facts.to_json(), "utf-8")
-    _summarise(folder, narrator, facts)
+        if not facts.held:
+            _write(folder, facts, begun)
+    if not facts.held:
+        _summarise(folder, narrator, facts)
     return facts
 
 
-def _play(folder: Folder, narrator: Narrator, facts: DemoFacts, recipe: Path, bits_per_byte: Decimal) -> None:
+def _write(folder: Folder, facts: DemoFacts, begun: float) -> None:
+    facts.seconds = round(time.monotonic() - begun, 1)
+    folder.facts.write_text(facts.to_json(), "utf-8")
+
+
+def _play(
+    folder: Folder,
+    narrator: Narrator,
+    facts: DemoFacts,
+    recipe: Path,
+    bits_per_byte: Decimal,
+    begun: float,
+    *,
+    keep: bool,
+) -> None:
     from llamafund_chain.campaign.refusals import explain
     from llamafund_chain.chain.devnet import Devnet
     from llamafund_chain.demo.auditing import audit_campaign
     from llamafund_chain.demo.frauds import try_rug_pulls
+    from llamafund_chain.demo.keeping import open_another, stay
     from llamafund_chain.demo.opening import attest_data, collect_pledges, propose
     from llamafund_chain.demo.training import publish_weights, train
 
-    narrator.title("LlamaFund: strangers fund an open model, without trusting whoever trains it")
+    narrator.title(f"{PROJECT}: strangers fund an open model, without trusting whoever trains it")
     narrator.say("Everything below happens now, on this machine. No number is made up in advance.")
-    plot = Plot(
-        recipe=recipe, bits_per_byte=bits_per_byte, recipe_sha256=hashlib.sha256(recipe.read_bytes()).hexdigest()
-    )
+    data = _for_this_machine(recipe.read_bytes())
+    folder.recipe.write_bytes(data)
+    plot = Plot(recipe=folder.recipe, bits_per_byte=bits_per_byte, recipe_sha256=hashlib.sha256(data).hexdigest())
     with Devnet(explain=explain) as devnet:
         stage = Stage(folder=folder, narrator=narrator, devnet=devnet, connection=devnet.connection, facts=facts)
         facts.chain = devnet.connection.caip2
@@ -94,6 +114,28 @@ def _play(folder: Folder, narrator: Narrator, facts: DemoFacts, recipe: Path, bi
         ):
             with stage.act(title):
                 play(stage, plot)
+        if keep:
+            open_another(stage, plot)
+        facts.held = all(expectation.held for expectation in facts.expectations)
+        _write(folder, facts, begun)
+        _summarise(folder, narrator, facts)
+        if keep:
+            stay(stage)
+    if keep:
+        narrator.say("The chain and the page have stopped.")
+
+
+def _for_this_machine(recipe: bytes) -> bytes:
+    """The recipe with this machine as the place where it is trained, unless it names one or needs more than that."""
+    try:
+        document = load_yaml(recipe)
+    except DocumentError:
+        return recipe  # The trainer says what is wrong with it.
+    if not isinstance(document, dict) or document.keys() & {"environment", "lora"}:
+        return recipe
+    determinism = document.get("determinism")
+    on_gpu = isinstance(determinism, dict) and determinism.get("device", "cpu") != "cpu"
+    return recipe if on_gpu else with_environment(recipe)
 
 
 def _summarise(folder: Folder, narrator: Narrator, facts: DemoFacts) -> None:
@@ -131,7 +173,7 @@ def _summarise(folder: Folder, narrator: Narrator, facts: DemoFacts) -> None:
 
 
 def _summary_text(facts: DemoFacts) -> str:
-    lines = ["LlamaFund demo", "", f"The story {'held' if facts.held else 'broke: ' + facts.broken}", ""]
+    lines = [f"{PROJECT} demo", "", f"The story {'held' if facts.held else 'broke: ' + facts.broken}", ""]
     lines += [f"Act {act.number}  {act.title}: {act.seconds} s" for act in facts.acts]
     lines.append("")
     for campaign in facts.campaigns:

@@ -121,19 +121,17 @@ def train(stage: Stage, plot: Plot) -> None:
     )
     out = stage.folder.signatures / "checkpoint-vera.json"
     waiting = "Vera fetches, checks and replays a part of the training"
-    _expect_replay(stage, _co_sign(stage, plot, proposed, out, segments=1, waiting=waiting))
+    _expect_replay(stage, _co_sign(stage, plot, proposed, out, waiting=waiting))
     _release(stage, plot, [proposed, out])
 
 
-def _co_sign(stage: Stage, plot: Plot, proposed: Path, out: Path, *, segments: int, waiting: str) -> dict[str, Any]:
+def _co_sign(stage: Stage, plot: Plot, proposed: Path, out: Path, *, waiting: str) -> dict[str, Any]:
     """Let Vera check what Tara proposed and sign it. Returns what her command reports."""
     signed = stage.run(
         "attest",
         plot.campaign,
         "--attestation",
         proposed,
-        "--segments",
-        str(segments),
         "--out",
         out,
         wallet=cast.VERIFIER,
@@ -176,7 +174,7 @@ def publish_weights(stage: Stage, plot: Plot) -> None:
     say("Now the real weights.")
     out = stage.folder.signatures / "weights-vera.json"
     waiting = "Vera compares every weight with the checkpoint and measures again"
-    _co_sign(stage, plot, proposed, out, segments=0, waiting=waiting)
+    _co_sign(stage, plot, proposed, out, waiting=waiting)
     _release(stage, plot, [proposed, out])
 
     say("Anyone can have the model now. A stranger fetches it from the store and uses plain transformers:")
@@ -290,9 +288,7 @@ def refuse(stage: Stage, campaign: str, milestone: int, evidence: str, fraud: Fr
         str(milestone),
         "--evidence",
         evidence,
-        "--segments",
-        "0",
-        *(word for check in fraud.skipped for word in ("--skip-check", check)),
+        *(word for check in ("replay", *fraud.skipped) for word in ("--skip-check", check)),
         "--out",
         out,
         wallet=cast.VERIFIER,

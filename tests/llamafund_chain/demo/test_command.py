@@ -46,7 +46,7 @@ def test_a_missing_recipe_is_refused_before_an_older_demo_is_removed(
 def test_json_is_the_facts_and_the_story_goes_to_standard_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tell(out: Path, recipe: Path, promise: Decimal, stream: TextIO) -> DemoFacts:
+    def tell(out: Path, recipe: Path, promise: Decimal, stream: TextIO, *, keep: bool) -> DemoFacts:
         stream.write("Once upon a time.\n")
         return DemoFacts(started_at=1, folder=str(out), held=True)
 
@@ -69,6 +69,14 @@ def test_a_promise_that_is_no_number_of_bits_is_refused(
 
     assert code == ExitCode.USAGE
     assert "is not a number of bits per byte" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_promise_that_counting_letters_keeps_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["demo", "--out", str(tmp_path / "out"), "--promise=4.7"])
+
+    assert code == ExitCode.USAGE
+    assert "Counting letters already does 4.649673" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

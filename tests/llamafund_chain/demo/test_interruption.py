@@ -18,8 +18,8 @@ import pytest
 
 from llamafund_chain.demo import story
 from llamafund_chain.demo.narrator import Narrator
+from llamafund_chain.samples.project import PROMISED_BITS_PER_BYTE, RECIPE
 
-_RECIPE = Path(__file__).parents[2] / "e2e" / "recipes" / "tiny.yaml"
 _PATIENCE = 120.0
 
 
@@ -34,9 +34,9 @@ def _demo(out: Path) -> Iterator[subprocess.Popen[bytes]]:
             "--out",
             str(out),
             "--recipe",
-            str(_RECIPE),
+            str(RECIPE),
             "--promise",
-            "8",
+            PROMISED_BITS_PER_BYTE,
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -137,12 +137,12 @@ def test_an_interrupted_demo_leaves_no_process_and_says_where_things_are(
 
 
 def test_the_last_words_come_through_whatever_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted_while_it_prints(_: object, narrator: Narrator, *__: object) -> None:
+    def interrupted_while_it_prints(_: object, narrator: Narrator, *__: object, keep: bool) -> None:
         narrator._console.begin_capture()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(story, "_play", interrupted_while_it_prints)
     stream = io.StringIO()
     with pytest.raises(KeyboardInterrupt):
-        story.tell(tmp_path / "out", _RECIPE, Decimal(8), stream)
+        story.tell(tmp_path / "out", RECIPE, Decimal(8), stream)
     assert "Interrupted. The chain" in stream.getvalue()
