@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     NODE_UNREACHABLE = 4
     REVERTED = 5
     NOT_FINAL = 6
+    UNCHECKED = 7
     INTERRUPTED = 130
 
 
@@ -59,6 +60,16 @@ class VerificationError(LlamafundError):
     exit_code = ExitCode.VERIFICATION_FAILED
 
 
+class WrongAnswerError(VerificationError):
+    """A store or server returned something else than it was asked for, which says nothing about what that is."""
+
+
+class UncheckedError(LlamafundError):
+    """Something could not be checked, which says nothing about it."""
+
+    exit_code = ExitCode.UNCHECKED
+
+
 class NodeError(LlamafundError):
     """The chain's node, or another server, is the reason. It says nothing about what it was asked about."""
 
@@ -79,6 +90,11 @@ class NotFinalError(LlamafundError):
     """A reorganisation could still undo what this step relies on."""
 
     exit_code = ExitCode.NOT_FINAL
+
+
+def accuses(error: BaseException) -> bool:
+    """Whether an error means that something is not what it claims to be, and not that a store or machine failed."""
+    return isinstance(error, VerificationError) and not isinstance(error, WrongAnswerError)
 
 
 def system_reason(error: BaseException) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -21,8 +20,8 @@ def printable(text: str, limit: int = 600) -> str:
         limit: Number of characters to keep; the rest is replaced by its count.
 
     Returns:
-        The text with line breaks and tabs as spaces and other control, format, private and unassigned
-        characters written as `\u{…}`.
+        The text with line breaks, tabs and spaces of any width as plain spaces, and other control, format, private
+        and unassigned characters written as `\u{…}`.
     """
     kept = text[:limit]
     shown = "".join(_visible(character) for character in kept)
@@ -44,6 +43,18 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
+def bar(part: int, whole: int, width: int = 20) -> str:
+    """A part of a whole as a bar: `[#####---------------]`. It is full only if nothing is missing.
+
+    Args:
+        part: At least 0. What is above the whole is not shown.
+        whole: Above 0.
+        width: Number of characters between the brackets.
+    """
+    full = min(part * width // whole, width)
+    return f"[{'#' * full}{'-' * (width - full)}]"
+
+
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The one name that somebody may have meant; `None` if none is close. Case and leading dashes do not count.
 
@@ -54,13 +65,17 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     bare = {name.casefold().lstrip("-"): name for name in known}
     begun = word.casefold().lstrip("-")
     whole = [name for name in bare if len(begun) > 1 and name.startswith(begun)]
+    # Imported here: only mistakes need it.
+    from difflib import get_close_matches
+
     near = whole if len(whole) == 1 else get_close_matches(begun, bare, n=1)
     return bare[near[0]] if near else None
 
 
 def _visible(character: str) -> str:
-    if character in "\n\r\t":
+    category = unicodedata.category(character)
+    if character in "\n\r\t" or category == "Zs":
         return " "
-    if unicodedata.category(character) in _UNPRINTABLE:
+    if category in _UNPRINTABLE:
         return f"\\u{{{ord(character):x}}}"
     return character

@@ -25,6 +25,42 @@ def when(timestamp: int) -> str:
         return f"the year {1970 + timestamp // _YEAR}"
 
 
+def local_when(timestamp: int) -> str:
+    """A point in time as text, in the time zone of this machine; empty where that is UTC.
+
+    Args:
+        timestamp: Unix seconds.
+    """
+    try:
+        moment = datetime.fromtimestamp(timestamp, UTC).astimezone()
+    except (OverflowError, OSError, ValueError):
+        return ""
+    return moment.strftime("%Y-%m-%d %H:%M %Z") if moment.utcoffset() else ""
+
+
+def from_now(timestamp: int, now: int) -> str:
+    """How far off a point in time is: `in 3 days`, `2 hours 5 minutes ago` or `now`.
+
+    Args:
+        timestamp: Unix seconds.
+        now: Unix seconds to count from.
+    """
+    if timestamp == now:
+        return "now"
+    return f"in {duration(timestamp - now)}" if timestamp > now else f"{duration(now - timestamp)} ago"
+
+
+def when_and_how_far(timestamp: int, now: int) -> str:
+    """A point in time in UTC, then in local time where that differs, and how far off it is.
+
+    Args:
+        timestamp: Unix seconds.
+        now: Unix seconds to count from.
+    """
+    beside = [text for text in (local_when(timestamp), from_now(timestamp, now)) if text]
+    return f"{when(timestamp)} ({', '.join(beside)})"
+
+
 def duration(seconds: int) -> str:
     """A length of time in its two largest units, for example `2 days 3 hours`."""
     parts: list[str] = []

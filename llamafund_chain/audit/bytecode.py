@@ -14,19 +14,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import base58
-from aleph_cid import CidHasher
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.arbiter import arbiter_at
 from llamafund_chain.campaign.factory import predict_address, recorded_block, search_range
 from llamafund_chain.campaign.terms import Terms
 from llamafund_chain.chain import abi
-from llamafund_chain.checks.check import CheckResult, result_of
-from llamafund_chain.checks.risks import arbiter_can_decide, court_is_asked_the_question
+from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.checks.risks import arbiter_alone
 from llamafund_chain.deployment import addresses, artifacts, court_arbiter
 from llamafund_chain.deployment.artifacts import Artifact
 from llamafund_chain.deployment.clones import CLONE_BYTES, CLONE_HEAD, CLONE_TAIL, clone_code
 from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.evidence.file_dag import block_cid_v0
+from llamafund_chain.name import PROJECT
 
 if TYPE_CHECKING:
     from llamafund_chain.chain.connection import Block, Connection
@@ -203,9 +204,7 @@ def check_sources(artifact: Artifact) -> CheckResult:
     from eth_utils import keccak
 
     name = "sources"
-    hasher = CidHasher.for_ipfs()
-    hasher.update(artifact.metadata.encode())
-    cid = str(hasher.finalize())
+    cid = block_cid_v0(artifact.metadata.encode())
     named = read_compilation(artifact.deployed_bytecode)
     if named is None or named.metadata != cid:
         shown = "none" if named is None else named.metadata
@@ -383,8 +382,7 @@ class _Inspector:
             yield CheckResult("arbiter-address", "fail", f"{detail}: anything may be in its storage")
             return
         yield CheckResult("arbiter-address", "pass", "it follows from its code and from what it asks (CREATE2)")
-        yield result_of(arbiter_can_decide, arbiter)
-        yield result_of(court_is_asked_the_question, arbiter.asked)
+        yield from arbiter_alone(arbiter)
 
     # --------------------------------------------------------------------- a campaign
 
@@ -432,7 +430,7 @@ class _Inspector:
                 )
                 return CheckResult(name, "fail", detail, {"offset": offset})
         if self.terms is None:
-            return CheckResult(name, "skip", "without terms there is no address to compute")
+            return CheckResult(name, "unchecked", "without terms there is no address to compute")
         address = predict_address(self.expected.factory, self.expected.implementation, self.terms, self.salt)
         if address != self.address:
             detail = f"with {source}, the factory and these terms give the address {address} (CREATE2)"
@@ -467,7 +465,7 @@ class _Inspector:
         name = "code"
         if not code:
             ours = self.address in (self.expected.factory, self.expected.implementation)
-            what = "LlamaFund is not deployed on this chain" if ours else "it is an account with a key, or unused"
+            what = f"{PROJECT} is not deployed on this chain" if ours else "it is an account with a key, or unused"
             return CheckResult(name, "fail", f"there is no code at {self.address}: {what}")
         delegated = _DELEGATED.fullmatch(code)
         if delegated is not None:
@@ -484,22 +482,22 @@ class _Inspector:
         size = f"{len(code)} bytes" + (
             f", more than any contract may have ({MAX_CODE_BYTES}, EIP-170)" if len(code) > MAX_CODE_BYTES else ""
         )
-        detail = f"its code ({size}) is not LlamaFund's. Compared with {', with '.join(parts)}"
+        detail = f"its code ({size}) is not {PROJECT}'s. Compared with {', with '.join(parts)}"
         return CheckResult(name, "fail", detail, {"offsets": offsets})
 
     def _recorded(self, contract: str) -> CheckResult:
         """What this package's record of the chain says. It may help; nothing depends on it."""
         name = "record"
         try:
-            recorded = addresses.load(self.connection.chain_id)
+            recorded = addresses.known(self.connection.chain_id)
         except LlamafundError as error:
             return CheckResult(name, "warn", str(error))
         if recorded is None:
-            return CheckResult(name, "skip", f"this package has no record of chain {self.connection.chain_id}")
+            return CheckResult(name, "warn", f"there is no record of chain {self.connection.chain_id}")
         if contract == court_arbiter.NAME:
             if self.address in recorded.arbiters:
                 return CheckResult(name, "pass", "the record of this chain names it")
-            return CheckResult(name, "skip", "the record of this chain does not name it: anyone can deploy arbiters")
+            return CheckResult(name, "warn", "the record of this chain does not name it: anyone can deploy arbiters")
         if contract != "campaign" and self.address not in (recorded.factory, recorded.implementation):
             detail = f"the record of this chain names {recorded.factory} and {recorded.implementation}, not this"
             return CheckResult(name, "warn", detail)

@@ -1,42 +1,13 @@
-"""Compares the proposal with the terms, and computes the costs of blocking and forcing a stop."""
+"""The costs of blocking and forcing a stop."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from pydantic import JsonValue
 
 from llamafund_chain.amounts import format_amount
-from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Terms
-from llamafund_chain.checks.check import CheckResult, Finding, result_of
-from llamafund_chain.evidence.manifests import ProposalManifest
-from llamafund_chain.text import from_millionths
+from llamafund_chain.campaign.terms import VOTE_DELAY, Terms
+from llamafund_chain.checks.check import Finding
 from llamafund_chain.times import duration
-
-
-def proposal_against_terms(proposal: ProposalManifest, terms: Terms) -> Iterator[CheckResult]:
-    """Whether the proposal that backers read agrees with the terms that the contract enforces."""
-    yield _same(
-        "researcher-matches",
-        "The researcher",
-        proposal.researcher.address.lower(),
-        terms.researcher.lower(),
-    )
-    yield _same(
-        "attestors-match",
-        "The list of attestors",
-        [party.address.lower() for party in proposal.attestors],
-        [address.lower() for address in terms.attestors],
-    )
-    yield _same(
-        "milestones-match",
-        "The list of milestones",
-        [promise.kind for promise in proposal.milestones],
-        [milestone.kind.name for milestone in terms.milestones],
-    )
-    promised = proposal.dataset.manifest or NO_HASH
-    yield _same("dataset-matches", "The dataset's hash", promised, terms.dataset)
-    yield result_of(promise_is_binding, proposal, terms)
 
 
 def cost_of_blocking(terms: Terms, *, decimals: int, symbol: str, pledged: int, researcher_pledge: int) -> Finding:
@@ -95,23 +66,3 @@ def cost_of_forcing(terms: Terms, *, decimals: int, symbol: str, pledged: int, o
         return Finding("pass", detail, facts)
     detail = f"Whoever adds {money} can stop the campaign {duration(VOTE_DELAY)} after activation, and gets it back"
     return Finding("warn", detail, facts)
-
-
-def promise_is_binding(proposal: ProposalManifest, terms: Terms) -> Finding:
-    """Whether the terms require the score that the proposal promises."""
-    target = proposal.outcome.score(proposal.outcome.target)
-    floor = terms.milestones[-1].min_score
-    facts: dict[str, JsonValue] = {"target": target, "min_score": floor}
-    if floor >= target:
-        detail = f"The last tranche requires a score of at least {from_millionths(floor)}, as promised"
-        return Finding("pass", detail, facts)
-    least = "any score" if floor == NO_MINIMUM else from_millionths(floor)
-    detail = f"The proposal promises a score of {from_millionths(target)}; the terms already pay for {least}"
-    return Finding("warn", detail, facts)
-
-
-def _same(name: str, words: str, proposed: JsonValue, agreed: JsonValue) -> CheckResult:
-    facts: dict[str, JsonValue] = {"proposal": proposed, "terms": agreed}
-    if proposed == agreed:
-        return CheckResult(name, "pass", f"{words} is the same in proposal and terms", facts)
-    return CheckResult(name, "fail", f"{words} is {proposed} in the proposal, but {agreed} in the terms", facts)

@@ -90,6 +90,8 @@ class Ledger:
     Attributes:
         deposits: Pledged by each backer, units.
         withdrawals: Taken back by each backer during funding, units.
+        deposited: All deposits, units.
+        withdrawn: All withdrawals, units.
         claims: Collected by each payee, units.
         refunds: Returned to each backer after the failure, units.
         attested_at: Time of each attestation, in order.
@@ -100,10 +102,13 @@ class Ledger:
         slack_used: Seconds by which deadlines were pushed back.
         challenges: Time and bond (wei) of each unanswered challenge, by chunk, oldest first; the bond is 0 after it was
             returned.
+        challengers: Who made each challenge, by chunk; the bond is theirs.
     """
 
     deposits: dict[str, int] = field(default_factory=dict)
     withdrawals: dict[str, int] = field(default_factory=dict)
+    deposited: int = field(default=0, init=False)
+    withdrawn: int = field(default=0, init=False)
     claims: dict[int, int] = field(default_factory=dict)
     refunds: dict[str, int] = field(default_factory=dict)
     attested_at: list[int] = field(default_factory=list)
@@ -113,12 +118,15 @@ class Ledger:
     contested: bool = False
     slack_used: int = 0
     challenges: dict[int, tuple[int, int]] = field(default_factory=dict)
+    challengers: dict[int, str] = field(default_factory=dict)
 
     def deposit(self, backer: str, amount: int) -> None:
         self.deposits[backer] = self.deposits.get(backer, 0) + amount
+        self.deposited += amount
 
     def withdraw(self, backer: str, amount: int) -> None:
         self.withdrawals[backer] = self.withdrawals.get(backer, 0) + amount
+        self.withdrawn += amount
 
     def claim(self, payee: int, amount: int) -> None:
         self.claims[payee] = self.claims.get(payee, 0) + amount
@@ -132,8 +140,9 @@ class Ledger:
         else:
             self.voters.discard(backer)
 
-    def challenge(self, chunk: int, at: int, bond: int) -> None:
+    def challenge(self, chunk: int, at: int, bond: int, challenger: str = "") -> None:
         self.challenges[chunk] = (at, bond)
+        self.challengers[chunk] = challenger
 
     def answer(self, chunk: int) -> None:
         self.challenges.pop(chunk, None)
@@ -158,6 +167,10 @@ class Ledger:
         """What the escrow holds for challengers, wei."""
         return sum(bond for _, bond in self.challenges.values())
 
+    def bonds_of(self, challenger: str) -> int:
+        """What the escrow holds for one challenger, wei."""
+        return sum(bond for chunk, (_, bond) in self.challenges.items() if self.challengers.get(chunk) == challenger)
+
     @property
     def backers(self) -> tuple[str, ...]:
         """Everybody who ever pledged, in the order of their first pledges."""
@@ -165,7 +178,7 @@ class Ledger:
 
     @property
     def pledged(self) -> int:
-        return sum(self.deposits.values()) - sum(self.withdrawals.values())
+        return self.deposited - self.withdrawn
 
     def pledge_of(self, backer: str) -> int:
         """The backer's pledge, which determines its refund and its vote, units. A refund does not change it here."""
@@ -193,13 +206,16 @@ class Ledger:
             return "Failed" if unfunded or now >= rules.deadlines[0] else "Funding"
         if self.challenged_at is not None:
             return "Failed" if now >= self.challenged_at + rules.answer_window else "Active"
-        if len(self.attested_at) == len(rules.deadlines):
+        if len(self.attested_at) >= len(rules.deadlines):
             return "Completed" if self._window_over(rules, now) else "Active"
         return "Failed" if now >= rules.deadlines[len(self.attested_at)] + self.slack_used else "Active"
 
     def released_milestones(self, rules: Rules, now: int) -> int:
-        """Number of milestones attested, with the window over, every challenge answered and no stop before that."""
-        count = len(self.attested_at)
+        """Number of milestones attested, with the window over, every challenge answered and no stop before that.
+
+        A node may invent more attestations than there are milestones; they release nothing.
+        """
+        count = min(len(self.attested_at), len(rules.deadlines))
         return count if count == 0 or self._window_over(rules, now) else count - 1
 
     def _window_over(self, rules: Rules, now: int) -> bool:
@@ -250,8 +266,8 @@ class Ledger:
         rounding = pledged - released - refunded - refundable if failed else 0
         claimable = released - claimed
         return Accounts(
-            deposited=sum(self.deposits.values()),
-            withdrawn=sum(self.withdrawals.values()),
+            deposited=self.deposited,
+            withdrawn=self.withdrawn,
             pledged=pledged,
             released=released,
             claimed=claimed,

@@ -18,9 +18,10 @@ from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, Terms
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.signatures import recover_digest
-from llamafund_chain.checks.check import Check, CheckContext, CheckResult, Finding
+from llamafund_chain.chain.transactions import Transaction
+from llamafund_chain.checks.check import Check, CheckContext, CheckResult, Finding, contradicts
 from llamafund_chain.checks.run import run_checks
-from llamafund_chain.errors import LlamafundError, NodeError
+from llamafund_chain.errors import VerificationError
 from llamafund_chain.evidence.manifests import (
     EvidenceManifest,
     ProposalManifest,
@@ -39,6 +40,7 @@ class Workshop:
         head: Number of the block at which the audit reads.
         checks: The checks of the evidence.
         replay_segments: How many training segments of each training milestone to replay.
+        jobs: How many processes share them.
         workdir: Existing directory for fetched files.
         progress: Called with a short sentence before anything slow.
     """
@@ -48,6 +50,7 @@ class Workshop:
     head: int
     checks: Sequence[Check]
     replay_segments: int
+    jobs: int
     workdir: Path
     progress: Callable[[str], None]
 
@@ -76,17 +79,16 @@ def look_at_evidence(
             "evidence-published",
             partial(fetch_manifest, shop.store, attested.attestation.evidence, kind),
             "The evidence's manifest was fetched, and its hash is the attested one",
+            from_store=True,
         )
         if manifest is None or len(evidence) < index or proposal is None:
             missing = "this" if manifest is None else "the proposal" if proposal is None else "an earlier"
             detail = f"Cannot be checked while {missing} manifest cannot be read"
-            findings.add(group, [CheckResult("evidence-checked", "skip", detail)])
+            findings.add(group, [CheckResult("evidence-checked", "unchecked", detail)])
             if manifest is not None:
                 findings.check(group, content_root_attested, attested, manifest)
             continue
         findings.check(group, content_root_attested, attested, manifest)
-        workdir = shop.workdir / f"milestone-{index}"
-        workdir.mkdir(parents=True, exist_ok=True)
         context = CheckContext(
             store=shop.store,
             proposal=proposal,
@@ -100,9 +102,10 @@ def look_at_evidence(
             score=attested.attestation.score,
             entropy=_entropy(shop, attested, index),
             replay_segments=shop.replay_segments,
-            workdir=workdir,
+            workdir=shop.workdir / f"milestone-{index}",
             progress=partial(_prefixed, shop.progress, index),
             content_withheld=attested.attestation.content_size == 0,
+            jobs=shop.jobs,
         )
         findings.add(group, run_checks(context, shop.checks))
         evidence.append(manifest)
@@ -110,13 +113,16 @@ def look_at_evidence(
 
 
 def attestation_signed(
-    client: CampaignClient, attested: AttestedMilestone, names: Sequence[str]
+    client: CampaignClient, attested: AttestedMilestone, sent: Transaction | None, names: Sequence[str]
 ) -> tuple[tuple[Signer, ...], Finding]:
     """Who signed an attestation, recovered from the transaction's bytes.
+
+    A genuine contract takes no other signatures. So ones that are not the attestors' accuse nobody.
 
     Args:
         client: The campaign.
         attested: The event.
+        sent: The transaction that brought it; `None` if the node does not show it.
         names: The attestors' names, in the terms' order.
 
     Returns:
@@ -127,26 +133,30 @@ def attestation_signed(
     """
     attestors = client.terms.attestors
     places = [place for place in range(len(attestors)) if attested.signers >> place & 1]
-    signatures = _signatures(client, attested)
+    signatures = None if sent is None else _signatures(client, attested, sent)
     if signatures is None:
         signers = tuple(_signer(place, attestors, names, recovered=False) for place in places)
-        detail = (
-            "The transaction reached the campaign through another contract, so the signatures are not in its bytes; "
-            "the campaign's verified code accepted them"
+        why = (
+            "The node does not show the transaction"
+            if sent is None
+            else "The transaction reached the campaign through another contract, so the signatures are not in its bytes"
         )
-        return signers, Finding("warn", detail)
+        return signers, Finding("warn", f"{why}; the campaign's verified code accepted them")
     if len(signatures) != len(places):
         detail = f"The event names {len(places)} signers, the transaction carries {len(signatures)} signatures"
-        return (), Finding("fail", detail)
+        return (), contradicts(detail)
     digest = attested.attestation.digest(client.connection.chain_id, client.address)
     found: list[Signer] = []
     for place, signature in zip(places, signatures, strict=True):
         recovered = recover_digest(digest, signature)
         own = recovered is not None and recovered.lower() == attestors[place].lower()
         if not own and not client.connection.code(attestors[place]):
-            detail = f"Attestor {place} ({attestors[place]}) is named, but {recovered or 'no key'} signed"
-            return (), Finding("fail", detail)
-        found.append(_signer(place, attestors, names, recovered=own))
+            detail = (
+                f"Attestor {place} ({attestors[place]}) is named, but {recovered or 'no key'} signed. The contract "
+                "took it, so the account had code then that accepted it, or the node shows another transaction"
+            )
+            return (), Finding("warn", detail)
+        found.append(_signer(place, attestors, names, recovered=own, signature=signature))
     by_contract = [signer.index for signer in found if signer.proof == "contract"]
     detail = f"{len(found)} signatures of {len(attestors)} attestors over exactly this attestation"
     if by_contract:
@@ -254,21 +264,23 @@ def _state(index: int, attested: int, released: int, *, failed: bool) -> Milesto
     return "missed" if failed else "pending"
 
 
-def _signer(place: int, attestors: Sequence[str], names: Sequence[str], *, recovered: bool) -> Signer:
+def _signer(
+    place: int, attestors: Sequence[str], names: Sequence[str], *, recovered: bool, signature: bytes = b""
+) -> Signer:
     person = Person(address=attestors[place], name=names[place] if place < len(names) else "")
-    return Signer(index=place, person=person, proof="signature" if recovered else "contract")
+    shown = f"0x{signature.hex()}" if signature else ""
+    return Signer(index=place, person=person, proof="signature" if recovered else "contract", signature=shown)
 
 
-def _signatures(client: CampaignClient, attested: AttestedMilestone) -> tuple[bytes, ...] | None:
+def _signatures(client: CampaignClient, attested: AttestedMilestone, sent: Transaction) -> tuple[bytes, ...] | None:
     """The signatures in the transaction's call data; `None` if it did not call the campaign directly."""
-    try:
-        to, data = client.connection.transaction_input(attested.tx_hash)
-        decoded = abi.contract("Campaign").decode_input(data)
-    except NodeError:
-        raise
-    except LlamafundError:
+    if sent.recipient != client.address.lower():
         return None
-    if to is None or to.lower() != client.address.lower() or decoded is None or decoded.name != "attest":
+    try:
+        decoded = abi.contract("Campaign").decode_input(sent.data)
+    except VerificationError:
+        return None
+    if decoded is None or decoded.name != "attest":
         return None
     statement, signers, signatures = decoded.values["0"], decoded.values["1"], decoded.values["2"]
     if tuple(statement) != attested.attestation.to_abi() or signers != attested.signers:

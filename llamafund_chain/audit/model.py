@@ -11,8 +11,10 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+from llamafund_chain.audit.pack import EvidencePack
+from llamafund_chain.audit.proof_pack import HashSource, ProofPack
 from llamafund_chain.chain.coins import UNKNOWN, UNNAMED
-from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.checks.check import CheckResult, CheckStatus, Contradiction, Depth
 
 SCHEMA: Literal["llamafund/audit/1"] = "llamafund/audit/1"
 
@@ -30,14 +32,16 @@ class ReportCheck(_Record):
     """One result.
 
     Attributes:
-        group: What was checked: `contract`, `proposal`, `timeline`, `milestone 0` …, `money`, `risks`.
+        group: What was checked: `contract`, `proposal`, `timeline`, `milestone 0` …, `money`, `risks`, `node`.
+        contradiction: Whom the node's answers contradict, if that is what was found; it says nothing about anybody.
     """
 
     group: str
     name: str
-    status: Literal["pass", "fail", "warn", "skip"]
+    status: CheckStatus
     detail: str
     data: dict[str, JsonValue] = Field(default_factory=dict)
+    contradiction: Contradiction | None = None
 
     @classmethod
     def of(cls, group: str, result: CheckResult) -> ReportCheck:
@@ -48,6 +52,7 @@ class ReportCheck(_Record):
             status=result.status,
             detail=result.detail,
             data=dict(result.data),
+            contradiction=result.contradiction,
         )
 
 
@@ -89,11 +94,13 @@ class Signer(_Record):
         index: Position in the terms.
         proof: `signature` means that it was recovered from the transaction. `contract` means that the campaign's
             verified code accepted it, and the transaction does not show it directly.
+        signature: As it was submitted, hexadecimal with 0x; empty if the transaction does not show it.
     """
 
     index: int
     person: Person
     proof: Literal["signature", "contract"]
+    signature: str = Field(default="", pattern=r"^(0x([0-9a-f]{2})+)?$")
 
 
 class Attested(_Record):
@@ -185,6 +192,22 @@ class Money(_Record):
     backers: int
 
 
+class Happening(_Record):
+    """One moment of the campaign.
+
+    Attributes:
+        at: When; for what is to come, the deadline.
+        what: One sentence.
+        to_come: Whether it has not happened at the audited block.
+        transaction: 64 hexadecimal digits; empty for what no transaction causes.
+    """
+
+    at: AwareDatetime
+    what: str
+    to_come: bool = False
+    transaction: str = ""
+
+
 class Flow(_Record):
     """A stream of money for the picture.
 
@@ -250,21 +273,55 @@ class NextStep(_Record):
     until: AwareDatetime | None
 
 
+class BackerReport(_Record):
+    """Where one backer's money is. Amounts in whole coins of the asset, by the events.
+
+    Attributes:
+        deposited: What it ever pledged.
+        withdrawn: What it took back during funding.
+        pledged: Its pledge in the pool.
+        share: Its part of the pool, basis points, rounded down.
+        released: What of its pledge payees may have, rounded down.
+        locked: What of its pledge is neither released nor refundable yet.
+        refundable: What it can get back now.
+        refunded: What it got back after the failure.
+        bonds: Bonds of its challenges that wait in the escrow, in the chain's coin.
+        votes_to_stop: Whether its pledge counts for a stop.
+        next_steps: What it can still do, and until when.
+    """
+
+    address: str
+    deposited: str
+    withdrawn: str
+    pledged: str
+    share: int
+    released: str
+    locked: str
+    refundable: str
+    refunded: str
+    bonds: str
+    votes_to_stop: bool
+    next_steps: tuple[NextStep, ...]
+
+
 class Verdict(_Record):
     """The conclusion from all checks.
 
     Attributes:
-        holds: No check failed.
+        outcome: `contradicted` if the nodes' answers contradict one another, so that nothing can be concluded from
+            them; else `fails` if a check failed; else `unchecked` if one that decides came to no result.
         headline: One sentence.
+        unchecked_allowed: Whether the auditor accepts checks without a result.
         next_steps: What can still be done, by whom and until when.
     """
 
-    holds: bool
+    outcome: Literal["holds", "fails", "unchecked", "contradicted"]
     headline: str
     passed: int
     warned: int
     failed: int
-    skipped: int
+    unchecked: int
+    unchecked_allowed: bool = False
     alarms: tuple[Alarm, ...] = ()
     next_steps: tuple[NextStep, ...] = ()
 
@@ -284,6 +341,65 @@ class ArbiterFacts(_Record):
     court: str | None
     dispute: int | None
     ruling_window: int
+
+
+class PersonNode(_Record):
+    """An account around a campaign.
+
+    Attributes:
+        roles: In words; empty for one that is only a tie between others.
+        kind: What kind of wallet it is, in words; empty for a plain key.
+        group: Number of the group that ties bind it into; `None` if none does.
+    """
+
+    address: str
+    roles: str
+    kind: str
+    group: int | None
+
+
+class PersonTie(_Record):
+    """A fact that ties two accounts together.
+
+    Attributes:
+        binds: Whether it makes the two look like one.
+        block: Where it is seen; `None` for what is read from a state.
+        transaction: 64 hexadecimal digits; `None` like `block`.
+    """
+
+    kind: Literal["acts-for", "pays-on", "moved", "same-name", "paid-first"]
+    one: str
+    other: str
+    text: str
+    binds: bool
+    block: int | None
+    transaction: str | None
+
+
+class PeopleGraph(_Record):
+    """The accounts around a campaign and what ties them together. None of it proves who anybody is.
+
+    Attributes:
+        looked: What was looked at, and what was not.
+    """
+
+    accounts: tuple[PersonNode, ...]
+    ties: tuple[PersonTie, ...]
+    looked: str
+
+
+class RecordLine(_Record):
+    """What the chain says that somebody did in all campaigns of the factory; `llamafund people` has the events.
+
+    Attributes:
+        campaigns: In how many of them it has the role.
+        text: In words.
+    """
+
+    account: str
+    role: Literal["researcher", "attestor"]
+    campaigns: int
+    text: str
 
 
 class CampaignFacts(_Record):
@@ -319,25 +435,41 @@ class AuditReport(_Record):
         block: Number of the block at which everything was read.
         time: That block's time.
         finality: How settled this block is: `finalized`, `safe` or `latest`.
+        depth: How far the audit went; see `checks.check.Depth`.
+        hash_from: Where that block's hash comes from.
         facts: `None` if the address is not one of our campaigns.
+        backer: The backer that the auditor asked about; `None` if nobody was named.
+        timeline: What happened, and what is to come, in order; see `audit.chronicle`.
+        records: Of the researcher and the attestors.
+        proofs: What the books were proven with; `None` if nothing was to be proven.
+        evidence: What the report can be checked with, without a node; `None` if nothing could be read.
+        people: The accounts and what ties them; `None` if the node did not tell.
         limits: What no audit of this kind can show.
     """
 
     schema_: Literal["llamafund/audit/1"] = Field(default=SCHEMA, alias="schema")
-    chain: str
-    campaign: str
-    block: int
-    block_hash: str
+    chain: str = Field(pattern=r"^eip155:(0|[1-9][0-9]{0,19})$")
+    campaign: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
+    block: int = Field(ge=0, lt=2**256)
+    block_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    hash_from: HashSource = "node"
     time: AwareDatetime
     finality: str
+    depth: Depth
     verdict: Verdict
     checks: tuple[ReportCheck, ...]
     facts: CampaignFacts | None = None
     milestones: tuple[MilestoneReport, ...] = ()
     money: Money | None = None
+    backer: BackerReport | None = None
+    timeline: tuple[Happening, ...] = ()
     flows: tuple[Flow, ...] = ()
     curves: tuple[Curve, ...] = ()
     references: tuple[Reference, ...] = ()
+    records: tuple[RecordLine, ...] = ()
+    proofs: ProofPack | None = None
+    evidence: EvidencePack | None = None
+    people: PeopleGraph | None = None
     limits: tuple[str, ...] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
@@ -352,6 +484,18 @@ class AuditReport(_Record):
         for check in self.checks:
             groups.setdefault(check.group, []).append(check)
         return groups
+
+
+class AuditorSignature(_Record):
+    """An auditor's signature on a report; see `audit.signed`.
+
+    Attributes:
+        auditor: Address.
+        signature: Hexadecimal with 0x.
+    """
+
+    auditor: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
+    signature: str = Field(pattern=r"^0x([0-9a-f]{2}){1,8192}$")
 
 
 def moment(seconds: int) -> datetime:

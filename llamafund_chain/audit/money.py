@@ -10,7 +10,7 @@ from llamafund_chain.audit.model import AccountsReport, Money, PayeeReport, Pers
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import Status, Terms
 from llamafund_chain.chain.coins import format_coin
-from llamafund_chain.checks.check import CheckResult, Finding, result_of
+from llamafund_chain.checks.check import CheckResult, Finding, contradicts, result_of
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,20 @@ def columns(ledger: Ledger, rules: Rules, statement: Statement) -> tuple[Account
     return by_events, by_state
 
 
-def compare(ledger: Ledger, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> Iterator[CheckResult]:
+def compare(
+    ledger: Ledger, rules: Rules, statement: Statement, amount: Callable[[int], str], *, native: bool = False
+) -> Iterator[CheckResult]:
     """Every equality that must hold between events, contract and balance.
+
+    A genuine contract writes events and state together, and its code keeps the equalities. So what breaks one of them
+    is an answer of the node, and never a person; but a token's balance is that of a stranger's code.
 
     Args:
         ledger: From events.
         rules: From the terms.
         statement: From the contract.
         amount: Writes units as whole coins.
+        native: Whether the money is the chain's coin, whose balances no stranger's code keeps.
     """
     by_events, by_state = columns(ledger, rules, statement)
     state, now = statement.state, statement.state.timestamp
@@ -63,7 +69,7 @@ def compare(ledger: Ledger, rules: Rules, statement: Statement, amount: Callable
     yield result_of(backers_agree, ledger, rules, statement, amount)
     for source, accounts in (("events", by_events), ("state", by_state)):
         yield _conserved(source, accounts, amount)
-    yield result_of(escrow_is_solvent, by_events, state.balance, amount)
+    yield result_of(escrow_is_solvent, by_events, state.balance, amount, native=native)
     if state.status is Status.FAILED:
         yield result_of(rounding_favours_escrow, ledger, by_events, now, amount)
 
@@ -79,8 +85,8 @@ def money_report(
 ) -> Money:
     """The ledger for the report."""
     return Money(
-        events=_ledger(by_events, amount),
-        state=_ledger(by_state, amount),
+        events=accounts_report(by_events, amount),
+        state=accounts_report(by_state, amount),
         payees=tuple(
             PayeeReport(
                 account=person,
@@ -94,7 +100,9 @@ def money_report(
     )
 
 
-def _ledger(accounts: Accounts, amount: Callable[[int], str]) -> AccountsReport:
+def accounts_report(accounts: Accounts, amount: Callable[[int], str]) -> AccountsReport:
+    """One column of the ledger for the report."""
+
     def shown(units: int | None) -> str | None:
         return None if units is None else amount(units)
 
@@ -119,7 +127,7 @@ def _equal(name: str, words: str, events: int, state: int, amount: Callable[[int
     if events == state:
         return CheckResult(name, "pass", f"{words.capitalize()}: {amount(events)}, by events and contract alike", data)
     detail = f"{words.capitalize()} is {amount(events)} by the events, but {amount(state)} by the contract"
-    return CheckResult(name, "fail", detail, data)
+    return CheckResult.of(name, contradicts(detail, data))
 
 
 def _payee(ledger: Ledger, rules: Rules, state: CampaignState, index: int, amount: Callable[[int], str]) -> CheckResult:
@@ -139,7 +147,7 @@ def _payee(ledger: Ledger, rules: Rules, state: CampaignState, index: int, amoun
         f"Payee {index} is entitled to {amount(entitled)} by the terms; it collected {amount(events)} by the "
         f"events and {amount(claimed)} by the contract, which would pay {amount(claimable)} more"
     )
-    return CheckResult(name, "fail", detail, data)
+    return CheckResult.of(name, contradicts(detail, data))
 
 
 def backers_agree(ledger: Ledger, rules: Rules, statement: Statement, amount: Callable[[int], str]) -> Finding:
@@ -154,14 +162,14 @@ def backers_agree(ledger: Ledger, rules: Rules, statement: Statement, amount: Ca
                 f"Backer {backer} has {amount(pledge)} in the pool by the events, but "
                 f"{amount(statement.pledges[backer])} by the contract"
             )
-            return Finding("fail", detail)
+            return contradicts(detail)
         waiting = 0 if refunded is not None else due
         if statement.refundable[backer] != waiting or (refunded is not None and refunded != due):
             detail = (
                 f"Backer {backer} is due {amount(due)} by the terms; it got {amount(refunded or 0)} and the "
                 f"contract would send {amount(statement.refundable[backer])} more"
             )
-            return Finding("fail", detail)
+            return contradicts(detail)
     return Finding("pass", f"Each of {len(ledger.backers)} backers' pledges and refunds agrees to the last unit")
 
 
@@ -175,18 +183,21 @@ def _conserved(source: str, accounts: Accounts, amount: Callable[[int], str]) ->
     )
     if accounts.refunded is None:
         detail = "The escrow has coins from elsewhere, so its balance does not show what was refunded"
-        return CheckResult(name, "skip", detail)
+        return CheckResult(name, "warn", detail)
     if accounts.conserved:
         return CheckResult(name, "pass", f"{amount(accounts.pledged)} pledged = {sum_}")
-    return CheckResult(name, "fail", f"{amount(accounts.pledged)} pledged is not {sum_}")
+    return CheckResult.of(name, contradicts(f"{amount(accounts.pledged)} pledged is not {sum_}"))
 
 
-def escrow_is_solvent(by_events: Accounts, balance: int, amount: Callable[[int], str]) -> Finding:
-    """Whether the escrow holds what it owes."""
+def escrow_is_solvent(
+    by_events: Accounts, balance: int, amount: Callable[[int], str], *, native: bool = False
+) -> Finding:
+    """Whether the escrow holds what it owes. Of the chain's coin, a genuine contract always does."""
     held = by_events.held or 0
     data = {"balance": amount(balance), "owed": amount(held)}
     if balance < held:
-        return Finding("fail", f"The escrow holds {amount(balance)}, but owes {amount(held)}", data)
+        detail = f"The escrow holds {amount(balance)}, but owes {amount(held)}"
+        return contradicts(f"{detail}, which its code rules out", data) if native else Finding("fail", detail, data)
     if balance > held:
         detail = (
             f"The escrow holds {amount(balance)} and owes {amount(held)}: somebody sent it "
@@ -208,7 +219,8 @@ def bonds_are_held(ledger: Ledger, coins: int, chain_id: int) -> Finding | None:
         return None
     owed = format_coin(ledger.bonds, chain_id)
     if coins < ledger.bonds:
-        return Finding("fail", f"Challengers are owed {owed}, but the escrow holds {format_coin(coins, chain_id)}")
+        held = format_coin(coins, chain_id)
+        return contradicts(f"Challengers are owed {owed}, but the escrow holds {held}, which its code rules out")
     return Finding("pass", f"The escrow holds {owed} for the bonds of open challenges")
 
 
@@ -219,4 +231,4 @@ def rounding_favours_escrow(ledger: Ledger, accounts: Accounts, now: int, amount
         detail = f"{amount(rounding)} cannot be divided among {len(ledger.backers)} backers"
         return Finding("pass", detail)
     detail = f"{amount(rounding)} is missing from the refunds at {now}: more than one unit per backer"
-    return Finding("fail", detail)
+    return contradicts(detail)

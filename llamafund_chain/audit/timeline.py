@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
@@ -28,7 +30,7 @@ from llamafund_chain.campaign.events import (
 )
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, MilestoneKind, Status, Terms
-from llamafund_chain.checks.check import Finding
+from llamafund_chain.checks.check import Finding, contradicts
 from llamafund_chain.times import when
 
 TOLD = (
@@ -48,6 +50,10 @@ TOLD = (
     Ruled,
 )
 """Events that `tell` adds up. Updates cost their sender a fee and move nothing, so the audit does not read them."""
+
+
+_TIMED = (MilestoneAttested, Challenged, Stopped, Contested, Ruled)
+_AHEAD = 1_000
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,14 @@ class Contest:
     upheld: bool | None = None
 
 
+class Misdated(NamedTuple):
+    """A challenge whose event says another time than its block's header, both in unix seconds."""
+
+    block: int
+    by_header: int
+    by_event: int
+
+
 @dataclass(frozen=True)
 class Story:
     """A campaign's events, added up.
@@ -96,6 +110,7 @@ class Story:
         attested: The attestations, in order.
         activated: The activation; `None` before it.
         contests: The contests of the last attestation, in order.
+        misdated: The first challenge that is dated twice; `None` if there is none.
     """
 
     ledger: Ledger
@@ -103,6 +118,20 @@ class Story:
     attested: tuple[AttestedMilestone, ...]
     activated: Activated | None
     contests: tuple[Contest, ...] = ()
+    misdated: Misdated | None = None
+
+
+def with_times(events: Iterable[CampaignEvent], fetch: Callable[[Iterable[int]], None]) -> Iterator[CampaignEvent]:
+    """The events, unchanged, each after the header of its block was fetched if `tell` asks for its time.
+
+    Args:
+        events: In order.
+        fetch: Fetches the headers of blocks, many in one request.
+    """
+    left = iter(events)
+    while some := [*islice(left, _AHEAD)]:
+        fetch({event.block for event in some if isinstance(event, _TIMED)})
+        yield from some
 
 
 def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int], int]) -> Story:
@@ -117,12 +146,20 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
     attested: list[AttestedMilestone] = []
     activated: Activated | None = None
     contests: list[Contest] = []
+    misdated: Misdated | None = None
     for event in events:
         match event:
             case Pledged() | Unpledged() | Claimed() | Refunded():
                 _enter_money(ledger, event)
-            case Challenged() | ChallengeAnswered() | BondReturned():
-                _enter_challenge(ledger, event, time_of)
+            case Challenged():
+                at = time_of(event.block)
+                ledger.challenge(event.chunk, at, event.bond, event.challenger)
+                if misdated is None and event.answer_by != at + terms.answer_window:
+                    misdated = Misdated(event.block, at, event.answer_by - terms.answer_window)
+            case ChallengeAnswered():
+                ledger.answer(event.chunk)
+            case BondReturned():
+                ledger.return_bond(event.chunk)
             case Activated():
                 activated = event
                 ledger.activated = True
@@ -140,7 +177,7 @@ def tell(terms: Terms, events: Iterable[CampaignEvent], time_of: Callable[[int],
                 attested.append(_attested(event, at, ledger.slack_used))
             case _:
                 continue
-    return Story(ledger, Rules.of(terms), tuple(attested), activated, tuple(contests))
+    return Story(ledger, Rules.of(terms), tuple(attested), activated, tuple(contests), misdated)
 
 
 def _enter_money(ledger: Ledger, event: Pledged | Unpledged | Claimed | Refunded) -> None:
@@ -153,18 +190,6 @@ def _enter_money(ledger: Ledger, event: Pledged | Unpledged | Claimed | Refunded
             ledger.claim(event.payee, event.amount)
         case Refunded():
             ledger.refund(event.backer, event.amount)
-
-
-def _enter_challenge(
-    ledger: Ledger, event: Challenged | ChallengeAnswered | BondReturned, time_of: Callable[[int], int]
-) -> None:
-    match event:
-        case Challenged():
-            ledger.challenge(event.chunk, time_of(event.block), event.bond)
-        case ChallengeAnswered():
-            ledger.answer(event.chunk)
-        case BondReturned():
-            ledger.return_bond(event.chunk)
 
 
 def _enter_contest(ledger: Ledger, contests: list[Contest], event: Contested | Ruled, at: int) -> None:
@@ -190,7 +215,7 @@ def _attested(event: MilestoneAttested, at: int, slack_used: int) -> AttestedMil
 
 
 def events_match_state(terms: Terms, story: Story, state: CampaignState) -> Finding:
-    """Whether the events add up to the contract's state. A node that hides an event is caught here."""
+    """Whether the events add up to the contract's state. A node that hides or invents an event is caught here."""
     ledger, last = story.ledger, story.attested[-1] if story.attested else None
     events: dict[str, JsonValue] = {
         "status": ledger.status(story.rules, state.timestamp),
@@ -229,12 +254,15 @@ def status_name(status: Status) -> str:
 
 
 def attested_by_the_rules(terms: Terms, attested: Sequence[AttestedMilestone]) -> Finding | None:
-    """Whether the terms and the previous attestation allowed every attestation; `None` if there is none."""
+    """Whether the terms and the previous attestation allowed every attestation; `None` if there is none.
+
+    A genuine contract takes no other, so what is not allowed was invented by the node.
+    """
     parent, free_from = terms.proposal, 0
     for index, one in enumerate(attested):
         problem = _problem(terms, one, index, parent, free_from)
         if problem is not None:
-            return Finding("fail", f"The attestation of milestone {index}: {problem}")
+            return contradicts(f"The terms forbid the attestation of milestone {index} that it shows: {problem}")
         parent, free_from = one.attestation.evidence, one.at + terms.challenge_window
     if not attested:
         return None
@@ -245,6 +273,8 @@ def attested_by_the_rules(terms: Terms, attested: Sequence[AttestedMilestone]) -
 def contested_by_the_rules(terms: Terms, story: Story, now: int) -> Finding | None:
     """Whether the terms allowed every contest and ruling, and what they decided; `None` if there was no contest.
 
+    A genuine contract takes no other, so what is not allowed was invented by the node.
+
     Args:
         terms: The campaign's terms.
         story: The campaign's events, added up.
@@ -254,7 +284,7 @@ def contested_by_the_rules(terms: Terms, story: Story, now: int) -> Finding | No
         return None
     problem = _contest_problem(terms, story)
     if problem:
-        return Finding("fail", problem)
+        return contradicts(f"The terms forbid what it shows: {problem}")
     return Finding("pass", "; ".join(_contest_words(one, now) for one in story.contests))
 
 
@@ -318,7 +348,7 @@ def _compare(events: dict[str, JsonValue], contract: dict[str, JsonValue]) -> Fi
     detail = f"By the events {first.replace('_', ' ')} is {events[first]}, the contract says {contract[first]}"
     if len(differing) > 1:
         detail += f"; {', '.join(differing[1:])} differ too"
-    return Finding("fail", f"{detail}. The node may be hiding events", data)
+    return contradicts(f"{detail}. A genuine contract writes both, so the node hides or invents something", data)
 
 
 def seed_from_block(

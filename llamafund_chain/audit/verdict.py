@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 from llamafund_chain.amounts import format_share
 from llamafund_chain.audit.model import (
@@ -14,7 +16,12 @@ from llamafund_chain.audit.model import (
     ReportCheck,
     Verdict,
 )
+from llamafund_chain.checks.check import Depth
+from llamafund_chain.name import PROJECT
 from llamafund_chain.times import when
+
+RISKS = "risks"
+"""The group whose results are for a person to judge, and decide nothing."""
 
 _REASONS = 6
 _SO_FAR = {
@@ -25,6 +32,15 @@ _SO_FAR = {
     "Failed": ": the campaign has failed, and backers get back what was not released",
 }
 """The end of the headline, by the campaign's status."""
+
+
+_BEYOND: dict[Depth, str] = {
+    "books": ". Only the contract, its events and its money were checked, and no evidence",
+    "evidence": ". Weights and training were not checked",
+    "weights": ". No training was repeated",
+    "replay": "",
+}
+"""What an audit of a depth leaves out, as a sentence after the headline's."""
 
 
 def conclude(
@@ -38,21 +54,38 @@ def conclude(
     unreleased: str = "0",
     votes_from: int = 0,
     steps: Sequence[NextStep] = (),
+    depth: Depth = "replay",
+    caveat: str = "",
+    allow_unchecked: bool = False,
 ) -> Verdict:
     """The verdict, computed from the checks alone.
 
     Args:
-        checks: All of them.
+        checks: All of them; none failed if a node contradicts itself.
         facts: `None` if the campaign could not be read.
         milestones: All of them, attested or not.
         campaign: Its address, for the commands that the verdict suggests.
-        genuine: Whether the address is a campaign of the known factory.
+        genuine: `False` if the address was shown to be no campaign of the known factory.
         stop_missing: Pledges that a stop vote still lacks, in whole coins.
         unreleased: What is neither released nor refundable yet, in whole coins.
         votes_from: Unix seconds at which voting to stop opens; 0 if it is open.
         steps: What can still be done.
+        depth: How far the audit went.
+        caveat: What is to be said about the node, as sentences after the headline's.
+        allow_unchecked: Whether the auditor accepts checks without a result.
     """
-    counts = {status: sum(check.status == status for check in checks) for status in ("pass", "warn", "fail", "skip")}
+    counts = Counter(check.status for check in checks)
+    contradictions = [check for check in checks if check.contradiction]
+    if contradictions:
+        return Verdict(
+            outcome="contradicted",
+            headline=_contradiction(contradictions),
+            passed=counts["pass"],
+            warned=counts["warn"],
+            failed=counts["fail"],
+            unchecked=counts["unchecked"],
+            unchecked_allowed=allow_unchecked,
+        )
     alarms = tuple(
         _alarm(milestone, failures, facts, len(milestones), campaign, stop_missing, unreleased, votes_from)
         for milestone in milestones
@@ -60,16 +93,41 @@ def conclude(
         and milestone.attested is not None
         and (failures := _failures(checks, f"milestone {milestone.index}"))
     )
+    undecided = _undecided(checks)
     return Verdict(
-        holds=counts["fail"] == 0,
-        headline=_headline(checks, alarms, counts, facts.status if facts is not None else "", genuine=genuine),
+        outcome=outcome_of(checks),
+        headline=_headline(checks, alarms, undecided, facts.status if facts is not None else "", genuine=genuine)
+        + (_BEYOND[depth] if genuine and not counts["fail"] else "")
+        + caveat
+        + (". The auditor accepts that" if undecided and allow_unchecked and not counts["fail"] else ""),
         passed=counts["pass"],
         warned=counts["warn"],
         failed=counts["fail"],
-        skipped=counts["skip"],
+        unchecked=counts["unchecked"],
+        unchecked_allowed=allow_unchecked,
         alarms=alarms,
         next_steps=tuple(steps),
     )
+
+
+def _contradiction(found: Sequence[ReportCheck]) -> str:
+    first = next((check for check in found if check.contradiction == "each other"), found[0])
+    who = "The nodes disagree" if first.contradiction == "each other" else "The node contradicts itself"
+    return f"{who}: {first.detail}. This says nothing about the campaign or its people"
+
+
+def outcome_of(checks: Sequence[ReportCheck]) -> Literal["holds", "fails", "unchecked", "contradicted"]:
+    """What checks amount to."""
+    if any(check.contradiction for check in checks):
+        return "contradicted"
+    failed = any(check.status == "fail" for check in checks)
+    return "fails" if failed else "unchecked" if _undecided(checks) else "holds"
+
+
+def _undecided(checks: Sequence[ReportCheck]) -> tuple[str, ...]:
+    """The names of the checks that decide and came to no result."""
+    names = (check.name for check in checks if check.status == "unchecked" and check.group != RISKS)
+    return tuple(dict.fromkeys(names))
 
 
 def _failures(checks: Sequence[ReportCheck], group: str) -> list[ReportCheck]:
@@ -77,21 +135,21 @@ def _failures(checks: Sequence[ReportCheck], group: str) -> list[ReportCheck]:
 
 
 def _headline(
-    checks: Sequence[ReportCheck], alarms: Sequence[Alarm], counts: dict[str, int], status: str, *, genuine: bool
+    checks: Sequence[ReportCheck], alarms: Sequence[Alarm], undecided: Sequence[str], status: str, *, genuine: bool
 ) -> str:
     if not genuine:
-        return "This is not a genuine LlamaFund campaign: do not send money to it"
+        return f"This is not a genuine {PROJECT} campaign: do not send money to it"
     if any(alarm.in_time for alarm in alarms):
         which = ", ".join(str(alarm.milestone) for alarm in alarms if alarm.in_time)
         return f"Fraud or negligence, caught before the money is released: milestone {which} was wrongly attested"
     if alarms:
         which = ", ".join(str(alarm.milestone) for alarm in alarms)
         return f"Milestone {which} was attested although its evidence does not hold"
-    if counts["fail"]:
-        names = ", ".join(sorted({check.name for check in checks if check.status == "fail"}))
-        return f"{counts['fail']} of {len(checks)} checks failed: {names}"
-    if counts["skip"]:
-        return f"Everything that was checked holds, but {counts['skip']} checks were skipped{_SO_FAR[status]}"
+    failed = [check.name for check in checks if check.status == "fail"]
+    if failed:
+        return f"{len(failed)} of {len(checks)} checks failed: {', '.join(sorted(set(failed)))}"
+    if undecided:
+        return f"No fault was found, but not everything could be checked: {', '.join(undecided)}"
     return f"Everything holds{_SO_FAR[status]}"
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.chain import abi
 from llamafund_chain.chain.abi import checksum
-from llamafund_chain.chain.connection import Agree, BlockId, Connection
+from llamafund_chain.chain.connection import BlockId, Connection
+from llamafund_chain.chain.sending import Agree
 from llamafund_chain.chain.transactions import Call, Log, Receipt
 from llamafund_chain.deployment.court_arbiter import NAME, CourtArbiter, recognise
 from llamafund_chain.deployment.courts import KnownCourt, is_mock, known_court
@@ -234,7 +235,7 @@ class CourtClient:
             account: A backer.
             manifest: Hash of a published `DisputeManifest`, 64 hexadecimal digits.
             fee: Wei for the court; what is too much comes back.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         salt = bytes.fromhex(self.campaign.verify_code().salt)
         return self._send(
@@ -247,7 +248,7 @@ class CourtClient:
         Args:
             account: The account that submits it.
             manifest: Hash of a published `DisputeManifest`, 64 hexadecimal digits.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "submitEvidence", self.campaign.address, bytes.fromhex(manifest), agree=agree)
 
@@ -257,27 +258,19 @@ class CourtClient:
         Args:
             account: The account that pays.
             fee: Wei for the court; what is too much comes back.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "appeal", self.campaign.address, value=fee, agree=agree)
 
-    def dispute_in(self, receipt: Receipt) -> int:
-        """Number at the court of the dispute that a transaction created.
-
-        Raises:
-            VerificationError: Its receipt shows none.
-        """
+    def dispute_in(self, receipt: Receipt) -> int | None:
+        """Number at the court of the dispute that a transaction created; `None` if its receipt shows none."""
         interface = abi.contract(NAME)
         for log in receipt.logs:
             if log.address.lower() == self.address.lower():
                 event = interface.decode_log(log.topics, log.data)
                 if event is not None and event.name == "Dispute":
                     return int(event.values["disputeId"])
-        raise VerificationError(
-            f"Transaction 0x{receipt.tx_hash} is in block {receipt.block}, but its receipt shows no dispute",
-            "The node does not show everything that happened, or not yet",
-            "Do not repeat the command. See with `llamafund campaign show` whether the campaign is contested",
-        )
+        return None
 
     # ---------------------------------------------------------------- helpers
 
@@ -288,7 +281,7 @@ class CourtClient:
         self, account: BaseAccount, function: str, *arguments: Any, value: int = 0, agree: Agree | None = None
     ) -> Receipt:
         call = Call(self.address, abi.contract(NAME).encode(function, *arguments))
-        return self.campaign.connection.send(account, call, value, money=self.campaign.asset.format, agree=agree)
+        return self.campaign.sender.send(account, call, value, money=self.campaign.asset.format, agree=agree)
 
 
 def _ask(

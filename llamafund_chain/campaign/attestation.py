@@ -14,7 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from llamafund_chain.campaign.state import CampaignState
 from llamafund_chain.campaign.terms import DAY, MilestoneKind, Terms
-from llamafund_chain.chain.signatures import digest_of, readings, usual_form
+from llamafund_chain.chain.eas import OffchainAttestation
+from llamafund_chain.chain.known_accounts import require_own_key
+from llamafund_chain.chain.signatures import DOMAIN_FIELDS, digest_of, readings, usual_form
 from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.manifests import (
     RULES,
@@ -23,6 +25,7 @@ from llamafund_chain.evidence.manifests import (
     DatasetManifest,
     EvidenceManifest,
     HexHash,
+    SignatureHex,
     WeightsManifest,
 )
 from llamafund_chain.files import read_spans, write_file
@@ -49,7 +52,7 @@ EVIDENCE: Mapping[MilestoneKind, type[EvidenceManifest]] = {
 }
 """The manifest of each kind of milestone's evidence."""
 
-_STRUCT = [
+STRUCT = [
     {"name": "milestone", "type": "uint8"},
     {"name": "kind", "type": "uint8"},
     {"name": "evidence", "type": "bytes32"},
@@ -58,12 +61,6 @@ _STRUCT = [
     {"name": "contentSize", "type": "uint64"},
     {"name": "score", "type": "int64"},
     {"name": "expiry", "type": "uint64"},
-]
-_DOMAIN = [
-    {"name": "name", "type": "string"},
-    {"name": "version", "type": "string"},
-    {"name": "chainId", "type": "uint256"},
-    {"name": "verifyingContract", "type": "address"},
 ]
 _KIND_NAMES: Mapping[MilestoneKind, Literal["DATASET", "CHECKPOINT", "WEIGHTS"]] = {
     MilestoneKind.DATASET: "DATASET",
@@ -74,7 +71,6 @@ _KIND_NAMES: Mapping[MilestoneKind, Literal["DATASET", "CHECKPOINT", "WEIGHTS"]]
 _WRITER = "It is the file that `llamafund attest --out` writes"
 
 _INTEGER_PATTERN = r"^(0|-?[1-9][0-9]{0,19})$"
-_SIGNATURE_PATTERN = r"^0x([0-9a-f]{2}){1,8192}$"
 _CHAIN_PATTERN = r"^eip155:(0|[1-9][0-9]{0,19})$"
 
 
@@ -91,18 +87,24 @@ def _between(low: int, high: int) -> AfterValidator:
 _Integer = Annotated[str, StringConstraints(pattern=_INTEGER_PATTERN)]
 _Unsigned = Annotated[_Integer, _between(0, 2**64 - 1)]
 _Signed = Annotated[_Integer, _between(-(2**63), 2**63 - 1)]
-SignatureHex = Annotated[str, StringConstraints(pattern=_SIGNATURE_PATTERN)]
 
 _RULES: Mapping[str, Rule] = {
     **RULES,
     _INTEGER_PATTERN: Rule(
         "It must be a whole number in quotes, without leading zeros", lambda _: 'Write it like "42"'
     ),
-    _SIGNATURE_PATTERN: Rule(
-        "It must be a signature: 0x and an even number of lower-case hexadecimal digits", lambda _: "Ask for it again"
-    ),
     _CHAIN_PATTERN: Rule("It must name a chain as CAIP-2 does", lambda _: "Write it like eip155:1"),
 }
+
+
+def domain_of(chain_id: int, campaign: str) -> dict[str, Any]:
+    """The EIP-712 domain of all that is signed for a campaign.
+
+    Args:
+        chain_id: EIP-155 number.
+        campaign: Address.
+    """
+    return {"name": DOMAIN_NAME, "version": DOMAIN_VERSION, "chainId": chain_id, "verifyingContract": campaign}
 
 
 @dataclass(frozen=True)
@@ -177,14 +179,9 @@ class Attestation:
             campaign: Address of the campaign.
         """
         return {
-            "types": {"EIP712Domain": _DOMAIN, "MilestoneAttestation": _STRUCT},
+            "types": {"EIP712Domain": DOMAIN_FIELDS, "MilestoneAttestation": STRUCT},
             "primaryType": "MilestoneAttestation",
-            "domain": {
-                "name": DOMAIN_NAME,
-                "version": DOMAIN_VERSION,
-                "chainId": chain_id,
-                "verifyingContract": campaign,
-            },
+            "domain": domain_of(chain_id, campaign),
             "message": {
                 "milestone": self.milestone,
                 "kind": int(self.kind),
@@ -207,16 +204,18 @@ class Attestation:
         """An account's signature, 0x and 130 hexadecimal digits.
 
         Raises:
-            UsageError: The account signs elsewhere.
+            UsageError: The account signs elsewhere, or no typed data.
             VerificationError: Its signer returned something else.
         """
         from llamafund_chain.chain.signers import signature_of
 
+        require_own_key(str(account.address), chain_id)
         signature = signature_of(account, self.typed_data(chain_id, campaign))
         if signature is None:
             raise UsageError(
                 f"{account.address} does not sign here",
-                remedy="Print what to sign with --print-typed-data, and pass the signature with --signature",
+                "Its signer signs no typed data (EIP-712), or somewhere else",
+                "Print what to sign with --print-typed-data, and pass the signature with --signature",
             )
         form = usual_form(self.digest(chain_id, campaign), signature, str(account.address))
         if form is None:
@@ -226,6 +225,25 @@ class Attestation:
                 "Nothing was signed. Do not use that signer",
             )
         return f"0x{form.hex()}"
+
+
+EAS_SCHEMA = (
+    "address campaign,uint8 milestone,uint8 kind,bytes32 evidence,bytes32 parent,bytes32 contentRoot,"
+    "uint64 contentSize,int64 score"
+)
+"""An attestation at EAS; its expiry is EAS's own."""
+
+
+def attestation_to_eas(statement: Attestation, campaign: str, now: int) -> OffchainAttestation:
+    """What an attestor attests at EAS: the same as to the campaign.
+
+    Args:
+        statement: The attestation.
+        campaign: Address.
+        now: Unix seconds.
+    """
+    *values, _ = statement.to_abi()
+    return OffchainAttestation(EAS_SCHEMA, (campaign, *values), campaign, now, statement.expiry)
 
 
 class SignatureEntry(BaseModel):
@@ -260,7 +278,7 @@ class AttestationFile(BaseModel):
         campaign: Address.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, serialize_by_alias=True)
 
     schema_: Literal["llamafund/attestation/1"] = Field(default="llamafund/attestation/1", alias="schema")
     chain: Annotated[str, StringConstraints(pattern=_CHAIN_PATTERN)]
@@ -335,7 +353,7 @@ class AttestationFile(BaseModel):
         try:
             document = load_json(bytes(data))
         except ValueError as error:
-            raise UsageError(f"{name}: {printable(str(error), 300)}", remedy=_WRITER) from error
+            raise UsageError(f"{name}: {printable(str(error))}", remedy=_WRITER) from error
         try:
             return cls.model_validate_json(bytes(data))
         except ValidationError as error:
@@ -376,7 +394,7 @@ def merge(
         raise UsageError("No attestation file was given", remedy="Name at least one")
     head = files[0]
     statement = head.statement
-    for file in files[1:]:
+    for file in files:
         if (file.chain, file.campaign.lower(), file.statement) != (head.chain, head.campaign.lower(), statement):
             raise VerificationError(
                 "The files are not of the same attestation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,22 +16,26 @@ from llamafund_chain.campaign.events import (
 )
 from llamafund_chain.campaign.factory import creations, predict_address, recorded_block, search_range
 from llamafund_chain.campaign.refusals import explain, say_when
-from llamafund_chain.campaign.state import CampaignState, Identity, OpenChallenge
+from llamafund_chain.campaign.state import CampaignProgress, CampaignState, Identity, OpenChallenge
 from llamafund_chain.campaign.terms import NO_HASH, Status, Terms
 from llamafund_chain.chain import abi, connection
 from llamafund_chain.chain.abi import checksum
-from llamafund_chain.chain.connection import Agree, At, Block, BlockId, Connection, Finality, Read, check_code
+from llamafund_chain.chain.connection import At, Block, BlockId, Connection, Finality, Read, check_code
 from llamafund_chain.chain.node_errors import LaggingError, RpcError
 from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.chain.sending import Agree, Sender
 from llamafund_chain.chain.tokens import Asset, Permit, Token, asset_at, coin_of
-from llamafund_chain.chain.transactions import Call, Receipt
+from llamafund_chain.chain.transactions import Call, Log, Receipt
 from llamafund_chain.deployment.clones import CLONE_BYTES, clone_code
-from llamafund_chain.errors import LlamafundError, NotFinalError, VerificationError
+from llamafund_chain.errors import LlamafundError, NodeError, NotFinalError, VerificationError, WrongAnswerError
 from llamafund_chain.evidence.merkle import ChunkProof
+from llamafund_chain.name import PROJECT
 from llamafund_chain.times import duration, when
 
 if TYPE_CHECKING:
     from eth_account.signers.base import BaseAccount
+
+    from llamafund_chain.deployment.addresses import Deployment
 
 ANSWER_GAS = 1_250_000
 """Most gas that an answer to a challenge can cost, as derived in `Campaign.sol`."""
@@ -42,10 +46,12 @@ QUEUE_HEAD = 16
 # The selector of ERC-1271's isValidSignature(bytes32,bytes), which is also its answer for yes.
 _IS_VALID_SIGNATURE = bytes.fromhex("1626ba7e")
 
+_PROGRESS = ("ledger", "status")
+"""The views of the contract that tell how far a campaign is."""
+
 _STATE = (
-    "ledger",
+    *_PROGRESS,
     "trainingSeed",
-    "status",
     "released",
     "stopSupport",
     "votesFrom",
@@ -73,9 +79,9 @@ def price_of_challenge(base: int, open_challenges: int) -> int:
     return (base << open_challenges // DOUBLING) * (DOUBLING + open_challenges % DOUBLING) // DOUBLING
 
 
-def connect(rpc_url: str) -> Connection:
+def connect(rpc_url: str, expected: tuple[int, str] | None = None) -> Connection:
     """Open a connection that explains campaigns' refusals; see `llamafund_chain.chain.connection.connect`."""
-    return connection.connect(rpc_url, explain=explain)
+    return connection.connect(rpc_url, expected=expected, explain=explain)
 
 
 @dataclass
@@ -86,17 +92,23 @@ class CampaignClient:
         connection: The chain.
         address: Checksummed address.
         salt: 64 hexadecimal digits if it is known; otherwise it is looked up in the factory's events.
+        sender: Sends transactions; by default one that keeps no journal.
     """
 
     connection: Connection
     address: str
     salt: str | None = None
+    sender: Sender = field(default=None, repr=False)  # type: ignore[assignment]
     _terms: Terms | None = field(default=None, init=False, repr=False)
     _asset: Asset | None = field(default=None, init=False, repr=False)
     _identity: Identity | None = field(default=None, init=False, repr=False)
     _heads: tuple[Block, Block | None] | None = field(default=None, init=False, repr=False)
 
     _CONTRACT: ClassVar[str] = "Campaign"
+
+    def __post_init__(self) -> None:
+        if self.sender is None:
+            self.sender = Sender(self.connection)
 
     # ------------------------------------------------------------------ prove
 
@@ -114,25 +126,51 @@ class CampaignClient:
             if salt is None:
                 created = self._creation(deployment.factory)
                 salt = created.salt
-            expected = predict_address(deployment.factory, deployment.implementation, terms, salt)
-            if expected.lower() != self.address.lower():
-                raise self._look_alike("Its address does not follow from the factory, its terms and its salt")
-            self._identity = Identity(
-                self.address,
-                salt,
-                deployment.factory,
-                deployment.implementation,
-                created.block if created else None,
-                created.tx_hash if created else None,
-            )
+            self._prove(deployment, terms, salt, created)
+        assert self._identity is not None
         return self._identity
+
+    @classmethod
+    def of_event(cls, connection: Connection, created: CampaignCreated) -> CampaignClient:
+        """The campaign that an event of the factory tells of, with its terms; nothing more is read.
+
+        Raises:
+            VerificationError: The address does not follow from the terms, or the contracts are not on this chain.
+        """
+        client = cls(connection, created.campaign, created.salt)
+        client._prove(connection.deployment(), created.terms, created.salt, created)
+        client._terms = created.terms
+        return client
+
+    def _prove(self, deployment: Deployment, terms: Terms, salt: str, created: CampaignCreated | None) -> None:
+        expected = predict_address(deployment.factory, deployment.implementation, terms, salt)
+        if expected.lower() != self.address.lower():
+            if created is not None:
+                # The factory tells of no campaign but those that it opens: the node made up the event, or the code.
+                raise WrongAnswerError(
+                    f"The node at {self.connection.shown_url} shows an event in which the factory opens {self.address}",
+                    "The address does not follow from that event and the code, so the node does not tell the truth",
+                    "Name another node with --rpc, and send no money there before",
+                )
+            raise self._look_alike("Its address does not follow from the factory, its terms and its salt")
+        self._identity = Identity(
+            self.address,
+            salt,
+            deployment.factory,
+            deployment.implementation,
+            created.block if created else None,
+            created.tx_hash if created else None,
+        )
 
     @property
     def heads(self) -> tuple[Block, Block | None]:
         """The latest and the finalized block when this run began to look; `None` if the node knows no finalized one."""
-        if self._heads is None:
-            _, latest, settled = self.connection.look_at(self.address)
-            self._heads = latest, settled
+        return self.look_again() if self._heads is None else self._heads
+
+    def look_again(self) -> tuple[Block, Block | None]:
+        """The latest and the finalized block now, which `heads` names from here on."""
+        _, latest, settled = self.connection.look_at(self.address)
+        self._heads = latest, settled
         return self._heads
 
     @property
@@ -202,6 +240,56 @@ class CampaignClient:
         existed = bool(self.connection.code_of(code))
         return self._state_from(latest, now), self._state_from(settled, then) if existed else None
 
+    def view(self, function: str, *arguments: Any) -> Read:
+        """A function of the campaign that changes nothing, as a request of `Connection.read`; see `shown`.
+
+        Args:
+            function: Its name.
+            arguments: Its arguments.
+        """
+        return self.connection.read_of(self._call(function, *arguments))
+
+    def shown(self, function: str, answer: Any) -> Any:
+        """The one value that a function returned, from the answer to `view`.
+
+        Raises:
+            ContractRefusedError: It reverts.
+            VerificationError: The answer has another form.
+        """
+        return abi.contract(self._CONTRACT).decode_output(function, self.connection.returned(answer))[0]
+
+    def progress_reads(self) -> list[Read]:
+        """What has to be read to know how far the campaign is, in the order in which `progress_from` takes it."""
+        return [self.view(name) for name in _PROGRESS]
+
+    def progress_from(self, at: Block, answers: Sequence[Any]) -> CampaignProgress:
+        """How far the campaign is.
+
+        Args:
+            at: The block at which it was read.
+            answers: To `progress_reads`.
+
+        Raises:
+            VerificationError: There is no campaign.
+        """
+        ledger, status = (self.shown(name, answer) for name, answer in zip(_PROGRESS, answers, strict=True))
+        pledged, attested_at, challenged_at, slack_used, attested, active, stopped, withheld, contested = ledger
+        return CampaignProgress(
+            block=at.number,
+            block_hash=at.hash,
+            timestamp=at.timestamp,
+            status=_status(status),
+            pledged=pledged,
+            attested_at=attested_at,
+            challenged_at=challenged_at,
+            slack_used=slack_used,
+            attested=attested,
+            active=active,
+            stopped=stopped,
+            withheld=withheld,
+            contested=contested,
+        )
+
     def exists_at(self, block: At) -> bool:
         """Whether the campaign existed at a block."""
         return bool(self.connection.code(self.address, block))
@@ -227,6 +315,10 @@ class CampaignClient:
     def pledge_of(self, backer: str, block: BlockId = "latest") -> int:
         """Smallest units that a backer has pledged."""
         return int(self._ask("pledgeOf", backer, block=block)[0])
+
+    def pledges_of(self, backers: Sequence[str], block: BlockId = "latest") -> list[int]:
+        """Smallest units that some backers have pledged, in one request."""
+        return [int(answer[0]) for answer in self._ask_many([("pledgeOf", backer) for backer in backers], block)]
 
     def refundable(self, backer: str, block: BlockId = "latest") -> int:
         """Smallest units of a backer's refund; zero unless the campaign has failed."""
@@ -296,7 +388,12 @@ class CampaignClient:
         for event in self.each_event(last=block, only=(MilestoneAttested,)):
             if isinstance(event, MilestoneAttested):
                 latest = event.attestation
-        check_recorded(latest, bytes(self._ask("latestContent", block=block)[0]))
+        try:
+            check_recorded(latest, bytes(self._ask("latestContent", block=block)[0]))
+        except LaggingError:
+            if self.connection.facts is not None:
+                self.connection.facts.doubt([self.address])
+            raise
         return latest
 
     def accepts_signature(self, wallet: str, digest: bytes, signature: bytes) -> bool:
@@ -332,7 +429,12 @@ class CampaignClient:
         return tuple(self.each_event(first, last, only=only))
 
     def each_event(
-        self, first: int | None = None, last: At = "latest", *, only: Collection[type[Event]] = ()
+        self,
+        first: int | None = None,
+        last: At = "latest",
+        *,
+        only: Collection[type[Event]] = (),
+        seen: Callable[[Log], None] | None = None,
     ) -> Iterator[CampaignEvent]:
         """The campaign's events, in order, read on demand.
 
@@ -342,6 +444,7 @@ class CampaignClient:
             first: First block; `None` for the one that opened the campaign.
             last: Last block.
             only: Kinds of events to request from the node; all if empty.
+            seen: Called with each log before its event.
 
         Raises:
             VerificationError: A log of the campaign does not fit its event.
@@ -350,6 +453,8 @@ class CampaignClient:
         interface = abi.contract(self._CONTRACT)
         topics = [sorted(interface.topic(kind.__name__) for kind in only)] if only else []
         for log in self.connection.logs(self.address, topics=topics, first=start, last=last):
+            if seen is not None:
+                seen(log)
             event = campaign_event(log)
             if event is not None:
                 yield event
@@ -365,28 +470,44 @@ class CampaignClient:
 
     # ------------------------------------------------------------------ write
 
-    def pledge(self, account: BaseAccount, amount: int, backer: str | None = None) -> Receipt:
+    def pledge(
+        self, account: BaseAccount, amount: int, backer: str | None = None, *, agree: Agree | None = None
+    ) -> Receipt:
         """Pledge the chain's coin.
 
         Args:
             account: The payer.
             amount: Wei.
             backer: The account to credit; `None` for the payer.
+            agree: See `Sender.send`.
         """
-        return self._send(account, "pledgeCoin", backer or account.address, value=amount)
+        credited = backer or str(account.address)
+        intent = self._pledge_intent(amount, credited)
+        return self._send(account, "pledgeCoin", credited, value=amount, agree=agree, intent=intent)
 
-    def pledge_token(self, account: BaseAccount, amount: int, backer: str | None = None) -> Receipt:
+    def pledge_token(
+        self, account: BaseAccount, amount: int, backer: str | None = None, *, agree: Agree | None = None
+    ) -> Receipt:
         """Pledge tokens that the campaign may already take from the payer.
 
         Args:
             account: The payer.
             amount: Smallest units.
             backer: The account to credit; `None` for the payer.
+            agree: See `Sender.send`.
         """
-        return self._send(account, "pledgeToken", backer or account.address, amount)
+        credited = backer or str(account.address)
+        intent = self._pledge_intent(amount, credited)
+        return self._send(account, "pledgeToken", credited, amount, agree=agree, intent=intent)
 
     def pledge_token_with_permit(
-        self, account: BaseAccount, amount: int, permit: Permit, backer: str | None = None
+        self,
+        account: BaseAccount,
+        amount: int,
+        permit: Permit,
+        backer: str | None = None,
+        *,
+        agree: Agree | None = None,
     ) -> Receipt:
         """Pledge tokens with a permit signed by the payer.
 
@@ -395,25 +516,32 @@ class CampaignClient:
             amount: Smallest units.
             permit: From `Token.sign_permit` for this campaign and amount.
             backer: The account to credit; `None` for the payer.
+            agree: See `Sender.send`.
         """
+        credited = backer or str(account.address)
         return self._send(
             account,
             "pledgeTokenWithPermit",
-            backer or account.address,
+            credited,
             amount,
             permit.deadline,
             permit.v,
             permit.r,
             permit.s,
+            agree=agree,
+            intent=self._pledge_intent(amount, credited),
         )
 
-    def pledge_any(self, account: BaseAccount, amount: int, backer: str | None = None) -> tuple[Receipt, PledgeMeans]:
+    def pledge_any(
+        self, account: BaseAccount, amount: int, backer: str | None = None, *, agree: Agree | None = None
+    ) -> tuple[Receipt, PledgeMeans]:
         """Pledge in the campaign's asset, in the cheapest way that the asset supports.
 
         Args:
             account: The payer.
             amount: Smallest units.
             backer: The account to credit; `None` for the payer.
+            agree: See `Sender.send`; called once, before the first of its transactions.
 
         Returns:
             The pledge's receipt, and how it was paid.
@@ -423,8 +551,12 @@ class CampaignClient:
             LlamafundError: The account has too little.
         """
         if self.terms.is_native:
-            return self.pledge(account, amount, backer), "native"
+            return self.pledge(account, amount, backer, agree=agree), "native"
         token, owner = self.token, str(account.address)
+        intent = self._pledge_intent(amount, backer or owner)
+        earlier = self.sender.earlier(owner, intent, money=self.asset.format, agree=agree)
+        if earlier is not None:
+            return earlier, self._means_of(earlier)
         held = token.balance_of(owner)
         if held < amount:
             raise LlamafundError(
@@ -434,29 +566,35 @@ class CampaignClient:
             )
         allowed = token.allowance(owner, self.address)
         if allowed >= amount:
-            return self.pledge_token(account, amount, backer), "allowance"
+            return self.pledge_token(account, amount, backer, agree=agree), "allowance"
         self._check_pledge_token(owner, amount, backer or owner)
         permit = token.sign_permit(account, self.address, amount)
         if permit is not None:
             try:
-                return self.pledge_token_with_permit(account, amount, permit, backer), "permit"
+                return self.pledge_token_with_permit(account, amount, permit, backer, agree=agree), "permit"
             except ContractRefusedError as refusal:
-                if refusal.name.startswith("Campaign_"):
+                if refusal.name.startswith("Campaign_") or refusal.fee:
                     raise
         if allowed:
             # Some tokens refuse to change an allowance other than zero.
-            self.approve(account, 0)
-        self.approve(account, amount)
-        return self.pledge_token(account, amount, backer), "approval"
+            self.approve(account, 0, agree=agree)
+        self.approve(account, amount, agree=None if allowed else agree)
+        try:
+            return self.pledge_token(account, amount, backer), "approval"
+        except LlamafundError as error:
+            error.remedy += f". The approval of {self.asset.format(amount)} is done: only the pledge is left"
+            raise
 
-    def approve(self, account: BaseAccount, amount: int) -> Receipt:
+    def approve(self, account: BaseAccount, amount: int, *, agree: Agree | None = None) -> Receipt:
         """Allow the campaign to take tokens from an account.
 
         Args:
             account: The owner of the tokens.
             amount: Smallest units.
+            agree: See `Sender.send`.
         """
-        return self.connection.send(account, self.token.approve(self.address, amount), money=self.asset.format)
+        call = self.token.approve(self.address, amount)
+        return self.sender.send(account, call, money=self.asset.format, agree=agree, repeatable=True)
 
     def unpledge(
         self, account: BaseAccount, amount: int, recipient: str | None = None, *, agree: Agree | None = None
@@ -467,7 +605,7 @@ class CampaignClient:
             account: The backer.
             amount: Smallest units.
             recipient: The account that receives them; `None` for the backer.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "unpledge", amount, recipient or account.address, agree=agree)
 
@@ -477,7 +615,7 @@ class CampaignClient:
         Args:
             account: The account that pays for the transaction.
             backer: The account that receives the refund.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "collectRefund", backer, agree=agree)
 
@@ -487,7 +625,7 @@ class CampaignClient:
         Args:
             account: The backer.
             recipient: The account that receives it.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "refundTo", recipient, agree=agree)
 
@@ -497,7 +635,7 @@ class CampaignClient:
         Args:
             account: The backer.
             support: Whether to vote. Otherwise an earlier vote is retracted.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "voteStop", support, agree=agree)
 
@@ -506,7 +644,7 @@ class CampaignClient:
 
         Args:
             account: The account that pays for the transaction.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "activate", agree=agree)
 
@@ -516,7 +654,7 @@ class CampaignClient:
         Args:
             account: The researcher.
             by_seconds: How far, in seconds.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         if by_seconds > _MAX_UINT32:
             raise ContractRefusedError(
@@ -533,7 +671,7 @@ class CampaignClient:
         Args:
             account: The researcher.
             manifest: Hash of an `UpdateManifest`, 64 hexadecimal digits.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "postUpdate", bytes.fromhex(manifest), agree=agree)
 
@@ -553,7 +691,7 @@ class CampaignClient:
             attestation: The signed attestation.
             signers: Bit i is set if attestor i of the terms signed.
             signatures: One per set bit, lowest bit first.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "attest", attestation.to_abi(), signers, list(signatures), agree=agree)
 
@@ -566,7 +704,7 @@ class CampaignClient:
             account: The payee.
             payee: Its index in the terms.
             recipient: The account that receives it; `None` for the payee.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
 
         Raises:
             ContractRefusedError: Nothing can be claimed now; the message says until when.
@@ -588,9 +726,10 @@ class CampaignClient:
             attestation: The latest attestation.
             chunk: Number of the chunk, from 0.
             bond: Wei, all of it for whoever answers.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
-        return self._send(account, "challenge", *_content_of(attestation), chunk, value=bond, agree=agree)
+        content = _content_of(attestation)
+        return self._send(account, "challenge", *content, chunk, value=bond, agree=agree)
 
     def answer(self, account: BaseAccount, attestation: Attestation, proof: ChunkProof) -> Receipt:
         """Answer the oldest open challenge and get its bond; anyone may.
@@ -600,7 +739,7 @@ class CampaignClient:
             attestation: The latest attestation.
             proof: Proof of the challenged chunk.
         """
-        return self.connection.send(account, self.answer_call(attestation, proof), money=self.asset.format)
+        return self.sender.send(account, self.answer_call(attestation, proof), money=self.asset.format)
 
     def answer_call(self, attestation: Attestation, proof: ChunkProof) -> Call:
         """The call that answers with a chunk, for callers that send several answers.
@@ -620,7 +759,7 @@ class CampaignClient:
             account: The challenger.
             chunk: Number of the chunk, from 0.
             recipient: The account that receives it; `None` for the challenger.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "returnBond", chunk, recipient or account.address, agree=agree)
 
@@ -629,7 +768,7 @@ class CampaignClient:
 
         Args:
             account: The arbiter.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "contest", agree=agree)
 
@@ -639,7 +778,7 @@ class CampaignClient:
         Args:
             account: The arbiter.
             upheld: Whether the attestation stands. Otherwise the campaign fails, and backers get the last tranche.
-            agree: See `Connection.send`.
+            agree: See `Sender.send`.
         """
         return self._send(account, "rule", upheld, agree=agree)
 
@@ -649,40 +788,26 @@ class CampaignClient:
         """What a state consists of, in the order in which `_state_from` takes the answers."""
         payees = range(len(self.terms.payees))
         asked = [(name,) for name in _STATE] + [(name, place) for name in ("claimable", "claimed") for place in payees]
-        reads = [self.connection.read_of(self._call(name, *arguments)) for name, *arguments in asked]
+        reads = [self.view(name, *arguments) for name, *arguments in asked]
         if self.terms.is_native:
             return [*reads, ("eth_getBalance", (self.address,))]
         return [*reads, self.connection.read_of(self.token.balance_call(self.address))]
 
     def _state_from(self, at: Block, answers: Sequence[Any]) -> CampaignState:
         interface = abi.contract(self._CONTRACT)
-        payees, *rest = len(self.terms.payees), *answers
-        names = [*_STATE, *["claimable"] * payees, *["claimed"] * payees]
-        values = [
+        payees, count = len(self.terms.payees), len(_PROGRESS)
+        progress = self.progress_from(at, answers[:count])
+        names = [*_STATE[count:], *["claimable"] * payees, *["claimed"] * payees]
+        seed, released, stop_support, votes_from, content, evidence, *amounts = (
             interface.decode_output(name, self.connection.returned(answer))[0]
-            for name, answer in zip(names, rest[:-1], strict=True)
-        ]
-        ledger, seed, status, released, stop_support, votes_from, content, evidence, *amounts = values
-        pledged, attested_at, challenged_at, slack_used, attested, active, *flags = ledger
-        stopped, withheld, contested = flags
+            for name, answer in zip(names, answers[count:-1], strict=True)
+        )
         if self.terms.is_native:
-            balance = self.connection.balance_of(rest[-1])
+            balance = self.connection.balance_of(answers[-1])
         else:
-            balance = self.token.balance_in(self.connection.returned(rest[-1]))
+            balance = self.token.balance_in(self.connection.returned(answers[-1]))
         return CampaignState(
-            block=at.number,
-            block_hash=at.hash,
-            timestamp=at.timestamp,
-            status=_status(status),
-            pledged=pledged,
-            attested_at=attested_at,
-            challenged_at=challenged_at,
-            slack_used=slack_used,
-            attested=attested,
-            active=active,
-            stopped=stopped,
-            withheld=withheld,
-            contested=contested,
+            **vars(progress),
             released=released,
             stop_support=stop_support,
             votes_from=votes_from,
@@ -718,12 +843,31 @@ class CampaignClient:
             for ((chunk, opened_at, challenger, bond),) in answers
         ]
 
+    def _pledge_intent(self, amount: int, backer: str) -> str:
+        """What a pledge brings about, however it is paid."""
+        return f"pledge {self.address} {backer} {amount}"
+
+    def _means_of(self, receipt: Receipt) -> PledgeMeans:
+        """How a token's pledge was paid that an earlier start has sent: the permit is in its call data."""
+        try:
+            (sent,) = self.connection.transactions([receipt.tx_hash])
+            decoded = abi.contract(self._CONTRACT).decode_input(sent.data) if sent is not None else None
+        except LlamafundError:
+            return "allowance"
+        return "permit" if decoded is not None and decoded.name == "pledgeTokenWithPermit" else "allowance"
+
     def _send(
-        self, account: BaseAccount, function: str, *arguments: Any, value: int = 0, agree: Agree | None = None
+        self,
+        account: BaseAccount,
+        function: str,
+        *arguments: Any,
+        value: int = 0,
+        agree: Agree | None = None,
+        intent: str | None = None,
     ) -> Receipt:
         call = self._call(function, *arguments)
         try:
-            return self.connection.send(account, call, value, money=self.asset.format, agree=agree)
+            return self.sender.send(account, call, value, money=self.asset.format, agree=agree, intent=intent)
         except ContractRefusedError as refusal:
             say_when(refusal, function)
             raise
@@ -753,10 +897,22 @@ class CampaignClient:
     def _creation(self, factory: str) -> CampaignCreated:
         topic = f"0x{bytes(12).hex()}{self.address[2:].lower()}"
         first, last = search_range(self.connection, self.address, self.heads[0])
-        for event in creations(self.connection, factory, [None, topic], last, first=first):
+        done: list[Block] = []
+        try:
+            found = creations(
+                self.connection, factory, [None, topic], last, first=first, searched=lambda block: done.append(block)
+            )
+        except (KeyboardInterrupt, NodeError):
+            # The next run goes on from there.
+            if done:
+                self.connection.remember_creation(self.address, done[-1], found=False)
+            raise
+        for event in found:
             if event.campaign.lower() == self.address.lower():
                 return event
         if self._may_be_hidden(factory, topic):
+            if self.connection.facts is not None:
+                self.connection.facts.doubt([factory])
             raise LaggingError(
                 f"The node at {self.connection.shown_url} does not show the event that opened {self.address}",
                 "The block that created it has such an event; the node's search for events is behind or cut short",
@@ -773,7 +929,7 @@ class CampaignClient:
 
     def _look_alike(self, why: str) -> VerificationError:
         return VerificationError(
-            f"{self.address} is not a LlamaFund campaign (a look-alike, or another contract)",
+            f"{self.address} is not a {PROJECT} campaign (a look-alike, or another contract)",
             why,
             "Do not send money there. `llamafund campaign list` shows the campaigns of this chain",
         )

@@ -12,7 +12,7 @@ from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.hashing import hash_bytes
 from llamafund_chain.evidence.manifests import DisputeManifest, DisputeReport
-from llamafund_chain.files import read_spans
+from llamafund_chain.files import read_text
 from llamafund_chain.http.answers import parse_json
 from llamafund_chain.store import Store
 from llamafund_chain.store.content import publish_manifest
@@ -54,7 +54,7 @@ def read_report(path: Path, client: CampaignClient, attestation: Attestation, ev
     Raises:
         UsageError: It is no such report, or one about something else.
     """
-    data = _read(path, MAX_REPORT_BYTES)
+    data = read_text(path, MAX_REPORT_BYTES).encode()
     name = repr(str(path))
     try:
         said = parse_json(data)
@@ -87,10 +87,7 @@ def read_statement(path: Path) -> str:
     Raises:
         UsageError: There is no such file, or it is too long or not text.
     """
-    try:
-        return _read(path, MAX_STATEMENT_BYTES).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{str(path)!r} is not text", "It is not UTF-8", "Write the statement as Markdown") from error
+    return read_text(path, MAX_STATEMENT_BYTES)
 
 
 def write_dispute(
@@ -164,7 +161,7 @@ def _audit_problem(said: Mapping[str, Any], client: CampaignClient, attestation:
 def _audit_result(said: Mapping[str, Any]) -> tuple[str, bool]:
     found = said["report"]
     failed = [f"{check['name']}: {check['detail']}" for check in found["checks"] if check["status"] == "fail"]
-    return ". ".join([found["verdict"]["headline"], *failed]), not found["verdict"]["holds"]
+    return ". ".join([found["verdict"]["headline"], *failed]), found["verdict"]["outcome"] == "fails"
 
 
 def _replay_problem(said: Mapping[str, Any], _: CampaignClient, __: Attestation, evidence: Sequence[str]) -> str:
@@ -189,14 +186,3 @@ _READERS: Mapping[str, tuple[_Problem, _Result]] = {
     "audit": (_audit_problem, _audit_result),
     "replay": (_replay_problem, _replay_result),
 }
-
-
-def _read(path: Path, most: int) -> bytes:
-    data = bytearray()
-    for span in read_spans(path):
-        data += span
-        if len(data) > most:
-            raise UsageError(
-                f"{str(path)!r} is longer than {most} bytes", "Neither reports nor statements are that long"
-            )
-    return bytes(data)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from llamafund_chain.amounts import check_amount, parse_amount
+from llamafund_chain.campaign.promised import bind
 from llamafund_chain.campaign.terms import (
     MAX_SCORE,
     NO_HASH,
@@ -245,7 +246,7 @@ class Draft:
     def complete(
         self, *, now: int, asset_of: Callable[[str], Asset], propose_bond: Callable[[], int]
     ) -> tuple[ProposalManifest, Terms]:
-        """The proposal, and terms that the factory would accept.
+        """The proposal with the terms that it promises, and terms that the factory would accept.
 
         Args:
             now: Unix seconds that relative times count from: the chain's clock.
@@ -258,7 +259,7 @@ class Draft:
             LlamafundError: Whatever else `asset_of` and `propose_bond` raise.
         """
         file = self._file(now)
-        return file.proposal, self._terms(file, now, asset_of, propose_bond)
+        return bind(file.proposal, self._terms(file, now, asset_of, propose_bond))
 
     def _file(self, now: int) -> _File:
         wrong = list(self._wrong)
@@ -286,6 +287,12 @@ class Draft:
                         ("schema",), schema, f"A campaign file says {SCHEMA}", "Check that it is the right file", "YAML"
                     )
                 ]
+            )
+        proposal = document.get("proposal")
+        if isinstance(proposal, dict) and "terms" in proposal:
+            why = "The proposal promises what the section terms says, and that is written into it when it is published"
+            raise self._refuse(
+                [Mistake(("proposal", "terms"), "proposal.terms is written by hand", why, "Leave it out")]
             )
         unknown = list(unknown_keys(document, _File))
         if unknown:

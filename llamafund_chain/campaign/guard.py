@@ -264,7 +264,7 @@ class Guard:
         mined = self.client.connection.nonce(account.address)
         gone = [(nonce, sent) for nonce, sent in sorted(self._under_way.items()) if nonce < mined]
         tries = [one for _, sent in gone for one in sent.tries]
-        outcomes = self.client.connection.outcomes([one.signed for one in tries], money=self.client.asset.format)
+        outcomes = self.client.sender.outbox.outcomes([one.signed for one in tries], money=self.client.asset.format)
         found = dict(zip((one.signed.tx_hash for one in tries), outcomes, strict=True))
         for nonce, sent in gone:
             included = [(one, outcome) for one in sent.tries if (outcome := found[one.signed.tx_hash]) is not None]
@@ -319,11 +319,11 @@ class Guard:
                     signed = self._sign(account, _attested(challenges), action)
                     batch.append(_Try(challenge, signed, takes.data_fee))
         if batch:
-            self.client.connection.check_funds(str(account.address), now.held, max(one.cost for one in batch))
+            self.client.sender.outbox.check_funds(str(account.address), now.held, max(one.cost for one in batch))
             self._transmit(batch, challenges.block)
         self._spread = now.block
         latest = [self._under_way[nonce].tries[-1:] for nonce in stuck if nonce in self._under_way]
-        self.client.connection.spread([one.signed for tries in latest for one in tries])
+        self.client.sender.outbox.spread([one.signed for tries in latest for one in tries])
 
     def _situation(self, account: BaseAccount, challenges: Challenges) -> Situation:
         sender = str(account.address)
@@ -347,11 +347,11 @@ class Guard:
     def _sign(self, account: BaseAccount, attestation: Attestation, answer: Send) -> SignedTransaction:
         call = self._call(attestation, self._prover.proofs[answer.challenge.chunk])
         gas = answer.takes.gas
-        return self.client.connection.sign(account, call, nonce=answer.nonce, gas=gas, fees=answer.fees)
+        return self.client.sender.outbox.sign(account, call, nonce=answer.nonce, gas=gas, fees=answer.fees)
 
     def _sign_nothing(self, account: BaseAccount, nonce: int, fees: Fees) -> SignedTransaction:
         nothing = Call(str(account.address), b"")
-        return self.client.connection.sign(account, nothing, nonce=nonce, gas=_EMPTY_GAS, fees=fees)
+        return self.client.sender.outbox.sign(account, nothing, nonce=nonce, gas=_EMPTY_GAS, fees=fees)
 
     def _check_wallet(self, sender: str, waiting: range) -> None:
         foreign = [nonce for nonce in waiting if nonce not in self._under_way]
@@ -444,7 +444,7 @@ class Guard:
             sent.tries.append(one)
             sent.challenge, sent.fees, sent.block = one.challenge, fees, block
         failures: list[LlamafundError] = []
-        refusals = self.client.connection.transmit_many([one.signed for one in batch])
+        refusals = self.client.sender.outbox.transmit_many([one.signed for one in batch])
         for one, before, refusal in zip(batch, earlier, refusals, strict=True):
             if refusal is None:
                 self._sent += 1

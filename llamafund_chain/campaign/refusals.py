@@ -35,7 +35,7 @@ def explain(data: bytes, reading: Reading, *, message: str = "") -> ContractRefu
 
 def _known(name: str, values: Mapping[str, Any], reading: Reading) -> ContractRefusedError:
     shown = {key: _Value(value, reading) for key, value in values.items()}
-    sentences = _SENTENCES.get(name)
+    sentences = SENTENCES.get(name)
     if sentences is None:
         listed = ", ".join(f"{key} {_Value(value, reading):}" for key, value in values.items())
         return ContractRefusedError(f"The contract refused with {name}", listed, name=name, values=values)
@@ -94,7 +94,7 @@ _SHOW = "See its state with `llamafund campaign show`"
 NO_PLEDGE = ("has no pledge in this campaign", "Only backers can do this", "Use the wallet that pledged")
 """What is said about an account that is no backer: who foresees it says the same as the contract."""
 
-_WHEN: Mapping[str, str] = {
+WHEN: Mapping[str, str] = {
     "unpledge": "Pledges can be taken back during funding",
     "activate": "A campaign is activated once, during funding",
     "voteStop": "Backers can vote while it is active",
@@ -119,10 +119,10 @@ def say_when(refusal: ContractRefusedError, function: str) -> None:
         function: Which function was called.
     """
     if refusal.name == "Campaign_WrongStatus":
-        refusal.why = _WHEN.get(function, refusal.why)
+        refusal.why = WHEN.get(function, refusal.why)
 
 
-_SENTENCES: Mapping[str, tuple[str, str, str]] = {
+SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "Campaign_NotAClone": (
         "This is the implementation, not a campaign",
         "It holds no money and has no terms",

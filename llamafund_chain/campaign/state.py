@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from llamafund_chain.campaign.terms import Status, Terms
 
@@ -28,9 +29,36 @@ class Identity:
     transaction: str | None
 
 
+class Deadline(NamedTuple):
+    """What happens to a campaign by itself, and when.
+
+    Attributes:
+        what: `funding` ends, milestone evidence is due (`milestone`), a challenge must be answered (`answer`), or the
+            last tranche is released (`release`).
+        at: Unix seconds.
+    """
+
+    what: Literal["funding", "milestone", "answer", "release"]
+    at: int
+
+
+class Failure(NamedTuple):
+    """Why a campaign failed, and when.
+
+    Attributes:
+        cause: The goal was missed (`goal`); nobody activated it (`start`); the evidence of a milestone (`milestone`) or
+            the answer to a challenge (`answer`) did not come in time; its backers stopped it (`stop`); or its arbiter
+            refused the last tranche (`refusal`).
+        at: Unix seconds; 0 where the campaign does not keep that.
+    """
+
+    cause: Literal["goal", "start", "milestone", "answer", "stop", "refusal"]
+    at: int
+
+
 @dataclass(frozen=True)
-class CampaignState:
-    """A campaign at one block. Amounts are in the asset's smallest unit, times in unix seconds.
+class CampaignProgress:
+    """How far a campaign is at one block. Amounts are in the asset's smallest unit, times in unix seconds.
 
     Attributes:
         block: Number of the block.
@@ -46,15 +74,6 @@ class CampaignState:
         stopped: Whether a stop vote succeeded, or the arbiter refused the last tranche.
         withheld: Whether it happened before the latest attestation's tranche was released.
         contested: Whether the arbiter contests the last attestation; stays when it refused.
-        released: Released to payees so far.
-        stop_support: Pledges of the backers who vote to stop.
-        votes_from: When voting to stop opens; 0 before activation.
-        training_seed: 64 hexadecimal digits; empty before activation.
-        latest_content: Hash of what can be challenged, 64 hexadecimal digits; zeros if nothing can.
-        latest_evidence: SHA-256 of the latest evidence; before the first, the proposal's.
-        balance: The campaign's balance of the asset.
-        claimable: What each payee can claim now.
-        claimed: What each payee has claimed.
     """
 
     block: int
@@ -70,15 +89,6 @@ class CampaignState:
     stopped: bool
     withheld: bool
     contested: bool
-    released: int
-    stop_support: int
-    votes_from: int
-    training_seed: str
-    latest_content: str
-    latest_evidence: str
-    balance: int
-    claimable: tuple[int, ...]
-    claimed: tuple[int, ...]
 
     def window_end(self, terms: Terms) -> int:
         """When the window of the latest attestation ends, with the time for a ruling; 0 if there is none."""
@@ -100,6 +110,63 @@ class CampaignState:
         """
         moved = self.slack_used if milestone >= self.attested else 0
         return terms.milestones[milestone].deadline + moved
+
+    def failure(self, terms: Terms) -> Failure | None:
+        """Why it failed, told apart as the contract does; `None` if it has not."""
+        if self.status is not Status.FAILED:
+            return None
+        if not self.active:
+            missed = self.pledged < terms.goal
+            return Failure("goal", terms.funding_deadline) if missed else Failure("start", terms.milestones[0].deadline)
+        if self.stopped:
+            return Failure("refusal" if self.contested else "stop", 0)
+        if self.challenged_at:
+            return Failure("answer", self.challenged_at + terms.answer_window)
+        return Failure("milestone", self.deadline(terms, self.attested))
+
+    def takes_pledges(self, terms: Terms) -> bool:
+        """Whether it takes pledges now."""
+        open_ = self.status is Status.FUNDING and self.timestamp < terms.funding_deadline
+        return open_ and self.pledged < terms.cap
+
+    def next_deadline(self, terms: Terms) -> Deadline | None:
+        """What happens next by itself; `None` if nothing does any more."""
+        if self.status is Status.FUNDING and self.timestamp < terms.funding_deadline:
+            return Deadline("funding", terms.funding_deadline)
+        if self.status is Status.ACTIVE and self.challenged_at:
+            return Deadline("answer", self.challenged_at + terms.answer_window)
+        if self.status is Status.ACTIVE and self.attested == len(terms.milestones):
+            return Deadline("release", self.window_end(terms))
+        if self.status in (Status.FUNDING, Status.ACTIVE):
+            return Deadline("milestone", self.deadline(terms, self.attested))
+        return None
+
+
+@dataclass(frozen=True)
+class CampaignState(CampaignProgress):
+    """Everything about a campaign at one block. Amounts are in the asset's smallest unit, times in unix seconds.
+
+    Attributes:
+        released: Released to payees so far.
+        stop_support: Pledges of the backers who vote to stop.
+        votes_from: When voting to stop opens; 0 before activation.
+        training_seed: 64 hexadecimal digits; empty before activation.
+        latest_content: Hash of what can be challenged, 64 hexadecimal digits; zeros if nothing can.
+        latest_evidence: SHA-256 of the latest evidence; before the first, the proposal's.
+        balance: The campaign's balance of the asset.
+        claimable: What each payee can claim now.
+        claimed: What each payee has claimed.
+    """
+
+    released: int
+    stop_support: int
+    votes_from: int
+    training_seed: str
+    latest_content: str
+    latest_evidence: str
+    balance: int
+    claimable: tuple[int, ...]
+    claimed: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,17 @@ class Terms:
         """Whether pledges are in the chain's coin."""
         return int(self.asset, 16) == 0
 
+    def roles_of(self, account: str) -> list[str]:
+        """What an account is in these terms, for example `researcher`, `attestor 0`, `payee 1` or `arbiter`.
+
+        Args:
+            account: Checksummed address.
+        """
+        roles = ["researcher"] if self.researcher == account else []
+        roles += [f"attestor {place}" for place, attestor in enumerate(self.attestors) if attestor == account]
+        roles += [f"payee {place}" for place, payee in enumerate(self.payees) if payee.account == account]
+        return [*roles, "arbiter"] if self.arbiter == account else roles
+
     def to_abi(self) -> tuple[Any, ...]:
         """The ABI tuple that the factory takes, in the order of the Solidity struct."""
         return (

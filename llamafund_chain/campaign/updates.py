@@ -10,7 +10,7 @@ from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.events import UpdatePosted
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.evidence.manifests import UpdateLink, UpdateManifest
-from llamafund_chain.files import read_spans
+from llamafund_chain.files import read_text
 from llamafund_chain.store import Store
 from llamafund_chain.store.content import fetch_manifest
 
@@ -70,7 +70,7 @@ def read_update(path: Path, *, title: str | None = None) -> WrittenUpdate:
     Raises:
         UsageError: There is no such file, it is not text, it has no title or no text, or its text is too long.
     """
-    text = _read(path)
+    text = read_text(path, MAX_FILE_BYTES)
     if title is None:
         first, _, text = text.partition("\n")
         title = first.removeprefix("# ")
@@ -111,15 +111,3 @@ def _find(client: CampaignClient, store: Store, event: UpdatePosted) -> PostedUp
     except LlamafundError as error:
         return PostedUpdate(event.manifest, event.block, None, str(error))
     return PostedUpdate(event.manifest, event.block, manifest)
-
-
-def _read(path: Path) -> str:
-    data = bytearray()
-    for span in read_spans(path):
-        data += span
-        if len(data) > MAX_FILE_BYTES:
-            raise UsageError(f"{str(path)!r} is longer than {MAX_FILE_BYTES} bytes", "An update may not be that long")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{str(path)!r} is not text", "It is not UTF-8", "Write the update as Markdown") from error

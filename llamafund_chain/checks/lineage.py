@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.terms import NO_HASH
-from llamafund_chain.checks.check import CheckContext, Finding
+from llamafund_chain.checks.check import CheckContext, Finding, finding_of
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.manifests import (
     CheckpointManifest,
@@ -66,7 +67,8 @@ def checkpoint_chain(context: CheckContext) -> Iterator[Finding]:
     if head is None:
         return
     facts: dict[str, JsonValue] = {"checkpoints": len(head.chain) + 1, "last_step": head.steps.last}
-    links, problem = _read_chain(context, head)
+    links = _read_chain(context, head)
+    problem = _problem_of(context, head, links)
     if problem is not None:
         yield Finding("fail", problem, facts)
         return
@@ -82,9 +84,9 @@ def chain_published(context: CheckContext) -> Iterator[Finding]:
     head = _own_head(context)
     if head is None:
         return
-    links, problem = _read_chain(context, head)
-    if problem is not None:
-        yield Finding("skip", "The checkpoints do not form one run, so none of them was read")
+    links = _read_chain(context, head)
+    if _problem_of(context, head, links) is not None:
+        yield Finding("unchecked", "The checkpoints do not form one run, so none of them was read")
         return
     # Another check makes sure that the evidence itself is published.
     between = links[:-1] if head is context.evidence else links
@@ -95,9 +97,8 @@ def chain_published(context: CheckContext) -> Iterator[Finding]:
         try:
             verify_content(context.store, link)
         except LlamafundError as error:
-            yield Finding(
-                "fail", f"The checkpoint at step {link.steps.last} is not published as it says. {error}", facts
-            )
+            found = finding_of(error)
+            yield replace(found, detail=f"The checkpoint at step {link.steps.last}: {found.detail}", data=facts)
             return
     yield Finding("pass", f"All {len(between)} checkpoints in between, {size} bytes, were read and match", facts)
 
@@ -146,18 +147,15 @@ def _own_head(context: CheckContext) -> CheckpointManifest | None:
     return _head(context)
 
 
-def _read_chain(context: CheckContext, head: CheckpointManifest) -> tuple[list[CheckpointManifest], str | None]:
-    """The checkpoints of a run, oldest first, and the first fault in them."""
-    hashes = (*head.chain, head.sha256)
-    links: list[CheckpointManifest] = []
-    for index, sha256 in enumerate(head.chain):
-        try:
-            links.append(fetch_manifest(context.store, sha256, CheckpointManifest))
-        except LlamafundError as error:
-            return links, f"Checkpoint {index} of {len(hashes)} in the chain cannot be read. {error}"
-    links.append(head)
+def _read_chain(context: CheckContext, head: CheckpointManifest) -> list[CheckpointManifest]:
+    """The checkpoints of a run, oldest first."""
+    return [*(fetch_manifest(context.store, sha256, CheckpointManifest) for sha256 in head.chain), head]
+
+
+def _problem_of(context: CheckContext, head: CheckpointManifest, links: Sequence[CheckpointManifest]) -> str | None:
+    """The first fault in the checkpoints of a run, or `None`."""
     before = context.ancestry[-1] if context.ancestry else None
-    return links, _chain_problem(links, hashes, before, context.proposal)
+    return _chain_problem(links, (*head.chain, head.sha256), before, context.proposal)
 
 
 def _link(words: str, actual: str, expected: str) -> Finding:

@@ -9,7 +9,6 @@ from pydantic import JsonValue
 from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM
 from llamafund_chain.checks.check import CheckContext, Finding
 from llamafund_chain.checks.published import dataset_manifest, dataset_named_by
-from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.evidence.manifests import (
     MAX_MANIFEST_BYTES,
@@ -17,6 +16,7 @@ from llamafund_chain.evidence.manifests import (
     DatasetManifest,
     WeightsManifest,
 )
+from llamafund_chain.store.base import called
 from llamafund_chain.text import from_millionths
 
 
@@ -57,12 +57,8 @@ def recipe_matches_proposal(context: CheckContext) -> Iterator[Finding]:
     if promised is not None and evidence.recipe != promised:
         yield Finding("fail", f"The recipe is {evidence.recipe}, but the proposal promises {promised}", facts)
         return
-    try:
+    with called({raw_cid(evidence.recipe): f"recipe {evidence.recipe}"}):
         context.store.read(raw_cid(evidence.recipe), limit=MAX_MANIFEST_BYTES)
-    except LlamafundError as error:
-        detail = f"The recipe cannot be read, so nobody can replay the run. {error}"
-        yield Finding("fail", detail, facts)
-        return
     if promised is None:
         detail = f"The recipe {evidence.recipe} was chosen after the funding; the proposal does not fix one"
         yield Finding("warn", detail, facts)
@@ -120,7 +116,7 @@ def score_matches_manifest(context: CheckContext) -> Iterator[Finding]:
             yield Finding("fail", detail, facts)
             return
     if context.score is None:
-        yield Finding("skip", "No score is attested yet", facts)
+        yield Finding("unchecked", "No score is attested yet", facts)
     elif context.score != stated:
         detail = (
             f"The attested score is {from_millionths(context.score)}, but the evidence says {from_millionths(stated)}"

@@ -1,13 +1,13 @@
-"""Checks of what is published: the content, its kind, the dataset and its held-out part."""
+"""Checks of what is published: the content, its kind and the dataset."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pydantic import JsonValue
 
-from llamafund_chain.checks.check import CheckContext, CheckStatus, Finding
+from llamafund_chain.checks.check import CheckContext, Finding, finding_of
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.manifests import (
     CheckpointManifest,
@@ -15,8 +15,7 @@ from llamafund_chain.evidence.manifests import (
     EvidenceManifest,
     WeightsManifest,
 )
-from llamafund_chain.store.content import fetch_manifest, fetch_tree, verify_content
-from llamafund_chain.store.dataset import read_documents
+from llamafund_chain.store.content import fetch_manifest, verify_content
 
 _WITHHELD = "The attestation says that this content is withheld, so nothing of it can be challenged"
 
@@ -34,11 +33,9 @@ def content_published(context: CheckContext) -> Iterator[Finding]:
     try:
         verify_content(context.store, context.evidence)
     except LlamafundError as error:
-        if not context.content_withheld:
-            yield Finding("fail", str(error), facts)
-            return
-        detail = f"{_WITHHELD}. Only the attestors vouch for it, because the store does not have it. {error}"
-        yield Finding("warn", detail, facts)
+        found = finding_of(error)
+        detail = f"{_WITHHELD}. Only the attestors vouch for it. {error}" if context.content_withheld else found.detail
+        yield replace(found, detail=detail, data=facts)
         return
     detail = f"Every byte was read ({amount}): sizes, hashes and Merkle root agree"
     if context.content_withheld:
@@ -77,38 +74,6 @@ def dataset_published(context: CheckContext) -> Iterator[Finding]:
     verify_content(context.store, dataset)
     detail = f"No milestone attests the dataset, so every byte of it was read ({amount}): it matches its manifest"
     yield Finding("pass", detail, facts)
-
-
-def heldout_separate(context: CheckContext) -> Iterator[Finding]:
-    """No document for measuring the model is also a training document."""
-    dataset = dataset_manifest(context)
-    if dataset is None:
-        return
-    heldout, train = dataset.part("heldout"), dataset.part("train")
-    if not heldout:
-        detail = "The dataset has no held-out part: nothing in it shows how the model does on unseen text"
-        yield Finding("warn", detail)
-        return
-    try:
-        fetch_tree(context.store, dataset, context.workdir)
-    except LlamafundError as error:
-        # Only the attested content may be withheld, not the data behind it.
-        status: CheckStatus = "skip" if context.content_withheld and dataset is context.evidence else "fail"
-        yield Finding(status, f"The documents cannot be compared. {error}")
-        return
-    seen = {_document_hash(document) for document in read_documents(context.workdir, train)}
-    for entry in heldout:
-        if any(_document_hash(document) in seen for document in read_documents(context.workdir, (entry,))):
-            detail = f"A document of {entry.path!r} is both held out and trained on, so the metric flatters the model"
-            yield Finding("fail", detail)
-            return
-    detail = f"None of the held-out documents is among the {len(seen)} training documents"
-    yield Finding("pass", detail)
-
-
-def _document_hash(document: str) -> bytes:
-    """A hash that is equal for documents that differ only in white space."""
-    return hashlib.sha256(" ".join(document.split()).encode()).digest()
 
 
 def dataset_manifest(context: CheckContext) -> DatasetManifest | None:

@@ -1,34 +1,37 @@
-"""Risks that no rule forbids but backers should know. Shown before a pledge, and judged by the audit."""
+"""What the published rules say about terms and arbiters. Shown before a pledge, and judged by the audit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.answer_cost import AnswerCost, three_digits
-from llamafund_chain.campaign.arbiter import Arbiter, Asked
+from llamafund_chain.campaign.arbiter import Arbiter
 from llamafund_chain.campaign.flood import Flood, a_day
 from llamafund_chain.campaign.state import CampaignState
-from llamafund_chain.campaign.terms import MIN_ANSWER_WINDOW, Status, Terms
-from llamafund_chain.chain.coins import DECIMALS, format_coin
+from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, Status, Terms
+from llamafund_chain.chain.coins import DECIMALS, UNKNOWN, coin_symbol, format_coin
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
-from llamafund_chain.checks.check import CheckResult, Finding, result_of
+from llamafund_chain.chain.tokens import Asset
+from llamafund_chain.checks.check import CheckResult, Finding
+from llamafund_chain.checks.rules import judge
 from llamafund_chain.deployment.court_arbiter import question_path
 from llamafund_chain.times import duration
-
-BOND_SHARE = 100
-"""A bond above this fraction (1/n) of what is unreleased is too high for all but the largest backers."""
-
-HIGH_BOND = 10**18
-"""Wei of a bond that is high for any goal: several hundred times the cost of an answer on a calm chain."""
-
 
 MUCH = 10**9 * 10**DECIMALS
 """Wei; no chain has as many coins that could be bought."""
 
 LONGEST_ADDRESS = 150
 """Characters that are shown of what a stranger's contract says."""
+
+CHALLENGE_BOND = "challenge-bond"
+"""The rule about the bond, whose finding also says what a flood costs."""
+
+_BEFORE_THE_BOND = ("researcher-attests", "attestors-paid", "quorum-of-one", "arbiter-independent")
+_AFTER_THE_BOND = ("answer-window",)
+_ARBITER = ("arbiter-can-decide", "arbiter-is-no-backer", "court-is-asked-the-question", "rulings-come-in-time")
 
 
 def term_risks(
@@ -48,12 +51,33 @@ def term_risks(
         unreleased: What challenges protect, in the asset's smallest unit.
         money: Writes an amount of the asset.
     """
-    yield result_of(researcher_attests, terms)
-    yield result_of(attestors_paid, terms)
-    yield result_of(quorum_of_one, terms)
-    yield result_of(arbiter_independent, terms)
-    yield result_of(challenge_bond, terms, chain_id, cost=cost, unreleased=unreleased, money=money)
-    yield result_of(answer_window, terms)
+    facts = term_facts(terms)
+    yield from (one.result for one in judge(facts, _BEFORE_THE_BOND))
+    bond = challenge_bond(terms, chain_id, cost=cost, unreleased=unreleased, money=money)
+    yield CheckResult.of(CHALLENGE_BOND, bond)
+    yield from (one.result for one in judge(facts, _AFTER_THE_BOND))
+
+
+def arbiter_risks(terms: Terms, arbiter: Arbiter, *, pledge: int, asset: Asset) -> Iterator[CheckResult]:
+    """Whether a campaign's arbiter can be relied on, as far as the chain tells.
+
+    Args:
+        terms: The campaign's terms.
+        arbiter: Its arbiter.
+        pledge: What the arbiter has pledged, in the asset's smallest unit.
+        asset: What that is counted in.
+    """
+    facts = {**asset_facts(asset), **term_facts(terms), **arbiter_facts(arbiter), "arbiter_pledge": str(pledge)}
+    for one in judge(facts, _ARBITER):
+        data = court_data(arbiter) if one.rule.id == "court-is-asked-the-question" else {}
+        yield replace(one.result, data=data)
+
+
+def arbiter_alone(arbiter: Arbiter) -> Iterator[CheckResult]:
+    """The same about an arbiter without a campaign."""
+    facts = {"arbiter_named": True, **arbiter_facts(arbiter)}
+    for one in judge(facts, ("arbiter-can-decide", "court-is-asked-the-question")):
+        yield replace(one.result, data=court_data(arbiter) if one.rule.id != "arbiter-can-decide" else {})
 
 
 def unreleased_of(terms: Terms, state: CampaignState) -> int:
@@ -63,138 +87,133 @@ def unreleased_of(terms: Terms, state: CampaignState) -> int:
     return state.pledged - state.released if state.status is Status.ACTIVE else 0
 
 
-def researcher_attests(terms: Terms) -> Finding:
-    """Whether the researcher attests its own work."""
-    if terms.researcher in terms.attestors:
-        return Finding("warn", "The researcher is an attestor, so one of the signatures is its own")
-    return Finding("pass", "The researcher's key is not among the attestors")
+# ----------------------------------------------------------------------- facts
 
 
-def attestors_paid(terms: Terms) -> Finding:
-    """Whether attestors are paid by what they sign."""
-    paid = dict.fromkeys(payee.account for payee in terms.payees if payee.account in terms.attestors)
-    if paid:
-        return Finding("warn", f"Attestors are paid by what they sign: {', '.join(paid)}")
-    return Finding("pass", "No attestor's key is among the payees")
+def asset_facts(asset: Asset) -> dict[str, JsonValue]:
+    """Facts about how amounts of an asset are written."""
+    return {"asset_symbol": asset.unit, "asset_decimals": asset.decimals}
 
 
-def quorum_of_one(terms: Terms) -> Finding:
-    """Whether a single key releases money."""
-    if terms.quorum == 1:
-        detail = f"A single signature releases money: one stolen key of {len(terms.attestors)} is enough"
-        return Finding("warn", detail)
-    return Finding("pass", f"{terms.quorum} of {len(terms.attestors)} attestors must sign")
+def term_facts(terms: Terms) -> dict[str, JsonValue]:
+    """Facts that the terms tell."""
+    payees = {payee.account for payee in terms.payees}
+    insiders = payees | {terms.researcher}
+    floor = terms.milestones[-1].min_score
+    return {
+        "native": terms.is_native,
+        "quorum": terms.quorum,
+        "attestors": len(terms.attestors),
+        "researcher_attests": terms.researcher in terms.attestors,
+        "attestors_paid": [account for account in terms.attestors if account in payees],
+        "insider_seats": sum(account in insiders for account in terms.attestors),
+        "only_weights": len(terms.milestones) == 1,
+        "dataset_fixed": terms.dataset != NO_HASH,
+        "answer_window": terms.answer_window,
+        "ruling_window": terms.ruling_window,
+        "min_bond": str(terms.min_bond),
+        "floor_set": floor != NO_MINIMUM,
+        "floor_score": None if floor == NO_MINIMUM else str(floor),
+        "arbiter_named": terms.arbiter is not None,
+        "arbiter": terms.arbiter,
+        "arbiter_roles": _roles_of_arbiter(terms),
+    }
 
 
-def arbiter_independent(terms: Terms) -> Finding:
-    """Whether anybody could refuse the last tranche, and whether that is somebody whom the lie would serve."""
-    if terms.arbiter is None:
-        return Finding(
-            "warn", "There is no arbiter: nobody can hold back the last tranche if a quorum lies about the weights"
-        )
-    roles = [
-        role
-        for role, accounts in (
-            ("the researcher", (terms.researcher,)),
-            ("a payee", [payee.account for payee in terms.payees]),
-            ("an attestor", terms.attestors),
-        )
-        if terms.arbiter in accounts
-    ]
-    if roles:
-        return Finding("warn", f"The arbiter {terms.arbiter} is {' and '.join(roles)}, so it would judge its own work")
-    return Finding("pass", f"The arbiter {terms.arbiter} is neither researcher nor payee nor attestor")
-
-
-def arbiter_risks(terms: Terms, arbiter: Arbiter, *, pledge: int, money: Callable[[int], str]) -> Iterator[CheckResult]:
-    """Whether a campaign's arbiter can be relied on, as far as the chain tells.
+def money_facts(terms: Terms, state: CampaignState | None, unreleased: int) -> dict[str, JsonValue]:
+    """Facts about stakes.
 
     Args:
-        terms: The campaign's terms.
-        arbiter: Its arbiter.
-        pledge: What the arbiter has pledged, in the asset's smallest unit.
-        money: Writes an amount of the asset.
+        terms: The terms.
+        state: The campaign's state; `None` before it is opened.
+        unreleased: See `unreleased_of`.
     """
-    yield result_of(arbiter_can_decide, arbiter)
-    yield result_of(arbiter_is_no_backer, arbiter, pledge=pledge, money=money)
-    if arbiter.asked is not None:
-        yield result_of(court_is_asked_the_question, arbiter.asked)
-        yield result_of(rulings_come_in_time, terms, arbiter.asked)
+    pledged = 0 if state is None else state.pledged
+    pool = max(terms.goal, pledged)
+    is_funding = state is None or state.status is Status.FUNDING
+    facts: dict[str, JsonValue] = {
+        "status": (Status.FUNDING if state is None else state.status).label,
+        "pledged": str(pledged),
+        "unreleased": str(unreleased),
+        "room": str(max(0, terms.cap - pool) if is_funding else 0),
+        "blocking_stake": str(terms.blocking_stake(pool)),
+        "forcing_stake": str(terms.forcing_stake(pool)),
+    }
+    if state is not None and state.status in (Status.FUNDING, Status.ACTIVE):
+        facts |= {"balance": str(state.balance), "owed": str(state.pledged - sum(state.claimed))}
+    return facts
 
 
-def arbiter_can_decide(arbiter: Arbiter) -> Finding:
-    """Whether the arbiter is more than a single key, and its court one that this package knows."""
-    told = f"The arbiter {'' if arbiter.asked else 'is '}{arbiter.kind}"
-    if not arbiter.has_code:
-        return Finding("warn", f"{told}, so whoever holds it decides alone, or loses it for all")
-    if arbiter.is_misplaced:
-        return Finding("warn", f"{told}, so what it does with a dispute could not be told")
-    if arbiter.asked is None:
-        return Finding("warn", f"{told}, which this package does not know: ask who decides in it, and how")
-    if arbiter.asked.is_mock:
-        return Finding("warn", f"{told}. That is a mock court, in which anybody rules as they like")
-    if arbiter.asked.known is None:
-        doubt = "That court is not on this package's list, so whether anybody honest rules there could not be told"
-        return Finding("warn", f"{told}. {doubt}")
-    return Finding("pass", f"{told}: {arbiter.asked.known.name}")
+def cost_facts(chain_id: int, cost: AnswerCost | DataFeeUnknownError) -> dict[str, JsonValue]:
+    """What an answer costs, and how amounts of the chain's coin are written.
+
+    Args:
+        chain_id: EIP-155 number.
+        cost: What an answer costs today, or why that could not be told.
+    """
+    return {
+        "coin_symbol": coin_symbol(chain_id) or UNKNOWN,
+        "answer_cost": str(cost.wei) if isinstance(cost, AnswerCost) else None,
+    }
 
 
-def arbiter_is_no_backer(arbiter: Arbiter, *, pledge: int, money: Callable[[int], str]) -> Finding:
-    """Whether the arbiter itself gets money back if it refuses the last tranche."""
-    if pledge:
-        detail = f"The arbiter {arbiter.address} has pledged {money(pledge)}, so it gets money back if it refuses"
-        return Finding("warn", detail)
-    return Finding("pass", f"The arbiter {arbiter.address} itself has pledged nothing")
-
-
-def court_is_asked_the_question(asked: Asked) -> Finding:
-    """Whether jurors are asked the question that this package ships, in a court that is known."""
-    doubts = []
-    if asked.question != question_path():
-        shown = asked.question[:LONGEST_ADDRESS]
-        doubts.append(
-            f"The arbiter does not ask the question that this package ships, but the one at {shown!r}: read it, and "
-            "which of its answers is which, before you rely on a ruling"
-        )
+def arbiter_facts(arbiter: Arbiter) -> dict[str, JsonValue]:
+    """Facts about an arbiter."""
+    facts: dict[str, JsonValue] = {
+        "arbiter_kind": _kind_of(arbiter),
+        "arbiter_told": f"The arbiter {'' if arbiter.asked else 'is '}{arbiter.kind}",
+        "arbiter_asks_court": arbiter.asked is not None,
+    }
+    asked = arbiter.asked
+    if asked is None:
+        return facts
     told = asked.extra_data.hex()
-    shown = f"0x{told[:LONGEST_ADDRESS]}{'…' if len(told) > LONGEST_ADDRESS else ''}"
     meaning = None if asked.known is None else asked.known.extra_data.get(asked.extra_data)
-    if meaning is None:
-        doubts.append(f"Which jurors rule could not be told: with each dispute, the court is told {shown}")
-    data: dict[str, JsonValue] = {
+    return facts | {
+        "court_name": None if asked.known is None else asked.known.name,
+        "court_round": 0 if asked.known is None else asked.known.round_seconds,
+        "appeal_reserve": asked.appeal_reserve,
+        "question_shipped": asked.question == question_path(),
+        "question": repr(asked.question[:LONGEST_ADDRESS]),
+        "jurors_known": meaning is not None,
+        "jurors": meaning,
+        "extra_data": f"0x{told[:LONGEST_ADDRESS]}{'…' if len(told) > LONGEST_ADDRESS else ''}",
+    }
+
+
+def court_data(arbiter: Arbiter) -> Mapping[str, JsonValue]:
+    """What an arbiter asks which court, in full; empty if it asks none."""
+    asked = arbiter.asked
+    if asked is None:
+        return {}
+    return {
         "court": asked.court,
         "question": asked.question,
-        "extra_data": f"0x{told}",
+        "extra_data": f"0x{asked.extra_data.hex()}",
         "appeal_reserve": asked.appeal_reserve,
     }
-    if doubts:
-        return Finding("warn", ". ".join(doubts), data)
-    return Finding("pass", f"The court is asked the question that this package ships, of {meaning}", data)
 
 
-def rulings_come_in_time(terms: Terms, asked: Asked) -> Finding:
-    """Whether a ruling and an appeal fit into the time that the terms leave for them."""
-    window, reserve = terms.ruling_window, asked.appeal_reserve
-    takes = 0 if asked.known is None else asked.known.round_seconds
-    doubts = []
-    if window <= takes:
-        doubts.append(
-            f"A round at the court takes {duration(takes)}, but the ruling window is {duration(window)}: a ruling "
-            "would come too late, and the payees get the last tranche"
-        )
-    if window <= reserve:
-        doubts.append(
-            f"No appeal is taken in the last {duration(reserve)} before the end, and the ruling window is no longer "
-            f"({duration(window)}), so that a wrong ruling may stay without appeal"
-        )
-    if reserve < takes:
-        doubts.append(
-            f"Appeals are taken until {duration(reserve)} before the end, but a round at the court takes "
-            f"{duration(takes)}: whoever loses can put the ruling off until it does not count"
-        )
-    if doubts:
-        return Finding("warn", ". ".join(doubts))
-    return Finding("pass", f"No appeal is taken in the last {duration(reserve)} of the time for a ruling")
+def _kind_of(arbiter: Arbiter) -> str:
+    if not arbiter.has_code:
+        return "key"
+    if arbiter.asked is None:
+        return "misplaced" if arbiter.is_misplaced else "contract"
+    if arbiter.asked.is_mock:
+        return "mock-court"
+    return "unknown-court" if arbiter.asked.known is None else "known-court"
+
+
+def _roles_of_arbiter(terms: Terms) -> str:
+    roles = (
+        ("the researcher", (terms.researcher,)),
+        ("a payee", [payee.account for payee in terms.payees]),
+        ("an attestor", terms.attestors),
+    )
+    return " and ".join(role for role, accounts in roles if terms.arbiter in accounts)
+
+
+# -------------------------------------------------------------------- the bond
 
 
 def challenge_bond(
@@ -205,19 +224,23 @@ def challenge_bond(
     unreleased: int,
     money: Callable[[int], str],
 ) -> Finding:
-    """Whether the bond of a challenge is too high for most backers, or does not pay for an answer."""
+    """Whether the bond of a challenge is too high for most backers, or does not pay for an answer.
+
+    The rule decides; this also says what a flood costs whom.
+    """
     bond = format_coin(terms.min_bond, chain_id)
-    if not unreleased:
+    facts = {**term_facts(terms), "unreleased": str(unreleased), **cost_facts(chain_id, cost)}
+    # Amounts of the asset are written by `money`.
+    judged = judge({**facts, "asset_symbol": "", "asset_decimals": 0}, (CHALLENGE_BOND,))
+    if not judged:
         return Finding("pass", f"The least bond of a challenge is {bond}; nothing that it could protect is unreleased")
-    if terms.min_bond > HIGH_BOND or (terms.is_native and terms.min_bond * BOND_SHARE > unreleased):
+    if judged[0].cases == (0,):
         detail = (
             f"A challenge takes a bond of {bond} while {money(unreleased)} is unreleased, so few or no backers will"
         )
         return Finding("warn", f"{detail} challenge")
     if isinstance(cost, DataFeeUnknownError):
-        return Finding(
-            "skip", f"Whether the least bond of {bond} pays for an answer could not be told: {str(cost).rstrip('.')}"
-        )
+        return Finding("unchecked", f"{judged[0].detail}: {str(cost).rstrip('.')}")
     flood = Flood.of(terms, cost)
     data: dict[str, JsonValue] = {
         "min_bond_wei": str(terms.min_bond),
@@ -227,7 +250,7 @@ def challenge_bond(
     }
     said = _told_flood(terms, flood, chain_id, money(unreleased))
     answer = f"an answer costs about {_about(cost.wei, chain_id)} today"
-    if terms.min_bond < cost.wei:
+    if judged[0].outcome == "fails":
         detail = f"The least bond of a challenge is {bond}, but {answer}"
         if flood.earned >= 0:
             detail += f"; only the base fee lifts the bond to {_about(flood.bond, chain_id)} now"
@@ -256,15 +279,3 @@ def _about(wei: int, chain_id: int) -> str:
     if wei > MUCH:
         return f"more than {format_coin(MUCH, chain_id)}"
     return format_coin(three_digits(wei), chain_id)
-
-
-def answer_window(terms: Terms) -> Finding:
-    """Whether a short outage is enough to leave a challenge unanswered."""
-    window = duration(terms.answer_window)
-    if terms.answer_window <= MIN_ANSWER_WINDOW:
-        detail = (
-            f"A challenge fails the campaign after {window}, the shortest possible window: an outage or censorship "
-            "may be enough"
-        )
-        return Finding("warn", detail)
-    return Finding("pass", f"A challenge can be answered for {window}")

@@ -6,7 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 
-from llamafund_chain.checks.check import Check, CheckContext, CheckResult, CheckStatus, Finding, check_name
+from llamafund_chain.checks.beside import files_beside_weights, weights_in_several_stores
+from llamafund_chain.checks.check import Check, CheckContext, CheckResult, Finding, check_name, finding_of
+from llamafund_chain.checks.documents import documents_distinct, heldout_separate
+from llamafund_chain.checks.license import model_card_license_matches, weights_header_license_matches
 from llamafund_chain.checks.lineage import (
     chain_published,
     checkpoint_chain,
@@ -25,15 +28,13 @@ from llamafund_chain.checks.promises import (
 from llamafund_chain.checks.published import (
     content_published,
     dataset_published,
-    heldout_separate,
     kind_matches,
 )
-from llamafund_chain.errors import LlamafundError
+
+LEFT_OUT = "Left out, as requested"
+"""Detail of a check that was not run because its name was given."""
 
 ENTRY_POINT_GROUP = "llamafund.checks"
-
-_TRAINER_PACKAGES = frozenset({"accelerate", "llamafund_trainer", "safetensors", "tokenizers", "torch", "transformers"})
-
 
 BUILT_IN: tuple[Check, ...] = (
     content_published,
@@ -43,12 +44,17 @@ BUILT_IN: tuple[Check, ...] = (
     dataset_published,
     dataset_license_matches_proposal,
     heldout_separate,
+    documents_distinct,
     seed_fresh,
     checkpoint_chain,
     chain_published,
     weights_match_run,
     recipe_matches_proposal,
     license_matches_proposal,
+    model_card_license_matches,
+    weights_header_license_matches,
+    files_beside_weights,
+    weights_in_several_stores,
     score_matches_manifest,
     score_meets_promise,
 )
@@ -58,7 +64,7 @@ BUILT_IN: tuple[Check, ...] = (
 def discover() -> tuple[Check, ...]:
     """The built-in checks, then those of installed packages in the order of their entry points' names.
 
-    A package whose checks cannot be loaded is not skipped silently: a check with that package's name reports why.
+    A package whose checks cannot be loaded is not left out silently: a check with that package's name reports why.
     """
     found: list[Check] = list(BUILT_IN)
     entries = entry_points(group=ENTRY_POINT_GROUP)
@@ -75,17 +81,16 @@ def run_checks(
     Args:
         context: What to examine.
         checks: The checks; `None` for all that `discover` finds.
-        skip: Names of checks not to run; each is reported as skipped.
+        skip: Names of checks not to run; each is reported as unchecked.
 
     Returns:
-        The results in the order of the checks. A check that raises is a failed check with the error's text;
-        one that lacks the optional trainer packages is skipped and says so.
+        The results in the order of the checks; for one that raises, see `finding_of`.
     """
     results: list[CheckResult] = []
     for check in discover() if checks is None else checks:
         name = check_name(check)
         if name in skip:
-            results.append(CheckResult(name, "skip", "Skipped as requested"))
+            results.append(CheckResult(name, "unchecked", LEFT_OUT))
             continue
         context.progress(f"Checking {name}")
         results.extend(CheckResult.of(name, finding) for finding in _findings(check, name, context))
@@ -98,16 +103,8 @@ def _findings(check: Check, name: str, context: CheckContext) -> list[Finding]:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         findings.extend(check(replace(context, workdir=workdir)))
-    except LlamafundError as error:
-        findings.append(Finding("fail", str(error)))
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in _TRAINER_PACKAGES:
-            detail = f"Needs the package {error.name}, which is not installed"
-            findings.append(Finding("skip", f"{detail}. Try: pip install 'llamafund[trainer]'"))
-        else:
-            findings.append(Finding("fail", f"The check itself broke: {error!r}"))
     except Exception as error:  # noqa: BLE001 - hostile evidence may break a check in any way
-        findings.append(Finding("fail", f"The check itself broke: {type(error).__name__}: {error}"))
+        findings.append(finding_of(error))
     return findings
 
 
@@ -116,8 +113,7 @@ def _load(entry: EntryPoint) -> tuple[Check, ...]:
         loaded = tuple(entry.load())
     except Exception as error:  # noqa: BLE001 - a plug-in may be broken in any way; the others still run
         reason = f"The checks {entry.value} cannot be loaded: {type(error).__name__}: {error}"
-        status: CheckStatus = "skip" if isinstance(error, ModuleNotFoundError) else "fail"
-        return (_NotLoaded(entry.name, Finding(status, reason)),)
+        return (_NotLoaded(entry.name, Finding("unchecked", reason)),)
     return loaded
 
 

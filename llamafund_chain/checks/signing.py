@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from llamafund_chain.campaign.attestation import EVIDENCE, Attestation, AttestationFile, merge, propose
 from llamafund_chain.campaign.events import MilestoneAttested
@@ -16,10 +14,11 @@ from llamafund_chain.campaign.terms import DAY, Status
 from llamafund_chain.chain.connection import Finality, require_final
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.signatures import prefixed, readings, usual_form
-from llamafund_chain.checks.check import CheckContext, CheckResult, check_name
+from llamafund_chain.checks.check import Check, CheckContext, CheckResult, check_name
 from llamafund_chain.checks.run import discover, run_checks
-from llamafund_chain.errors import UsageError, VerificationError
-from llamafund_chain.evidence.manifests import EvidenceManifest, ProposalManifest
+from llamafund_chain.errors import UncheckedError, UsageError, VerificationError, WrongAnswerError
+from llamafund_chain.evidence.manifests import EvidenceManifest, Manifest, ProposalManifest
+from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_chain.store.content import fetch_manifest
 from llamafund_chain.times import when
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from llamafund_chain.campaign.client import CampaignClient
     from llamafund_chain.campaign.state import CampaignState
     from llamafund_chain.store import Store
+
+M = TypeVar("M", bound=Manifest)
 
 MOST_DAYS = 30
 """Default of the most days for which a co-signature is given.
@@ -78,7 +79,9 @@ class Request:
         what: Whether the attestation is new, or somebody else's.
         withhold_content: Whether it states that the content is not published.
         replay_segments: How many training segments to replay; 0 for none.
+        jobs: How many processes share them.
         skip: Names of checks to skip.
+        own_checks: The attestor's own checks, beside those that are installed.
         progress: Called with a short sentence before anything slow.
     """
 
@@ -89,7 +92,9 @@ class Request:
     what: Propose | CoSign
     withhold_content: bool = False
     replay_segments: int = 1
+    jobs: int = 1
     skip: Sequence[str] = ()
+    own_checks: Sequence[Check] = ()
     progress: Callable[[str], None] = lambda _: None
 
 
@@ -112,17 +117,32 @@ class Examination:
         """The checks that failed."""
         return [result for result in self.results if result.status == "fail"]
 
+    @property
+    def unchecked(self) -> list[CheckResult]:
+        """The checks that came to no result, without those that the attestor left out."""
+        left_out = self.request.skip
+        return [result for result in self.results if result.status == "unchecked" and result.name not in left_out]
+
     def require_passed(self) -> None:
-        """Refuse a statement if a check failed.
+        """Refuse a statement if a check failed, or came to no result without being left out on purpose.
 
         Raises:
             VerificationError: A check failed; the message names it.
+            UncheckedError: A check came to no result.
         """
         if self.failed:
             raise VerificationError(
                 f"Not signed: {len(self.failed)} of {len(self.results)} checks failed",
                 "; ".join(f"{result.name}: {result.detail.rstrip('.')}" for result in self.failed),
                 "Tell the researcher, and the backers if it looks like fraud",
+            )
+        if self.unchecked:
+            names = list(dict.fromkeys(result.name for result in self.unchecked))
+            raise UncheckedError(
+                f"Not signed: {', '.join(names)} came to no result, which says nothing about the evidence",
+                "; ".join(f"{result.name}: {result.detail.rstrip('.')}" for result in self.unchecked),
+                "Run it again. If you answer for it yourself, pass "
+                + " ".join(f"--skip-check {name}" for name in names),
             )
 
 
@@ -190,6 +210,7 @@ def examine(request: Request) -> Examination:
     Raises:
         ContractRefusedError: The campaign would not accept that attestation, or not from that attestor.
         VerificationError: The evidence is not the requested one, or the attestation must not be co-signed.
+        UncheckedError: The store returned other bytes than it was asked for.
         LlamafundError: The store lacks something.
     """
     attestors = request.client.terms.attestors
@@ -215,6 +236,7 @@ def unsigned(examination: Examination) -> AttestationFile:
 
     Raises:
         VerificationError: A check failed, or an earlier signature is not valid.
+        UncheckedError: A check came to no result.
     """
     examination.require_passed()
     client, what = examination.request.client, examination.request.what
@@ -305,6 +327,7 @@ def sign(examination: Examination, account: BaseAccount) -> AttestationFile:
 
     Raises:
         VerificationError: A check failed, or an earlier signature is not valid.
+        UncheckedError: A check came to no result.
     """
     file = unsigned(examination)
     signatures = {entry.signer: entry.signature for entry in file.signatures}
@@ -342,7 +365,15 @@ def _evidence(request: Request, milestone: int, sha256: str) -> EvidenceManifest
             f"Milestones are attested in order, and the next one is milestone {request.state.attested}",
         )
     request.progress("Fetching the evidence")
-    return fetch_manifest(request.store, sha256, EVIDENCE[request.client.terms.milestones[milestone].kind])
+    return _fetched(request.store, sha256, EVIDENCE[request.client.terms.milestones[milestone].kind])
+
+
+def _fetched(store: Store, sha256: str, kind: type[M]) -> M:
+    """A manifest, as `fetch_manifest` gets it; other bytes than asked for say nothing about who published it."""
+    try:
+        return fetch_manifest(store, sha256, kind)
+    except WrongAnswerError as error:
+        raise UncheckedError(error.what, error.why, error.remedy) from error
 
 
 def _check_expiry(statement: Attestation, state: CampaignState, most_days: int) -> None:
@@ -384,15 +415,13 @@ def _compare(statement: Attestation, own: Attestation) -> None:
 def _check(request: Request, statement: Attestation, manifest: EvidenceManifest) -> tuple[CheckResult, ...]:
     client, store = request.client, request.store
     request.progress("Fetching the evidence before it")
-    proposal = fetch_manifest(store, client.terms.proposal, ProposalManifest)
+    proposal = _fetched(store, client.terms.proposal, ProposalManifest)
     # Anyone may fill the campaign's log with votes and updates, but each milestone has at most one of these events.
     earlier = client.each_event(last=request.state.block, only=[MilestoneAttested])
     ancestry = tuple(
-        fetch_manifest(store, event.evidence, EvidenceManifest)
-        for event in earlier
-        if isinstance(event, MilestoneAttested)
+        _fetched(store, event.evidence, EvidenceManifest) for event in earlier if isinstance(event, MilestoneAttested)
     )
-    with tempfile.TemporaryDirectory(prefix="llamafund-attest-") as workdir:
+    with ScratchFolder("attest") as workdir:
         context = CheckContext(
             store=store,
             proposal=proposal,
@@ -407,11 +436,12 @@ def _check(request: Request, statement: Attestation, manifest: EvidenceManifest)
             # Only this attestor may know in advance which segments are replayed.
             entropy=secrets.token_bytes(32),
             replay_segments=request.replay_segments,
-            workdir=Path(workdir),
+            workdir=workdir,
             progress=request.progress,
             content_withheld=statement.content_size == 0,
+            jobs=request.jobs,
         )
-        return run_checks(context, skip=request.skip)
+        return run_checks(context, (*discover(), *request.own_checks), skip=request.skip)
 
 
 def _collected(client: CampaignClient, file: AttestationFile) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.challenges import Prover
 from llamafund_chain.campaign.guard import Answer, Guard, Outcome, Unanswered
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.cli.options import (
@@ -17,8 +18,9 @@ from llamafund_chain.cli.options import (
     yes_option,
 )
 from llamafund_chain.cli.output import emit, note, progress
+from llamafund_chain.cli.sending import dry_run_option, is_dry_run
 from llamafund_chain.cli.shared import open_campaign, receipt_facts
-from llamafund_chain.cli.signer import Signer, signer_options
+from llamafund_chain.cli.signer import Signer, required_signer_options
 from llamafund_chain.errors import LlamafundError
 from llamafund_chain.store import open_store
 from llamafund_chain.text import counted
@@ -29,7 +31,8 @@ from llamafund_chain.text import counted
 @max_loss_option
 @rpc_option
 @stores_option
-@signer_options
+@required_signer_options
+@dry_run_option
 @yes_option
 @json_option
 def answer(
@@ -64,6 +67,11 @@ def answer(
             f"{count} challenge{' was' if count == 1 else 's were'} not answered in time",
         )
     account = signer.unlock()
+    if is_dry_run():
+        oldest = challenges.queue[0].chunk
+        proof = Prover(opened).prove(challenges.attestation, [oldest])[oldest]
+        # Only the oldest can be simulated: the others must wait until it is answered.
+        client.answer(account, challenges.attestation, proof)
     bonds = client.coin.format(sum(challenge.bond for challenge in challenges.queue))
     limit = f" and {client.coin.format(max_loss)} for each answer" if max_loss else ""
     what = f"1 challenge as {account.address}, for a bond of {bonds}"

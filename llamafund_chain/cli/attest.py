@@ -30,6 +30,7 @@ from llamafund_chain.checks.signing import (
     sign,
     unsigned,
 )
+from llamafund_chain.cli.groups import CommandWithMore
 from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
     ADDRESS,
@@ -40,6 +41,7 @@ from llamafund_chain.cli.options import (
     ask,
     finality_option,
     json_option,
+    replay_jobs_option,
     rpc_option,
     stores_option,
     yes_option,
@@ -47,15 +49,17 @@ from llamafund_chain.cli.options import (
 from llamafund_chain.cli.output import emit, note, progress, rows
 from llamafund_chain.cli.shared import open_campaign
 from llamafund_chain.cli.signer import Signer, optional_signer_options
+from llamafund_chain.cli.system import UNBOUNDED, warn
+from llamafund_chain.cli.table import BELOW_ATTEST
 from llamafund_chain.errors import UsageError
 from llamafund_chain.store.several import open_stores
 from llamafund_chain.text import from_millionths
 from llamafund_chain.times import duration, when
 
-_SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
+_SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "unchecked": "????"}
 
 
-@click.command(short_help="Check a milestone's evidence and sign it.")
+@click.command(cls=CommandWithMore, table=BELOW_ATTEST, short_help="Check a milestone's evidence and sign it.")
 @click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @click.option("--milestone", type=WholeNumber(0, 255), help="Propose: the milestone's number, from 0.")
 @click.option("--evidence", type=HASH, metavar="SHA256", help="Propose: the hash of the evidence manifest.")
@@ -76,11 +80,12 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
 @click.option(
     "--segments",
     "replay_segments",
-    type=WholeNumber(0, 1000),
+    type=WholeNumber(1, 1000),
     default=1,
     show_default=True,
     help="Number of random training segments to replay bit for bit.",
 )
+@replay_jobs_option
 @click.option(
     "--withhold-content",
     is_flag=True,
@@ -105,7 +110,13 @@ _SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
     metavar="HEX",
     help="Add what a wallet outside returned to --attestation; repeatable, for the owners of a Safe.",
 )
-@click.option("--skip-check", "skipped", multiple=True, metavar="NAME", help="Skip a check; repeatable.")
+@click.option(
+    "--skip-check",
+    "skipped",
+    multiple=True,
+    metavar="NAME",
+    help="Leave a check out, and answer for it yourself; repeatable.",
+)
 @rpc_option
 @finality_option
 @stores_option
@@ -119,6 +130,7 @@ def attest(
     attestation_file: Path | None,
     out: Path,
     replay_segments: int,
+    jobs: int,
     withhold_content: bool,
     expiry_days: int | None,
     print_typed_data: bool,
@@ -133,10 +145,10 @@ def attest(
 ) -> None:
     """Check a milestone's evidence for the campaign at ADDRESS and sign it.
 
-    Fetches and hashes everything from the store, runs all installed checks, and signs only if none fails. The
-    signature needs no gas. With --milestone and --evidence it proposes an attestation. With --attestation it co-signs
-    somebody else's, unless that one withholds the content or is valid for longer than you accept. Your signature says
-    that you checked: you answer for anything a skipped check would have caught.
+    Fetches and hashes everything from the store, runs all installed checks, and signs only if all of them come to a
+    result and none fails. The signature needs no gas. With --milestone and --evidence it proposes an attestation. With
+    --attestation it co-signs somebody else's, unless that one withholds the content or is valid for longer than you
+    accept. Your signature says that you checked: you answer for anything a skipped check would have caught.
 
     With a hardware wallet or a Safe: --print-typed-data checks and prints what to sign, and writes the attestation
     without your signature. Sign that, and pass what the wallet returns with --attestation and --signature.
@@ -160,8 +172,9 @@ def attest(
         _add(client, what, given, signer.sender, out, as_json=as_json)
         return
     if_interrupted("nothing was signed")
+    warn(UNBOUNDED)
     state = settled_state(client, finality)
-    account = signer.unlock()
+    account = signer.unlock(at_once=True)
     examination = examine(
         Request(
             client=client,
@@ -171,13 +184,14 @@ def attest(
             what=what,
             withhold_content=withhold_content,
             replay_segments=replay_segments,
+            jobs=jobs,
             skip=skipped,
             progress=progress,
         )
     )
     facts = _facts(examination)
     listed = [f"{_SIGNS[result.status]}  {result.name}: {result.detail}" for result in examination.results]
-    if examination.failed:
+    if examination.failed or examination.unchecked:
         emit("attest", {**facts, "signed": False, "file": None}, listed, as_json=as_json)
         examination.require_passed()
     said = _said(examination)
@@ -304,8 +318,8 @@ def _question(examination: Examination, said: Mapping[str, str]) -> str:
 
 
 def _summary(results: Sequence[CheckResult]) -> str:
-    """How the checks went, naming the skipped ones: a signature vouches for them too."""
-    skipped = [result.name for result in results if result.status == "skip"]
+    """How the checks went, naming those that were left out: a signature vouches for them too."""
+    skipped = [result.name for result in results if result.status == "unchecked"]
     if not skipped:
         return f"All {len(results)} checks ran and none failed."
     return f"No check failed, but {len(skipped)} of {len(results)} did not run: {', '.join(skipped)}."

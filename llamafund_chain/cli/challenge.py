@@ -24,7 +24,7 @@ from llamafund_chain.cli.options import (
 )
 from llamafund_chain.cli.shared import open_campaign, report, require_pledge
 from llamafund_chain.cli.signer import Signer, signer_options
-from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.errors import UsageError
 from llamafund_chain.store import Store, open_store
 from llamafund_chain.times import duration, when
 
@@ -90,22 +90,17 @@ def challenge(
     )
     receipt = client.challenge(account, attestation, number, amount, agree=agreement(question, yes=yes))
     made = next((e for e in client.events_in(receipt) if isinstance(e, Challenged)), None)
-    if made is None:
-        raise VerificationError(
-            f"Transaction 0x{receipt.tx_hash} is in block {receipt.block}, but its receipt shows no challenge",
-            "The node does not show everything that happened, or not yet",
-            "Do not repeat the command. See with `llamafund campaign show` whether a challenge is open",
-        )
     facts: dict[str, JsonValue] = {
-        "milestone": made.milestone,
-        "chunk": made.chunk,
-        "challenger": made.challenger,
-        "bond": client.coin.plain(made.bond),
-        "answer_by": made.answer_by,
+        "milestone": attestation.milestone,
+        "chunk": number,
+        "challenger": str(account.address),
+        "bond": client.coin.plain(amount if made is None else made.bond),
+        "answer_by": None if made is None else made.answer_by,
     }
+    by = f"within {duration(client.terms.answer_window)}" if made is None else f"before {when(made.answer_by)}"
     sentence = (
-        f"Challenged chunk {made.chunk} of milestone {made.milestone} for {client.coin.format(made.bond)}; "
-        f"unanswered before {when(made.answer_by)}, the campaign fails"
+        f"Challenged chunk {number} of milestone {attestation.milestone} for {facts['bond']} {client.coin.unit}; "
+        f"unanswered {by}, the campaign fails"
     )
     report("challenge", client, receipt, facts, sentence, as_json=as_json)
 

@@ -16,7 +16,7 @@ from llamafund_chain.cli.options import (
     rpc_option,
     yes_option,
 )
-from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.shared import moved, open_campaign, report, shown_amount
 from llamafund_chain.cli.signer import Signer, signer_options
 
 
@@ -57,15 +57,14 @@ def claim(
     elsewhere = "" if target == account.address else f", sent to {target}"
     question = f"Claim {claimable} for payee {number}{elsewhere}?"
     receipt = client.claim(account, number, target, agree=agreement(question, yes=yes))
-    events = client.events(receipt.block, receipt.block)
-    amount = sum(e.amount for e in events if isinstance(e, Claimed) and e.tx_hash == receipt.tx_hash)
+    amount = moved(client, receipt, Claimed)
     facts: dict[str, JsonValue] = {
         "payee": number,
         "recipient": target,
-        "amount": asset.plain(amount),
+        "amount": None if amount is None else asset.plain(amount),
         "asset": asset.symbol,
     }
-    sentence = f"Claimed {asset.format(amount)} for payee {number}{elsewhere}"
+    sentence = f"Claimed {shown_amount(asset, amount)} for payee {number}{elsewhere}"
     report("claim", client, receipt, facts, sentence, as_json=as_json)
 
 

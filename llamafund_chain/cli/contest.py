@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.events import Contested
 from llamafund_chain.cli.options import (
     ADDRESS,
     agreement,
@@ -50,8 +51,8 @@ def contest(
         f"latest, instead of until {when(ends)}. Without a ruling it is released."
     )
     receipt = client.contest(account, agree=agreement(question, yes=yes))
-    state = client.state(receipt.block)
-    rule_by = state.window_end(terms)
+    event = next((event for event in client.events_in(receipt) if isinstance(event, Contested)), None)
+    rule_by = ends + terms.ruling_window if event is None else event.rule_by
     facts: dict[str, JsonValue] = {"arbiter": account.address, "rule_by": rule_by}
     sentence = f"Contested the last attestation. Rule before {when(rule_by)}, or the last tranche is released"
     report("contest", client, receipt, facts, sentence, as_json=as_json)

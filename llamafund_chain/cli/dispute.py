@@ -23,7 +23,7 @@ from llamafund_chain.cli.options import (
     yes_option,
 )
 from llamafund_chain.cli.output import note, progress
-from llamafund_chain.cli.shared import arbiter_notes, last_tranche, open_campaign, report, sent_through
+from llamafund_chain.cli.shared import afterwards, arbiter_notes, last_tranche, open_campaign, report, sent_through
 from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.evidence.hashing import raw_cid
@@ -113,17 +113,18 @@ def dispute(
         progress("Publishing the evidence")
         publish_dispute(place, manifest, read)
         left = f"the evidence is published in {place.location}, but its hash was not sent"
-        if_interrupted(sent_through(client.connection, left))
+        if_interrupted(sent_through(client.sender, left))
 
     if add:
         receipt = court.submit_evidence(account, manifest.sha256, agree=agree)
-        number = court.running(receipt.block)
-        done = f"Added evidence to dispute {number}"
+        number = afterwards(lambda: court.running(receipt.block))
+        done = "Added evidence to the dispute" + ("" if number is None else f" {number}")
     else:
         receipt = court.dispute(account, manifest.sha256, fee, agree=agree)
         number = court.dispute_in(receipt)
-        done = f"Contested milestone {attestation.milestone}: dispute {number}"
-    rule_by = client.state(receipt.block).window_end(client.terms)
+        named = "a dispute, whose number the node does not show," if number is None else f"dispute {number}"
+        done = f"Contested milestone {attestation.milestone}: {named}"
+    rule_by = afterwards(lambda: client.state(receipt.block).window_end(client.terms))
     facts: dict[str, JsonValue] = {
         "dispute": number,
         "court": court.court,
@@ -134,9 +135,8 @@ def dispute(
         "store": place.location,
         "rule_by": rule_by,
     }
-    sentence = (
-        f"{done} at the court {court.court}. Evidence: {manifest.sha256}, published in {place.location}. "
-        f"A ruling counts before {when(rule_by)}"
+    sentence = f"{done} at the court {court.court}. Evidence: {manifest.sha256}, published in {place.location}. " + (
+        "" if rule_by is None else f"A ruling counts before {when(rule_by)}"
     )
     report("dispute", client, receipt, facts, sentence, as_json=as_json)
 

@@ -16,8 +16,9 @@ from llamafund_chain.cli.sources import as_hash
 from llamafund_chain.errors import UsageError
 from llamafund_chain.evidence.manifests import Manifest
 from llamafund_chain.store.base import is_cid
-from llamafund_chain.store.content import fetch_manifest
+from llamafund_chain.store.content import fetch_manifest, remove_unfinished
 from llamafund_chain.store.fetching import fetch_all, open_sources, split_mirrors
+from llamafund_chain.store.http.resume import kept_paths
 from llamafund_chain.store.sources import Sources
 
 
@@ -44,7 +45,8 @@ from llamafund_chain.store.sources import Sources
 def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirrors: bool, as_json: bool) -> None:
     """Fetch the files that a HASH from chain stands for, through its manifest; or one file by its address CID.
 
-    Whatever a server says, no file gets its name before its hash is right. Files that exist already are not fetched
+    Whatever a server says, no file gets its name before its hash is right. In the end the manifest's content root is
+    compared with the files. Files that exist already are not fetched
     again, and partial files are resumed, so run the command again after an interruption.
 
     \b
@@ -56,8 +58,8 @@ def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirro
       hf:OWNER/NAME@REVISION                  a Hugging Face repository (hf:datasets/OWNER/NAME for data)
 
     Mirrors only have files, so the manifest must come from another location. Plain HTTP to other machines is refused,
-    unless you write +insecure before the colon: gateway+insecure:http://…. Tokens go into the file that
-    LLAMAFUND_CREDENTIALS names; see `llamafund publish --help`.
+    unless you write +insecure before the colon: gateway+insecure:http://…. Tokens, also for gated Hugging Face
+    repositories, go into the file that LLAMAFUND_CREDENTIALS names; see `llamafund publish --help`.
 
     With --json: for a hash, manifest, manifest_schema, files_fetched, files_present, out; for an address, cid, source
     (the location it came from), out.
@@ -90,6 +92,7 @@ def fetch(name: str, locations: tuple[str, ...], out: Path, link: bool, no_mirro
 def _fetch_file(sources: Sources, cid: str, out: Path, *, as_json: bool) -> None:
     if out.is_dir():
         raise UsageError(f"{str(out)!r} is a directory", "A CID is one file", "Name the file with --out")
+    remove_unfinished([out.parent], kept_paths(out.parent, cid))
     source = sources.fetch_from(cid, out)
     facts: dict[str, JsonValue] = {"cid": cid, "source": source, "out": str(out)}
     emit("fetch", facts, rows((("file", str(out)), ("address", cid), ("from", source))), as_json=as_json)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import click
 
 from llamafund_chain.cli.options import FilePath, WholeNumber
-from llamafund_chain.cli.output import note
-from llamafund_chain.evidence.hashing import HashCache
+from llamafund_chain.cli.output import note, shows_progress
+from llamafund_chain.evidence.hashing import HashCache, TreeListing, left_out_text
+from llamafund_chain.evidence.manifests import look_alikes, shown_path
 from llamafund_chain.store import LocalStore, open_store
 from llamafund_chain.text import printable
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _CACHE_NAME = "hashes.sqlite"
+_TWINS_SHOWN = 20
 _PATIENCE = 1.0
 """Seconds before anything is shown."""
 
@@ -62,6 +64,42 @@ def no_cache_option(command: F) -> F:
     )(command)
 
 
+def include_hidden_option(command: F) -> F:
+    """`--include-hidden`, parameter `include_hidden`: true or false."""
+    return click.option(
+        "--include-hidden",
+        is_flag=True,
+        help="Take in what other programs keep in the folder for themselves: .git, .hg, .svn, .cache/huggingface, "
+        ".ipynb_checkpoints, __pycache__, __MACOSX, .DS_Store, Thumbs.db, desktop.ini, .llamafund-samples.json "
+        "and ._*.",
+    )(command)
+
+
+def allow_secrets_option(command: F) -> F:
+    """`--allow-secrets`, parameter `allow_secrets`: true or false."""
+    return click.option(
+        "--allow-secrets",
+        is_flag=True,
+        help="Publish files even if they look like secrets: .env, key files, tokens with well-known beginnings.",
+    )(command)
+
+
+def tell_left_out(counts: Counter[str]) -> None:
+    """Report what was left out of a folder, if anything."""
+    if text := left_out_text(counts):
+        note(f"note: {text}")
+
+
+def tell_look_alikes(listing: TreeListing) -> None:
+    """Report names that differ only in how they are written, and that some disks cannot hold side by side."""
+    for group in look_alikes(listing.name(number) for number in range(len(listing))):
+        names = ", ".join(map(shown_path, group[:_TWINS_SHOWN]))
+        note(
+            f"note: {len(group)} files differ only in letter case, Unicode form or look, and disks of macOS and "
+            f"Windows hold one of them: {names}"
+        )
+
+
 def store_cache(store: str) -> Path | None:
     """Where a store keeps its cache of hashes; `None` if the store is not a directory."""
     return Path(store) / _CACHE_NAME if isinstance(open_store(store), LocalStore) else None
@@ -98,6 +136,8 @@ class HashingProgress:
         self._done = 0
         self._start = time.monotonic()
         self._shown: Progress | None = None
+        # Asked here: the threads that hash do not know the command.
+        self._wanted = shows_progress()
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +157,7 @@ class HashingProgress:
         self._done += count
         if self._shown is not None:
             self._shown.update(self._shown.task_ids[0], completed=self._done)
-        elif sys.stderr.isatty() and time.monotonic() - self._start > _PATIENCE:
+        elif self._wanted and time.monotonic() - self._start > _PATIENCE:
             self._shown = self._show()
 
     def _show(self) -> Progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -13,13 +13,16 @@ from pydantic import JsonValue
 
 from llamafund_chain.cli.options import HASH, FilePath, json_option, stores_option
 from llamafund_chain.cli.output import emit, note, rows
-from llamafund_chain.cli.sources import read_source
-from llamafund_chain.errors import UsageError
+from llamafund_chain.cli.sources import Source, read_source
+from llamafund_chain.errors import UsageError, VerificationError
+from llamafund_chain.evidence.contradictions import contradictions
 from llamafund_chain.evidence.exports import FORMATS
 from llamafund_chain.evidence.exports import export as write
 from llamafund_chain.evidence.hashing import raw_cid
 from llamafund_chain.evidence.manifests import (
     EvidenceManifest,
+    FileEntry,
+    Listing,
     Manifest,
     UpdateManifest,
     complete,
@@ -28,9 +31,12 @@ from llamafund_chain.evidence.manifests import (
     parse_head,
     shown_path,
 )
+from llamafund_chain.evidence.manifests import all_files as files_of
 from llamafund_chain.evidence.manifests.schemas import schema_names, schema_text
 from llamafund_chain.files import write_file
 from llamafund_chain.store import MissingContentError
+from llamafund_chain.store.publishing import profile_of
+from llamafund_chain.text import counted
 
 _WRAPPER = textwrap.TextWrapper(
     100, expand_tabs=False, replace_whitespace=False, drop_whitespace=False, break_on_hyphens=False
@@ -77,12 +83,14 @@ def show(source: str, all_files: bool, stores: tuple[str, ...], as_json: bool) -
 @stores_option
 @json_option
 def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: bool) -> None:
-    """Check that a manifest is valid: canonical, of a known schema, with all its listings.
+    """Check that a manifest is valid: canonical, of a known schema, with all its listings, without contradictions.
 
-    The exit code is 3 if it is not, and 2 if the file is not even JSON. This does not read the files that it
-    names; `llamafund verify` does.
+    Contradictions are an address that cannot belong to its SHA-256 or size, or two entries of which only one can be
+    true. The exit code is 3 if there are any or it is not valid, and 2 if the file is not even JSON. This does not read
+    the files that it names; `llamafund verify` does.
 
-    With --json: sha256, cid, bytes, manifest_schema, complete, file_count, document, files (null), look_alikes, valid.
+    With --json: sha256, cid, bytes, manifest_schema, complete, file_count, document, files (null), look_alikes, valid,
+    contradictions (as text).
 
     \b
     Example:
@@ -90,9 +98,23 @@ def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: boo
     """
     given = read_source(source, stores)
     found = parse(given.data, sha256=sha256 or given.sha256, file=given.file, read=given.read)
-    facts = {**_facts(found, given.data, all_files=False), "valid": True}
-    lines = [f"{found.sha256} is a valid {found.schema_}", *_look_alike_lines(found)]
-    emit("manifest check", facts, lines, as_json=as_json)
+    files = _files_of(found, given)
+    content = found.content if isinstance(found, EvidenceManifest) else None
+    wrong = list(contradictions(files, content, profile_of(found)))
+    facts = {
+        **_facts(found, given.data, all_files=False),
+        "valid": not wrong,
+        "contradictions": list[JsonValue](wrong),
+    }
+    judged = "contradicts itself" if wrong else f"is a valid {found.schema_}"
+    shown = [f"  {line}" for line in wrong[:_FILES_SHOWN]]
+    emit("manifest check", facts, [f"{found.sha256} {judged}", *shown, *_look_alike_lines(found)], as_json=as_json)
+    if wrong:
+        raise VerificationError(
+            f"{given.name} contradicts itself in {counted(len(wrong), 'place')}",
+            wrong[0],
+            "Do not sign or pay for it; ask whoever made it",
+        )
 
 
 @click.command()
@@ -110,11 +132,11 @@ def check(source: str, sha256: str | None, stores: tuple[str, ...], as_json: boo
 def export(
     source: str, format_name: str, name: str | None, out: Path | None, stores: tuple[str, ...], as_json: bool
 ) -> None:
-    """Convert a manifest to a format that other tools read.
+    """Convert a manifest, or the listing that `llamafund publish` made, to a format that other tools read.
 
     \b
-    croissant   Croissant 1.0 (JSON-LD), for datasets
-    cyclonedx   CycloneDX 1.6 ML-BOM, for weights
+    croissant   Croissant 1.0 (JSON-LD), for datasets and listings
+    cyclonedx   CycloneDX 1.6 ML-BOM, for weights and listings
     in-toto     in-toto Statement v1 with OpenSSF Model Signing's predicate, unsigned
     sha256sums  what sha256sum --check reads
 
@@ -127,7 +149,7 @@ def export(
     """
     given = read_source(source, stores)
     found = parse(given.data, sha256=given.sha256, file=given.file, read=given.read)
-    exported = write(found, format_name, name=name)
+    exported = write(found, format_name, _files_of(found, given), name=name)
     text = exported.decode("utf-8")
     if out is not None:
         write_file(out, exported)
@@ -174,6 +196,13 @@ def schema(name: str | None, as_json: bool) -> None:
         emit("manifest schema", {"name": document["$id"], "json_schema": document}, (), as_json=True)
         return
     click.echo(text, nl=False)
+
+
+def _files_of(found: Manifest, given: Source) -> Sequence[FileEntry]:
+    """The files that a manifest or listing names; none for other kinds."""
+    if isinstance(found, EvidenceManifest | Listing):
+        return tuple(files_of(found, given.read, file=given.file))
+    return ()
 
 
 def _is_terminal() -> bool:

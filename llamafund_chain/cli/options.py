@@ -6,33 +6,42 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from llamafund_chain.chain.known_accounts import CHAIN_ID
+from llamafund_chain.chain.networks import NETWORKS, network_named
 from llamafund_chain.chain.wallet import KeyStore, folders_of_others
 from llamafund_chain.cli.numbers import COIN_AMOUNT
+from llamafund_chain.cli.output import note
 from llamafund_chain.cli.secrecy import keep_out_of_core_files
+from llamafund_chain.cli.settings import FINALITIES, Settings, UserNetwork, current
 from llamafund_chain.errors import LlamafundError, UsageError
 from llamafund_chain.files import check_secret, directory_error, read_secret
 from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
-    from llamafund_chain.chain.connection import Agree
+    from llamafund_chain.chain.sending import Agree
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
 _FROM_BLOCK = f"{__name__}.from_block"
-FINALITIES = ("finalized", "safe", "latest")
+_NETWORK = f"{__name__}.network"
+_EXPECTED = f"{__name__}.expected"
 
 _MAX_PASSPHRASE_FILE = 4096
 _MAX_SIGNATURE = 8192
 _WHOLE = re.compile(r"-?[0-9]{1,40}")
 _QUESTION_LIMIT = 2000
+
+DEFAULT_RECIPE = "recipe.yaml"
+"""The recipe's file, in the folder of the campaign file."""
 
 
 def data_folder() -> Path:
@@ -100,6 +109,30 @@ class AddressType(_TextType):
         if digits not in (digits.lower(), digits.upper(), checksummed[2:]):
             self.fail(f"{text!r} has a typo: its upper and lower case letters do not match its checksum", param, ctx)
         return checksummed
+
+
+class AccountType(AddressType):
+    """An address, or an ENS name such as `alice.eth` that looks the same to everybody; see `shared.account_named`.
+
+    Only for what is looked at. Money goes to addresses.
+    """
+
+    name = "account"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from llamafund_chain.chain.ens import is_plain_name
+
+        text = str(value).strip()
+        if text.startswith("0x"):
+            return super().convert(value, param, ctx)
+        if not is_plain_name(text):
+            self.fail(
+                f"{text!r} is neither an address nor a plain name: names have lower case ASCII letters, digits and "
+                "hyphens and end in .eth",
+                param,
+                ctx,
+            )
+        return text
 
 
 class HashType(_TextType):
@@ -185,42 +218,158 @@ def _bounds(kind: click.IntRange | click.FloatRange) -> str:
 
 
 ADDRESS = AddressType()
+ACCOUNT = AccountType()
 HASH = HashType()
 SIGNATURE = SignatureType()
 
 
-def rpc_option(command: F) -> F:
-    """`--rpc URL`, once or several times, parameter `rpc`; and `--from-block`, see `from_block`.
+def complete_networks(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of networks, for a shell that completes one."""
+    try:
+        own = list(current().networks)
+    except (LlamafundError, OSError):
+        own = []
+    return [name for name in (*own, *(network.name for network in NETWORKS.values())) if name.startswith(begun)]
 
-    The parameter has the addresses separated by spaces, as the variable has them.
+
+def complete_wallets(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of wallets, for a shell that completes one."""
+    try:
+        listed = open_keystore(context.params.get("keystore")).list()
+    except (LlamafundError, OSError):
+        return []
+    return [wallet.name for wallet in listed.wallets if wallet.name.startswith(begun)]
+
+
+def rpc_option(command: F) -> F:
+    """How to reach the chain: `--rpc URL`, once or several times, parameter `rpc`; `--network` and `--from-block`.
+
+    The parameter has the addresses separated by spaces, as the variable has them. `expected_chain` and `from_block`
+    tell the rest.
     """
     with_block = click.option(
         "--from-block",
         envvar="LLAMAFUND_FROM_BLOCK",
         type=WholeNumber(min=0),
-        default=0,
+        default=None,
         metavar="BLOCK",
         show_envvar=True,
         expose_value=False,
         callback=lambda context, _option, number: context.meta.update({_FROM_BLOCK: number}),
         help="A block before which the campaign was not there. Nodes that keep no old states need it on long chains.",
     )(command)
+    with_network = click.option(
+        "--network",
+        envvar="LLAMAFUND_NETWORK",
+        metavar="NAME",
+        default=None,
+        show_envvar=True,
+        expose_value=False,
+        is_eager=True,
+        callback=lambda context, _option, name: context.meta.update({_NETWORK: name}),
+        shell_complete=complete_networks,
+        help="The chain that it must be, for example base or sepolia. Your configuration names its node.",
+    )(with_block)
     return click.option(
         "--rpc",
         envvar="LLAMAFUND_RPC",
         metavar="URL",
         multiple=True,
-        default=(DEFAULT_RPC,),
+        default=None,
         show_default=DEFAULT_RPC,
         show_envvar=True,
-        callback=lambda _context, _option, urls: " ".join(urls) or DEFAULT_RPC,
+        callback=lambda context, _option, urls: _reach(context, urls),
         help="JSON-RPC URL of the chain's node. Of several, the first that answers serves, and others take over.",
-    )(with_block)
+    )(with_network)
+
+
+def _reach(context: click.Context, typed: Sequence[str]) -> str:
+    """The nodes to ask: the more specific of `--rpc` and `--network` decides, and a network's node is checked.
+
+    Whoever types `--rpc` wants that node, whatever network is configured; whoever types `--network` wants that chain.
+    """
+    if context.resilient_parsing:
+        return ""
+    settings = current()
+    named: str | None = context.meta.get(_NETWORK)
+    origin = _strength(context, "network", named)
+    if named is None and "network" in settings.values:
+        setting = settings.values["network"]
+        named = setting.text
+        if setting.source == "project":
+            note(f"Network {named}, as {setting.file} says.")
+    urls = " ".join(typed)
+    if urls and (named is None or _strength(context, "rpc", urls) > origin):
+        return urls
+    if named is not None:
+        chain_id, own = _network(named, settings)
+        context.meta[_EXPECTED] = chain_id, named, own.from_block
+        if urls and (_strength(context, "rpc", urls) == origin or not own.rpc):
+            return urls
+    configured = configured_nodes(named, settings)
+    if configured is not None:
+        return configured
+    raise UsageError(
+        f"No node of the network {named} is known",
+        "The program asks only nodes that you name: a node sees what you ask, and could lie",
+        f"Name one with --rpc, or write into {settings.user_file or 'your configuration'}: "
+        f'[networks.{named}] and below it rpc = "URL"',
+    )
+
+
+def configured_nodes(network: str | None, settings: Settings) -> str | None:
+    """The nodes to ask if neither `--rpc` nor its variable names one, separated by spaces.
+
+    Args:
+        network: What `--network` names, or the settings; `None` for any chain.
+        settings: What the files say.
+
+    Returns:
+        `None` if no node of that network is known.
+
+    Raises:
+        UsageError: Nobody knows the network.
+    """
+    chain_id, own = (CHAIN_ID, UserNetwork()) if network is None else _network(network, settings)
+    if own.rpc:
+        return " ".join(own.rpc)
+    if "rpc" in settings.values:
+        return settings.values["rpc"].text
+    return DEFAULT_RPC if chain_id == CHAIN_ID else None
+
+
+def _strength(context: click.Context, parameter: str, value: object) -> int:
+    """How near to the command line a value is from: typed, in the environment, or neither."""
+    if not value:
+        return 0
+    return 2 if context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE else 1
+
+
+def _network(name: str, settings: Settings) -> tuple[int, UserNetwork]:
+    """The EIP-155 number of a network, and what the user's file says of it.
+
+    Raises:
+        UsageError: Nobody knows it.
+    """
+    found = settings.networks.get(name.strip().lower())
+    if found is not None and found.chain_id is not None:
+        return found.chain_id, found
+    known = network_named(name, settings.networks)
+    same = (own for own in settings.networks.values() if own.chain_id == known.chain_id)
+    return known.chain_id, next(same, UserNetwork())
+
+
+def expected_chain() -> tuple[int, str] | None:
+    """The EIP-155 number and the name of the chain that it must be; `None` for any."""
+    found = click.get_current_context().meta.get(_EXPECTED)
+    return None if found is None else found[:2]
 
 
 def from_block() -> int:
-    """The block that `--from-block` names; 0 if it names none."""
-    return int(click.get_current_context().meta.get(_FROM_BLOCK, 0))
+    """The block that `--from-block` names, or the configuration for the network; 0 if neither does."""
+    meta = click.get_current_context().meta
+    typed = meta.get(_FROM_BLOCK)
+    return int(meta.get(_EXPECTED, (0, "", 0))[2] if typed is None else typed)
 
 
 def finality_option(command: F) -> F:
@@ -236,9 +385,27 @@ def finality_option(command: F) -> F:
     )(command)
 
 
+def recipe_option(command: F) -> F:
+    """`--recipe` for commands that take a campaign file, parameter `recipe`: a path, `None` for `DEFAULT_RECIPE`."""
+    shown = f"The recipe's file.  [default: {DEFAULT_RECIPE} beside the file]"
+    return click.option("--recipe", type=FilePath(), metavar="FILE", help=shown)(command)
+
+
 def store_option(command: F) -> F:
     """`--store` for commands that work on one, parameter `store`: a location that `open_store` takes."""
     return _store_option("store", "Where to keep and fetch evidence: {}; only one.", callback=_only_one)(command)
+
+
+def replay_jobs_option(command: F) -> F:
+    """`--jobs` for what repeats training, parameter `jobs`: how many processes share the segments."""
+    return click.option(
+        "--jobs",
+        type=WholeNumber(1, 1024),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Share the segments among N processes. Each takes the memory, and the threads or GPUs, of a training.",
+    )(command)
 
 
 def stores_option(command: F) -> F:
@@ -253,11 +420,23 @@ def _store_option(parameter: str, help_text: str, *, callback: Callable[..., Any
         metavar="LOCATION",
         multiple=True,
         # Not `envvar`: click would cut the variable at spaces.
-        default=lambda: (os.environ.get("LLAMAFUND_STORE") or str(default_store()),),
-        show_default="LLAMAFUND_STORE, or the program's data folder",
+        default=_usual_stores,
+        show_default="LLAMAFUND_STORE, your configuration, or the program's data folder",
         callback=callback,
         help=help_text.format("a directory, kubo:http://127.0.0.1:5001 or gateway:https://…"),
     )
+
+
+def _usual_stores() -> tuple[str, ...]:
+    named = os.environ.get("LLAMAFUND_STORE")
+    if named or click.get_current_context().resilient_parsing:
+        return (named or str(default_store()),)
+    setting = current().values.get("store")
+    if setting is None:
+        return (str(default_store()),)
+    if setting.source == "project":
+        note(f"Store {', '.join(setting.texts)}, as {setting.file} says.")
+    return setting.texts
 
 
 def _only_one(_: click.Context, __: click.Parameter, locations: tuple[str, ...]) -> str:

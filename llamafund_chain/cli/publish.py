@@ -10,17 +10,21 @@ from pydantic import JsonValue
 
 from llamafund_chain.cli.hashing import (
     HashingProgress,
+    allow_secrets_option,
     cache_option,
+    include_hidden_option,
     jobs_option,
     no_cache_option,
     store_cache,
     tell_cached,
+    tell_left_out,
+    tell_look_alikes,
 )
 from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import FilePath, json_option
 from llamafund_chain.cli.output import emit, note, rows
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
-from llamafund_chain.evidence.hashing import HashCache, hash_tree, raw_cid
+from llamafund_chain.evidence.hashing import HashCache, TreeListing, hash_listing, list_tree, raw_cid, refuse_suspects
 from llamafund_chain.evidence.manifests import (
     EvidenceManifest,
     FileEntry,
@@ -32,9 +36,17 @@ from llamafund_chain.evidence.manifests import (
     read_saved,
     save_manifest,
 )
+from llamafund_chain.evidence.profiles import USUAL, Profile, profile_named
 from llamafund_chain.store import open_store, publishing
 from llamafund_chain.store.content import reading
-from llamafund_chain.store.publishing import Outcome, Published, list_directory, listings_of
+from llamafund_chain.store.publishing import (
+    Outcome,
+    Published,
+    list_directory,
+    listings_of,
+    profile_of,
+    readdressed,
+)
 from llamafund_chain.store.sources import Sources
 
 
@@ -69,6 +81,16 @@ from llamafund_chain.store.sources import Sources
     help="Put hard links instead of copies into local stores, if the file system allows it. The files become "
     "read-only.",
 )
+@include_hidden_option
+@allow_secrets_option
+@click.option(
+    "--profile",
+    type=click.Choice(["unixfs-v1-2025"]),
+    default=None,
+    metavar="NAME",
+    help="Cut files for IPFS as the profile unixfs-v1-2025 says (1 MiB chunks), and say so in the listing. By default "
+    "as ipfs add --cid-version=1 does.",
+)
 @jobs_option
 @cache_option
 @no_cache_option
@@ -79,6 +101,9 @@ def publish(
     manifest_file: Path | None,
     out: Path | None,
     link: bool,
+    include_hidden: bool,
+    allow_secrets: bool,
+    profile: str | None,
     jobs: int | None,
     cache: Path | None,
     no_cache: bool,
@@ -89,6 +114,9 @@ def publish(
     Prints the manifest's hash, which `llamafund fetch` takes, and what each location got. If a location fails, the
     others go on, and the exit code is that of the first failure. Run the command again to continue: nothing is sent
     twice.
+
+    What other programs keep in the folder for themselves stays behind (see --include-hidden), and so does what the
+    file .llamafundignore in it names, in the syntax of .gitignore. Files that look like secrets stop the command.
 
     \b
     Kinds of locations:
@@ -102,7 +130,8 @@ def publish(
     https://HOST bearer TOKEN, or https://HOST basic USER:PASSWORD. LLAMAFUND_KUBO_TOKEN and LLAMAFUND_PIN_TOKEN are
     for servers without a line.
 
-    With --json: manifest, cid, manifest_schema, files, bytes, and places, each with location, bytes_sent,
+    With --json: manifest, cid, manifest_schema, files, bytes, left_out (number of files by what they are left out
+    as), and places, each with location, bytes_sent,
     bytes_present, pinned, seconds, and error (null if everything is there).
 
     \b
@@ -111,10 +140,20 @@ def publish(
     """
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache contradict each other", remedy="Drop one of them")
+    if_interrupted("nothing was published yet")
     if manifest_file is None:
-        manifest, files = _list(directory, None if no_cache else cache or _cache_beside(locations), jobs)
+        listing = list_tree(directory, hidden=include_hidden)
+        tell_left_out(listing.left_out)
+        tell_look_alikes(listing)
+        refuse_suspects(listing, allow_secrets=allow_secrets)
+        known = None if no_cache else cache or _cache_beside(locations)
+        manifest, files = _hash(listing, directory, profile_named(profile), known, jobs)
     else:
+        if profile is not None:
+            raise UsageError("--manifest and --profile contradict each other", "A manifest has its profile already")
         manifest, files = _read(manifest_file, locations)
+        listing = list_tree(directory, [entry.path for entry in files])
+        refuse_suspects(listing, allow_secrets=allow_secrets)
     size = sum(entry.size for entry in files)
     if_interrupted("what locations have received stays there. Run the same command again to continue")
     with HashingProgress(f"Publishing {directory.name}") as shown:
@@ -131,6 +170,7 @@ def publish(
         "manifest_schema": manifest.schema_,
         "files": published.files,
         "bytes": published.size,
+        "left_out": dict(listing.left_out),
         "places": places,
     }
     emit("publish", facts, _lines(published), as_json=as_json)
@@ -139,15 +179,19 @@ def publish(
         raise _summary(failed, len(published.outcomes))
 
 
-def _list(
-    directory: Path, cache: Path | None, jobs: int | None
+def _hash(
+    listing: TreeListing, directory: Path, profile: Profile, cache: Path | None, jobs: int | None
 ) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
     known: HashCache | None = None if cache is None else HashCache(cache)
-    if_interrupted("nothing was published yet")
     with HashingProgress(f"Hashing {directory.name}") as shown:
-        tree = hash_tree(directory, progress=shown.advance, total=shown.total, jobs=jobs, cache=known)
+        tree = hash_listing(listing, progress=shown.advance, total=shown.total, jobs=jobs, cache=known)
     tell_cached(known, tree.cached, tree.content.size)
-    return list_directory(tree.files), tree.files
+    if profile == USUAL:
+        return list_directory(tree.files), tree.files
+    with HashingProgress(f"Cutting {directory.name}") as shown:
+        shown.total(tree.content.size)
+        files = readdressed(directory, tree.files, profile, progress=shown.advance)
+    return list_directory(files, profile), files
 
 
 def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | Listing, Sequence[FileEntry]]:
@@ -164,7 +208,7 @@ def _read(path: Path, locations: Sequence[str]) -> tuple[EvidenceManifest | List
             "Drop --manifest to publish everything in the directory",
         )
     files = tuple(all_files(manifest, read, file=path))
-    if list_directory(files) != manifest:
+    if list_directory(files, profile_of(manifest)) != manifest:
         raise VerificationError(
             f"{str(path)!r} splits its files into listings in another way than llamafund does",
             "The published files would get another hash",

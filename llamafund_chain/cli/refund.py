@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from llamafund_chain.campaign.events import Refunded
 from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
-from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.shared import moved, open_campaign, report, shown_amount
 from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import UsageError
 
@@ -55,13 +55,12 @@ def refund(
         receipt = client.refund(account, owner, agree=agree)
     else:
         receipt = client.refund_to(account, recipient, agree=agree)
-    events = client.events(receipt.block, receipt.block)
-    amount = sum(e.amount for e in events if isinstance(e, Refunded) and e.tx_hash == receipt.tx_hash)
+    amount = moved(client, receipt, Refunded)
     facts: dict[str, JsonValue] = {
         "backer": owner,
         "recipient": recipient or owner,
-        "amount": asset.plain(amount),
+        "amount": None if amount is None else asset.plain(amount),
         "asset": asset.symbol,
     }
-    sentence = f"Refunded {asset.format(amount)} to {recipient or owner}"
+    sentence = f"Refunded {shown_amount(asset, amount)} to {recipient or owner}"
     report("refund", client, receipt, facts, sentence, as_json=as_json)

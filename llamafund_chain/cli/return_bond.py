@@ -9,7 +9,7 @@ from llamafund_chain.campaign.state import OpenChallenge
 from llamafund_chain.campaign.terms import Status
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.transactions import Receipt
-from llamafund_chain.cli.options import ADDRESS, ask, json_option, rpc_option, yes_option
+from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
 from llamafund_chain.cli.output import emit, note, progress
 from llamafund_chain.cli.shared import open_campaign
 from llamafund_chain.cli.signer import Signer, signer_options
@@ -56,11 +56,11 @@ def return_bond(
     if len(mine) > 1:
         bonds = f"bonds of {total} in all for the chunks {', '.join(str(one.chunk) for one in mine)}"
     elsewhere = "" if target == account.address else f", sent to {target}"
-    ask(f"Reclaim {bonds}{elsewhere}?", yes=yes)
     receipts: list[tuple[OpenChallenge, Receipt]] = []
     try:
         for one in mine:
-            receipts.append((one, client.return_bond(account, one.chunk, recipient)))
+            agree = None if receipts else agreement(f"Reclaim {bonds}{elsewhere}?", yes=yes)
+            receipts.append((one, client.return_bond(account, one.chunk, recipient, agree=agree)))
             progress(f"Returned the bond for chunk {one.chunk}")
     except LlamafundError:
         for one, receipt in receipts:

@@ -14,7 +14,7 @@ from llamafund_chain.cli.options import (
     rpc_option,
     yes_option,
 )
-from llamafund_chain.cli.shared import last_tranche, open_campaign, report
+from llamafund_chain.cli.shared import afterwards, last_tranche, open_campaign, report
 from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import UsageError
 from llamafund_chain.times import when
@@ -52,17 +52,19 @@ def rule(
     client = open_campaign(rpc, address)
     account = signer.unlock()
     receipt = client.rule(account, upheld=upheld, agree=agreement(_question(client, upheld=upheld), yes=yes))
-    state = client.state(receipt.block)
+    state = afterwards(lambda: client.state(receipt.block))
+    released_from = state.window_end(client.terms) if state is not None and upheld else None
     facts: dict[str, JsonValue] = {
         "arbiter": account.address,
         "upheld": upheld,
-        "status": state.status.label,
-        "released_from": state.window_end(client.terms) if upheld else None,
+        "status": None if state is None else state.status.label,
+        "released_from": released_from,
     }
-    if state.status is Status.COMPLETED:
+    if state is not None and state.status is Status.COMPLETED:
         sentence = "The attestation stands: the last tranche is released, and the campaign is completed"
     elif upheld:
-        sentence = f"The attestation stands: the last tranche is released at {when(state.window_end(client.terms))}"
+        moment = "when the window is over" if released_from is None else f"at {when(released_from)}"
+        sentence = f"The attestation stands: the last tranche is released {moment}"
     else:
         sentence = f"The attestation is refused: the campaign has failed. Backers: llamafund refund {address}"
     report("rule", client, receipt, facts, sentence, as_json=as_json)

@@ -12,8 +12,8 @@ _PR_SET_DUMPABLE = 4
 _LONGEST_WORD = 15
 """Letters of a path's part that is still no secret: providers of nodes give out tokens of 20 and more."""
 
-_ADDRESS = re.compile(r"https?://[^\s'\"<>]+")
-_FOLLOWING_HOST = re.compile(r"(https?://)(?:[^\s/'\"<>@]*@)?([^\s/?#'\"<>]+)[/?#][^\s'\"<>)]*")
+_ADDRESS = re.compile(r"(?:https?|postgresql\+psycopg)://[^\s'\"<>]+")
+_FOLLOWING_HOST = re.compile(r"((?:https?|postgresql\+psycopg)://)(?:[^\s/'\"<>@]*@)?([^\s/?#'\"<>]+)[/?#][^\s'\"<>)]*")
 _URLLIB3 = re.compile(r"(with url: )[^\s)]+")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import click
 from pydantic import JsonValue
@@ -13,25 +14,57 @@ from llamafund_chain.campaign.answer_cost import AnswerCost
 from llamafund_chain.campaign.arbiter import Arbiter, arbiter_of
 from llamafund_chain.campaign.attestation import Attestation
 from llamafund_chain.campaign.client import CampaignClient, connect
+from llamafund_chain.campaign.events import Claimed, Refunded
 from llamafund_chain.campaign.refusals import NO_PLEDGE
-from llamafund_chain.campaign.state import CampaignState
+from llamafund_chain.campaign.state import CampaignProgress, CampaignState
 from llamafund_chain.campaign.terms import NO_HASH, NO_MINIMUM, VOTE_DELAY, Status, Terms
 from llamafund_chain.chain.coins import format_coin
-from llamafund_chain.chain.connection import BlockId, Connection
+from llamafund_chain.chain.connection import Block, BlockId, Connection
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
+from llamafund_chain.chain.ens import address_of
+from llamafund_chain.chain.networks import chain_title, transaction_url
 from llamafund_chain.chain.reverted import ContractRefusedError
+from llamafund_chain.chain.sending import Sender
 from llamafund_chain.chain.tokens import Asset
 from llamafund_chain.chain.transactions import Receipt
-from llamafund_chain.checks.check import CheckResult, check_name
-from llamafund_chain.checks.risks import arbiter_risks, challenge_bond, term_risks
+from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.checks.risks import CHALLENGE_BOND, arbiter_risks, term_risks
+from llamafund_chain.cli.facts import open_facts
 from llamafund_chain.cli.interruption import if_interrupted, left_behind
-from llamafund_chain.cli.options import from_block
-from llamafund_chain.cli.output import emit, rows
+from llamafund_chain.cli.options import expected_chain, from_block
+from llamafund_chain.cli.output import emit, note, rows
+from llamafund_chain.cli.sending import sender_for
+from llamafund_chain.errors import LlamafundError
 from llamafund_chain.evidence.merkle import chunk_count
-from llamafund_chain.text import counted, from_millionths
-from llamafund_chain.times import duration, when
+from llamafund_chain.text import bar, counted, from_millionths
+from llamafund_chain.times import duration, local_when, when, when_and_how_far
+
+T = TypeVar("T")
 
 _MOST_NAMED = 3
+
+_CAUSES = {
+    "goal": ": the goal was not met{at}. Pledges can be taken back",
+    "start": ": nobody activated it{at}. Pledges can be taken back",
+    "milestone": ": milestone {index} was not attested{at}. Backers can take the rest back",
+    "answer": ": a challenge was not answered{at}. Backers can take the rest back",
+    "stop": ", stopped by its backers: they can take the rest back",
+    "refusal": ", refused by its arbiter: backers can take the last tranche back",
+}
+"""What `show` says after `Failed`, by the cause."""
+
+
+def open_chain(rpc: str) -> Connection:
+    """The chain behind `--rpc`, `--network` and `--from-block`, with the base of facts of commands that have one.
+
+    Raises:
+        UsageError: It is another chain than `--network` names.
+        NodeUnreachableError: No node answers.
+    """
+    connection = connect(rpc, expected_chain())
+    connection.since = from_block()
+    open_facts(connection)
+    return connection
 
 
 def open_campaign(rpc: str, address: str) -> CampaignClient:
@@ -41,31 +74,69 @@ def open_campaign(rpc: str, address: str) -> CampaignClient:
         NodeUnreachableError: No node answers.
         VerificationError: It is a look-alike, or there is nothing.
     """
-    client = CampaignClient(connect(rpc), address)
-    client.connection.since = from_block()
-    if_interrupted(sent_through(client.connection))
+    connection = open_chain(rpc)
+    client = CampaignClient(connection, address, sender=sender_for(connection))
+    if_interrupted(sent_through(client.sender))
     client.verify_code()
     return client
 
 
-def sent_through(connection: Connection, otherwise: str | None = None) -> Callable[[], str]:
-    """What an interruption reports about a connection's transactions, for `if_interrupted`.
+def account_named(connection: Connection, given: str, at: Block) -> str:
+    """The address of an account that somebody gave as `ACCOUNT` takes it. What a name leads to is told.
+
+    Raises:
+        UsageError: It is a name that leads nowhere on this chain.
+    """
+    if given.startswith("0x"):
+        return given
+    address = address_of(connection, given, at)
+    note(f"{given} is {address} (ENS, at block {at.number})")
+    return address
+
+
+def sent_through(sender: Sender, otherwise: str | None = None) -> Callable[[], str]:
+    """What an interruption reports about transactions, for `if_interrupted`.
 
     Args:
-        connection: Through which they are sent.
+        sender: What sends them.
         otherwise: What is left behind when there is none; `None` for what was set before.
     """
     before = left_behind(click.get_current_context(silent=True)) if otherwise is None else otherwise
 
     def say() -> str:
-        waiting = [tx_hash for tx_hash, included in connection.sent.items() if not included]
-        done = [tx_hash for tx_hash, included in connection.sent.items() if included]
+        waiting = [tx_hash for tx_hash, included in sender.outbox.sent.items() if not included]
+        done = [tx_hash for tx_hash, included in sender.outbox.sent.items() if included]
         told = [_transactions(done, "is included in a block", "are included in blocks")] if done else []
         if waiting:
             told.append(_transactions(waiting, "was sent and stays sent", "were sent and stay sent"))
         return f"{', and '.join(told)}. Look before you repeat the command" if told else before
 
     return say
+
+
+def afterwards(read: Callable[[], T]) -> T | None:
+    """What is read for the report once a transaction is included; `None` if it cannot be read.
+
+    The transaction has done what it should: that a read fails then is no error.
+    """
+    try:
+        return read()
+    except LlamafundError as error:
+        note(f"Note: the transaction is included, but not everything about its outcome could be read. {error}")
+        return None
+
+
+def moved(client: CampaignClient, receipt: Receipt, kind: type[Claimed | Refunded]) -> int | None:
+    """What a transaction paid out, by its receipt alone, in smallest units; `None` if the receipt does not show it."""
+    amounts = [event.amount for event in client.events_in(receipt) if isinstance(event, kind)]
+    if not amounts:
+        note(f"Note: the node does not show what transaction 0x{receipt.tx_hash} did, though it is included.")
+    return sum(amounts) if amounts else None
+
+
+def shown_amount(asset: Asset, amount: int | None) -> str:
+    """An amount as text, if it is known."""
+    return f"an unknown amount of {asset.name}" if amount is None else asset.format(amount)
 
 
 def _transactions(hashes: Sequence[str], of_one: str, of_many: str) -> str:
@@ -130,16 +201,37 @@ def terms_facts(terms: Terms, asset: Asset) -> dict[str, JsonValue]:
     }
 
 
-def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
-    """Terms, as text: what a backer agrees to."""
+def terms_lines(
+    terms: Terms,
+    asset: Asset,
+    chain_id: int,
+    *,
+    now: int | None = None,
+    names: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Terms, as text: what a backer agrees to.
+
+    Args:
+        terms: The terms.
+        asset: Their asset.
+        chain_id: EIP-155 number.
+        now: Unix seconds, to say how far off the end of funding is; `None` if the campaign is past that.
+        names: Names of addresses, shown behind them.
+    """
+
+    def person(address: str) -> str:
+        name = (names or {}).get(address)
+        return f"{address} ({name})" if name else address
+
     share = f"backers of {format_share(terms.stop_bps)} of the pledges"
     stop = f"{share}, from {duration(VOTE_DELAY)} after activation until the weights are attested"
+    deadline = terms.funding_deadline
     pairs = [
-        ("researcher", terms.researcher),
+        ("researcher", person(terms.researcher)),
         ("asset", asset.name if asset.is_native else f"{asset.symbol} (token {terms.asset})"),
         ("goal", f"{asset.format(terms.goal)}; below it every pledge is refunded"),
         ("cap", asset.format(terms.cap)),
-        ("funding until", when(terms.funding_deadline)),
+        ("funding until", when(deadline) if now is None else when_and_how_far(deadline, now)),
         ("can be stopped by", stop),
         ("paid out", _paid_out(terms)),
         ("a challenge costs", f"{_bond(terms, chain_id)}, for whoever shows the chunk"),
@@ -149,12 +241,13 @@ def terms_lines(terms: Terms, asset: Asset, chain_id: int) -> list[str]:
         ("dataset", "only promised" if terms.dataset == NO_HASH else terms.dataset),
         ("attested by", f"{terms.quorum} of {len(terms.attestors)}"),
     ]
-    pairs += [(f"  attestor {index}", attestor) for index, attestor in enumerate(terms.attestors)]
+    pairs += [(f"  attestor {index}", person(attestor)) for index, attestor in enumerate(terms.attestors)]
     if terms.arbiter is not None:
-        pairs.append(("arbiter", terms.arbiter))
+        pairs.append(("arbiter", person(terms.arbiter)))
         pairs.append(("", f"can contest the weights' attestation and refuse it within {duration(terms.ruling_window)}"))
     pairs += [
-        (f"payee {index}", f"{format_share(payee.bps)} to {payee.account}") for index, payee in enumerate(terms.payees)
+        (f"payee {index}", f"{format_share(payee.bps)} to {person(payee.account)}")
+        for index, payee in enumerate(terms.payees)
     ]
     for index, step in enumerate(terms.milestones):
         promise = "" if step.min_score == NO_MINIMUM else f", score at least {from_millionths(step.min_score)}"
@@ -192,7 +285,7 @@ def arbiter_results(client: CampaignClient, arbiter: Arbiter | None, block: Bloc
     if arbiter is None:
         return []
     pledge = client.pledge_of(arbiter.address, block)
-    return list(arbiter_risks(client.terms, arbiter, pledge=pledge, money=client.asset.format))
+    return list(arbiter_risks(client.terms, arbiter, pledge=pledge, asset=client.asset))
 
 
 def arbiter_notes(client: CampaignClient) -> str:
@@ -218,14 +311,18 @@ class Risks:
     Attributes:
         bond: What the bond of a challenge is worth, and what a flood of them costs.
         warnings: What it should think twice about.
+        over: Whether the campaign has ended, so that nothing of it matters any more.
     """
 
     bond: CheckResult
     warnings: Sequence[str]
+    over: bool = False
 
     @property
     def lines(self) -> list[str]:
         """All of it as text."""
+        if self.over:
+            return []
         return [f"Note: {note}." for note in dict.fromkeys((*self.warnings, self.bond.detail))]
 
     @property
@@ -243,8 +340,9 @@ def risks_of(
     cost: AnswerCost | DataFeeUnknownError,
     unreleased: int,
     arbiter: Iterable[CheckResult],
+    state: CampaignProgress | None = None,
 ) -> Risks:
-    """What a backer should know before it agrees to terms.
+    """What a backer should know before it agrees to terms, or what of it still matters.
 
     Args:
         terms: The terms.
@@ -253,29 +351,34 @@ def risks_of(
         cost: What an answer costs today, or why that could not be told.
         unreleased: What challenges protect, in the asset's smallest unit.
         arbiter: What was found about the arbiter; nothing without one.
+        state: How far the campaign is; `None` while nobody has agreed to anything yet.
     """
     results = [*term_risks(terms, chain_id, cost=cost, unreleased=unreleased, money=asset.format), *arbiter]
     found = [risk.detail for risk in results if risk.status == "warn"]
-    if terms.dataset == NO_HASH:
+    if terms.dataset == NO_HASH and (state is None or not state.attested):
         found.append("The terms do not fix the dataset; they only promise one")
-    found.append(
-        f"Whoever pledges {asset.format(terms.blocking_stake(terms.goal))} of the goal, even the researcher, "
-        "can block a stop vote"
-    )
+    if state is None or state.attested < len(terms.milestones):
+        found.append(
+            f"Whoever pledges {asset.format(terms.blocking_stake(terms.goal))} of the goal, even the researcher, "
+            "can block a stop vote"
+        )
     forcing = terms.forcing_stake(terms.goal)
-    if terms.goal + forcing <= terms.cap:
+    if terms.goal + forcing <= terms.cap and (state is None or state.status is Status.FUNDING):
         found.append(
             f"The cap leaves room for whoever adds {asset.format(forcing)} to the goal: it can stop the campaign "
             f"{duration(VOTE_DELAY)} after activation, and gets it back"
         )
-    (bond,) = (risk for risk in results if risk.name == check_name(challenge_bond))
-    return Risks(bond, found)
+    (bond,) = (risk for risk in results if risk.name == CHALLENGE_BOND)
+    over = state is not None and state.status in (Status.COMPLETED, Status.FAILED)
+    return Risks(bond, [] if over else found, over=over)
 
 
 def state_facts(terms: Terms, asset: Asset, state: CampaignState) -> dict[str, JsonValue]:
     """A state, as JSON."""
+    failure = state.failure(terms)
     return {
         "status": state.status.label,
+        "failure": None if failure is None else {"cause": failure.cause, "at": failure.at or None},
         "block": state.block,
         "timestamp": state.timestamp,
         "pledged": asset.plain(state.pledged),
@@ -319,14 +422,16 @@ def content_rows(attestation: Attestation | None) -> list[tuple[str, str]]:
 def state_rows(terms: Terms, asset: Asset, state: CampaignState) -> list[tuple[str, str]]:
     """A state, as rows of text."""
     share = f" ({state.pledged * 100 // terms.goal} % of the goal)"
+    local, steps = local_when(state.timestamp), len(terms.milestones)
     pairs = [
         ("status", f"{state.status.label}{_explain_status(terms, state)}"),
-        ("as of", f"block {state.block}, {when(state.timestamp)}"),
-        ("pledged", asset.format(state.pledged) + share),
-        ("released", asset.format(state.released)),
+        ("as of", f"block {state.block}, {when(state.timestamp)}{f' ({local})' if local else ''}"),
+        ("pledged", f"{asset.format(state.pledged)}{share} {bar(state.pledged, terms.goal)}"),
+        ("released", asset.format(state.released) + (f" {bar(state.released, state.pledged)}" if state.active else "")),
+        ("milestones", f"{state.attested} of {steps} attested {bar(state.attested, steps)}"),
     ]
     if state.status is Status.ACTIVE and state.timestamp < state.votes_from and state.attested < len(terms.milestones):
-        pairs.append(("votes to stop", f"open at {when(state.votes_from)}"))
+        pairs.append(("votes to stop", f"open at {when_and_how_far(state.votes_from, state.timestamp)}"))
     if state.stop_support:
         pairs.append(("want to stop", asset.format(state.stop_support)))
     for index, claimable in enumerate(state.claimable):
@@ -386,8 +491,10 @@ def receipt_facts(receipt: Receipt) -> dict[str, JsonValue]:
 def receipt_rows(receipt: Receipt, chain_id: int) -> list[tuple[str, str]]:
     """A receipt, as rows of text."""
     data = f", {format_coin(receipt.data_fee, chain_id)} of it for its data" if receipt.data_fee else ""
+    url = transaction_url(chain_id, receipt.tx_hash)
     return [
         ("transaction", f"0x{receipt.tx_hash}"),
+        *([("", url)] if url is not None else []),
         ("block", str(receipt.block)),
         ("fee", format_coin(receipt.fee, chain_id) + data),
     ]
@@ -400,7 +507,7 @@ def last_tranche(client: CampaignClient, state: CampaignState) -> str:
 
 def network_of(connection: Connection) -> str:
     """The chain, as text."""
-    return f"chain {connection.chain_id} through {connection.shown_url}"
+    return f"{chain_title(connection.chain_id)} through {connection.shown_url}"
 
 
 def _paid_out(terms: Terms) -> str:
@@ -422,25 +529,26 @@ def _explain_status(terms: Terms, state: CampaignState) -> str:
             return ", funding is over and the goal is met: anyone can activate it"
         missing = terms.goal - state.pledged
         return ", the goal is met" if missing <= 0 else ""
-    if state.status is Status.FAILED:
-        if state.refused:
-            return ", refused by its arbiter: backers can take the last tranche back"
-        return (
-            ", stopped by its backers: they can take the rest back" if state.stopped else ": pledges can be taken back"
-        )
+    failure = state.failure(terms)
+    if failure is not None:
+        at = f" before {when(failure.at)}" if failure.at else ""
+        return _CAUSES[failure.cause].format(at=at, index=state.attested)
     found = []
     if state.challenged_at:
         by = state.challenged_at + terms.answer_window
-        found.append(f", a challenge is open: it must be answered before {when(by)}, or the campaign fails")
+        told = when_and_how_far(by, state.timestamp)
+        found.append(f", a challenge is open: it must be answered before {told}, or the campaign fails")
     if state.status is Status.ACTIVE and state.contested and state.timestamp < state.window_end(terms):
-        found.append(f", contested by its arbiter: a ruling counts before {when(state.window_end(terms))}")
+        told = when_and_how_far(state.window_end(terms), state.timestamp)
+        found.append(f", contested by its arbiter: a ruling counts before {told}")
     return "".join(found)
 
 
 def _milestone_status(terms: Terms, state: CampaignState, index: int) -> str:
     failed = state.status is Status.FAILED
     if index >= state.attested:
-        return "not reached" if failed else f"due before {when(state.deadline(terms, index))}"
+        due = when_and_how_far(state.deadline(terms, index), state.timestamp)
+        return "not reached" if failed else f"due before {due}"
     left = state.window_end(terms) - state.timestamp
     if index < state.attested - 1 or not (state.withheld or state.challenged_at or left > 0):
         return "attested and released"

@@ -19,6 +19,7 @@ from click.core import ParameterSource
 from llamafund_chain.cli.options import (
     ADDRESS,
     check_passphrase,
+    complete_wallets,
     keystore_option,
     open_keystore,
     passphrase_option,
@@ -26,7 +27,15 @@ from llamafund_chain.cli.options import (
 )
 from llamafund_chain.cli.output import emit, note
 from llamafund_chain.cli.secrecy import keep_out_of_core_files
-from llamafund_chain.errors import UsageError
+from llamafund_chain.cli.sending import (
+    all_told,
+    is_dry_run,
+    note_unfinished,
+    print_dry_run,
+    print_sent,
+    sending_options,
+)
+from llamafund_chain.errors import LlamafundError, UsageError
 
 if TYPE_CHECKING:
     from eth_account.signers.base import BaseAccount
@@ -90,17 +99,31 @@ class Signer:
                 "creates one",
             )
 
-    def unlock(self) -> BaseAccount:
-        """The account that signs.
+    def unlock(self, *, at_once: bool = False) -> BaseAccount:
+        """The account that signs. A person is asked for a passphrase when it signs, after they saw what.
+
+        Args:
+            at_once: Whether to ask now, because what comes before takes long.
 
         Raises:
             UsageError: As `check`, or the signer has no such account.
             LlamafundError: As `check`, the passphrase is wrong, or the signer does not answer.
         """
+        known = self.known_sender() if is_dry_run() else None
+        if known is not None:
+            from llamafund_chain.chain.signers import AbsentAccount
+
+            return AbsentAccount(known)
         self.check()
         if self.kind == "keystore":
-            passphrase = read_passphrase(self.passphrase_file, purpose=f"Passphrase of {self.where}")
-            account: BaseAccount = open_keystore(self.keystore).unlock(self.where, passphrase)
+            known = self.known_sender()
+            account: BaseAccount
+            if self.passphrase_file is None and known is not None and not at_once:
+                from llamafund_chain.chain.signers import LockedAccount
+
+                account = LockedAccount(known, self._from_keystore)
+            else:
+                account = self._from_keystore()
         elif self.kind == "env":
             account = _account_in(self.where)
         elif self.kind == "rpc":
@@ -115,6 +138,19 @@ class Signer:
             )
         return account
 
+    def _from_keystore(self) -> BaseAccount:
+        passphrase = read_passphrase(self.passphrase_file, purpose=f"Passphrase of {self.where}")
+        return open_keystore(self.keystore).unlock(self.where, passphrase)
+
+    def known_sender(self) -> str | None:
+        """The account's address, checksummed, as far as it is known without a passphrase; `None` if it is not."""
+        if self.kind != "keystore":
+            return self.sender
+        from llamafund_chain.chain.abi import checksum
+
+        stated = open_keystore(self.keystore).address_of(self.where)
+        return self.sender if stated is None else checksum(stated)
+
     def unlock_to_sign(self) -> BaseAccount:
         """The account that signs here, for what cannot be signed elsewhere.
 
@@ -123,7 +159,7 @@ class Signer:
             LlamafundError: As `unlock`.
         """
         self.check_signs_here()
-        return self.unlock()
+        return self.unlock(at_once=True)
 
     def check_signs_here(self) -> None:
         """Refuse a signer elsewhere.
@@ -164,12 +200,19 @@ class Signer:
 def signer_options(command: F) -> F:
     """`--signer`, `--wallet`, `--from`, `--keystore` and `--passphrase-file`; parameter `signer`, a checked `Signer`.
 
-    If nobody signs here, the command ends at the transaction that it would send, which is printed.
+    If nobody signs here, the command ends at the transaction that it would send, which is printed. The options of
+    `sending_options` come with them.
     """
+    return required_signer_options(sending_options(command))
+
+
+def required_signer_options(command: F) -> F:
+    """The same for commands that decide themselves what to offer and what to wait for."""
 
     @functools.wraps(command)
     def checked(*arguments: Any, signer: Signer, **options: Any) -> Any:
-        signer.check()
+        if not (is_dry_run() and signer.known_sender()):
+            signer.check()
         return command(*arguments, signer=signer, **options)
 
     return cast("F", optional_signer_options(checked))
@@ -188,16 +231,25 @@ def optional_signer_options(command: F) -> F:
         **options: Any,
     ) -> Any:
         from llamafund_chain.chain.outside import SendsOnlyError, UnsignedError
+        from llamafund_chain.chain.sending import DryRunError, NotWaitedError
 
+        as_json = bool(options.get("as_json"))
         chosen = _choose(signer, wallet, options.pop("from"), keystore, passphrase_file)
         if chosen.prints and "yes" in options:
             # Nothing is sent, so there is nothing to agree to.
             options["yes"] = True
         try:
-            return command(*arguments, signer=chosen, **options)
+            command(*arguments, signer=chosen, **options)
+            all_told()
         except UnsignedError as unsigned:
-            _print_unsigned(unsigned, as_json=bool(options.get("as_json")))
-            return None
+            _print_unsigned(unsigned, as_json=as_json)
+        except DryRunError as dry:
+            print_dry_run(dry.preview, as_json=as_json)
+        except NotWaitedError as sent:
+            print_sent(sent, as_json=as_json)
+        except LlamafundError:
+            note_unfinished()
+            raise
         except SendsOnlyError:
             raise UsageError(
                 "The signer only sends transactions itself",
@@ -231,6 +283,7 @@ def optional_signer_options(command: F) -> F:
         metavar="NAME",
         default=None,
         show_envvar=True,
+        shell_complete=complete_wallets,
         help="Key file that signs: its name, or its path. Short for --signer keystore:NAME.",
     )(decorated)
     return cast("F", decorated)
@@ -240,12 +293,13 @@ def _choose(
     signer: str | None, wallet: str | None, sender: str | None, keystore: Path | None, passphrase_file: Path | None
 ) -> Signer:
     if signer and wallet:
-        typed = [name for name in ("signer", "wallet") if _was_typed(name)]
-        if len(typed) != 1:
+        order = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+        nearer = next((found for source in order if (found := _given_by(source))), [])
+        if len(nearer) != 1:
             raise UsageError(
                 "--wallet and --signer were both given", "--wallet NAME is short for --signer keystore:NAME", "Drop one"
             )
-        signer, wallet = (signer, None) if typed == ["signer"] else (None, wallet)
+        signer, wallet = (signer, None) if nearer == ["signer"] else (None, wallet)
     kind, _, where = (signer or "").partition(":")
     if wallet:
         kind, where = "keystore", wallet
@@ -255,9 +309,9 @@ def _choose(
     return Signer(kind, where, sender, keystore, passphrase_file)
 
 
-def _was_typed(parameter: str) -> bool:
+def _given_by(source: ParameterSource) -> list[str]:
     context = click.get_current_context()
-    return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+    return [name for name in ("signer", "wallet") if context.get_parameter_source(name) is source]
 
 
 def _account_in(variable: str) -> BaseAccount:

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from llamafund_chain.campaign.attestation import AttestationFile, merge
 from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
-from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.shared import afterwards, open_campaign, report
 from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import VerificationError
 from llamafund_chain.text import counted, from_millionths
@@ -60,8 +60,7 @@ def submit(
         "stays unanswered."
     )
     receipt = client.attest(account, attestation, signers, signatures, agree=agreement(question, yes=yes))
-    state = client.state(receipt.block)
-    ends = state.window_end(client.terms)
+    ends = afterwards(lambda: client.state(receipt.block).window_end(client.terms))
     names = [attestor for place, attestor in enumerate(attestors) if signers >> place & 1]
     facts: dict[str, JsonValue] = {
         "milestone": attestation.milestone,
@@ -72,6 +71,7 @@ def submit(
     }
     sentence = (
         f"Milestone {attestation.milestone} ({attestation.kind.name}) is attested by "
-        f"{counted(len(names), 'signature')}; its money is released at {when(ends)}"
+        f"{counted(len(names), 'signature')}; its money is released "
+        f"{f'{window} from then on' if ends is None else f'at {when(ends)}'}"
     )
     report("submit", client, receipt, facts, sentence, as_json=as_json)

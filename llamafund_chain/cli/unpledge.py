@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from llamafund_chain.cli.numbers import AmountType, NumericCommand, amount_above_zero
 from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
-from llamafund_chain.cli.shared import open_campaign, report, require_pledge
+from llamafund_chain.cli.shared import afterwards, open_campaign, report, require_pledge
 from llamafund_chain.cli.signer import Signer, signer_options
 
 
@@ -46,13 +46,13 @@ def unpledge(
     question = f"Take back {asset.format(units)} of the {asset.format(pledged)} that {account.address} pledged"
     elsewhere = "" if target == account.address else f", sent to {target}"
     receipt = client.unpledge(account, units, target, agree=agreement(f"{question}{elsewhere}?", yes=yes))
-    rest = client.pledge_of(account.address, receipt.block)
+    rest = afterwards(lambda: client.pledge_of(account.address, receipt.block))
     facts: dict[str, JsonValue] = {
         "backer": account.address,
         "recipient": target,
         "amount": asset.plain(units),
         "asset": asset.symbol,
-        "pledge": asset.plain(rest),
+        "pledge": None if rest is None else asset.plain(rest),
     }
-    sentence = f"Took back {asset.format(units)}; {asset.format(rest)} stays pledged"
+    sentence = f"Took back {asset.format(units)}" + ("" if rest is None else f"; {asset.format(rest)} stays pledged")
     report("unpledge", client, receipt, facts, sentence, as_json=as_json)

@@ -8,15 +8,15 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.audit.bytecode import Inspection, inspect
-from llamafund_chain.campaign.client import connect
 from llamafund_chain.chain.connection import Connection
 from llamafund_chain.chain.tokens import Asset, asset_at
-from llamafund_chain.cli.options import ADDRESS, HASH, from_block, json_option, rpc_option
+from llamafund_chain.cli.options import ADDRESS, HASH, json_option, rpc_option
 from llamafund_chain.cli.output import emit, rows
-from llamafund_chain.cli.shared import network_of, terms_facts, terms_lines
+from llamafund_chain.cli.shared import network_of, open_chain, terms_facts, terms_lines
 from llamafund_chain.errors import LlamafundError, NodeError, VerificationError
+from llamafund_chain.name import PROJECT
 
-_SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "skip": "skip"}
+_SIGNS = {"pass": "ok  ", "fail": "FAIL", "warn": "note", "unchecked": "????"}
 _NAMES = {
     "CampaignFactory": "the factory that opens campaigns",
     "Campaign": "the implementation that all campaigns run",
@@ -42,15 +42,14 @@ def verify_deployment(address: str, salt: str | None, rpc: str, as_json: bool) -
 
     With --json: chain, address, block, block_hash, contract (CampaignFactory, Campaign for the implementation,
     campaign, CourtArbiter, or null), verified, code (bytes, keccak256), compiler, metadata, immutables, factory,
-    implementation, salt, terms, and checks, each with name, status (pass, fail, warn, skip), detail and data (offset:
-    the first byte that differs).
+    implementation, salt, terms, and checks, each with name, status (pass, fail, warn, unchecked), detail and data
+    (offset: the first byte that differs).
 
     \b
     Example:
       llamafund verify-deployment 0x5FbDB2315678afecb367f032d93F642f64180aa3 --rpc https://node.example
     """
-    connection = connect(rpc)
-    connection.since = from_block()
+    connection = open_chain(rpc)
     found = inspect(connection, address, salt)
     asset = _asset(connection, found)
     emit("verify-deployment", _facts(connection, found, asset), _lines(connection, found, asset), as_json=as_json)
@@ -105,7 +104,7 @@ def _facts(connection: Connection, found: Inspection, asset: Asset | None) -> di
 def _lines(connection: Connection, found: Inspection, asset: Asset | None) -> Iterator[str]:
 
     made = found.compilation
-    what = "nothing of LlamaFund's" if found.contract is None else _NAMES[found.contract]
+    what = f"nothing of {PROJECT}'s" if found.contract is None else _NAMES[found.contract]
     if found.contract is not None and not found.holds:
         what = f"not {what}, but similar to it"
     pairs = [

@@ -6,10 +6,11 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.events import Stopped, StopVoted
 from llamafund_chain.campaign.state import CampaignState
-from llamafund_chain.campaign.terms import BPS, Status
+from llamafund_chain.campaign.terms import BPS
 from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
-from llamafund_chain.cli.shared import open_campaign, report
+from llamafund_chain.cli.shared import afterwards, open_campaign, report, shown_amount
 from llamafund_chain.cli.signer import Signer, signer_options
 
 
@@ -42,21 +43,24 @@ def vote_stop(
     asset = client.asset
     question = _question(client, account.address, retract=retract)
     receipt = client.vote_stop(account, not retract, agree=agreement(question, yes=yes))
-    state = client.state(receipt.block)
-    needed = _needed(client, state)
-    stopped = state.status is Status.FAILED
+    happened = client.events_in(receipt)
+    support = next((event.total_support for event in happened if isinstance(event, StopVoted)), None)
+    stopped = any(isinstance(event, Stopped) for event in happened)
+    state = afterwards(lambda: client.state(receipt.block))
+    needed = None if state is None else _needed(client, state)
     facts: dict[str, JsonValue] = {
         "backer": account.address,
         "support": not retract,
-        "stop_support": asset.plain(state.stop_support),
-        "needed": asset.plain(needed),
+        "stop_support": None if support is None else asset.plain(support),
+        "needed": None if needed is None else asset.plain(needed),
         "asset": asset.symbol,
         "stopped": stopped,
     }
     vote = "Retracted the vote" if retract else "Voted to stop"
-    support = f"backers of {asset.format(state.stop_support)} want to stop; it takes {asset.format(needed)}"
+    takes = "" if needed is None else f"; it takes {asset.format(needed)}"
+    backing = f"backers of {shown_amount(asset, support)} want to stop{takes}"
     outcome = ": this vote decided. The campaign is stopped and refunds are open" if stopped else ""
-    sentence = f"{vote}; {support}{outcome}"
+    sentence = f"{vote}; {backing}{outcome}"
     report("vote-stop", client, receipt, facts, sentence, as_json=as_json)
 
 

@@ -12,6 +12,7 @@ from llamafund_chain.chain.keyfile import read_key_file
 from llamafund_chain.chain.wallet import DERIVATION_PATH, WalletInfo, parse_secret
 from llamafund_chain.cli.options import (
     FilePath,
+    complete_wallets,
     json_option,
     keystore_option,
     open_keystore,
@@ -105,7 +106,7 @@ def import_(
 
 
 @click.command("change-passphrase")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_wallets)
 @click.option(
     "--new-passphrase-file",
     type=FilePath(),

@@ -1,4 +1,4 @@
-"""`llamafund watch`: answer a campaign's challenges as they come."""
+"""`llamafund watch`: answer a campaign's challenges as they come; or follow many campaigns, see `watch_many`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from llamafund_chain.campaign.challenges import Challenges
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.guard import Answer, Guard, Opened, Outcome
 from llamafund_chain.campaign.terms import Status
+from llamafund_chain.checks.check import DEPTHS, Depth
+from llamafund_chain.cli.facts import facts_option
 from llamafund_chain.cli.interruption import if_interrupted
+from llamafund_chain.cli.numbers import duration_above_zero
 from llamafund_chain.cli.options import (
+    ACCOUNT,
     ADDRESS,
     Number,
     json_option,
@@ -26,7 +30,8 @@ from llamafund_chain.cli.options import (
 from llamafund_chain.cli.output import event, note
 from llamafund_chain.cli.shared import open_campaign, receipt_facts, sent_through
 from llamafund_chain.cli.signer import Signer, optional_signer_options
-from llamafund_chain.errors import LlamafundError, NotFinalError
+from llamafund_chain.cli.watch_many import Pace, Wanted, follow
+from llamafund_chain.errors import LlamafundError, NotFinalError, UsageError
 from llamafund_chain.store import open_store
 from llamafund_chain.times import duration, when
 
@@ -38,8 +43,17 @@ STALE_AFTER = 600.0
 _LONGEST_WAIT = 600.0
 
 
-@click.command(short_help="Answer challenges as they come, and warn.")
-@click.argument("address", type=ADDRESS, metavar="ADDRESS")
+@click.command(short_help="Answer challenges as they come, and warn; or follow many campaigns.")
+@click.argument("address", type=ADDRESS, metavar="[ADDRESS]", required=False)
+@click.option(
+    "--all", "everything", is_flag=True, help="Follow all campaigns of this chain, and send nothing on chain."
+)
+@click.option(
+    "--backer",
+    type=ACCOUNT,
+    metavar="ADDRESS|NAME",
+    help="Follow the campaigns in which this account takes part, and the money that waits for it.",
+)
 @click.option(
     "--interval",
     type=Number(0.05, 3_600),
@@ -59,13 +73,44 @@ _LONGEST_WAIT = 600.0
 @click.option(
     "--once", is_flag=True, help="Look once and exit, for cron; the exit code is 1 if a challenge stays open."
 )
+@click.option(
+    "--soon",
+    default="2d",
+    show_default=True,
+    metavar="DURATION",
+    help="With --all or --backer: how long before an end to say so.",
+)
+@click.option(
+    "--audit",
+    "depth",
+    type=click.Choice(DEPTHS),
+    default=None,
+    help="With --all or --backer: audit each new attestation, this far.",
+)
+@click.option(
+    "--webhook",
+    "webhooks",
+    multiple=True,
+    metavar="URL",
+    help="With --all or --backer: also post each notice there as signed JSON.",
+)
+@click.option(
+    "--ntfy", "topics", multiple=True, metavar="URL", help="With --all or --backer: also post each there as plain text."
+)
 @max_loss_option
 @rpc_option
+@facts_option
 @stores_option
 @optional_signer_options
 @json_option
 def watch(
-    address: str,
+    address: str | None,
+    everything: bool,
+    backer: str | None,
+    soon: str,
+    depth: Depth | None,
+    webhooks: tuple[str, ...],
+    topics: tuple[str, ...],
     interval: float,
     heartbeat: float,
     once: bool,
@@ -81,10 +126,29 @@ def watch(
     Without a wallet it only warns. With --json each event is one line of JSON. After an error it tries again, more
     slowly each time. Ctrl-C stops it. The exit code is 1 if the campaign has failed.
 
+    With --all or --backer it follows many campaigns instead, and says once what somebody should hear, on standard
+    output and wherever --webhook and --ntfy say: attestations, windows that close, challenges, evidence that cannot be
+    fetched, deadlines, slack, stop votes, money that waits, a node that stands still. It remembers what it has said,
+    and sends again what did not arrive. A webhook's secret goes into LLAMAFUND_WEBHOOK_TOKEN or the file that
+    LLAMAFUND_CREDENTIALS names; it signs as https://www.standardwebhooks.com says.
+
+    With --once and --all or --backer, the exit code is 1 if somebody must act, 4 if the node stands still or a notice
+    did not arrive, 7 if only evidence could not be fetched, else 0.
+
     \b
     Example:
       llamafund watch 0x5FbDB2315678afecb367f032d93F642f64180aa3 --store ./store --wallet rosa
+      llamafund watch --backer alice.eth --store ./store --ntfy https://ntfy.sh/my-topic
     """
+    if address is None or everything or backer is not None:
+        _require_one(address, backer, everything=everything)
+        if signer:
+            note("The wallet is not used: challenges to many campaigns are told, not answered.")
+        wanted = Wanted(backer, duration_above_zero(soon), depth, webhooks, topics, stores)
+        follow(wanted, rpc, Pace(interval, heartbeat, STALE_AFTER), once=once, as_json=as_json)
+        return
+    if webhooks or topics or depth is not None:
+        raise UsageError("--webhook, --ntfy and --audit are for --all and --backer", "", "Add one of these")
     opened = [open_store(store) for store in stores]
     if signer:
         signer.check()
@@ -98,9 +162,26 @@ def watch(
     def say(kind: str, facts: dict[str, JsonValue], sentence: str) -> None:
         event("watch", {"event": kind, "campaign": client.address, **facts}, sentence, as_json=as_json)
 
-    if_interrupted(sent_through(client.connection, "the watch has ended, and new challenges wait for an answer"))
+    if_interrupted(sent_through(client.sender, "the watch has ended, and new challenges wait for an answer"))
     say("watching", {}, f"Watching {client.address}")
     _Watch(client, guard, say, interval, heartbeat).run(once=once)
+
+
+def _require_one(address: str | None, backer: str | None, *, everything: bool) -> None:
+    """One campaign can be guarded, or many can be followed.
+
+    Raises:
+        UsageError: Nothing was named, or what was named does not go together.
+    """
+    named = sum((address is not None, backer is not None, everything))
+    if not named:
+        raise UsageError("Nothing to watch was named", "", "Give the ADDRESS of a campaign, --all or --backer")
+    if named > 1:
+        raise UsageError(
+            "It is not clear what to watch",
+            "ADDRESS guards one campaign; --all and --backer follow many, and only tell",
+            "Give one of them",
+        )
 
 
 @dataclass

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamafund_chain.deployment import artifacts
-from llamafund_chain.errors import LlamafundError, VerificationError
+from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 from llamafund_chain.text import printable
 
 if TYPE_CHECKING:
@@ -108,6 +108,13 @@ def verify(w3: Web3) -> Deployment:
 def places() -> tuple[str, ...]:
     """Checksummed addresses of the contracts, in the order that `verify_codes` takes."""
     return tuple(part.address for part in _parts())
+
+
+def code_hashes() -> dict[str, str]:
+    """Keccak-256 of the code that must be at `places`, with 0x, by address."""
+    from eth_utils import keccak
+
+    return {part.address: "0x" + keccak(part.code).hex() for part in _parts()}
 
 
 def verify_codes(chain_id: int, codes: Sequence[bytes]) -> Deployment:
@@ -207,6 +214,27 @@ def load(chain_id: int, directory: Path | None = None) -> Deployment | None:
             "Use the version that deployed them, or run scripts/deploy.py on that chain",
         )
     return found
+
+
+def known(chain_id: int) -> Deployment | None:
+    """The record for a chain, of this package or else of the user.
+
+    Args:
+        chain_id: EIP-155 number.
+
+    Raises:
+        UsageError: The user's record is not of a deployment of these contracts.
+    """
+    # Imported here: most of the library needs no folder.
+    from platformdirs import user_config_path
+
+    found = load(chain_id)
+    if found is not None:
+        return found
+    try:
+        return load(chain_id, user_config_path("llamafund", appauthor=False) / "deployments")
+    except VerificationError as error:
+        raise UsageError(error.what, error.why, "Correct that file, or remove it: it only shortens searches") from error
 
 
 def _deployment(

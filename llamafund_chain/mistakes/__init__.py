@@ -14,6 +14,7 @@ from llamafund_chain.mistakes.model import (
     find_mistakes,
     refusal,
     unfit,
+    unknown_key,
     unknown_keys,
 )
 from llamafund_chain.mistakes.places import Lines, Place, line_of, named, ordinal
@@ -35,5 +36,6 @@ __all__ = [
     "ordinal",
     "refusal",
     "unfit",
+    "unknown_key",
     "unknown_keys",
 ]

@@ -116,13 +116,27 @@ def unknown_keys(document: object, kind: type[BaseModel], place: Place = ()) -> 
     known = _fields(kind)
     for key, value in document.items():
         if key not in known:
-            yield _unknown((*place, key), list(known))
+            yield unknown_key((*place, key), list(known))
             continue
         for model in _models(known[key], listed=False):
             yield from unknown_keys(value, model, (*place, key))
         for model in _models(known[key], listed=True):
             for index, item in enumerate(value if isinstance(value, list) else ()):
                 yield from unknown_keys(item, model, (*place, key, index))
+
+
+def unknown_key(place: Place, known: Sequence[str]) -> Mistake:
+    """The mistake of a key that there is not.
+
+    Args:
+        place: Where it is; its last part is the key.
+        known: The keys that could be there.
+    """
+    near = closest(str(place[-1]), known)
+    listed = f"Known are {', '.join(known)}" if known else ""
+    return Mistake(
+        place, f"{named(place)} is not known here", listed, f"Did you mean {near}?" if near else "Leave it out"
+    )
 
 
 def unfit(place: Place, value: object, why: str, remedy: str, language: Language) -> Mistake:
@@ -185,7 +199,7 @@ def _mistake(
         case "missing":
             return Mistake(place, f"{name} is missing", remedy="Add it")
         case "extra_forbidden":
-            return _unknown(place, _known(kind, place[:-1]))
+            return unknown_key(place, _known(kind, place[:-1]))
         case "value_error" | "assertion_error":
             said = context["error"]
             if isinstance(said, UnfitError):
@@ -292,14 +306,6 @@ def _nearest(value: object, expected: str) -> str:
     """Which of the values that pydantic lists in quotes somebody may have meant."""
     near = closest(value, expected.split("'")[1::2]) if isinstance(value, str) else None
     return f"Did you mean {near}?" if near else ""
-
-
-def _unknown(place: Place, known: Sequence[str]) -> Mistake:
-    near = closest(str(place[-1]), known)
-    listed = f"Known are {', '.join(known)}" if known else ""
-    return Mistake(
-        place, f"{named(place)} is not known here", listed, f"Did you mean {near}?" if near else "Leave it out"
-    )
 
 
 def _is_typo(place: Place, meant: Place) -> bool:

@@ -17,6 +17,7 @@ import yaml
 from llamafund_chain.campaign.attestation import Attestation, propose
 from llamafund_chain.campaign.client import CampaignClient
 from llamafund_chain.campaign.factory import create_campaign
+from llamafund_chain.campaign.promised import bind
 from llamafund_chain.campaign.refusals import explain
 from llamafund_chain.campaign.terms import MIN_BOND, Milestone, MilestoneKind, Payee, Terms
 from llamafund_chain.chain.abi import Interface
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
 METRIC = "heldout_bits_per_byte"
 ROOT = Path(__file__).resolve().parents[2]
 SOLC = ROOT / ".venv" / "solc" / "solc-v0.8.37"
-RECIPE = b"schema: llamafund/recipe/1\n# Hand-made: nothing was trained with it.\n"
+RECIPE = (
+    b"schema: llamafund/recipe/1\nenvironment: {processor_class: Apple M2}\n# Hand-made: nothing was trained with it.\n"
+)
 
 
 @dataclass
@@ -119,9 +122,12 @@ class HandMadeRun:
                 for index, address in enumerate(attestors)
             ),
         }
-        self.proposal = ProposalManifest.model_validate({**values, **changes})
-        publish_manifest(self.store, self.proposal)
-        return self.proposal
+        return self.publish(ProposalManifest.model_validate({**values, **changes}))
+
+    def publish(self, proposal: ProposalManifest) -> ProposalManifest:
+        self.proposal = proposal
+        publish_manifest(self.store, proposal)
+        return proposal
 
     def train(self, seed: str, *, parent: str | None = None, steps: Sequence[int] = (0, 20, 40)) -> CheckpointManifest:
         """Publish one checkpoint for each step; returns the last."""
@@ -194,8 +200,12 @@ class HandMadeRun:
     def _tree(self, name: str, text: str) -> tuple[tuple[FileEntry, ...], Content, Path]:
         root = self.folder / "trees" / name
         root.mkdir(parents=True, exist_ok=True)
-        (root / "README.md").write_text(f"# {name}\n")
-        (root / "model.safetensors").write_bytes(text.encode() * 1000)
+        (root / "README.md").write_text(f"---\nlicense: apache-2.0\n---\n# {name}\n")
+        data = text.encode() * 1000
+        header = {"__metadata__": {"format": "pt"}, "w": {"dtype": "U8", "shape": [len(data)]}}
+        header["w"]["data_offsets"] = [0, len(data)]
+        head = json.dumps(header).encode()
+        (root / "model.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + data)
         if self.filling:
             (root / "optimizer.pt").write_bytes(random.Random(text).randbytes(self.filling))
         tree = hash_tree(root)
@@ -239,9 +249,21 @@ class Stage:
             self.devnet.fund(account.address, 100 * ETHER)
 
     def open(
-        self, *, proposal: dict[str, object] | None = None, settled: bool = True, **changes: object
+        self,
+        *,
+        proposal: dict[str, object] | None = None,
+        told: dict[str, object] | None = None,
+        settled: bool = True,
+        **changes: object,
     ) -> CampaignClient:
-        """Publish the proposal and open the campaign."""
+        """Publish the proposal and open the campaign.
+
+        Args:
+            proposal: What is not as usual about the proposal.
+            told: What it promises otherwise than the terms say.
+            settled: Whether to make the campaign final.
+            changes: What is not as usual about the terms.
+        """
         attestors = tuple(account.address for account in self.attestors)
         promised = self.run.propose(self.researcher.address, attestors, **(proposal or {}))
         now = self.devnet.connection.timestamp()
@@ -270,7 +292,11 @@ class Stage:
                 Milestone(kind=MilestoneKind.WEIGHTS, bps=5_556, deadline=now + 40 * DAY, min_score=-3_000_000),
             ),
         }
-        terms = Terms(**{**values, **changes})
+        promised, terms = bind(promised, Terms(**{**values, **changes}))
+        if told is not None:
+            promised = promised.model_copy(update={"terms": promised.terms.model_copy(update=told)})
+            terms = replace(terms, proposal=promised.sha256)
+        self.run.publish(promised)
         salt = hashlib.sha256(promised.to_bytes()).hexdigest()
         address, _ = create_campaign(self.devnet.connection, self.researcher, terms, salt)
         if settled:
@@ -413,6 +439,47 @@ def mock_fee_contracts() -> dict[str, tuple[Interface, bytes]]:
     return {
         name: (Interface(made["abi"]), bytes.fromhex(made["evm"]["deployedBytecode"]["object"]))
         for name, made in json.loads(ran.stdout)["contracts"]["mocks"].items()
+    }
+
+
+@pytest.fixture(scope="session")
+def nasty_code() -> dict[str, bytes]:
+    """Creation code of the tokens and wallets that only tests have, by name."""
+    here = Path(__file__).parent
+    files = (
+        here / "chain" / "NastyTokens.sol",
+        here / "checks" / "Wallets.sol",
+        ROOT / "contracts" / "test" / "Tokens.sol",
+    )
+    request = {
+        "language": "Solidity",
+        "sources": {file.name: {"content": file.read_text(encoding="utf-8")} for file in files},
+        "settings": {
+            "evmVersion": "cancun",
+            "remappings": ["@openzeppelin/contracts=node_modules/@openzeppelin/contracts"],
+            "outputSelection": {file.name: {"*": ["evm.bytecode.object"]} for file in files},
+        },
+    }
+    ran = subprocess.run(
+        # A checkout may share another one's libraries.
+        [
+            str(SOLC),
+            "--standard-json",
+            "--base-path",
+            str(ROOT),
+            "--allow-paths",
+            str((ROOT / "node_modules").resolve()),
+        ],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return {
+        name: bytes.fromhex(made["evm"]["bytecode"]["object"])
+        for contracts in json.loads(ran.stdout)["contracts"].values()
+        for name, made in contracts.items()
     }
 
 

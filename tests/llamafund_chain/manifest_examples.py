@@ -45,6 +45,19 @@ def update(**changes: Any) -> dict[str, Any]:
     }
 
 
+def review(**changes: Any) -> dict[str, Any]:
+    return {
+        "schema": "llamafund/review/1",
+        "campaign": f"eip155:1:{ADDRESS}",
+        "proposal": "5" * 64,
+        "reviewer": ADDRESS,
+        "written": 1_800_000_000,
+        "text": "The baseline is weak.",
+        "signature": "0x" + "1b" * 65,
+        **changes,
+    }
+
+
 def dispute(**changes: Any) -> dict[str, Any]:
     report = file("audit.json")
     del report["path"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
 from llamafund_chain.errors import UsageError
-from llamafund_chain.times import duration, parse_duration, parse_time, when
+from llamafund_chain.times import duration, from_now, local_when, parse_duration, parse_time, when, when_and_how_far
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,26 @@ def test_times_are_written_for_people() -> None:
     assert duration(1) == "1 second"
     assert duration(2 * 86_400 + 3 * 3_600 + 59) == "2 days 3 hours"
     assert duration(-61) == "1 minute 1 second"
+
+
+@pytest.mark.parametrize(
+    ("at", "told"), [(100, "now"), (100 + 3 * 86_400, "in 3 days"), (101, "in 1 second"), (40, "1 minute ago")]
+)
+def test_how_far_off_a_point_in_time_is(at: int, told: str) -> None:
+    assert from_now(at, 100) == told
+
+
+def test_local_time_stands_beside_utc_where_it_differs(monkeypatch) -> None:
+    monkeypatch.setenv("TZ", "XYZ-5:30")
+    time.tzset()
+    try:
+        assert when_and_how_far(1_800_000_000, 1_799_999_940) == (
+            "2027-01-15 08:00:00 UTC (2027-01-15 13:30 XYZ, in 1 minute)"
+        )
+        assert local_when(1 << 60) == ""
+        monkeypatch.setenv("TZ", "UTC0")
+        time.tzset()
+        assert when_and_how_far(1_800_000_000, 1_799_999_940) == "2027-01-15 08:00:00 UTC (in 1 minute)"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import base64
+import hashlib
+from datetime import UTC, datetime
+from importlib import resources
 from typing import TYPE_CHECKING
 
+from llamafund_chain.audit.proof_pack import HASH_WORDS
+from llamafund_chain.audit.recheck.report_file import embedded
 from llamafund_chain.audit.report.drawings import draw_curves, draw_money
+from llamafund_chain.audit.report.glossary import GLOSSARY
+from llamafund_chain.audit.report.people_drawing import draw_people
+from llamafund_chain.name import PROJECT
 from llamafund_chain.text import from_millionths, printable
 
 if TYPE_CHECKING:
     from llamafund_chain.audit import AuditReport
+    from llamafund_chain.audit.model import AuditorSignature
 
 _WORDS = {
     "pass": ("✓", "holds"),
     "warn": ("!", "for you to judge"),
     "fail": ("✗", "does not hold"),
-    "skip": ("–", "skipped"),
+    "unchecked": ("?", "could not be checked"),
 }
 _STATES = {
     "pending": "to come",
@@ -30,19 +39,46 @@ _GROUPS = {
     "timeline": "The timeline",
     "money": "The money",
     "risks": "Risks",
+    "node": "The node",
+    "across campaigns": "Other campaigns",
 }
+_MEANING = {
+    "holds": "Every rule that protects the money was kept so far, as far as this audit went. That does not mean that "
+    "the model will be good.",
+    "fails": "At least one thing is not as it was promised. Read what was found before you pledge, vote or wait.",
+    "contradicted": "The nodes that were asked contradict themselves or each other. So nothing that they said decides, "
+    "and nobody else is accused. Ask other nodes, and repeat the audit.",
+    "unchecked": "Nothing wrong was found, but the auditor could not look at everything. That accuses nobody; the "
+    "page says below what is missing and why.",
+}
+"""What an outcome means to somebody who has, or may pledge, money."""
+
+_LEFT_OUT = {
+    "books": "This audit looked at the contract, its events and its money. It looked at no evidence.",
+    "evidence": "This audit did not measure the weights and repeated no training.",
+    "weights": "This audit repeated no training.",
+    "replay": "",
+}
+"""What an audit of a depth leaves out."""
+
+_STYLES = ("tokens.css", "report.css")
+_DECIMALS = 4
+_NARROW = 360.0
+"""Pixels; the width for which a second drawing of each curve is made."""
 
 
-def render_html(report: AuditReport) -> str:
-    """The report as a self-contained HTML page.
+def render_html(report: AuditReport, signature: AuditorSignature | None = None) -> str:
+    """The report as a self-contained HTML page, which carries the report's data and a script that checks it.
 
     Args:
         report: From `llamafund_chain.audit.audit`, or read back from its JSON.
+        signature: The auditor's.
 
     Returns:
         The page. Strangers' texts in it are escaped, and their invisible characters are spelled out.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("llamafund_chain.audit.report", "."),
@@ -54,33 +90,111 @@ def render_html(report: AuditReport) -> str:
     )
     environment.filters.update(
         millionths=from_millionths,
-        moment=_moment,
         minute=_minute,
+        iso=_iso,
         duration=_duration,
         percent=_percent,
-        short=_short,
+        rounded=rounded,
         group=_group,
     )
+    script = f"\n{_own_file('verifier.js')}"
+    style = "\n" + "".join(_own_file(name) for name in _STYLES)
     return environment.get_template("audit.html.j2").render(
         report=report,
+        project=PROJECT,
+        # Markup of ours, and only that: everything else is escaped.
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        generator=Markup(made_by()),  # noqa: S704
+        carried=Markup(embedded(report, signature)),  # noqa: S704
+        policy=Markup(  # noqa: S704
+            f"default-src 'none'; script-src '{_source(script)}'; style-src '{_source(style)}'; "
+            "base-uri 'none'; form-action 'none'"
+        ),
+        signature=signature,
         words=_WORDS,
         states=_STATES,
+        glossary=GLOSSARY,
+        meaning=_MEANING[report.verdict.outcome],
+        hash_words=HASH_WORDS[report.hash_from],
+        left_out=_LEFT_OUT[report.depth],
+        track=_track(report),
         money_drawing=draw_money(report.flows),
-        charts=draw_curves(report.curves, report.references),
+        charts=list(
+            zip(
+                draw_curves(report.curves, report.references),
+                draw_curves(report.curves, report.references, width=_NARROW),
+                strict=True,
+            )
+        ),
+        people_drawing=draw_people(report.people),
         ledger=_ledger(report),
+        repeat=repeat_command(report),
     )
+
+
+def repeat_command(report: AuditReport) -> str:
+    """The command that repeats an audit."""
+    prove = "" if report.proofs is None else " --prove" if report.proofs.linked_from is None else " --prove-logs"
+    backer = f" --backer {report.backer.address}" if report.backer is not None else ""
+    return (
+        f"llamafund audit {report.campaign} --rpc URL --store STORE --finality {report.finality} "
+        f"--block-hash 0x{report.block_hash} --depth {report.depth}{prove}{backer}"
+    )
+
+
+def made_by() -> str:
+    """What a page says about the files that it is made of: a page of the same files differs only if it was changed."""
+    digest = hashlib.sha256("".join(map(_own_file, (*_STYLES, "audit.html.j2", "verifier.js"))).encode())
+    return f'<meta name="generator" content="llamafund {digest.hexdigest()[:32]}">'
+
+
+def rounded(amount: str) -> str:
+    """An amount with at most four decimals: itself if it has no more, else marked as about that much.
+
+    Args:
+        amount: A decimal number in whole coins, exact.
+    """
+    whole, _, fraction = amount.partition(".")
+    if len(fraction) <= _DECIMALS:
+        return amount
+    kept = fraction[:_DECIMALS].rstrip("0")
+    if not kept and not whole.lstrip("-0"):
+        return f"under 0.{'0' * (_DECIMALS - 1)}1"
+    return f"≈ {whole}.{kept}" if kept else f"≈ {whole}"
+
+
+def _own_file(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _source(text: str) -> str:
+    """What a content security policy calls an inline text that it allows."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _track(report: AuditReport) -> list[tuple[int, int, str]]:
+    """The milestones' shares as parts of a bar: start, width, state."""
+    parts: list[tuple[int, int, str]] = []
+    start = 0
+    for milestone in report.milestones:
+        parts.append((start, milestone.bps, milestone.state))
+        start += milestone.bps
+    return parts
 
 
 def _finalize(value: object) -> object:
     return printable(value, 20_000) if type(value) is str else value
 
 
-def _moment(value: datetime) -> str:
-    return value.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 def _minute(value: datetime) -> str:
-    return value.strftime("%Y-%m-%d %H:%M UTC")
+    """A point in time to the minute, or to the second if it has seconds; the same in every locale."""
+    utc = value.astimezone(UTC)
+    return utc.strftime("%Y-%m-%d %H:%M:%S UTC" if utc.second else "%Y-%m-%d %H:%M UTC")
+
+
+def _iso(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _duration(seconds: int) -> str:
@@ -94,10 +208,6 @@ def _duration(seconds: int) -> str:
 def _percent(bps: int) -> str:
     whole, rest = divmod(bps, 100)
     return f"{whole}.{rest:02} %" if rest else f"{whole} %"
-
-
-def _short(value: str) -> str:
-    return f"{value[:10]}…{value[-6:]}" if len(value) > 24 else value
 
 
 def _group(name: str) -> str:

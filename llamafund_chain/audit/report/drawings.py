@@ -158,13 +158,23 @@ def _column(
     return streams
 
 
-def draw_curves(curves: Sequence[Curve], references: Sequence[Reference]) -> tuple[Chart, ...]:
-    """One chart per curve. `references` are drawn into the first, which shows the promised metric."""
-    return tuple(_chart(curve, references if index == 0 else ()) for index, curve in enumerate(curves) if curve.points)
+def draw_curves(
+    curves: Sequence[Curve], references: Sequence[Reference], *, width: float = _WIDTH
+) -> tuple[Chart, ...]:
+    """One chart per curve. `references` are drawn into the first, which shows the promised metric.
+
+    Args:
+        curves: What to draw.
+        references: Levels to compare with.
+        width: Pixels.
+    """
+    return tuple(
+        _chart(curve, references if index == 0 else (), width) for index, curve in enumerate(curves) if curve.points
+    )
 
 
-def _chart(curve: Curve, references: Sequence[Reference]) -> Chart:
-    width, height, left, right, top, bottom = 920.0, 306.0, 64.0, 900.0, 16.0, 262.0
+def _chart(curve: Curve, references: Sequence[Reference], width: float) -> Chart:
+    height, left, right, top, bottom = 306.0, 64.0, width - 20.0, 16.0, 262.0
     points = sorted(curve.points)
     values = [value for _, value in points] + [reference.value for reference in references]
     low, high = min(values), max(values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from pydantic import JsonValue
 
+from llamafund_chain.campaign.events import Activated
 from llamafund_chain.cli.options import (
     ADDRESS,
     agreement,
@@ -40,10 +41,12 @@ def activate(address: str, rpc: str, signer: Signer, yes: bool, as_json: bool) -
     pledged = client.asset.format(client.state().pledged)
     question = f"Close funding with {pledged} and start the campaign? After that no pledge can be taken back"
     receipt = client.activate(account, agree=agreement(f"{question}.", yes=yes))
-    state = client.state(receipt.block)
+    event = next((event for event in client.events_in(receipt) if isinstance(event, Activated)), None)
     facts: dict[str, JsonValue] = {
-        "pledged": client.asset.plain(state.pledged),
-        "training_seed": state.training_seed,
+        "pledged": None if event is None else client.asset.plain(event.pledged),
+        "training_seed": None if event is None else event.training_seed,
     }
-    sentence = f"Active with {client.asset.format(state.pledged)}. Training seed: {state.training_seed}"
+    sentence = "Active; the node does not show with what. See `llamafund campaign show`"
+    if event is not None:
+        sentence = f"Active with {client.asset.format(event.pledged)}. Training seed: {event.training_seed}"
     report("campaign activate", client, receipt, facts, sentence, as_json=as_json)

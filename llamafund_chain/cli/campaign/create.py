@@ -10,26 +10,31 @@ from pydantic import JsonValue
 
 from llamafund_chain.campaign.answer_cost import AnswerCost, told_cost
 from llamafund_chain.campaign.arbiter import arbiter_at
-from llamafund_chain.campaign.client import connect
-from llamafund_chain.campaign.factory import create_campaign
+from llamafund_chain.campaign.factory import create_campaign, created_in
 from llamafund_chain.campaign.file import read
 from llamafund_chain.chain.coins import format_coin
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.reverted import ContractRefusedError
 from llamafund_chain.chain.tokens import asset_at
+from llamafund_chain.checks.baselines import check_promise
 from llamafund_chain.checks.check import CheckResult
+from llamafund_chain.checks.proposal import named_recipe, require_secret_keys
 from llamafund_chain.checks.risks import arbiter_risks
 from llamafund_chain.cli.interruption import if_interrupted
 from llamafund_chain.cli.options import (
+    DEFAULT_RECIPE,
     HASH,
     ask,
     json_option,
+    recipe_option,
     rpc_option,
     store_option,
     yes_option,
 )
 from llamafund_chain.cli.output import emit, note, progress, rows
+from llamafund_chain.cli.sending import sender_for
 from llamafund_chain.cli.shared import (
+    open_chain,
     receipt_facts,
     receipt_rows,
     risks_of,
@@ -39,7 +44,9 @@ from llamafund_chain.cli.shared import (
 )
 from llamafund_chain.cli.signer import Signer, signer_options
 from llamafund_chain.errors import UsageError
-from llamafund_chain.store import open_store
+from llamafund_chain.evidence.hashing import raw_cid
+from llamafund_chain.evidence.manifests import ProposalManifest
+from llamafund_chain.store import Store, open_store
 from llamafund_chain.store.content import publish_manifest
 
 
@@ -49,6 +56,12 @@ from llamafund_chain.store.content import publish_manifest
 @click.option(
     "--accept-low-bond", is_flag=True, help="Open the campaign even if min_bond is less than an answer costs today."
 )
+@click.option(
+    "--accept-weak-promise",
+    is_flag=True,
+    help="Open the campaign even if a model that only counts letters keeps its promise.",
+)
+@recipe_option
 @rpc_option
 @signer_options
 @store_option
@@ -58,13 +71,15 @@ def create(
     file: Path,
     salt: str | None,
     accept_low_bond: bool,
+    accept_weak_promise: bool,
+    recipe: Path | None,
     rpc: str,
     signer: Signer,
     store: str,
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Publish the proposal in FILE and open a campaign with its terms.
+    """Publish the proposal in FILE with the recipe that it names, and open a campaign with its terms.
 
     FILE is YAML with the sections proposal and terms. The wallet must be the proposal's researcher. Nobody can ever
     change the terms afterwards. Times such as +30d are relative to the chain's clock.
@@ -72,13 +87,17 @@ def create(
     If FILE gives no min_bond, it is 1.5 times what an answer to a challenge costs on this chain today, data fee
     included. If it gives less than that cost, nothing is opened: whoever answers would lose money.
 
+    The last milestone's min_score must be beyond what counting letters reaches on the dataset in the store, or on
+    English text if there is none. A promise that a model without training keeps binds nobody.
+
     \b
     Example:
       llamafund campaign create llama.yaml --wallet rosa
     """
     draft, place = read(file), open_store(store)
-    connection = connect(rpc)
-    if_interrupted(sent_through(connection))
+    connection = open_chain(rpc)
+    sender = sender_for(connection)
+    if_interrupted(sent_through(sender))
     connection.deployment()
     now = connection.timestamp()
     cost = told_cost(connection)
@@ -87,9 +106,22 @@ def create(
         asset_of=lambda address: asset_at(connection, address),
         propose_bond=lambda: _proposed_bond(cost),
     )
+    training = _recipe_to_publish(proposal, recipe or file.parent / DEFAULT_RECIPE, place)
+    chain_id = connection.chain_id
+    require_secret_keys(terms, chain_id)
     if not accept_low_bond:
-        _check_bond(terms.min_bond, cost, connection.chain_id)
+        _check_bond(terms.min_bond, cost, chain_id)
+    if not accept_weak_promise:
+        check_promise(terms, proposal.outcome, place)
     asset = asset_at(connection, terms.asset)
+    note("\n".join([f"“{proposal.title}”", *terms_lines(terms, asset, connection.chain_id)]))
+    judged: list[CheckResult] = []
+    if terms.arbiter is not None:
+        arbiter = arbiter_at(connection, terms.arbiter)
+        judged = list(arbiter_risks(terms, arbiter, pledge=0, asset=asset))
+    risks = risks_of(terms, asset, connection.chain_id, cost=cost, unreleased=terms.goal, arbiter=judged)
+    note("\n".join(risks.lines))
+    # After the terms: whoever finds a mistake in them need not type a passphrase.
     account = signer.unlock()
     if account.address != terms.researcher:
         raise ContractRefusedError(
@@ -97,24 +129,32 @@ def create(
             f"The proposal's researcher is {terms.researcher}, and only the researcher may open the campaign",
             "Use the researcher's wallet, or correct the file",
         )
-    note("\n".join([f"“{proposal.title}”", *terms_lines(terms, asset, connection.chain_id)]))
-    judged: list[CheckResult] = []
-    if terms.arbiter is not None:
-        arbiter = arbiter_at(connection, terms.arbiter)
-        judged = list(arbiter_risks(terms, arbiter, pledge=0, money=asset.format))
-    risks = risks_of(terms, asset, connection.chain_id, cost=cost, unreleased=terms.goal, arbiter=judged)
-    note("\n".join(risks.lines))
-    ask("Open this campaign? Its terms can never change", yes=yes)
-    progress("Publishing the proposal")
-    publish_manifest(place, proposal)
-    if_interrupted(sent_through(connection, f"the proposal is published in {place.location}, but nothing was sent"))
-    progress("Opening the campaign")
     chosen = secrets.token_hex(32) if salt is None else salt
-    address, receipt = create_campaign(connection, account, terms, chosen)
+
+    def agree() -> None:
+        ask("Open this campaign? Its terms can never change", yes=yes)
+        progress("Publishing the proposal")
+        if training is not None:
+            place.pin(place.put_bytes(training).cid)
+        publish_manifest(place, proposal)
+        if_interrupted(sent_through(sender, f"the proposal is published in {place.location}, but nothing was sent"))
+        progress("Opening the campaign")
+
+    address, receipt = create_campaign(
+        connection, account, terms, chosen, wording=proposal.wording, sender=sender, agree=agree
+    )
+    created = created_in(receipt, connection.deployment().factory)
+    if created is not None:
+        chosen = created.salt
+        if created.terms != terms:
+            terms = created.terms
+            note(
+                "\n".join(["This campaign was opened earlier, with other terms:", *terms_lines(terms, asset, chain_id)])
+            )
     facts: dict[str, JsonValue] = {
         "chain": connection.caip2,
         "campaign": address,
-        "proposal": proposal.sha256,
+        "proposal": terms.proposal,
         "salt": chosen,
         "terms": terms_facts(terms, asset),
         **receipt_facts(receipt),
@@ -122,12 +162,23 @@ def create(
     lines = rows(
         (
             ("campaign", address),
-            ("proposal", proposal.sha256),
+            ("proposal", terms.proposal),
             ("salt", chosen),
             *receipt_rows(receipt, connection.chain_id),
         )
     )
     emit("campaign create", facts, lines, as_json=as_json)
+
+
+def _recipe_to_publish(proposal: ProposalManifest, recipe: Path, place: Store) -> bytes | None:
+    """The recipe that the proposal names, unless it names none or the store has it.
+
+    Raises:
+        UsageError: It is neither in the store nor in the file: backers could not read what they pay for.
+    """
+    if proposal.recipe is None or place.has(raw_cid(proposal.recipe)):
+        return None
+    return named_recipe(proposal.recipe, recipe)
 
 
 def _proposed_bond(cost: AnswerCost | DataFeeUnknownError) -> int:

@@ -6,6 +6,7 @@ import click
 from pydantic import JsonValue
 
 from llamafund_chain.campaign.client import CampaignClient
+from llamafund_chain.campaign.events import DeadlinesExtended
 from llamafund_chain.cli.numbers import NumericCommand, duration_above_zero
 from llamafund_chain.cli.options import ADDRESS, agreement, json_option, rpc_option, yes_option
 from llamafund_chain.cli.shared import open_campaign, report
@@ -53,22 +54,24 @@ def extend(
         + f" {_left(client, before.slack_used + seconds)}."
     )
     receipt = client.extend_deadlines(account, seconds, agree=agreement(question, yes=yes))
-    after = client.state(receipt.block)
-    new = [after.deadline(terms, index) for index in moved]
+    event = next((event for event in client.events_in(receipt) if isinstance(event, DeadlinesExtended)), None)
+    used = before.slack_used + seconds if event is None else event.slack_used
+    # Somebody may have extended them between the question and this.
+    new = [deadline + used - before.slack_used for deadline in old]
     facts: dict[str, JsonValue] = {
         "by_seconds": seconds,
         "deadlines": [
             {"milestone": index, "old": was, "new": now} for index, was, now in zip(moved, old, new, strict=True)
         ],
         "slack": terms.slack,
-        "slack_used": after.slack_used,
-        "slack_left": terms.slack - after.slack_used,
+        "slack_used": used,
+        "slack_left": terms.slack - used,
     }
     moves = [
         f"milestone {index} is due before {when(now)}, not {when(was)}"
         for index, was, now in zip(moved, old, new, strict=True)
     ]
-    sentence = f"Pushed back by {duration(seconds)}: {'; '.join(moves)}. {_left(client, after.slack_used)}"
+    sentence = f"Pushed back by {duration(seconds)}: {'; '.join(moves)}. {_left(client, used)}"
     report("campaign extend", client, receipt, facts, sentence, as_json=as_json)
 
 

@@ -84,7 +84,7 @@ def update(
         progress("Publishing the update")
         publish_manifest(place, manifest)
         left = f"the update is published in {place.location}, but its hash was not sent"
-        if_interrupted(sent_through(client.connection, left))
+        if_interrupted(sent_through(client.sender, left))
 
     receipt = client.post_update(account, manifest.sha256, agree=agree)
     facts: dict[str, JsonValue] = {

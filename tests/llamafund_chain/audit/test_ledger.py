@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -142,3 +145,126 @@ def test_coins_from_elsewhere_leave_open_what_the_balance_would_tell() -> None:
 
     assert (plain.refunded, plain.rounding, plain.conserved) == (0, 0, True)
     assert (more.refunded, more.rounding, more.held) == (None, None, None)
+
+
+def funded(**changes: object) -> Ledger:
+    """An active campaign with 100 pledged."""
+    ledger = Ledger(activated=True, **changes)  # type: ignore[arg-type]
+    ledger.deposit("ann", 60)
+    ledger.deposit("bob", 50)
+    ledger.withdraw("bob", 10)
+    return ledger
+
+
+HALVES = rules((4_000, 6_000), (WHOLE,))
+
+
+def test_what_was_taken_back_is_pledged_no_more_and_who_never_pledged_has_nothing() -> None:
+    ledger = funded()
+    assert (ledger.pledged, ledger.pledge_of("ann"), ledger.pledge_of("bob"), ledger.pledge_of("cid")) == (
+        100,
+        60,
+        40,
+        0,
+    )
+    ledger.withdraw("cid", 0)
+    assert ledger.pledge_of("cid") == 0
+
+
+def test_an_open_challenge_fails_the_campaign_in_the_second_in_which_its_answer_is_due() -> None:
+    ledger = funded(attested_at=[1_500])
+    ledger.challenge(7, 1_550, 30)
+    ledger.challenge(8, 1_560, 40)
+    assert [ledger.status(HALVES, now) for now in (1_649, 1_650)] == ["Active", "Failed"]
+    # Its window cannot end, however much time goes by.
+    assert ledger.released_milestones(HALVES, 1_600) == ledger.released_milestones(HALVES, 9_999) == 0
+    ledger.answer(7)
+    assert (ledger.challenged_at, ledger.bonds) == (1_560, 40)
+    ledger.answer(8)
+    assert (ledger.challenged_at, ledger.bonds, ledger.released_milestones(HALVES, 1_600)) == (None, 0, 1)
+
+
+def test_a_bond_that_was_returned_is_owed_no_more_and_its_challenge_stays_open() -> None:
+    ledger = funded(attested_at=[1_500])
+    ledger.challenge(7, 1_550, 30)
+    ledger.challenge(8, 1_560, 40)
+    ledger.return_bond(7)
+    ledger.return_bond(9)
+    assert ledger.challenges == {7: (1_550, 0), 8: (1_560, 40)}
+    assert ledger.bonds == 40
+
+
+def test_a_bond_is_its_challengers() -> None:
+    ledger = funded(attested_at=[1_500])
+    ledger.challenge(7, 1_550, 30, "ann")
+    ledger.challenge(8, 1_560, 40, "bob")
+    ledger.challenge(9, 1_560, 50, "ann")
+    assert [ledger.bonds_of(who) for who in ("ann", "bob", "cid")] == [80, 40, 0]
+
+
+def test_a_ruling_lifts_the_contest_or_stops_the_campaign_and_a_contest_prolongs_the_window() -> None:
+    agreed = replace(HALVES, ruling_window=7)
+    ledger = funded(attested_at=[1_500])
+    assert not ledger.contested
+    assert ledger.window_end(agreed) == 1_600
+    ledger.contested = True
+    assert ledger.window_end(agreed) == 1_607
+    # Terms without an arbiter have no window for one.
+    assert ledger.window_end(HALVES) == 1_600
+    ledger.rule(1_605, upheld=True)
+    assert (ledger.contested, ledger.stopped_at, ledger.window_end(agreed)) == (False, None, 1_600)
+    ledger.contested = True
+    ledger.rule(1_605, upheld=False)
+    assert (ledger.contested, ledger.stopped_at) == (True, 1_605)
+
+
+def test_slack_moves_what_is_not_attested_yet_and_nothing_else() -> None:
+    ledger = funded(attested_at=[1_500], slack_used=9)
+    assert [ledger.deadline(HALVES, milestone) for milestone in (0, 1)] == [2_000, 3_009]
+    assert [ledger.status(HALVES, now) for now in (3_008, 3_009)] == ["Active", "Failed"]
+
+
+def test_before_the_activation_the_first_deadline_ends_it() -> None:
+    ledger = Ledger()
+    ledger.deposit("ann", 1)
+    assert [ledger.status(HALVES, now) for now in (1_999, 2_000)] == ["Funding", "Failed"]
+
+
+def test_only_the_latest_attestation_waits_for_its_window() -> None:
+    agreed = rules((2_000, 3_000, 5_000), (WHOLE,))
+    ledger = funded(attested_at=[1_500, 2_500])
+    assert [ledger.released_milestones(agreed, now) for now in (2_599, 2_600)] == [1, 2]
+    assert [ledger.released(agreed, now) for now in (2_599, 2_600)] == [20, 50]
+    ledger.attested_at.append(3_500)
+    assert [ledger.released_milestones(agreed, now) for now in (3_599, 3_600)] == [2, 3]
+
+
+def test_attestations_beyond_the_last_milestone_release_nothing_and_break_nothing() -> None:
+    ledger = funded(attested_at=[1_500, 2_500, 2_600])
+    assert [ledger.status(HALVES, now) for now in (2_699, 2_700)] == ["Active", "Completed"]
+    assert ledger.released(HALVES, 2_700) == 100
+    assert ledger.accounts(HALVES, 2_700).conserved
+
+
+def test_one_unit_is_refunded_and_nothing_where_nothing_was_pledged() -> None:
+    ledger = Ledger(activated=True, stopped_at=1_500)
+    assert ledger.refund_due(HALVES, "ann", 1_500) == 0
+    ledger.deposit("ann", 1)
+    assert ledger.refund_due(HALVES, "ann", 1_500) == 1
+    ledger.stopped_at = None
+    assert ledger.refund_due(HALVES, "ann", 1_500) == 0
+
+
+def test_the_contracts_column_adds_up_while_it_runs_and_after_it_failed() -> None:
+    state: dict[str, Any] = {"pledged": 100, "released": 40, "claimed": [10, 5], "claimable": [18, 7]}
+    runs = state_accounts(failed=False, refundable=[0, 0], balance=85, surplus=0, **state)
+    assert (runs.claimed, runs.claimable, runs.locked, runs.refunded) == (15, 25, 60, 0)
+    assert (runs.rounding, runs.held, runs.conserved) == (0, 85, True)
+    over = state_accounts(failed=True, refundable=[21, 15], balance=63, surplus=0, **state)
+    # 22 were refunded, 36 are to be, and 2 cannot be divided.
+    assert (over.refunded, over.refundable, over.rounding, over.locked, over.held) == (22, 36, 2, 0, 63)
+    assert over.conserved
+    more = state_accounts(failed=False, refundable=[0, 0], balance=86, surplus=1, **state)
+    assert (more.refunded, more.rounding, more.held, more.conserved) == (0, 0, 85, True)
+    odd = state_accounts(failed=True, refundable=[21, 15], balance=64, surplus=1, **state)
+    assert (odd.refunded, odd.rounding, odd.held) == (None, None, None)

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from report_examples import HOSTILE, a_backer, ledger, report
 
-from llamafund_chain.audit import (
-    AccountsReport,
-    Alarm,
-    ArbiterFacts,
-    Asset,
-    Attested,
-    AuditReport,
-    CampaignFacts,
-    Curve,
-    Flow,
-    MilestoneReport,
-    Money,
-    NextStep,
-    PayeeReport,
-    Person,
-    Reference,
-    ReportCheck,
-    Signer,
-    Verdict,
-)
-from llamafund_chain.audit.model import moment
-from llamafund_chain.audit.report import render_html
+from llamafund_chain.audit import AuditReport, Curve, PeopleGraph, PersonNode, PersonTie, Reference, ReportCheck
+from llamafund_chain.audit.recheck.report_file import read_report
+from llamafund_chain.audit.report import render_html, rounded
 from llamafund_chain.audit.report.drawings import draw_curves, draw_money
-
-HOSTILE = '</title><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\x1b[2J\u202e" onload="alert(3)'
+from llamafund_chain.audit.report.glossary import GLOSSARY
+from llamafund_chain.audit.report.people_drawing import draw_people
 
 _VOID = {"meta", "rect", "line", "path", "polyline", "circle", "br", "img", "link", "input"}
 
@@ -62,131 +46,10 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def ledger(**changes: str | None) -> AccountsReport:
-    values: dict[str, str | None] = {
-        "deposited": "12.5",
-        "withdrawn": "0.5",
-        "pledged": "12",
-        "released": "4",
-        "claimed": "3",
-        "claimable": "1",
-        "refunded": "0",
-        "refundable": "0",
-        "locked": "8",
-        "rounding": "0",
-        "held": "9",
-        "balance": "9",
-    }
-    return AccountsReport(**{**values, **changes})
-
-
-def report(text: str = "plain", **changes: object) -> AuditReport:
-    """A report about nothing real, with `text` wherever a stranger's text stands."""
-    person = Person(address="0x" + "ab" * 20, name=text)
-    attested = Attested(
-        evidence="cd" * 32,
-        at=moment(1_800_000_000),
-        window_ends=moment(1_800_172_800),
-        contested=False,
-        score=-2_345_678,
-        content_size=10,
-        signers=(Signer(index=0, person=person, proof="signature"),),
-        transaction="ef" * 32,
-        block=7,
-    )
-    values: dict[str, object] = {
-        "chain": "eip155:31337",
-        "campaign": "0x" + "12" * 20,
-        "block": 9,
-        "block_hash": "34" * 32,
-        "time": moment(1_800_000_100),
-        "finality": "finalized",
-        "verdict": Verdict(
-            holds=False,
-            headline=text,
-            passed=1,
-            warned=0,
-            failed=1,
-            skipped=0,
-            alarms=(
-                Alarm(
-                    milestone=0,
-                    in_time=True,
-                    until=moment(1_800_172_800),
-                    headline=text,
-                    reasons=(text,),
-                    choices=(text,),
-                ),
-            ),
-            next_steps=(
-                NextStep(who="backers", what=text, command=text, opens=moment(1), until=moment(1_800_172_800)),
-                NextStep(who="court", what=text, command="", opens=None, until=None),
-            ),
-        ),
-        "checks": (
-            ReportCheck(group="contract", name="campaign-is-genuine", status="pass", detail=text),
-            ReportCheck(group="milestone 0", name="seed-fresh", status="fail", detail=text, data={"x": text}),
-        ),
-        "facts": CampaignFacts(
-            title=text,
-            summary=text,
-            status="Active",
-            researcher=person,
-            attestors=(person,),
-            quorum=1,
-            arbiter=ArbiterFacts(
-                person=person, has_code=True, court="0x" + "78" * 20, dispute=4, ruling_window=604_800
-            ),
-            asset=Asset(address="0x" + "56" * 20, symbol=text, decimals=18),
-            goal="10",
-            cap="20",
-            funding_deadline=moment(1_790_000_000),
-            stop_bps=5_000,
-            stop_support="0",
-            challenge_window=172_800,
-            proposal="78" * 32,
-            dataset=None,
-            training_seed=None,
-            license=text,
-            metric=text,
-            target=3_000_000,
-        ),
-        "milestones": (
-            MilestoneReport(
-                index=0,
-                kind="WEIGHTS",
-                title=text,
-                bps=10_000,
-                tranche="12",
-                deadline=moment(1_800_500_000),
-                min_score=-3_000_000,
-                state="window-open",
-                attested=attested,
-            ),
-        ),
-        "money": Money(
-            events=ledger(),
-            state=ledger(deposited=None, withdrawn=None, locked="7"),
-            payees=(PayeeReport(account=person, bps=10_000, claimed="3", claimable="1"),),
-            backers=2,
-        ),
-        "flows": (
-            Flow(direction="in", kind="pledge", label=text, amount="12.5"),
-            Flow(direction="out", kind="claimed", label=text, amount="3"),
-            Flow(direction="inside", kind="locked", label=text, amount="8.5"),
-            Flow(direction="inside", kind="rounding", label="rounding", amount="0.000000000000000001"),
-        ),
-        "curves": (Curve(name=text, points=((0, 8_000_000), (20, 5_000_000), (40, 2_500_000))),),
-        "references": (Reference(name=text, value=4_600_000),),
-        "limits": (text,),
-    }
-    return AuditReport(**{**values, **changes})
-
-
 def test_hostile_text_stays_text_wherever_it_stands() -> None:
     page = Page(html := render_html(report(HOSTILE)))
 
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 2  # what the page carries, and what checks it
     assert "img" not in page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     assert "\x1b" not in html
@@ -198,9 +61,9 @@ def test_the_page_needs_nothing_from_anywhere() -> None:
     html = render_html(report())
     page = Page(html)
 
-    assert not {"script", "link", "img", "iframe", "object", "a"} & set(page.tags)
+    assert not {"link", "img", "iframe", "object", "a"} & set(page.tags)
     assert not [name for name, _ in page.attributes if name in ("src", "href", "srcset", "action")]
-    assert not re.search(r"url\(|@import|https?://", html)
+    assert not re.search(r"url\(|@import|https?://|fetch\(|XMLHttpRequest|WebSocket|import\(", html)
     assert "default-src 'none'" in html
 
 
@@ -211,14 +74,16 @@ def test_every_element_is_closed() -> None:
 def test_the_page_shows_verdict_money_and_curve() -> None:
     html = render_html(report())
 
-    for part in ("Where the money is", "The training run", "Every check", "What this audit cannot show"):
+    for part in ("Where the money is", "The training run", "Every check", "What no audit of this kind can show"):
         assert part in html
-    assert html.count("<svg") == 2
+    assert html.count('role="img"') == 5  # shares, money, people, and the curve for two widths
 
 
 def test_the_page_says_who_can_do_what_until_when_and_who_the_arbiter_is() -> None:
     html = render_html(report("words"))
-    assert "<strong>Backers</strong> from 1970-01-01 00:00:01 UTC before 2027-01-17 08:00:00 UTC: words" in html
+    early = '<time datetime="1970-01-01T00:00:01Z">1970-01-01 00:00:01 UTC</time>'
+    late = '<time datetime="2027-01-17T08:00:00Z">2027-01-17 08:00 UTC</time>'
+    assert f"<strong>Backers</strong> from {early} before {late}: words" in html
     assert "<strong>Court</strong>: words</li>" in html
     court = f"which asks the court <code>{'0x' + '78' * 20}</code>"
     assert f"{court}; a contest gives it 7 days to refuse the last tranche; dispute 4 waits for its ruling" in html
@@ -240,15 +105,88 @@ def test_the_page_says_who_can_do_what_until_when_and_who_the_arbiter_is() -> No
 def test_two_columns_that_differ_are_marked() -> None:
     html = render_html(report())
 
-    assert html.count("✗ differ") == 1
-    assert "✓ equal" in html
+    assert html.count('✗<span class="word">differ') == 1
+    assert '✓<span class="word">equal' in html
 
 
 def test_a_look_alike_has_a_page_of_its_own() -> None:
-    html = render_html(report(facts=None, milestones=(), money=None, flows=(), curves=(), references=(), limits=()))
+    nothing = {"milestones": (), "flows": (), "curves": (), "references": (), "limits": (), "records": ()}
+    html = render_html(report(facts=None, money=None, people=None, **nothing))
 
     assert "not a LlamaFund campaign" in html
     assert "<svg" not in html
+
+
+@pytest.mark.parametrize(
+    ("exact", "shown"),
+    [
+        ("12", "12"),
+        ("0.1234", "0.1234"),
+        ("12.000000000000000008", "≈ 12"),
+        ("0.123456", "≈ 0.1234"),
+        ("0.000000000000000001", "under 0.0001"),
+        ("1000000.500050001", "≈ 1000000.5"),
+    ],
+)
+def test_amounts_are_rounded_to_four_decimals_and_say_so(exact: str, shown: str) -> None:
+    assert rounded(exact) == shown
+
+
+def test_an_amount_that_is_rounded_carries_the_exact_one() -> None:
+    page = render_html(report(money=report().money.model_copy(update={"events": ledger(locked="8.00000000000000001")})))
+
+    assert '<summary>≈ 8</summary><span data-of="money.events.locked">8.00000000000000001</span>' in page
+
+
+def test_a_backer_sees_where_the_money_is_and_what_to_do_until_when() -> None:
+    page = render_html(report(backer=a_backer()))
+
+    for part in ("Where this backer&#39;s money is", "Waiting bonds", "What this backer can do", "--backer 0x"):
+        assert part.replace("&#39;", "'") in page
+    assert "There is nothing that this backer" in render_html(report(backer=a_backer(next_steps=())))
+
+
+def test_what_was_not_checked_is_named_with_its_reason_and_accuses_nobody() -> None:
+    lost = ReportCheck(group="milestone 1", name="weights-fetched", status="unchecked", detail="the store is silent")
+    page = render_html(report(checks=(lost,), depth="weights"))
+
+    assert "<strong>Milestone 1, weights-fetched</strong>: the store is silent" in page
+    assert "accuses nobody" in page
+    assert "This audit repeated no training." in page
+
+
+def test_the_style_is_the_one_that_the_policy_allows() -> None:
+    page = render_html(report())
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+
+    assert f"style-src 'sha256-{digest}'" in page
+    assert "unsafe" not in page
+    assert not [name for name, _ in Page(page).attributes if name == "style"]
+
+
+def test_the_script_is_the_one_that_the_policy_allows() -> None:
+    page = render_html(report())
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+
+    assert f"script-src 'sha256-{digest}'" in page
+
+
+def test_a_page_carries_its_report_to_the_last_character(tmp_path: Path) -> None:
+    made = report(HOSTILE)
+    path = tmp_path / "page.html"
+    path.write_text(render_html(made), encoding="utf-8")
+
+    assert read_report(path).report == made
+
+
+def test_each_word_of_the_glossary_stands_on_the_page() -> None:
+    page = render_html(report())
+
+    assert [word for word in GLOSSARY if f"<dt>{word}</dt>" not in page] == []
 
 
 def test_the_page_is_the_same_for_the_same_report() -> None:
@@ -297,3 +235,40 @@ def test_labels_of_close_levels_lie_neither_on_one_another_nor_on_a_line() -> No
     texts = sorted(level.text_y for level in chart.levels)
     assert all(later - earlier >= 14 for earlier, later in pairwise(texts))
     assert not [text for text in texts for level in chart.levels if text - 10 <= level.y <= text + 3]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sign", "look"), [("holds", "✓", "good"), ("fails", "✗", "bad"), ("unchecked", "?", "open")]
+)
+def test_each_outcome_has_a_sign_and_a_look_of_its_own(outcome: str, sign: str, look: str) -> None:
+    made = report()
+    page = render_html(made.model_copy(update={"verdict": made.verdict.model_copy(update={"outcome": outcome})}))
+
+    assert f'<section class="verdict {look}"' in page
+    assert f'<div class="sign" aria-hidden="true">{sign}</div>' in page
+    assert f".verdict.{look} .sign {{ background" in page
+
+
+def test_ties_between_people_are_a_picture_and_a_list() -> None:
+    html = render_html(report())
+    assert 'class="people"' in html
+    assert html.count('class="tie"') == 3
+    assert f"0x{'aa' * 20} paid 0x{'bb' * 20} first <code>0x{'ef' * 32}</code>" in html
+    assert "it does not prove who anybody is" in html
+    assert "2 campaigns, 1 completed" in html
+
+
+def test_a_crowd_of_accounts_is_drawn_in_part() -> None:
+    keys = [f"0x{number:040x}" for number in range(60)]
+    nodes = tuple(PersonNode(address=key, roles="backer", kind="", group=0) for key in keys)
+    ties = tuple(
+        PersonTie(kind="moved", one=one, other=other, text="paid", binds=True, block=1, transaction=None)
+        for one, other in pairwise(keys)
+    )
+    drawn = draw_people(PeopleGraph(accounts=nodes, ties=ties, looked=""))
+    assert drawn is not None
+    assert (len(drawn.rows), drawn.hidden) == (24, 36)
+    assert len(drawn.arcs) <= 32
+    assert all(arc.text_x + 16 <= drawn.width for arc in drawn.arcs)
+    assert draw_people(PeopleGraph(accounts=nodes, ties=(), looked="")) is None
+    assert draw_people(None) is None

@@ -6,7 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import manifest_examples as examples
 import pytest
+from small_campaign import state, terms
 
 from llamafund_chain.campaign.attestation import Attestation, AttestationFile, merge, propose
 from llamafund_chain.campaign.client import CampaignClient
@@ -15,6 +17,7 @@ from llamafund_chain.chain import abi
 from llamafund_chain.chain.signatures import recover_digest
 from llamafund_chain.chain.transactions import Call
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
+from llamafund_chain.evidence.manifests import DatasetManifest, WeightsManifest
 
 CAMPAIGN = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -329,3 +332,111 @@ def test_a_proposal_of_the_wrong_kind_or_for_no_milestone_is_refused(stage) -> N
         propose(stage.client, 1, stage.run.dataset)
     with pytest.raises(LlamafundError, match="no milestone 3"):
         propose(stage.client, 3, stage.run.dataset)
+
+
+def test_the_same_attestation_for_another_campaign_is_not_put_together_with_it() -> None:
+    one, two = accounts(7, 8)
+    elsewhere = "0x" + "11" * 20
+    other = AttestationFile.create(STATEMENT, 31337, elsewhere, {two.address: STATEMENT.sign(two, 31337, elsewhere)})
+    for files in ([signed(one), other], [other, signed(one)]):
+        with pytest.raises(VerificationError, match="campaign") as refused:
+            merge(files, (one.address, two.address))
+        assert elsewhere in str(refused.value)
+    same = signed(two).model_copy(update={"campaign": CAMPAIGN.lower()})
+    assert merge([signed(one), same], (one.address, two.address))[1] == 0b11
+
+
+def test_what_two_files_differ_in_is_named_and_nothing_else() -> None:
+    one, two = accounts(7, 8)
+    other = signed(two, statement=replace(STATEMENT, score=5))
+    with pytest.raises(VerificationError, match=r"score is -?\d+ in one and 5 in another") as refused:
+        merge([signed(one), other], (one.address, two.address))
+    assert "expiry" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "root", "withheld"),
+    [(0, "00" * 32, True), (1, "00" * 32, False), (0, "00" * 31 + "01", False), (0, "ff" * 32, False)],
+)
+def test_content_is_withheld_where_neither_root_nor_size_is_given(size: int, root: str, withheld: bool) -> None:
+    assert replace(STATEMENT, content_size=size, content_root=root).withholds_content is withheld
+
+
+def test_what_is_no_attestation_on_chain_is_told() -> None:
+    good = STATEMENT.to_abi()
+    assert Attestation.from_abi(good) == STATEMENT
+    for broken in (good[:-1], (*good, 1), (good[0], 3, *good[2:]), (*good[:2], None, *good[3:]), 7):
+        with pytest.raises(VerificationError, match="not an attestation"):
+            Attestation.from_abi(broken)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("part", "low", "high"),
+    [("content_size", 0, 2**64 - 1), ("expiry", 0, 2**64 - 1), ("score", -(2**63), 2**63 - 1)],
+)
+def test_the_smallest_and_the_largest_numbers_are_read_back(tmp_path: Path, part: str, low: int, high: int) -> None:
+    for value in (low, high):
+        statement = replace(STATEMENT, **{part: value})
+        AttestationFile.create(statement, 1, CAMPAIGN, {}).save(tmp_path / "file.json")
+        assert AttestationFile.load(tmp_path / "file.json").statement == statement
+    for value in (low - 1, high + 1):
+        with pytest.raises(ValueError, match="must be from"):
+            AttestationFile.create(replace(STATEMENT, **{part: value}), 1, CAMPAIGN, {})
+
+
+def test_a_saved_file_is_for_people_to_read_and_its_numbers_are_never_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    signed(*accounts(7)).save(path)
+    text = path.read_text()
+    assert text.startswith('{\n  "schema": "llamafund/attestation/1",\n  "chain"')
+    for wrong in ('"milestone": "1"', '"milestone": 1.0', '"milestone": true'):
+        path.write_text(text.replace('"milestone": 1', wrong))
+        with pytest.raises(UsageError, match=r"attestation\.milestone"):
+            AttestationFile.load(path)
+    path.write_text(text.replace('"chain": "eip155:31337"', '"chain": 31337'))
+    with pytest.raises(UsageError, match="chain"):
+        AttestationFile.load(path)
+
+
+def test_a_file_may_be_as_long_as_the_limit_and_not_a_byte_longer(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    signed(*accounts(7)).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data + b" " * (262_144 - len(data)))
+    assert AttestationFile.load(path).statement == STATEMENT
+    path.write_bytes(data + b" " * (262_145 - len(data)))
+    with pytest.raises(UsageError, match="longer than 262144"):
+        AttestationFile.load(path)
+
+
+class Opened:
+    """A campaign that is only terms and a state."""
+
+    terms = terms()
+
+    def state(self):
+        return state(latest_evidence="ab" * 32)
+
+
+def manifest(kind: str):
+    cls = {"dataset": DatasetManifest, "weights": WeightsManifest}[kind]
+    content = {"root": "ef" * 32, "size": 8}
+    return cls.model_validate_json(json.dumps(getattr(examples, kind)(content=content)))
+
+
+def test_a_proposed_attestation_takes_each_part_from_its_source_and_is_valid_for_a_week() -> None:
+    made = propose(Opened(), 1, manifest("weights"))
+    assert (made.milestone, made.kind, made.parent, made.score) == (1, MilestoneKind.WEIGHTS, "ab" * 32, -5)
+    assert (made.content_root, made.content_size) == ("ef" * 32, 8)
+    assert made.expiry == state().timestamp + 7 * 86_400
+    assert propose(Opened(), 1, manifest("weights"), 5).expiry == 5
+    without = propose(Opened(), 0, manifest("dataset"), withhold_content=True)
+    assert (without.score, without.content_root, without.content_size) == (0, "00" * 32, 0)
+
+
+def test_only_milestones_of_the_terms_are_proposed_and_only_their_kind() -> None:
+    for place in (-1, 2):
+        with pytest.raises(UsageError, match=f"no milestone {place}"):
+            propose(Opened(), place, manifest("weights"))
+    with pytest.raises(VerificationError, match="Milestone 0 is DATASET"):
+        propose(Opened(), 0, manifest("weights"))

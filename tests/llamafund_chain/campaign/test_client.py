@@ -308,7 +308,7 @@ def test_a_refused_attestation_says_what_is_wrong_with_it(stage) -> None:
 
 
 def test_every_custom_error_of_the_contracts_has_its_sentence() -> None:
-    from llamafund_chain.campaign.refusals import _SENTENCES
+    from llamafund_chain.campaign.refusals import SENTENCES
 
     ours = {
         name
@@ -316,7 +316,7 @@ def test_every_custom_error_of_the_contracts_has_its_sentence() -> None:
         for name in abi.contract(contract).errors
         if name.startswith("Campaign")
     }
-    assert ours <= set(_SENTENCES)
+    assert ours <= set(SENTENCES)
 
 
 # -------------------------------------------------------------------- tokens
@@ -395,13 +395,14 @@ def test_a_token_with_senseless_decimals_or_none_is_refused(stage) -> None:
 def test_the_symbol_of_an_old_token_is_32_bytes(stage, monkeypatch) -> None:
     connection = connect(stage.devnet.rpc_url)
     token = Token(connection, stage.devnet.deploy_token("x", "x", 6))
-    call = connection.call
-    selector = bytes.fromhex("95d89b41")
-    monkeypatch.setattr(
-        connection,
-        "call",
-        lambda asked, **options: b"MKR".ljust(32, b"\0") if asked.data == selector else call(asked, **options),
-    )
+    read = connection.read
+
+    def old(requests, at="latest"):
+        wanted = [isinstance(asked[0], dict) and asked[0]["data"] == "0x95d89b41" for _, asked in requests]
+        said = f"0x{b'MKR'.ljust(32, bytes(1)).hex()}"
+        return [said if symbol else answer for symbol, answer in zip(wanted, read(requests, at), strict=True)]
+
+    monkeypatch.setattr(connection, "read", old)
     assert token.asset.symbol == "MKR"
 
 

@@ -15,6 +15,7 @@ from llamafund_chain.campaign.file import SCHEMA, parse
 from llamafund_chain.campaign.terms import DAY, NO_HASH, NO_MINIMUM, MilestoneKind
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
 from llamafund_chain.chain.tokens import NATIVE, Asset
+from llamafund_chain.checks.agreement import terms_as_promised
 from llamafund_chain.errors import UsageError, VerificationError
 
 NOW = 1_800_000_000
@@ -96,6 +97,7 @@ def test_peoples_units_become_exact_terms() -> None:
     proposal, terms = read(dump())
     assert proposal.outcome.target == 2_900_000
     assert terms.proposal == proposal.sha256
+    assert terms_as_promised(proposal, terms).status == "pass"
     assert terms.dataset == "ab" * 32
     assert (terms.asset, terms.goal, terms.cap) == (NATIVE, 10 * 10**18 + 1, 20 * 10**18)
     assert terms.funding_deadline == NOW + 14 * DAY
@@ -105,6 +107,11 @@ def test_peoples_units_become_exact_terms() -> None:
     assert [step.kind for step in terms.milestones] == [MilestoneKind.DATASET, MilestoneKind.WEIGHTS]
     assert [step.deadline for step in terms.milestones] == [1_803_902_400, 1_806_573_600]
     assert [step.min_score for step in terms.milestones] == [NO_MINIMUM, -2_900_001]
+
+
+def test_a_proposal_that_promises_terms_by_hand_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"proposal\.terms is written by hand.*Leave it out"):
+        read(dump(proposal__terms={"goal": "1"}))
 
 
 def test_an_arbiter_is_nobody_unless_the_file_names_one() -> None:

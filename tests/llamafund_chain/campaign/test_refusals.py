@@ -10,7 +10,7 @@ from eth_abi.abi import encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llamafund_chain.campaign.refusals import _WHEN, explain, say_when
+from llamafund_chain.campaign.refusals import WHEN, explain, say_when
 from llamafund_chain.chain.reverted import ContractRefusedError, Reading, smallest_units
 from llamafund_chain.deployment import artifacts
 
@@ -181,7 +181,7 @@ def test_no_bytes_whatever_break_the_explanation(head: bytes, tail: bytes) -> No
 
 def test_what_is_said_about_the_phase_is_for_calls_that_there_are() -> None:
     functions = {item["name"] for item in artifacts.load("Campaign").abi if item["type"] == "function"}
-    assert set(_WHEN) <= functions
+    assert set(WHEN) <= functions
     refusal = explain(selector("Campaign_WrongStatus", ["uint8"]) + encode(["uint8"], [1]), READING)
     say_when(refusal, "collectRefund")
     assert "The campaign is Active (Campaign_WrongStatus). Refunds are open once it has failed." in str(refusal)

@@ -54,6 +54,14 @@ def milestones(*kinds: MilestoneKind, bps: tuple[int, ...] | None = None) -> tup
     )
 
 
+def test_an_account_is_named_by_each_of_its_roles() -> None:
+    found = terms(arbiter=C)
+    assert found.roles_of(A) == ["researcher", "payee 0"]
+    assert found.roles_of(B) == ["attestor 0", "payee 1"]
+    assert found.roles_of(C) == ["attestor 1", "arbiter"]
+    assert found.roles_of(NATIVE) == []
+
+
 D, K, W = MilestoneKind
 GOOD = terms()
 BROKEN = {

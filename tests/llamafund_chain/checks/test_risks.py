@@ -26,7 +26,7 @@ from llamafund_chain.campaign.terms import (
 )
 from llamafund_chain.chain.abi import checksum
 from llamafund_chain.chain.data_fees import DataFeeUnknownError
-from llamafund_chain.chain.tokens import NATIVE
+from llamafund_chain.chain.tokens import NATIVE, Asset
 from llamafund_chain.checks.check import CheckResult
 from llamafund_chain.checks.risks import arbiter_risks, term_risks
 from llamafund_chain.deployment.court_arbiter import APPEAL_RESERVE, question_path
@@ -143,9 +143,9 @@ def test_a_bond_is_judged_by_what_is_still_unreleased() -> None:
 
 def test_a_cost_that_could_not_be_told_is_neither_fine_nor_an_accusation() -> None:
     bond = bond_of(TERMS, cost=UNKNOWN)
-    assert bond.status == "skip"
+    assert bond.status == "unchecked"
     assert "could not be told: The chain's data fee could not be told. getL1Fee failed" in bond.detail
-    assert bond_of(replace(TERMS, min_bond=MIN_BOND), cost=UNKNOWN).status == "skip"
+    assert bond_of(replace(TERMS, min_bond=MIN_BOND), cost=UNKNOWN).status == "unchecked"
     assert bond_of(replace(TERMS, min_bond=2 * ETHER), cost=UNKNOWN).status == "warn", "too high whatever it costs"
 
 
@@ -217,7 +217,7 @@ LONG = replace(TERMS, ruling_window=60 * DAY)
 
 
 def judged(arbiter: Arbiter, terms: Terms = LONG, pledge: int = 0) -> dict[str, CheckResult]:
-    found = arbiter_risks(terms, arbiter, pledge=pledge, money=lambda units: f"{units} units")
+    found = arbiter_risks(terms, arbiter, pledge=pledge, asset=Asset(FIRST, "units", 0))
     return {risk.name: risk for risk in found}
 
 

@@ -9,7 +9,8 @@ import pytest
 from llamafund_chain.campaign.attestation import AttestationFile
 from llamafund_chain.checks.check import CheckResult
 from llamafund_chain.checks.signing import Examination, Propose, Request, co_sign, examine, settled_state, sign
-from llamafund_chain.errors import VerificationError
+from llamafund_chain.errors import UncheckedError, VerificationError
+from llamafund_chain.evidence.hashing import raw_cid
 
 
 def request(stage, **changes: object) -> Request:
@@ -51,3 +52,10 @@ def test_nothing_is_signed_of_which_a_check_failed(stage) -> None:
     bad = Examination(honest.request, honest.statement, (*honest.results, failed))
     with pytest.raises(VerificationError, match=r"1 of .* checks failed.*heldout-separate: A document is"):
         sign(bad, stage.attestors[0])
+
+
+def test_a_store_with_other_bytes_for_a_manifest_accuses_nobody(stage) -> None:
+    asked = request(stage)
+    stage.run.replace_in_store(raw_cid(stage.run.proposal.sha256), b"damaged")
+    with pytest.raises(UncheckedError, match="other bytes"):
+        examine(asked)

@@ -1,10 +1,12 @@
-"""Somebody at a terminal."""
+"""Somebody at a terminal, and crowds of campaigns."""
 
 from __future__ import annotations
 
 import sys
 
 import pytest
+
+from llamafund_chain.chain import abi
 
 
 class Keyboard:
@@ -33,3 +35,23 @@ def answering(llamafund, stage, monkeypatch: pytest.MonkeyPatch):
             return llamafund(*words, "--rpc", stage.devnet.rpc_url, wallet=wallet)
 
     return run
+
+
+@pytest.fixture
+def crowd(stage):
+    """Opens many campaigns with the terms of the stage's one."""
+
+    def open_(number: int) -> None:
+        connection, researcher = stage.devnet.connection, stage.researcher.address
+        interface, factory = abi.contract("CampaignFactory"), stage.devnet.deployment.factory
+        connection.request("anvil_impersonateAccount", researcher)
+        for salt in range(1, number + 1):
+            data = interface.encode("createCampaign", stage.client.terms.to_abi(), salt.to_bytes(32, "big"))
+            fields = {"from": researcher, "to": factory, "data": f"0x{data.hex()}", "gas": hex(1_000_000)}
+            connection.request("eth_sendTransaction", fields)
+        # anvil answers before it has mined; each block takes what waits.
+        while connection.nonce(researcher) < connection.nonce(researcher, "pending"):
+            connection.request("evm_mine")
+        connection.request("anvil_stopImpersonatingAccount", researcher)
+
+    return open_

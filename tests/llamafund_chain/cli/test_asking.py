@@ -52,8 +52,8 @@ def commands_with(option: str) -> set[str]:
     return found
 
 
-# What only signs or answers on its own does not ask: a guard must not wait for somebody who sleeps.
-UNASKED = {"watch", "train", "export"}
+# What only signs or answers on its own does not ask: a guard must not wait for somebody who sleeps. `mine` only looks.
+UNASKED = {"watch", "train", "export", "mine"}
 
 
 def test_every_command_that_signs_asks_or_has_a_reason_not_to() -> None:

@@ -7,8 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from faulty_node import Fault, FaultyNode, answers, drop, once
+from node_answers import NOT_THERE_YET, RATE_LIMITS
 
 from llamafund_chain.campaign.attestation import Attestation, AttestationFile, propose
+from llamafund_chain.chain import nodes
+from llamafund_chain.errors import ExitCode
 
 DAY = 86_400
 NOBODY = "0x00000000000000000000000000000000000000bb"
@@ -18,8 +22,9 @@ NOBODY = "0x00000000000000000000000000000000000000bb"
 def attest(llamafund, stage, tmp_path: Path):
     def run(*what: object, wallet: str | None = "attestor0", out: str = "out.json", yes: bool = True):
         return llamafund(
-            "attest", stage.client.address, *what, "--out", tmp_path / out, "--rpc", stage.devnet.rpc_url,
-            "--store", stage.run.store.location, "--json", *(["--yes"] if yes else []), wallet=wallet,
+            "attest", stage.client.address, *(() if "--rpc" in what else ("--rpc", stage.devnet.rpc_url)), *what,
+            "--out", tmp_path / out, "--store", stage.run.store.location, "--json", *(["--yes"] if yes else []),
+            wallet=wallet,
         )  # fmt: skip
 
     return run
@@ -58,10 +63,21 @@ def test_an_attestor_proposes_another_co_signs_and_anyone_submits(attest, llamaf
     assert stage.client.state().latest_evidence == stage.run.dataset.sha256
 
 
+def test_checks_hear_how_many_processes_may_repeat_training(attest, stage, monkeypatch) -> None:
+    stage.open()
+    stage.fund()
+    seen = []
+    monkeypatch.setattr(
+        "llamafund_chain.checks.signing.run_checks", lambda context, *_, **__: seen.append(context) or ()
+    )
+    attest(*proposing(0, stage.run.dataset.sha256), "--jobs", 3)
+    assert [context.jobs for context in seen] == [3]
+
+
 def test_a_whole_run_is_checked_before_its_checkpoint_is_signed(attest, stage) -> None:
     stage.honest_until(1)
     last = stage.run.train(stage.seed)
-    ran = attest(*proposing(1, last.sha256), "--segments", "0", *skip_training(attest, last))
+    ran = attest(*proposing(1, last.sha256), *skip_training(attest, last))
     assert ran.code == 0, ran.stderr
     found = statuses(ran)
     for name in ("content-published", "parent-links", "seed-fresh", "checkpoint-chain", "score-matches-manifest"):
@@ -93,7 +109,7 @@ def test_content_replaced_under_its_address_is_not_signed(attest, stage, tmp_pat
     stage.fund()
     stage.run.replace_in_store(stage.run.dataset.files[0].cid, b"something else")
     ran = attest(*proposing(0, stage.run.dataset.sha256))
-    ran.refused(3, "content-published")
+    ran.refused(7, "content-published", "says nothing about the evidence", "--skip-check content-published")
     assert not (tmp_path / "out.json").exists()
 
 
@@ -172,7 +188,7 @@ def test_every_installed_check_can_be_left_out_by_its_name(attest, stage) -> Non
     names = [check_name(check) for check in discover()]
     ran = attest(*proposing(0, stage.run.dataset.sha256), *(word for name in names for word in ("--skip-check", name)))
     assert ran.code == 0, ran.stderr
-    assert [(check["name"], check["status"]) for check in ran.json["checks"]] == [(name, "skip") for name in names]
+    assert [(check["name"], check["status"]) for check in ran.json["checks"]] == [(name, "unchecked") for name in names]
 
 
 @pytest.mark.parametrize(
@@ -311,3 +327,35 @@ def test_what_is_no_campaign_is_not_signed_for(llamafund, stage, tmp_path: Path)
     what = ("--milestone", "0", "--evidence", "12" * 32, "--out", tmp_path / "out.json", "--yes")
     llamafund("attest", NOBODY, *what, "--rpc", stage.devnet.rpc_url, wallet="attestor0").refused(3)
     llamafund("attest", NOBODY, *what, "--rpc", "http://127.0.0.1:9", wallet="attestor0").refused(4)
+
+
+@pytest.mark.parametrize(
+    "fault", [drop, answers(RATE_LIMITS[0]), answers(NOT_THERE_YET[0])], ids=["drop", "limit", "lag"]
+)
+def test_a_node_that_fails_at_any_request_changes_nothing_that_is_signed(
+    attest, stage, fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "sleep", lambda _: None)
+    stage.open()
+    stage.fund()
+
+    def sign(number: int) -> tuple[bytes, int]:
+        out = tmp_path / f"{number}.json"
+        with FaultyNode(stage.devnet.rpc_url, once(number, fault) if number >= 0 else None) as node:
+            ran = attest(*proposing(0, stage.run.dataset.sha256), "--rpc", node.url, out=out.name)
+        assert ran.code == 0, ran.stderr
+        return out.read_bytes(), node.count
+
+    clean, count = sign(-1)
+    for number in range(1, count):
+        assert sign(number)[0] == clean, f"request {number}"
+
+
+def test_a_node_that_is_gone_for_good_signs_nothing_and_accuses_nobody(attest, stage, tmp_path: Path) -> None:
+    stage.open()
+    stage.fund()
+    with FaultyNode(stage.devnet.rpc_url) as node:
+        url = node.url
+    ran = attest(*proposing(0, stage.run.dataset.sha256), "--rpc", url)
+    ran.refused(ExitCode.NODE_UNREACHABLE, url.split("//")[1])
+    assert not (tmp_path / "out.json").exists()

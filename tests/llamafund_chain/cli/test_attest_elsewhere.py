@@ -6,15 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from eth_account import Account
 
 from llamafund_chain.campaign.attestation import AttestationFile
-from llamafund_chain.chain.devnet import DEVELOPMENT_KEYS
+from llamafund_chain.chain.known_accounts import KNOWN_ACCOUNTS
 from llamafund_chain.chain.signatures import prefixed
 
 # Accepts every signature that begins with 0x22 (ERC-1271).
 WALLET = bytes.fromhex("60218060093d393df3631626ba7e60e01b60005260643560f81c602214601b57600080fd5b60206000f3")
-UNLOCKED = Account.from_key(DEVELOPMENT_KEYS[1]).address
+UNLOCKED = KNOWN_ACCOUNTS[1].address
 
 
 @pytest.fixture

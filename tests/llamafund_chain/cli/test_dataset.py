@@ -95,7 +95,7 @@ def test_what_was_hashed_before_is_kept_beside_the_store_and_nothing_else_change
 
     ahead = time.time_ns() + 60_000_000_000
     monkeypatch.setattr("llamafund_chain.evidence.hashing.cache.time.time_ns", lambda: ahead)
-    (data / "train" / "long.jsonl").write_bytes(b'{"text": "long"}\n' * 1_200_000)
+    (data / "train" / "long.jsonl").write_bytes((b'{"text": "' + b"long" * 5_000 + b'"}\n') * 1_000)
     kept = data.parent / "store" / "hashes.sqlite"
     printed = []
     for more in (("--no-cache",), (), (), ("--jobs", "1")):

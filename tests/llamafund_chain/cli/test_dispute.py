@@ -75,7 +75,7 @@ def test_threat_a_quorum_that_lies_about_the_weights_is_refused_and_every_backer
     stage, client = lied, lied.client
     audit = llamafund(
         *("audit", client.address, "--rpc", stage.devnet.rpc_url, "--store", stage.run.store.location),
-        *("--segments", "0", "--json"),
+        *("--depth", "evidence", "--json"),
     )
     assert audit.code == 3
     file = tmp_path / "audit.json"
@@ -299,7 +299,7 @@ def warned(llamafund, stage, tmp_path: Path) -> list[str]:
     where = ("--rpc", stage.devnet.rpc_url)
     pledged = llamafund("pledge", stage.client.address, "1", *where, "--yes", wallet="backer0")
     checked = llamafund(
-        *("audit", stage.client.address, *where, "--store", stage.run.store.location, "--segments", "0", "--json")
+        *("audit", stage.client.address, *where, "--store", stage.run.store.location, "--depth", "evidence", "--json")
     )
     warnings = [check["detail"] for check in checked.json["report"]["checks"] if check["status"] == "warn"]
     file = tmp_path / "found.json"

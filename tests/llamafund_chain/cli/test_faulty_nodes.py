@@ -8,14 +8,28 @@ from typing import Any
 import pytest
 from faulty_node import Fault, FaultyNode, answers, behind, drop, once
 from node_answers import BLOCK_LIMITS, NOT_THERE_YET, PRUNED, RATE_LIMITS, RESULT_LIMITS, UNKNOWN_TAGS, Said
+from review_examples import signed_review
 
 from llamafund_chain.chain import nodes
 from llamafund_chain.chain.connection import Connection
 from llamafund_chain.errors import ExitCode
+from llamafund_chain.store.content import publish_manifest
 
 COMMANDS = {
     "show": lambda stage: ("campaign", "show", stage.client.address, "--json"),
     "list": lambda stage: ("campaign", "list", "--json"),
+    "mine": lambda stage: ("mine", "--backer", stage.backers[0].address, "--json"),
+    "people": lambda stage: ("people", stage.backers[0].address, "--json"),
+    "inspect": lambda stage: ("inspect", stage.client.address, "--store", stage.run.store.location, "--json"),
+    "reviews": lambda stage: (
+        *(
+            "review",
+            "list",
+            stage.client.address,
+            publish_manifest(stage.run.store, signed_review(stage, b"\x07" * 32)),
+        ),
+        *("--store", stage.run.store.location, "--json"),
+    ),
     "verify-deployment": lambda stage: ("verify-deployment", stage.client.address, "--json"),
 }
 BRIEF = {name: COMMANDS[name] for name in ("show", "list")}
@@ -171,6 +185,52 @@ def test_the_block_of_creation_is_found_without_a_search_through_the_chain(read,
     assert searches[0]["fromBlock"] == searches[0]["toBlock"] == searches[1]["fromBlock"]
 
 
+def test_the_block_of_creation_is_remembered_from_run_to_run(read, monkeypatch) -> None:
+    monkeypatch.setattr(Connection.first_block_of, "__kwdefaults__", {"since": 0, "few": 0})
+    clean, first = read("show")
+    asked: list[str] = []
+
+    def watched(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        if request["method"] == "eth_getCode" and str(request["params"][1]).startswith("0x"):
+            asked.append(request["params"][1])
+        return forward(request)
+
+    again, second = read("show", watched)
+    assert (again, asked) == (clean, [])
+    assert second < first
+
+
+def test_a_search_that_broke_off_goes_on_where_it_was(attested, llamafund, monkeypatch) -> None:
+    """A node without old states, that searches five blocks at once and fails in the middle."""
+    monkeypatch.setattr(Connection.first_block_of, "__kwdefaults__", {"since": 0, "few": 0})
+    for _ in range(40):
+        attested.devnet.connection.request("evm_mine")
+    show = COMMANDS["show"](attested)
+    fails_from = [0]
+    searched: list[int] = []
+
+    def node_without_states(at: int, request: dict[str, Any], forward: Any) -> dict[str, Any]:
+        wanted = request["params"][0] if request["method"] == "eth_getLogs" else {}
+        if request["method"] == "eth_getCode" and str(request["params"][1]).startswith("0x"):
+            return {"jsonrpc": "2.0", "id": request["id"], "error": PRUNED[0].error}
+        if "toBlock" in wanted:
+            start, stop = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)
+            if stop - start >= 5:
+                return {"jsonrpc": "2.0", "id": request["id"], "error": BLOCK_LIMITS[0][0].error}
+            searched.append(start)
+            if fails_from[0] and start >= fails_from[0]:
+                return {"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32601, "message": "no such method"}}
+        return forward(request)
+
+    with FaultyNode(attested.devnet.rpc_url, node_without_states) as node:
+        fails_from[0] = 4
+        assert llamafund(*show, "--rpc", node.url).code == ExitCode.ERROR
+        fails_from[0] = 0
+        searched.clear()
+        assert llamafund(*show, "--rpc", node.url).code == 0
+    assert searched[0] > 0
+
+
 def _empty(logs: list[Any]) -> list[Any]:
     return []
 
@@ -255,7 +315,8 @@ def audited(stage, llamafund) -> Callable[..., tuple[dict[str, str], str, int]]:
         with FaultyNode(stage.devnet.rpc_url, fault) as node:
             places = ("--rpc", node.url, "--store", stage.run.store.location)
             ran = llamafund("audit", stage.client.address, *places, "--json")
-        report = ran.json["report"] if ran.stdout else {"checks": []}
+        # Without a verdict there is only the error.
+        report = ran.json.get("report") or {"checks": [], **ran.json["error"]}
         return {check["name"]: check["status"] for check in report["checks"]}, ran.stderr, ran.code
 
     return run

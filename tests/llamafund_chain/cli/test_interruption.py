@@ -21,6 +21,7 @@ import pytest
 
 from llamafund_chain.campaign.client import CampaignClient, connect
 from llamafund_chain.chain.connection import Connection
+from llamafund_chain.chain.sending import Sender
 from llamafund_chain.cli.main import run
 from llamafund_chain.evidence.hashing import hash_bytes
 from llamafund_chain.evidence.manifests import FileEntry, Listing
@@ -268,7 +269,7 @@ def interrupt(*_: object, **__: object) -> None:
     ("moment", "words"),
     [
         ((Connection, "fees"), r"nothing was sent\."),
-        ((Connection, "_await_receipt"), r"transaction 0x[0-9a-f]{64} was sent and stays sent\. Look before"),
+        ((Sender, "_await"), r"transaction 0x[0-9a-f]{64} was sent and stays sent\. Look before"),
         ((CampaignClient, "pledge_of"), r"transaction 0x[0-9a-f]{64} is included in a block\. Look before"),
     ],
     ids=["before", "meanwhile", "afterwards"],
@@ -296,20 +297,20 @@ def test_a_transaction_that_the_node_refused_is_not_told_as_sent(llamafund, stag
     node(refuse)
     with pytest.raises(RpcError):
         client.pledge(stage.backers[0], ETHER)
-    assert client.connection.sent == {}
+    assert client.sender.outbox.sent == {}
 
 
 def test_many_transactions_are_counted_and_few_are_named() -> None:
     from llamafund_chain.cli.shared import sent_through
 
-    connection = SimpleNamespace(sent={})
-    say = sent_through(connection, "the watch has ended")
+    outbox = SimpleNamespace(sent={})
+    say = sent_through(SimpleNamespace(outbox=outbox), "the watch has ended")
     assert say() == "the watch has ended"
-    connection.sent = {"aa": True, "bb": False, "cc": False}
+    outbox.sent = {"aa": True, "bb": False, "cc": False}
     assert say().startswith(
         "transaction 0xaa is included in a block, and transactions 0xbb, 0xcc were sent and stay sent"
     )
-    connection.sent = {f"{number:02x}": True for number in range(40)}
+    outbox.sent = {f"{number:02x}": True for number in range(40)}
     assert say().startswith("40 transactions are included in blocks")
 
 

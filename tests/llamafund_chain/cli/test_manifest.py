@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from llamafund_chain.evidence.exports import FORMATS
 from llamafund_chain.evidence.hashing import hash_tree, raw_cid
 from llamafund_chain.evidence.manifests import (
     Content,
@@ -21,6 +22,7 @@ from llamafund_chain.evidence.manifests import (
     Manifest,
 )
 from llamafund_chain.store import open_store
+from llamafund_chain.store.publishing import list_directory, listings_of
 
 TRAPS = (
     "train/a.txt",
@@ -52,8 +54,11 @@ def trapped(tmp_path: Path) -> DatasetManifest:
 @pytest.fixture
 def large(tmp_path: Path) -> DatasetManifest:
     """A dataset of more files than fit into one manifest."""
-    cid = "b" + "a" * 58
-    files = [FileEntry(path=f"train/{index:05}", size=1, sha256=f"{index:064x}", cid=cid) for index in range(3000)]
+    hashes = [f"{index:064x}" for index in range(3000)]
+    files = [
+        FileEntry(path=f"train/{index:05}", size=1, sha256=sha256, cid=raw_cid(sha256))
+        for index, sha256 in enumerate(hashes)
+    ]
     return manifest_of(files, Content(root="0" * 64, size=3000))
 
 
@@ -167,7 +172,7 @@ def test_a_check_compares_with_the_hash_on_chain(llamafund, trapped: DatasetMani
         (
             b'{"content":{},"schema":"llamafund/listing/1"}',
             3,
-            "content is not known here. Known are schema, files, listings.",
+            "content is not known here. Known are schema, files, listings, profile.",
         ),
     ],
 )
@@ -180,6 +185,67 @@ def test_what_is_no_manifest_is_refused_in_one_line_that_names_the_file(
         ran = llamafund("manifest", *command, path)
         ran.refused(code, words, repr(str(path)))
         assert (ran.stdout, "\x1b" in ran.stderr) == ("", False)
+
+
+def altered(manifest: DatasetManifest, **changes: Any) -> DatasetManifest:
+    """The manifest with another first file."""
+    first = manifest.files[0].model_copy(update=changes)
+    size = manifest.content.size - manifest.files[0].size + first.size
+    content = Content(root=manifest.content.root, size=size)
+    return manifest.model_copy(update={"files": (first, *manifest.files[1:]), "content": content})
+
+
+OTHER = hashlib.sha256(b"other").hexdigest()
+SEVERAL_BLOCKS = "bafybei" + "a" * 52
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cid": raw_cid(OTHER)}, f"is that of the hash {OTHER}"),
+        ({"cid": SEVERAL_BLOCKS}, "is that of several blocks, but 15 bytes are one"),
+        ({"size": 300_000}, "is that of one block, but 300000 bytes are more than one"),
+        ({"size": 0}, "it has 0 bytes, but the hash"),
+        ({"sha256": hashlib.sha256(b"").hexdigest()}, "it has 15 bytes, but the hash e3b0c442"),
+        ({"cid": "b" + "a" * 58}, "of a kind that no file of evidence has"),
+    ],
+)
+def test_entries_that_contradict_themselves_are_found_without_the_files(
+    llamafund, trapped: DatasetManifest, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    manifest = altered(trapped, **changes)
+    path = saved(manifest, tmp_path)
+    ran = llamafund("manifest", "check", path)
+    ran.refused(3, "contradicts itself in")
+    assert words in ran.stderr
+    facts = json.loads(llamafund("manifest", "check", path, "--json").stdout)
+    assert (facts["valid"], any(words in text for text in facts["contradictions"])) == (False, True)
+
+
+def test_two_entries_of_which_one_must_be_wrong_are_found(llamafund, trapped, tmp_path: Path) -> None:
+    first, second = trapped.files[:2]
+    twin = second.model_copy(update={"sha256": first.sha256, "cid": raw_cid(first.sha256), "size": first.size + 1})
+    content = Content(root=trapped.content.root, size=trapped.content.size - second.size + twin.size)
+    manifest = trapped.model_copy(update={"files": (first, twin, *trapped.files[2:]), "content": content})
+    llamafund("manifest", "check", saved(manifest, tmp_path)).refused(3, "but not all that goes with it")
+
+
+def test_a_published_listing_is_checked_and_exported_with_all_its_listings(llamafund, tmp_path: Path) -> None:
+    hashes = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(3000)]
+    files = tuple(
+        FileEntry(path=f"{number:05}", size=1, sha256=sha256, cid=raw_cid(sha256))
+        for number, sha256 in enumerate(hashes)
+    )
+    whole = list_directory(files)
+    store = open_store(tmp_path / "store")
+    for each in (*listings_of(whole, files), whole):
+        store.put_bytes(each.to_bytes())
+    assert whole.listings, "it does not fit into one"
+    common = ("--store", tmp_path / "store")
+    assert llamafund("manifest", "check", whole.sha256, *common).code == 0
+    for name in FORMATS:
+        text = llamafund("manifest", "export", whole.sha256, "--as", name, *common).stdout
+        assert all(sha256 in text for sha256 in hashes), name
 
 
 def test_what_is_neither_file_nor_hash_is_a_usage_error(llamafund, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from llamafund_chain.chain.connection import Connection
 from llamafund_chain.chain.devnet import Devnet
 from llamafund_chain.chain.tokens import Token
+from llamafund_chain.chain.transactions import Fees
 
 NOBODY = "0x00000000000000000000000000000000000000bb"
 ETHER = 10**18
@@ -172,3 +174,18 @@ def test_the_environment_can_name_what_options_name(llamafund, stage, keystore, 
     monkeypatch.setenv("LLAMAFUND_PASSPHRASE_FILE", str(keystore / "passphrase"))
     assert llamafund("pledge", client.address, "1", "--yes").code == 0
     assert client.state().pledged == ETHER
+
+
+def test_threat_a_node_that_advises_an_absurd_tip_is_not_obeyed_unseen(llamafund, stage, monkeypatch) -> None:
+    client = stage.open()
+    monkeypatch.setattr(Connection, "fees", lambda _: Fees(3 * 10**15, 10**15))
+    before = stage.devnet.connection.balance(stage.backers[0].address)
+    where = ("pledge", client.address, "1", "--rpc", stage.devnet.rpc_url, "--yes")
+
+    assert llamafund(*where, wallet="backer0").code == 0
+
+    paid = before - stage.devnet.connection.balance(stage.backers[0].address) - ETHER
+    assert 0 < paid <= ETHER // 10
+
+    assert llamafund(*where, "--again", "--max-fee", "1", wallet="backer0").code == 0
+    assert ETHER // 10 < before - stage.devnet.connection.balance(stage.backers[0].address) - 2 * ETHER - paid <= ETHER

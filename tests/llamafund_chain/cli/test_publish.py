@@ -18,7 +18,7 @@ from gateway_stand_in import GatewayStandIn
 from http_servers import LocalServer
 from kubo_stand_in import KuboStandIn
 
-from llamafund_chain.evidence.hashing import hash_tree
+from llamafund_chain.evidence.hashing import hash_bytes, hash_tree
 from llamafund_chain.evidence.manifests import Listing
 from llamafund_chain.store import LocalStore
 
@@ -317,8 +317,10 @@ def test_a_store_is_looked_after(llamafund: Llamafund, tree: Path, tmp_path: Pat
     assert llamafund("store", "pin", cid, *place).code == 0
     assert llamafund("store", "export", sha256, "--out", tmp_path / "x.car", *place).code == 0
     assert llamafund("store", "unpin", sha256, *place).code == 0
-    assert llamafund("store", "gc", *place, "--json").json["spared"] == 1
-    assert llamafund("store", "gc", "--grace", "0", *place, "--json").json["removed"] == [cid]
+    assert llamafund("store", "gc", *place, "--json").json["spared"] == 5
+    removed = llamafund("store", "gc", "--grace", "0", *place, "--json").json["removed"]
+    assert len(removed) == 5
+    assert cid in removed
     llamafund("store", "pin", cid, *place).refused(1, cid)
     llamafund("store", "pin", "ab" * 32, *place).refused(1, f"has nothing under {'ab' * 32}.")
     llamafund("store", "export", "ab" * 32, "--out", tmp_path / "no.car", *place).refused(1, f"under {'ab' * 32}.")
@@ -328,6 +330,73 @@ def test_a_store_is_looked_after(llamafund: Llamafund, tree: Path, tmp_path: Pat
     llamafund("store", "gc", "--store", "gateway:https://a.example").refused(2, "is not a directory")
     (tmp_path / "x.car").write_bytes((tmp_path / "x.car").read_bytes()[:-1])
     llamafund("store", "import", tmp_path / "x.car", *place).refused(3, "cut short")
+
+
+def test_one_unpin_undoes_the_pins_of_one_publish_alone(llamafund: Llamafund, tree: Path, tmp_path: Path) -> None:
+    place = ("--store", tmp_path / "s")
+    first = llamafund("publish", tree, "--to", tmp_path / "s", "--json").json["manifest"]
+    (tree / "new").write_bytes(b"new")
+    second = llamafund("publish", tree, "--to", tmp_path / "s", "--json").json["manifest"]
+    shared = hash_bytes(FILES["README.md"]).cid
+    listed = llamafund("store", "list", *place, "--json").json
+    assert {entry["sha256"]: entry["contents"] for entry in listed["manifests"]} == {first: 5, second: 6}
+    assert {entry["manifest_schema"] for entry in listed["manifests"]} == {"llamafund/listing/1"}
+    assert listed["unpinned"] == {"contents": 0, "bytes": 0}
+    # By its address: it is pinned by both all the same, and says so.
+    ran = llamafund("store", "unpin", shared, *place, "--json")
+    assert ran.json["still_pinned"] == {shared: sorted([first, second])}
+    assert "still pinned by 2 published manifests" in llamafund("store", "unpin", shared, *place).stdout
+    assert llamafund("store", "unpin", first, *place).code == 0
+    assert len(llamafund("store", "gc", "--grace", "0", *place, "--json").json["removed"]) == 1
+    assert holds_from(llamafund, second, tmp_path / "s", tmp_path / "out") is False
+    assert (tmp_path / "out" / "new").read_bytes() == b"new"
+    assert llamafund("store", "list", *place).stdout.splitlines()[0].startswith(second)
+
+
+def test_a_store_is_checked_for_rot_for_lost_contents_and_for_leftovers(
+    llamafund: Llamafund, tree: Path, tmp_path: Path
+) -> None:
+    place = ("--store", tmp_path / "s")
+    llamafund("publish", tree, "--to", tmp_path / "s")
+    sound = llamafund("store", "check", *place, "--json")
+    assert sound.code == 0
+    assert (sound.json["sound"], sound.json["contents"], sound.json["strays"]) == (True, 5, [])
+    store = LocalStore(tmp_path / "s")
+    rotten, lost = (hash_bytes(FILES[name]).cid for name in ("README.md", "weights/\n-b"))
+    store.path_of(rotten).chmod(0o600)
+    store.path_of(rotten).write_bytes(b"# Modem\n")
+    store.path_of(lost).unlink()
+    (tmp_path / "s" / "incoming" / ".dead.part").write_bytes(b"x")
+    (tmp_path / "s" / "content" / "backup").mkdir()
+    ran = llamafund("store", "check", *place, "--json")
+    ran.refused(3, "1 damaged content and lacks 1 that are pinned")
+    assert (ran.json["damaged"], ran.json["missing"], ran.json["unfinished"]) == ([rotten], [lost], 1)
+    assert ran.json["strays"] == ["content/backup"]
+    assert llamafund("publish", tree, "--to", tmp_path / "s").code == 0
+    collected = llamafund("store", "gc", *place, "--json")
+    assert collected.code == 0
+    assert collected.json["strays"] == ["content/backup"]
+    assert "left alone: content/backup" in collected.stderr
+    assert llamafund("store", "check", *place).code == 0
+
+
+def test_clutter_stays_behind_and_secrets_stop_a_publish_before_anything_is_sent(
+    llamafund: Llamafund, tree: Path, tmp_path: Path
+) -> None:
+    (tree / ".git").mkdir()
+    (tree / ".git" / "config").write_text("[remote]\n\turl = https://me:token@git.example/x.git\n")
+    (tree / ".DS_Store").write_bytes(b"x")
+    ran = llamafund("publish", tree, "--to", tmp_path / "s", "--json")
+    assert ran.json["left_out"] == {".DS_Store": 1, ".git/": 1}
+    assert ran.json["files"] == 4
+    assert "2 files left out: 1 × .DS_Store, 1 × .git/. --include-hidden takes in" in ran.stderr
+    assert llamafund("verify", tree, "--manifest", ran.json["manifest"], "--store", tmp_path / "s").code == 0
+    hidden = ("publish", tree, "--include-hidden", "--to", tmp_path / "other")
+    llamafund(*hidden).refused(2, ".git/config", "Git's settings with credentials", "--allow-secrets")
+    assert not (tmp_path / "other").exists()
+    assert llamafund(*hidden, "--allow-secrets", "--json").json["files"] == 6
+    (tree / "readme.md").write_bytes(b"twin")
+    assert "differ only in letter case" in llamafund("publish", tree, "--to", tmp_path / "s").stderr
 
 
 def test_help_names_the_kinds_of_locations(llamafund: Llamafund) -> None:

@@ -266,7 +266,8 @@ def test_no_option_takes_a_secret_itself() -> None:
     from llamafund_chain.cli.main import cli
 
     def options_of(command: click.Command, context: click.Context) -> Iterator[click.Option]:
-        yield from (parameter for parameter in command.params if isinstance(parameter, click.Option))
+        options = (parameter for parameter in command.params if isinstance(parameter, click.Option))
+        yield from (option for option in options if not option.is_flag)
         if isinstance(command, click.Group):
             for name in command.list_commands(context):
                 inner = command.get_command(context, name)

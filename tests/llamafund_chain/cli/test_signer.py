@@ -16,13 +16,14 @@ import pytest
 from eth_account import Account
 
 from llamafund_chain.chain import abi
-from llamafund_chain.chain.devnet import DEVELOPMENT_KEYS
+from llamafund_chain.chain.known_accounts import KNOWN_ACCOUNTS
 from llamafund_chain.chain.outside import qr_code
+from llamafund_chain.chain.sending import Sender
 from llamafund_chain.chain.transactions import Call
 
 ETHER = 10**18
-UNLOCKED = Account.from_key(DEVELOPMENT_KEYS[1]).address
-OTHER = Account.from_key(DEVELOPMENT_KEYS[2]).address
+UNLOCKED = KNOWN_ACCOUNTS[1].address
+OTHER = KNOWN_ACCOUNTS[2].address
 MARKER = "5ec2e7ma2ke2"
 BACKER_KEY = "0x" + f"{21:064x}"
 BACKER = Account.from_key(BACKER_KEY).address
@@ -405,7 +406,7 @@ def test_a_token_is_approved_first_and_pledged_when_that_was_sent(run, stage, ha
     approval = printed(run, stage, "pledge", stage.client.address, "1")["unsigned"]
     assert approval["to"] == token
     assert approval["data"] == f"0x{abi.contract('DevToken').encode('approve', stage.client.address, ETHER).hex()}"
-    stage.devnet.connection.send(stage.backers[0], Call(token, bytes.fromhex(approval["data"][2:])))
+    Sender(stage.devnet.connection).send(stage.backers[0], Call(token, bytes.fromhex(approval["data"][2:])))
     ran = run("pledge", stage.client.address, "1", "--signer", "print", "--from", BACKER, "--json")
     assert ran.json["unsigned"]["to"] == stage.client.address
 
@@ -416,7 +417,7 @@ def test_a_token_is_approved_first_and_pledged_when_that_was_sent(run, stage, ha
         (BACKER_KEY, lambda usual: usual, "permit"),
         (BACKER_KEY, lambda usual: usual[:64] + bytes([usual[64] - 27]), "permit"),
         (BACKER_KEY, lambda usual: usual[:64] + bytes([usual[64] + 10]), "permit"),
-        (DEVELOPMENT_KEYS[2], lambda usual: usual, "approval"),
+        (KNOWN_ACCOUNTS[2].key, lambda usual: usual, "approval"),
         (BACKER_KEY, lambda usual: usual + bytes(65), "approval"),
     ],
 )
@@ -425,10 +426,8 @@ def test_a_permit_of_another_program_is_used_if_it_is_the_backers(
 ) -> None:
     def sign(_: str, document: dict[str, Any]) -> str:
         message = {name: int(value) if name == "value" else value for name, value in document["message"].items()}
-        return (
-            "0x"
-            + form(bytes(Account.sign_typed_data(key, full_message={**document, "message": message}).signature)).hex()
-        )
+        made = Account.sign_typed_data(key, full_message={**document, "message": message})
+        return "0x" + form(bytes(made.signature)).hex()
 
     token = stage.devnet.deploy_token("Demo Dollar", "DEMO", 6)
     stage.devnet.mint_token(token, BACKER, 5_000_000)
@@ -439,6 +438,16 @@ def test_a_permit_of_another_program_is_used_if_it_is_the_backers(
     assert ran.code == 0, ran.stderr
     assert ran.json["means"] == means
     assert client.pledge_of(BACKER) == 1_500_000
+
+
+def test_a_program_that_signs_no_typed_data_pledges_a_token_with_an_approval(run, stage) -> None:
+    token = stage.devnet.deploy_token("Demo Dollar", "DEMO", 6)
+    stage.devnet.mint_token(token, BACKER, 5_000_000)
+    client = stage.open(asset=token, goal=10**6, cap=10**7)
+    with program(eth_accounts=lambda: [BACKER], eth_signTransaction=signed) as signer:
+        ran = run("pledge", client.address, "1.5", "--signer", f"rpc:{signer.url}", "--yes", "--json")
+    assert ran.code == 0, ran.stderr
+    assert ran.json["means"] == "approval"
 
 
 def test_what_is_more_than_one_transaction_cannot_be_printed(run, stage) -> None:
@@ -517,3 +526,32 @@ def test_on_a_terminal_the_link_is_a_qr_code_too(run, stage, monkeypatch) -> Non
         ran = pledge(run, stage, "--signer", "print", "--from", BACKER)
     link = next(line for line in ran.stdout.splitlines() if line.startswith("ethereum:"))
     assert "\n".join(qr_code(link)) in ran.stdout
+
+
+def test_a_passphrase_is_asked_for_only_after_what_it_signs_was_shown_and_agreed_to(
+    llamafund, stage, keystore, monkeypatch
+) -> None:
+    """Typing is replaced: a test has no terminal."""
+    asked: list[str] = []
+
+    def typed(passphrase_file: object, *, purpose: str) -> str:
+        assert passphrase_file is None
+        asked.append(purpose)
+        print(f"{purpose}:", file=sys.stderr)
+        return (keystore / "passphrase").read_text().strip()
+
+    monkeypatch.setattr("llamafund_chain.cli.signer.check_passphrase", lambda _: None)
+    monkeypatch.setattr("llamafund_chain.cli.signer.read_passphrase", typed)
+    client = stage.open()
+    client.pledge(stage.backers[0], 10**18)
+    words = ("unpledge", client.address, "0.5", "--rpc", stage.devnet.rpc_url)
+    wallet = ("--wallet", "backer0", "--keystore", keystore)
+
+    declined = llamafund(*words, *wallet)
+    assert (declined.code, asked) == (2, [])
+
+    done = llamafund(*words, *wallet, "--yes")
+    assert done.code == 0, done.stderr
+    assert asked == ["Passphrase of backer0"]
+    assert done.stderr.index(client.address) < done.stderr.index("Passphrase of backer0:"), done.stderr
+    assert client.pledge_of(stage.backers[0].address) == 5 * 10**17

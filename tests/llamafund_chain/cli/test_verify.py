@@ -109,6 +109,7 @@ def test_each_missing_extra_changed_and_renamed_file_is_named(llamafund, root: P
             "actual_size": 6,
             "expected_sha256": expected["train/b.txt"].sha256,
             "actual_sha256": actual["train/b.txt"].sha256,
+            "line_ends": None,
         },
         {
             "path": "train/long.txt",
@@ -116,6 +117,7 @@ def test_each_missing_extra_changed_and_renamed_file_is_named(llamafund, root: P
             "actual_size": 5,
             "expected_sha256": expected["train/long.txt"].sha256,
             "actual_sha256": None,
+            "line_ends": None,
         },
     ]
     assert facts["files"] == 2

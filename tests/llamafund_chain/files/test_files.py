@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
-from llamafund_chain.files import SPAN, PendingFile, disk_trouble, read_limited, read_spans, storage_error, write_file
+from llamafund_chain.files import (
+    SPAN,
+    PendingFile,
+    machine_trouble,
+    read_limited,
+    read_spans,
+    storage_error,
+    sync,
+    write_file,
+)
 
 
 def test_a_long_file_is_read_in_spans(tmp_path: Path) -> None:
@@ -168,4 +177,44 @@ def test_what_a_strangers_file_can_cause_is_no_trouble_of_the_disk(tmp_path: Pat
     with pytest.raises(VerificationError, match="cannot be read"):
         read_limited(tmp_path / "missing", 100)
     for error in (ValueError("bad"), OSError("not a model"), IsADirectoryError(errno.EISDIR, "Is a directory")):
-        assert disk_trouble(error, "Reading x") is None
+        assert machine_trouble(error, "Reading x") is None
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP])
+def test_a_new_name_is_given_on_disks_without_hard_links_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with PendingFile(tmp_path) as pending:
+        pending.write(b"one")
+        pending.commit(tmp_path / "final", replace=False)
+    with PendingFile(tmp_path) as pending:
+        pending.write(b"two")
+        with pytest.raises(UsageError, match="already exists"):
+            pending.commit(tmp_path / "final", replace=False)
+    assert (tmp_path / "final").read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_on_macos_the_disk_flushes_its_own_memory_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, supported: bool
+) -> None:
+    calls: list[str] = []
+
+    def full(descriptor: int, command: int) -> None:
+        assert command == 51
+        calls.append("full")
+        if not supported:
+            raise OSError(errno.ENOTSUP, "not supported")
+
+    monkeypatch.setattr("llamafund_chain.files.writing.sys.platform", "darwin")
+    monkeypatch.setattr("llamafund_chain.files.writing.fcntl.F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr("llamafund_chain.files.writing.fcntl.fcntl", full)
+    monkeypatch.setattr("llamafund_chain.files.writing.os.fsync", lambda _: calls.append("fsync"))
+    with (tmp_path / "file").open("wb") as file:
+        sync(file.fileno())
+    assert calls == (["full"] if supported else ["full", "fsync"])

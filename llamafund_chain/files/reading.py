@@ -1,18 +1,13 @@
-"""Reading files that must not change meanwhile, and writing files that appear complete or not at all."""
+"""Reading files that must not change meanwhile, and what went wrong in words."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import secrets
-import shlex
 import stat
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from llamafund_chain.errors import LlamafundError, UsageError, VerificationError
 
@@ -26,6 +21,9 @@ _DISK_TROUBLE = frozenset(
     }
 )
 """What nobody's bytes can cause: it is the machine that fails."""
+
+_ALLOCATION = ("[enforce fail at alloc_cpu.cpp", "CUDA out of memory")
+"""How torch's errors about memory begin."""
 
 
 def read_limited(path: Path, limit: int) -> bytes:
@@ -43,69 +41,11 @@ def read_limited(path: Path, limit: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        trouble = disk_trouble(error, f"Reading {path.name}")
+        trouble = machine_trouble(error, f"Reading {path.name}")
         raise trouble or VerificationError(f"{path.name} cannot be read", error.strerror or str(error)) from error
     if len(data) > limit:
         raise VerificationError(f"{path.name} is longer than {limit} bytes")
     return data
-
-
-def read_secret(path: Path, what: str, limit: int) -> str:
-    """Read a small file with a secret, or a pipe.
-
-    Args:
-        path: The file.
-        what: What it is, for messages, for example `passphrase file`.
-        limit: Most bytes that it may have.
-
-    Returns:
-        Its text, without a byte order mark.
-
-    Raises:
-        UsageError: It cannot be read, other users can read it, it is longer, or it is not UTF-8. The message never
-            contains what is in it.
-    """
-    name = f"The {what} {str(path)!r}"
-    try:
-        with path.open("rb") as file:
-            _refuse_shared(path, name, os.fstat(file.fileno()).st_mode)
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise UsageError(f"{name} cannot be read", error.strerror or str(error), "Check its path") from error
-    if len(data) > limit:
-        raise UsageError(f"{name} is longer than {limit} bytes", "It has more than a secret", "Check its path")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"{name} is not UTF-8 text", remedy="Check its path") from None
-
-
-def check_secret(path: Path, what: str) -> None:
-    """Refuse a file with a secret that `read_secret` would refuse, as far as that shows without reading it.
-
-    Args:
-        path: The file.
-        what: What it is, for messages.
-
-    Raises:
-        UsageError: There is no such file, or other users can read it.
-    """
-    name = f"The {what} {str(path)!r}"
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise UsageError(f"{name} cannot be read", error.strerror or str(error), "Check its path") from error
-    _refuse_shared(path, name, mode)
-
-
-def _refuse_shared(path: Path, name: str, mode: int) -> None:
-    """Refuse a regular file with a secret that other users can read; a pipe is its maker's."""
-    if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
-        raise UsageError(
-            f"{name} can be read by other users (its mode is {stat.S_IMODE(mode):04o})",
-            "Whoever has read it has the secret",
-            f"Run: chmod 600 {shlex.quote(str(path))}",
-        )
 
 
 def storage_error(error: OSError, action: str) -> LlamafundError:
@@ -123,8 +63,10 @@ def storage_error(error: OSError, action: str) -> LlamafundError:
     return LlamafundError(f"{action} failed", reason, "Check the path and the disk")
 
 
-def disk_trouble(error: BaseException, action: str) -> LlamafundError | None:
-    """The error to raise instead of blaming a file, where the machine could not read or write it.
+def machine_trouble(error: BaseException, action: str) -> LlamafundError | None:
+    """The error to raise instead of blaming a file, where this machine's disk or memory may be the cause.
+
+    Nothing tells a file that asks for too much memory from a machine that has too little.
 
     Args:
         error: What a library raised over a stranger's file.
@@ -135,6 +77,14 @@ def disk_trouble(error: BaseException, action: str) -> LlamafundError | None:
     """
     if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
         return storage_error(error, action)
+    seen: BaseException | None = error
+    while seen is not None:
+        # Extensions in C raise a SystemError if they run out of it. Only the beginning of torch's texts is torch's own:
+        # further on are names from the file.
+        by_torch = type(seen).__name__ == "OutOfMemoryError" or str(seen).startswith(_ALLOCATION)
+        if isinstance(seen, (MemoryError, SystemError)) or (isinstance(seen, RuntimeError) and by_torch):
+            return LlamafundError(f"{action} failed: there was not enough memory", remedy="Free some, and try again")
+        seen = seen.__cause__ or seen.__context__
     return None
 
 
@@ -230,6 +180,28 @@ def changed_error(path: str | Path, before: int, read: int, after: int) -> Llama
     )
 
 
+def read_text(path: Path, most: int) -> str:
+    """The text of a file that somebody wrote.
+
+    Args:
+        path: Text in UTF-8, for example Markdown.
+        most: Most bytes.
+
+    Raises:
+        UsageError: There is no such regular file, it is longer, or it is not text.
+        LlamafundError: It cannot be read.
+    """
+    data = bytearray()
+    for span in read_spans(path):
+        data += span
+        if len(data) > most:
+            raise UsageError(f"{str(path)!r} is longer than {most} bytes", "A text of this kind may not be that long")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{str(path)!r} is not text", "It is not UTF-8", "Save it as UTF-8") from error
+
+
 def read_spans(path: Path) -> Iterator[bytes]:
     """The bytes of a regular file, at most `SPAN` at a time. A path that ends in a symbolic link is refused.
 
@@ -257,101 +229,3 @@ def read_spans(path: Path) -> Iterator[bytes]:
         after = os.fstat(stream.fileno())
     if total != before.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise changed_error(path, before.st_size, total, after.st_size)
-
-
-class PendingFile:
-    """A file that gets its name only when it is complete.
-
-    A context manager: a file that is not committed by the end of the block is removed.
-
-    Args:
-        directory: Where it is written; must be on the file system of its final name. Created if missing.
-        mode: Permission bits before the process's umask.
-    """
-
-    def __init__(self, directory: Path, *, mode: int = 0o666) -> None:
-        self._path = directory / f".{secrets.token_hex(12)}.part"
-        self._committed = False
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        except OSError as error:
-            raise storage_error(error, f"Writing into {str(directory)!r}") from error
-        self._stream = os.fdopen(descriptor, "wb", buffering=0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stream.close()
-        if not self._committed:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-
-    def write(self, data: bytes) -> None:
-        """Append bytes.
-
-        Raises:
-            LlamafundError: The disk is full or fails.
-        """
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[self._stream.write(view) :]
-        except OSError as error:
-            raise storage_error(error, f"Writing into {str(self._path.parent)!r}") from error
-
-    def commit(self, final: Path, *, replace: bool = True) -> None:
-        """Flush the bytes to disk and give the file its name.
-
-        Args:
-            final: The name; its directory is created if missing.
-            replace: Whether to replace a file of that name. Otherwise that file is left alone and this fails.
-
-        Raises:
-            UsageError: There is a file of that name and `replace` is false.
-            LlamafundError: The disk is full or fails, or `final` is a directory.
-        """
-        try:
-            os.fsync(self._stream.fileno())
-            self._stream.close()
-            final.parent.mkdir(parents=True, exist_ok=True)
-            if replace:
-                # Renaming would take a device or a pipe away from its users.
-                if final.exists() and not (final.is_file() or final.is_dir()):
-                    raise UsageError(
-                        f"{str(final)!r} is not a regular file", "It would be replaced by one", "Choose another name"
-                    )
-                self._path.replace(final)
-                self._committed = True
-            else:
-                # Only a hard link creates a name atomically and refuses an existing one.
-                final.hardlink_to(self._path)
-            _sync_directory(final.parent)
-        except FileExistsError as error:
-            raise UsageError(
-                f"{str(final)!r} already exists", "It is never overwritten", "Choose another name"
-            ) from error
-        except OSError as error:
-            raise storage_error(error, f"Writing {str(final)!r}") from error
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file, replacing one of that name. Afterwards it has all of `data`, or is unchanged.
-
-    Raises:
-        LlamafundError: The disk is full or fails, or `path` is a directory.
-    """
-    with PendingFile(path.parent) as pending:
-        pending.write(data)
-        pending.commit(path)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What nodes say, checked against itself, against proofs, and against what other nodes say."""

@@ -1,0 +1,1 @@
+"""A report that somebody else made, checked again without a node: its books, proofs and signatures."""

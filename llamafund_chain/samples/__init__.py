@@ -1,0 +1,1 @@
+"""What people begin with: a small text to train on, and the files of a first campaign."""
