@@ -25,6 +25,7 @@ contract MockCourt is IArbitrator {
     bytes public answer;
 
     event DisputeCreation(uint256 indexed disputeId, IArbitrable indexed arbitrable);
+    event AppealDecision(uint256 indexed disputeId, IArbitrable indexed arbitrable);
 
     /// @param fee_ wei that a dispute costs; an appeal costs twice as much
     constructor(uint256 fee_) {
@@ -61,6 +62,7 @@ contract MockCourt is IArbitrator {
     function appeal(uint256 disputeId, bytes calldata extraData) external payable {
         _take(appealCost(disputeId, extraData));
         ++appeals[disputeId];
+        emit AppealDecision({disputeId: disputeId, arbitrable: arbitrated[disputeId]});
     }
 
     function arbitrationCost(bytes calldata) public view returns (uint256) {

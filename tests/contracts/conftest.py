@@ -32,7 +32,7 @@ def project(brownie_installed: None, tmp_path_factory: pytest.TempPathFactory) -
         with FileLock(lock):
             loaded = brownie_env.load_project()
         # brownie makes its own hypothesis profile everybody's.
-        hypothesis.settings.load_profile("default")
+        hypothesis.settings.load_profile("suite")
         yield loaded
 
 

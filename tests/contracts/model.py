@@ -264,7 +264,7 @@ class Model:
             raise RefusedError("Campaign_BondTooSmall", self.required_bond(base_fee), bond)
         self._move(NATIVE, caller, self.address, bond)
         self.challengers[self.attested - 1, chunk] = caller
-        self.ledger.challenge(chunk, self.now, bond)
+        self.ledger.challenge(chunk, self.now, bond, caller)
 
     def answer(self, caller: str, root: bytes, size: int, chunk: int, right: bool) -> None:
         self._require(ACTIVE)

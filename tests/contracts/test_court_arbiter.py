@@ -587,6 +587,8 @@ def test_anyone_pays_for_an_appeal(world: World, court: Court) -> None:
     receipt = court.appeal(fee=3 * FEE)
     assert before - world.balance(world.compute) == 2 * FEE + receipt["gasUsed"] * receipt["effectiveGasPrice"]
     assert world.call(court.mock.functions.appeals(0)) == 1
+    (decision,) = court.mock.events.AppealDecision().process_receipt(receipt)
+    assert dict(decision["args"]) == {"disputeId": 0, "arbitrable": court.arbiter.address}
     with refused("CourtArbiter_FeeTooSmall", 2 * FEE, 2 * FEE - 1):
         court.appeal(fee=2 * FEE - 1)
 

@@ -1047,12 +1047,9 @@ class Escrow(RuleBasedStateMachine):
         ]
         events = [event for log in logs if (event := campaign_event(log)) is not None]
         assert len(events) == len(logs)
-        story = tell(Terms.from_abi(self.campaign.terms), events, self._time_of)
+        story = tell(Terms.from_abi(self.campaign.terms), events, self.world.time_of)
         assert (story.rules, story.ledger) == (self.model.rules, self.model.ledger)
         assert list(story.ledger.challenges) == list(self.model.ledger.challenges)
-
-    def _time_of(self, block: int) -> int:
-        return int(self.world.w3.eth.get_block(block)["timestamp"])
 
     def _refunding(self, who: str) -> Callable[[], bool]:
         backer = self.stage.places[who]

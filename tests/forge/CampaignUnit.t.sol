@@ -276,6 +276,15 @@ contract CampaignUnit is Base {
         assert(campaign.status() == Status.Failed);
     }
 
+    function test_whereNobodyPledgedFundingFailsAtTheDeadlineAndNothingIsRefundable() external {
+        campaign = _create(address(0), address(0));
+        vm.warp(FUNDING_DEADLINE - 1);
+        assert(campaign.status() == Status.Funding);
+        vm.warp(FUNDING_DEADLINE);
+        assert(campaign.status() == Status.Failed);
+        assert(campaign.refundable(address(this)) == 0);
+    }
+
     function test_nothingIsPledgedToAnActiveCampaign() external {
         _refuses(
             1,
@@ -300,7 +309,7 @@ contract CampaignUnit is Base {
         campaign.voteStop(true);
         assert(campaign.status() == Status.Active);
         campaign.voteStop(false);
-        assert(campaign.stopSupport() == 0);
+        assert(campaign.stopSupport() == 0 && !campaign.hasVotedStop(address(this)));
     }
 
     function test_votesAreTakenFromADayAfterActivation() external {
