@@ -20,7 +20,9 @@ CAMPAIGNS = {
     "invariants": "assurance.invariants",
     "evidence": "assurance.evidence",
     "flood": "assurance.flood",
+    "interruptions": "assurance.interruptions",
     "mutation": "assurance.mutation",
+    "python-mutation": "assurance.python_mutation",
 }
 """Name → module that has a function `run`; the quick ones first."""
 

@@ -18,8 +18,9 @@ SHORT_CALLS = 12_000
 DEPTH = 500
 """Calls in a row before the chain starts afresh: several campaigns' lives."""
 
-WITHOUT_PROOFS = ("--skip", "tests/forge/proofs/**")
-"""Halmos builds those by itself."""
+NOT_BUILT = ("--skip", "tests/forge/proofs/**", "--skip", "tests/forge/*Unit.t.sol")
+"""Halmos builds the proofs by itself; the units take as long as all the rest."""
+
 INVARIANT = "invariant_theCampaignDoesWhatTheModelSays()"
 WALK = "test_aRandomWalkReachesEveryOutcome()"
 
@@ -53,7 +54,7 @@ def run(short: bool) -> Iterator[Result]:
         MissingToolError: There is no forge.
         BrokenToolError: forge ended without a result.
     """
-    built = forge("build", *WITHOUT_PROOFS)
+    built = forge("build", *NOT_BUILT)
     if built.returncode != 0:
         raise broken("forge could not compile the contracts", built)
     workers = 1 if short else os.cpu_count() or 1
@@ -73,7 +74,7 @@ def run(short: bool) -> Iterator[Result]:
 def _run(runs: int) -> _Run:
     seed = hex(secrets.randbits(64))
     settings = {"FOUNDRY_INVARIANT_RUNS": str(runs), "FOUNDRY_INVARIANT_DEPTH": str(DEPTH)}
-    chosen = ("--match-contract", "^CampaignInvariants$", *WITHOUT_PROOFS)
+    chosen = ("--match-contract", "^CampaignInvariants$", *NOT_BUILT)
     ended = forge("test", *chosen, "--fuzz-seed", seed, "--json", env=settings)
     try:
         (suite,) = json.loads(ended.stdout).values()

@@ -19,6 +19,8 @@ from bench.harness import Benchmark, Row
 from llamafund_chain.errors import LlamafundError
 
 BENCHMARKS = {
+    "audit": "bench.audit",
+    "cli": "bench.cli",
     "evidence": "bench.evidence",
     "flood": "bench.flood",
     "gas": "bench.gas",
@@ -38,6 +40,17 @@ def _number(value: float | None) -> str:
     if value >= LONG:
         return f"{value:.1e}"
     return f"{value:,.0f}".replace(",", " ") if value == int(value) else f"{value:.3f}"
+
+
+def _measured(rows: Iterable[Row]) -> list[Row]:
+    """All rows, each said as soon as it is measured, because the next one may take minutes."""
+    found: list[Row] = []
+    for row in rows:
+        found.append(row)
+        bound = "" if row.bound is None else f", bound {_number(row.bound)}"
+        ratio = "" if row.ratio is None else f", ratio {row.ratio:.2f}"
+        click.echo(f"{row.name}: {_number(row.value)} {row.unit}{ratio}{bound}", err=True)
+    return found
 
 
 def _table(name: str, rows: list[Row]) -> Table:
@@ -60,7 +73,12 @@ def _table(name: str, rows: list[Row]) -> Table:
 @click.command()
 @click.argument("name", type=click.Choice(sorted(BENCHMARKS)))
 @click.option("--json", "as_json", is_flag=True, help="Print the rows for machines.")
-@click.option("--size", metavar="SIZES", default=None, help="Bytes to measure with, for example 1GiB,8GiB (evidence).")
+@click.option(
+    "--size",
+    metavar="SIZES",
+    default=None,
+    help="Bytes for evidence, for example 1GiB,8GiB; pledges for audit, for example 1000,100000.",
+)
 @click.option("--update", is_flag=True, help="Make the figures the committed snapshot.")
 def main(name: str, as_json: bool, size: str | None, update: bool) -> None:
     """Run one benchmark and compare it with its bounds.
@@ -73,7 +91,7 @@ def main(name: str, as_json: bool, size: str | None, update: bool) -> None:
             raise click.UsageError(f"{name} takes no --size")
         run = cast("Benchmark", partial(cast("Callable[..., Iterable[Row]]", run), size=size))
     try:
-        rows = list(run())
+        rows = _measured(run())
     except LlamafundError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from bench.harness import Row
-from llamafund_chain.demo.corpus import LICENSE, SOURCE, TITLE, write_corpus
+from llamafund_chain.samples.corpus import LICENSE, SOURCE, TITLE, write_corpus
 from llamafund_chain.store import LocalStore
 from llamafund_chain.store.dataset import build_dataset
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
@@ -73,7 +73,8 @@ def run() -> Iterator[Row]:
     Yields:
         For each pair of instruction sets, the largest difference of a weight, in millionths of the largest change of a
         weight over the segment. Then the largest difference in an optimizer, in millionths of its tensor's change. The
-        bound is the tolerance of an auditor who has all sets but the recorded one.
+        bound is the tolerance of an auditor who has all sets but the recorded one; there is none where the processor
+        has only two.
         For two threads the bound is 0: with a pinned instruction set, threads do not change the bits.
 
     Raises:
@@ -109,8 +110,10 @@ def _rows(store: LocalStore, dataset: str, values: dict[str, Any], place: Path) 
         weights = {name: trained_weights(recipe.recipe, outcome) for name, outcome in ways.items()}
         spread = {frozenset(pair): largest_change(*(weights[each] for each in pair)) for pair in combinations(ways, 2)}
         for recorded, here in permutations(ways, 2):
-            others = frozenset(ways) - {recorded}
-            found, bound = spread[frozenset((recorded, here))] * unit, CALIBRATION_FACTOR * spread[others] * unit
+            found = spread[frozenset((recorded, here))] * unit
+            # With two sets here, an auditor who lacks the recorded one has nothing to compare.
+            others = spread.get(frozenset(ways) - {recorded})
+            bound = None if others is None else CALIBRATION_FACTOR * others * unit
             yield segment, Row(f"recorded {recorded}, repeated {here}", found, UNIT, bound=bound)
         start = fetch_start(store, recipe.recipe, segment, place)
         begun = {} if start is None else optimizer_entries(recipe.recipe, first, start)
@@ -122,7 +125,7 @@ def _rows(store: LocalStore, dataset: str, values: dict[str, Any], place: Path) 
             found = 0.0 if gap is None else gap.amount * 1e6
             tolerance = CALIBRATION_FACTOR * optimizer_spread(rest, changes)
             # Above it a comparison shows nothing, so there is no bound.
-            most = tolerance * 1e6 if tolerance < UNDECIDABLE else None
+            most = tolerance * 1e6 if len(rest) > 1 and tolerance < UNDECIDABLE else None
             yield segment, Row(f"the optimizer's, recorded {recorded}, repeated {here}", found, UNIT, bound=most)
         threads = place / f"threads-{first}"
         threads.mkdir()

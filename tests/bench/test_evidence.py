@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.evidence import SHARE_OF_LIMIT, parse_sizes
+from bench.evidence import MANY_BOUND, MANY_FILES, SHARE_OF_LIMIT, many_files, parse_sizes
 from llamafund_chain.errors import UsageError
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
@@ -27,11 +27,28 @@ def test_every_row_has_the_reference_of_its_size_and_the_bounds_are_shares_of_th
     reference = rows["SHA-256 in memory, one core"]["value"]
     assert reference > 0
     measured = [row for name, row in rows.items() if "absent" not in name]
-    assert all(row["value"] > 0 and row["reference"]["value"] == reference for row in measured)
+    both = rows.get("SHA-256 in memory, two threads on two cores")
+    for name, row in rows.items():
+        two = both is not None and name == "three digests, two cores"
+        assert "absent" in name or row["value"] > 0
+        assert "absent" in name or row["reference"]["value"] == (both["value"] if two else reference)
+    assert len(measured) >= 6
     assert rows["three digests, one core"]["bound"] == pytest.approx(3 * reference / SHARE_OF_LIMIT)
+    if both is not None:
+        assert rows["three digests, two cores"]["bound"] == pytest.approx(3 * both["value"] / SHARE_OF_LIMIT)
     assert rows["unchanged tree, warm cache"]["holds"] is True
     assert ("openssl dgst -sha256" in rows) == bool(shutil.which("openssl"))
     assert any(name.startswith("model-signing") for name in rows)
+    assert not list(BUILD.glob("bench-evidence-*"))
+
+
+def test_small_files_are_published_beside_git_in_the_same_run() -> None:
+    *git, ours = many_files(1500)
+    assert ours.name == "1500 small files: hash and publish to a directory"
+    assert ours.value > 0
+    assert ours.bound == pytest.approx(MANY_BOUND * 1500 / MANY_FILES)
+    assert len(git) == bool(shutil.which("git"))
+    assert all(row.name == "1500 small files: git add" and ours.reference == row.reference for row in git)
     assert not list(BUILD.glob("bench-evidence-*"))
 
 
