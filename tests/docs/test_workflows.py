@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -59,21 +61,23 @@ def test_a_workflow_may_read_and_nothing_else_and_ends_by_itself(name: str) -> N
     document = workflow(name)
     assert document["permissions"] == {"contents": "read"}
     assert document["concurrency"]["group"]
-    for job in document["jobs"].values():
-        assert "permissions" not in job
+    for title, job in document["jobs"].items():
+        # PyPI learns from GitHub who publishes; that job runs nothing of ours.
+        assert job.get("permissions") == ({"id-token": "write"} if (name, title) == ("dist.yml", "publish") else None)
         assert 0 < job["timeout-minutes"] <= 360
     checkouts = [step for step in steps(name) if step.get("uses", "").startswith("actions/checkout@")]
     assert [step["with"]["persist-credentials"] for step in checkouts] == [False]
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_a_workflow_runs_one_target_of_the_makefile_and_caches_packages(name: str) -> None:
+def test_a_workflow_runs_one_target_of_the_makefile_and_only_a_release_has_no_cache(name: str) -> None:
     (run,) = (step["run"] for step in steps(name) if "run" in step)
     target = re.fullmatch(r"make (\w+) PYTHON=python\S.*", run)
     assert target, run
     assert target[1] == name.removesuffix(".yml")
     assert re.search(rf"^{target[1]}:", MAKEFILE, re.MULTILINE)
-    assert {"pip", "npm"} <= {step.get("with", {}).get("cache") for step in steps(name)}
+    cached = {step.get("with", {}).get("cache") for step in steps(name)} - {None}
+    assert cached == (set() if name == "dist.yml" else {"pip", "npm"})
 
 
 def test_the_tests_run_on_linux_and_macos_with_every_supported_python() -> None:
@@ -100,12 +104,46 @@ def test_the_workflows_start_on_pushes_pull_requests_and_every_week() -> None:
     assert {"schedule", "workflow_dispatch"} == workflow("assure.yml")[True].keys()
 
 
+def test_a_release_is_built_from_its_tag_and_published_by_a_job_that_only_passes_it_on() -> None:
+    document = workflow("dist.yml")
+    assert document[True] == {"push": {"tags": ["v*"]}}
+    publish = document["jobs"]["publish"]
+    assert publish["needs"] == "build"
+    assert publish["environment"]["name"] == "pypi"
+    download, upload = publish["steps"]
+    assert download["uses"].startswith("actions/download-artifact@")
+    assert upload["uses"].startswith("pypa/gh-action-pypi-publish@")
+    assert upload["with"] == {"attestations": True}
+
+
+def test_workflows_and_updates_fit_their_schemas_and_pass_the_linter() -> None:
+    tools = Path(sys.executable).parent
+    for schema, files in (
+        ("vendor.github-workflows", [GITHUB / "workflows" / name for name in WORKFLOWS]),
+        ("vendor.dependabot", [GITHUB / "dependabot.yml"]),
+    ):
+        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *files]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout
+    ran = subprocess.run(
+        [tools / "zizmor", "--offline", "--no-progress", GITHUB], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout
+
+
+def test_nothing_newer_than_a_week_is_taken() -> None:
+    updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    assert {one["package-ecosystem"] for one in updates} == {"github-actions", "npm", "pip", "docker"}
+    assert [one["cooldown"]["default-days"] >= 7 for one in updates] == [True] * len(updates)
+
+
 def test_the_hooks_are_the_project_s_own_tools_and_part_of_the_lint() -> None:
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     assert repository["repo"] == "local"
     hooks = {hook["name"]: hook["entry"] for hook in repository["hooks"]}
     assert set(hooks) == {"ruff check", "ruff format", "mypy", "forge fmt", "codespell"}
-    lint = recipe("lint")
+    assert re.search("^lint: style types ", MAKEFILE, re.MULTILINE)
+    lint = recipe("style") + recipe("types")
     for name, entry in hooks.items():
         assert entry.startswith(".venv/bin/")
         tool = "forge.py fmt" if name == "forge fmt" else name
