@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from itertools import permutations
 from typing import Any
 
@@ -34,7 +35,10 @@ def test_what_training_costs_is_a_ratio_to_the_same_without_us(monkeypatch: pyte
         "training after resuming",
         "a run of 6 steps, stopped once and resumed",
     ]
-    assert all(row.value > 0 and row.reference is not None and row.reference.value > 0 for row in rows.values())
+    for row in rows.values():
+        assert row.value > 0, row
+        assert row.reference is not None, row
+        assert row.reference.value > 0, row
     bounds = {
         "hash of all samples of a table": 2.0,
         "attested training, a checkpoint every 100 steps": 1.02,
@@ -44,6 +48,16 @@ def test_what_training_costs_is_a_ratio_to_the_same_without_us(monkeypatch: pyte
     for name, ratio in bounds.items():
         assert rows[name].bound == pytest.approx(ratio * rows[name].reference.value)
     assert {name for name, row in rows.items() if row.bound is not None} == bounds.keys()
+
+
+def test_samples_are_timed_in_a_process_whose_time_was_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (1_000_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_CPU, before)
+    monkeypatch.setattr(trainer, "TOKENS", 1024)
+    (row,) = trainer._samples()
+    assert row.reference is not None
+    assert row.value > row.reference.value > 0
 
 
 def test_a_tolerance_is_measured_for_weights_and_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
