@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from llamafund_chain.errors import ExitCode, UsageError
+from llamafund_chain.store import LocalStore
 from llamafund_trainer.recipe import parse_recipe
 from llamafund_trainer.replay.decidability import Spread, measure_decidability
 
@@ -34,19 +35,23 @@ def test_what_comes_apart_by_a_tenth_of_the_change_with_a_margin_decides_nothing
 
 
 def test_a_recipe_is_tried_out_on_the_data_before_anything_is_published(
-    lab: object, llamafund: Callable[..., object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    lab: object,
+    dataset_store: LocalStore,
+    llamafund: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr("llamafund_trainer.replay.decidability.SEGMENTS", 1)
     (tmp_path / "recipe.yaml").write_bytes(lab.recipe.data)
-    known = set(Path(lab.store.location).rglob("*"))
-    options = ("--dry-run", "--decidable", "--dataset", lab.dataset.sha256, "--store", lab.store.location)
+    known = set(Path(dataset_store.location).rglob("*"))
+    options = ("--dry-run", "--decidable", "--dataset", lab.dataset.sha256, "--store", dataset_store.location)
     ran = llamafund("train", tmp_path / "recipe.yaml", *options, "--json")
     assert ran.code == ExitCode.OK, ran.stderr
     (segment,) = ran.json["decidable"]
     assert (segment["first_step"], segment["last_step"]) == (0, 10)
     assert float(segment["change"]) > 0
     assert segment["decides"] is (None if float(segment["apart"]) == 0 else True)
-    assert set(Path(lab.store.location).rglob("*")) == known
+    assert set(Path(dataset_store.location).rglob("*")) == known
 
 
 def test_what_it_needs_is_said(lab: object, llamafund: Callable[..., object], tmp_path: Path) -> None:
