@@ -26,6 +26,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The identifiers of the processes that were started."""
     found: list[int] = []
     popen = launch.subprocess.Popen
+    monkeypatch.setattr(launch, "_fork", lambda *_: None)
 
     def start(*words: object, **options: object) -> object:
         process = popen(*words, **options)

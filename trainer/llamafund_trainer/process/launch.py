@@ -1,7 +1,7 @@
 """Starting the training process with the environment that a recipe asks for, and reading its events.
 
 Nothing here imports torch. The settings that decide the bits must be in place before torch is loaded, so whatever needs
-torch runs in a fresh process.
+torch runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ from typing import IO
 import llamafund_chain
 from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_chain.files.scratch import ScratchFolder
+from llamafund_trainer.process.fork_server import ForkedProcess, fork_process
 from llamafund_trainer.process.messages import EVENTS, Bounds, DoneEvent, ErrorEvent, Event, Job, ReplayJob, TrainJob
 from llamafund_trainer.recipe import Recipe
 from llamafund_trainer.record.environment import (
@@ -94,7 +95,7 @@ class Task:
 
 
 def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
-    """Do a job in a fresh process.
+    """Do a job in a process of its own.
 
     Args:
         job: The job.
@@ -116,7 +117,7 @@ def run_job(job: Job, recipe: Recipe) -> Iterator[Event]:
 
 
 def run_jobs(tasks: Sequence[Task], at_once: int = 1) -> Generator[tuple[int, Event | LlamafundError]]:
-    """Do jobs, each in a fresh process, several at the same time.
+    """Do jobs, each in a process of its own, several at the same time.
 
     One that fails does not end the others.
 
@@ -158,7 +159,7 @@ def run_jobs(tasks: Sequence[Task], at_once: int = 1) -> Generator[tuple[int, Ev
 class _Worker:
     """A process that does a job."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedProcess
     log: IO[bytes]
     _rest: bytes = b""
 
@@ -212,32 +213,48 @@ def _worker(task: Task, place: int) -> Iterator[_Worker]:
 
 
 @contextmanager
-def _process(file: Path, job: Job, recipe: Recipe, log: int, place: int = 0) -> Iterator[subprocess.Popen[bytes]]:
-    home = str(file.parent)
+def _process(
+    file: Path, job: Job, recipe: Recipe, log: int, place: int = 0
+) -> Iterator[subprocess.Popen[bytes] | ForkedProcess]:
     # By their paths, so that the process runs the same code as its parent.
     sources = (str(package.parent) for package in (Path(llamafund_chain.__path__[0]), Path(__file__).parents[1]))
     environment = {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         **passed_on_variables(recipe, os.environ),
-        **quiet_variables(home),
         **pinned_variables(recipe),
         **(_devices(job, recipe, place) if isinstance(job, TrainJob | ReplayJob) else {}),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(sources)),
-        "LLAMAFUND_PARENT": str(os.getpid()),
     }
-    process = subprocess.Popen(
+    process = _fork(file, job, recipe, environment, log) or _start(file, environment, log)
+    try:
+        with nullcontext() if isinstance(process, ForkedProcess) else _handing_on_stop(process, job):
+            yield process
+    finally:
+        _end(process)
+
+
+def _fork(file: Path, job: Job, recipe: Recipe, environment: Mapping[str, str], log: int) -> ForkedProcess | None:
+    """A process with the imports done, where one can be had.
+
+    A training is worth a process of its own. What CUDA or the libraries of a Mac have set up does not survive a fork.
+    """
+    alone = recipe.determinism.device == "cpu" and recipe.determinism.processes == 1
+    if sys.platform != "linux" or isinstance(job, TrainJob) or not alone:
+        return None
+    packages = () if recipe.lora is None else ("peft",)
+    return fork_process([str(file)], environment, home=str(file.parent), log=log, packages=packages)
+
+
+def _start(file: Path, environment: Mapping[str, str], log: int) -> subprocess.Popen[bytes]:
+    home = str(file.parent)
+    return subprocess.Popen(
         [sys.executable, "-P", "-m", "llamafund_trainer.worker.main", str(file)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,
-        env=environment,
+        env={**environment, **quiet_variables(home), "LLAMAFUND_PARENT": str(os.getpid())},
         cwd=home,
     )
-    try:
-        with _handing_on_stop(process) if isinstance(job, TrainJob) else nullcontext():
-            yield process
-    finally:
-        _end(process)
 
 
 def _devices(job: TrainJob | ReplayJob, recipe: Recipe, place: int) -> dict[str, str]:
@@ -247,9 +264,9 @@ def _devices(job: TrainJob | ReplayJob, recipe: Recipe, place: int) -> dict[str,
 
 
 @contextmanager
-def _handing_on_stop(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Pass a SIGTERM on to the training process, which saves its state before it ends."""
-    if threading.current_thread() is not threading.main_thread():
+def _handing_on_stop(process: subprocess.Popen[bytes], job: Job) -> Iterator[None]:
+    """Pass a SIGTERM on to a process that trains, which saves its state before it ends."""
+    if not isinstance(job, TrainJob) or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
@@ -259,10 +276,9 @@ def _handing_on_stop(process: subprocess.Popen[bytes]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes] | ForkedProcess) -> None:
     """End the process now. Before its last event it has written all its files."""
     if process.stdout is not None:
         process.stdout.close()
-    if process.poll() is None:
-        process.kill()
+    process.kill()
     process.wait()
