@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-import importlib
 import json
 import os
 import signal
 import socket
 import sys
 
-from llamafund_trainer.worker.imports import UNUSED, leave_out, read_models_once
-
-_NEEDED = ("loop",)
-"""Modules that import all that jobs use."""
+from llamafund_trainer.worker import main as worker
+from llamafund_trainer.worker.imports import import_libraries
 
 
 def main() -> None:
@@ -22,15 +18,13 @@ def main() -> None:
     _open(os.devnull, 0)
     # A terminal interrupts all its processes. This one has nothing to say of it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    words = _serve(control, float(sys.argv[1]), sys.argv[2:])
+    words = _serve(control, float(sys.argv[1]), frozenset(sys.argv[2:]))
     if words is not None:
-        from llamafund_trainer.worker.main import main
-
         sys.argv[1:] = words
-        main()
+        worker.main()
 
 
-def _serve(control: socket.socket, idle: float, packages: list[str]) -> list[str] | None:
+def _serve(control: socket.socket, idle: float, packages: frozenset[str]) -> list[str] | None:
     """Answer requests.
 
     Returns:
@@ -54,8 +48,9 @@ def _serve(control: socket.socket, idle: float, packages: list[str]) -> list[str
             control.send(str(started).encode())
             events, log = descriptors
             if not started:
+                # Why they fail is told as the end of the first job.
                 os.dup2(log, 2)
-                _import(packages)
+                import_libraries(packages)
                 _open(os.devnull, 2)
             pid = os.fork()
             if pid == 0:
@@ -80,16 +75,6 @@ def _serve(control: socket.socket, idle: float, packages: list[str]) -> list[str
             _, status = os.waitpid(running.pop(asked["number"]), 0)
             answer = os.waitstatus_to_exitcode(status)
         control.send(str(answer).encode())
-
-
-def _import(packages: list[str]) -> None:
-    leave_out(UNUSED - set(packages))
-    read_models_once()
-    for module in _NEEDED:
-        importlib.import_module(f"llamafund_trainer.worker.{module}")
-    # A collection writes to all objects, and so would make copies of their memory.
-    gc.collect()
-    gc.freeze()
 
 
 def _open(path: str, number: int) -> None:

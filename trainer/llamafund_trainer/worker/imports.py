@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib.util
 import sys
 from collections.abc import Sequence, Set
@@ -10,8 +11,28 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
+_ALL = "llamafund_trainer.worker.loop"
+"""A module that imports all that jobs use."""
+
 UNUSED = frozenset({"datasets", "lightning", "pandas", "peft", "pyarrow", "scipy", "sklearn", "torchvision", "trl"})
 """Packages that transformers would load if they are installed, and that jobs do not need."""
+
+
+def import_libraries(needed: Set[str]) -> None:
+    """Import all that jobs use; does nothing if that has been done.
+
+    Args:
+        needed: Packages of `UNUSED` that this job needs.
+    """
+    if _ALL in sys.modules:
+        return
+    leave_out(UNUSED - needed)
+    read_models_once()
+    # None of it is garbage. To look for some would take a quarter of the time, now and in each later collection.
+    gc.disable()
+    importlib.import_module(_ALL)
+    gc.freeze()
+    gc.enable()
 
 
 def leave_out(packages: Set[str]) -> None:

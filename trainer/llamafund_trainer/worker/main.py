@@ -42,7 +42,7 @@ from llamafund_trainer.process.messages import (
     TrainJob,
 )
 from llamafund_trainer.recipe import RecipeFile, load_recipe
-from llamafund_trainer.worker.imports import UNUSED, leave_out, read_models_once
+from llamafund_trainer.worker.imports import import_libraries
 from llamafund_trainer.worker.misfit import published
 
 Emit = Callable[[BaseModel], None]
@@ -65,8 +65,7 @@ def main() -> None:
         return
     _keep_within(Path(sys.argv[1]))
     emit = _take_standard_output()
-    leave_out(UNUSED - _adapting(Path(sys.argv[1])))
-    read_models_once()
+    import_libraries(_adapting(Path(sys.argv[1])))
     try:
         _run(JOBS.validate_json(Path(sys.argv[1]).read_bytes()), emit)
     except LlamafundError as error:
