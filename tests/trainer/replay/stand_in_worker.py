@@ -1,6 +1,7 @@
 """Makes a dask worker do what the file beside its folder says, before each answer: `dask worker --preload`.
 
 honest: answer as it is. lies: say the opposite. dies: be killed where the program should run.
+silent: never answer.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ answer = handover.answer
 
 def act(asked: str, worker: str) -> str:
     role = Path(os.environ["STAND_IN_ROLE"]).read_text(encoding="utf-8")
+    if role == "silent":
+        threading.Event().wait()
     if role == "dies":
         program.run_program = killed
     text = answer(asked, worker)

@@ -141,6 +141,22 @@ def test_what_a_worker_that_is_killed_midway_began_is_done_by_another(cluster: C
     assert dying not in ran.stdout
 
 
+def test_what_a_worker_never_answers_is_repeated_here(
+    cluster: Cluster, on_cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_workers, "SILENCE", 0.0)
+    monkeypatch.setattr(dask_workers, "SILENCE_FACTOR", 1)
+    with cluster.worker("d", "silent"):
+        silent = cluster.named("d")
+        ran = on_cluster("--json")
+    assert ran.code == 0, ran.stderr
+    segments = ran.json["segments"]
+    assert [each["verdict"] for each in segments] == ["same"] * 3
+    assert f"worker {silent}" not in {each["ran_on"] for each in segments}
+    assert any("no worker has answered for" in str(word["reason"]) for each in segments for word in each["words"])
+    assert ran.json["cluster"]["doubted"] == [], "who says nothing has not lied"
+
+
 def test_a_worker_that_lies_accuses_nobody_and_is_asked_no_more(cluster: Cluster, on_cluster: Any) -> None:
     liar = cluster.named("b")
     cluster.play("b", "lies")

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -26,6 +26,12 @@ PATIENCE = 30.0
 
 WORKER_PATIENCE = 60.0
 """Seconds to wait for a worker: for the first one, and for another one after the last has gone."""
+
+SILENCE = 600.0
+"""Seconds without an answer after which those who are left count as silent, if others' answers took much less."""
+
+SILENCE_FACTOR = 10
+"""How many times the longest wait for an answer."""
 
 _LOOK_EVERY = 1.0
 _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
@@ -101,11 +107,14 @@ async def _greet(address: str, arguments: dict[str, Any]) -> None:
     await comm.close()
 
 
-@dataclass(frozen=True)
+@dataclass
 class DaskWorkers:
     """The workers of a cluster, as `cluster.Workers`."""
 
     client: Client
+    _longest: float | None = None
+    """Seconds of the longest wait for an answer; `None` if none has come."""
+    _silent: frozenset[str] = frozenset()
 
     def count(self) -> int:
         """How many there are now."""
@@ -114,7 +123,10 @@ class DaskWorkers:
     def ask(
         self, questions: Mapping[int, str], avoid: Mapping[int, Collection[str]], done: Callable[[int], None]
     ) -> dict[int, Reply]:
-        """See `cluster.Workers.ask`. If a worker dies, another one answers; if several die of it, none does."""
+        """See `cluster.Workers.ask`. If a worker dies, another one answers; if several die of it, none does.
+
+        Nobody can say how long a segment takes elsewhere. So one that never answers is only given up beside others.
+        """
         finished: SimpleQueue[Future] = SimpleQueue()
         asked: dict[Future, tuple[int, frozenset[str]]] = {}
         for future, index, allowed in self._sent(questions, avoid):
@@ -122,10 +134,16 @@ class DaskWorkers:
             future.add_done_callback(finished.put)
         replies: dict[int, Reply] = {}
         alone_since = None
+        heard = monotonic()
         while asked:
             try:
                 future = finished.get(timeout=_LOOK_EVERY)
             except Empty:
+                silence = monotonic() - heard
+                if self._longest is not None and silence >= max(SILENCE, SILENCE_FACTOR * self._longest):
+                    self._give_up(list(asked))
+                    error = f"no worker has answered for {silence / 60:.0f} minutes"
+                    return replies | {index: Reply("", error=error) for index, _ in asked.values()}
                 stuck = self._stuck(asked)
                 alone_since = (alone_since or monotonic()) if stuck else None
                 if alone_since is not None and monotonic() - alone_since >= WORKER_PATIENCE:
@@ -136,6 +154,7 @@ class DaskWorkers:
             if future not in asked:
                 continue
             index, _ = asked.pop(future)
+            self._longest, heard = max(self._longest or 0.0, monotonic() - heard), monotonic()
             if future.status != "cancelled":
                 replies[index] = self._reply(future)
                 done(index)
@@ -147,7 +166,7 @@ class DaskWorkers:
         """The questions that somebody may answer: its future, its number, and who may; nobody named is everybody."""
         alike: defaultdict[frozenset[str], list[int]] = defaultdict(list)
         for index in questions:
-            alike[frozenset(avoid[index])].append(index)
+            alike[self._silent.union(avoid[index])].append(index)
         for barred, indexes in alike.items():
             allowed = self._alive() - barred if barred else frozenset()
             if barred and not allowed:
@@ -157,6 +176,14 @@ class DaskWorkers:
             futures = self.client.map(serve, texts, pure=False, workers=sorted(allowed) or None)
             for future, index in zip(futures, indexes, strict=True):
                 yield future, index, allowed
+
+    def _give_up(self, asked: Sequence[Future]) -> None:
+        """Expect no answer to questions, and ask their workers no more."""
+        keys = {future.key for future in asked}
+        with suppress(OSError):
+            busy = self.client.processing().items()
+            self._silent |= {worker for worker, begun in busy if not keys.isdisjoint(begun)}
+        self.client.cancel(asked)
 
     def _stuck(self, asked: Mapping[Future, tuple[int, frozenset[str]]]) -> list[Future]:
         """The questions that nobody is there to answer."""
