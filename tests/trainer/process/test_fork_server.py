@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -189,6 +190,15 @@ def test_where_no_server_starts_the_process_imports_for_itself(
         def end(self) -> int:
             return 0
 
+        def has_ended(self) -> bool:
+            return True
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(fork_server, "_servers", {})
+    monkeypatch.setattr(fork_server, "_Server", refused)
+    assert fork_process([], {}, home="/", log=2) is None
     monkeypatch.setattr(fork_server, "_Server", Deaf)
     assert fork_process([], {}, home="/", log=2) is None
     job = new_job()
@@ -196,28 +206,82 @@ def test_where_no_server_starts_the_process_imports_for_itself(
     assert written(job)
 
 
-def test_servers_and_their_processes_end_with_whoever_asked_them(tmp_path: Path, recipe: RecipeFile) -> None:
+def test_what_an_import_prints_is_no_event_of_a_job(
+    recipe: RecipeFile,
+    new_job: Callable[..., InitialJob],
+    servers: dict[tuple[object, ...], fork_server._Server],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sitecustomize.py").write_text("print('hello', end='')\n")
+    monkeypatch.setattr(fork_server, "quiet_variables", lambda home: {"HOME": home, "PYTHONPATH": _before(tmp_path)})
+    job = new_job()
+    list(run_job(job, recipe.recipe))
+    assert written(job)
+
+
+@pytest.mark.parametrize("inherited", ["signal.SIG_IGN", "signal.default_int_handler"])
+def test_a_program_that_ignores_ctrl_c_from_its_start_has_servers_that_do(
+    tmp_path: Path, recipe: RecipeFile, inherited: str
+) -> None:
     program = f"""
 import signal
-from pathlib import Path
-from llamafund_trainer.process import fork_server, launch
-from llamafund_trainer.process.messages import Bounds, InitialJob
-from llamafund_trainer.recipe import load_recipe
-place = Path({str(tmp_path)!r})
-recipe = load_recipe(place / "recipe.yaml").recipe
-job = InitialJob(recipe=place / "recipe.yaml", base=None, seed="5a" * 32, weights=True, output=place / "none" / "none",
-                 bounds=Bounds(memory=8 << 30, seconds=1800))
-with launch._worker(launch.Task(job, recipe), 0) as worker:
-    (server,) = fork_server._servers.values()
-    print(server._process.pid, flush=True)
+signal.signal(signal.SIGINT, {inherited})
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+{_asking(tmp_path)}
+(server,) = fork_server._servers.values()
+signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGINT}})
+os.kill(server._process.pid, signal.SIGINT)
+try:
+    print(list(launch.run_job(job, recipe)), len(fork_server._servers), server.has_ended())
+finally:
+    server.end()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout == f"[] 1 {inherited != 'signal.SIG_IGN'}\n", done.stderr
+
+
+def test_a_server_and_a_job_under_way_end_with_whoever_asked_them(tmp_path: Path, recipe: RecipeFile) -> None:
+    program = f"""
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+{_asking(tmp_path)}
+(server,) = fork_server._servers.values()
+# A job that waits for a file that nobody writes.
+os.mkfifo(place / "pipe")
+with launch._worker(launch.Task(job.model_copy(update={{"recipe": place / "pipe"}}), recipe), 0) as worker:
+    children = f"/proc/{{server._process.pid}}/task/{{server._process.pid}}/children"
+    while not (found := open(children).read().split()):
+        pass
+    print(server._process.pid, *found, flush=True)
     signal.pause()
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        server = int(process.stdout.readline())
-        waiting = os.pidfd_open(server)
+        waiting = [os.pidfd_open(int(each)) for each in process.stdout.readline().split()]
         process.kill()
     try:
-        assert select.select([waiting], [], [], 60)[0], "the server is still there"
+        assert len(waiting) == 2
+        for each in waiting:
+            assert select.select([each], [], [], 60)[0], "it is still there"
     finally:
-        os.close(waiting)
+        for each in waiting:
+            os.close(each)
+
+
+def _asking(place: Path) -> str:
+    """The beginning of a program that has had a job done."""
+    return f"""
+import os
+from pathlib import Path
+from llamafund_trainer.process import fork_server, launch
+from llamafund_trainer.process.messages import Bounds, InitialJob
+from llamafund_trainer.recipe import load_recipe
+place = Path({str(place)!r})
+(place / "out").mkdir()
+recipe = load_recipe(place / "recipe.yaml").recipe
+job = InitialJob(recipe=place / "recipe.yaml", base=None, seed="5a" * 32, weights=True, output=place / "out",
+                 bounds=Bounds(memory=8 << 30, seconds=1800))
+list(launch.run_job(job, recipe))
+"""

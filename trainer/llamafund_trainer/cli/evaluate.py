@@ -31,7 +31,7 @@ def evaluate(weights: str, proposal: str, stores: tuple[str, ...], as_json: bool
     """Measure the promised metric of open WEIGHTS again.
 
     WEIGHTS is a safetensors file, a directory with one, or the hash of the manifest of weights or of a checkpoint. The
-    proposal decides the held-out text, the architecture and the way to measure. A fresh process computes in float64,
+    proposal decides the held-out text, the architecture and the way to measure. Another process computes in float64,
     so everybody gets the same integer.
 
     Exits with code 3 if the metric is worse than promised, or not what the manifest of the weights claims.

@@ -110,7 +110,7 @@ def replay(**given: Any) -> None:
     """Repeat parts of the training that led to CHECKPOINT and compare the bytes.
 
     Fetches the recipe, data and checkpoints from the store and says what the replay will take. Then it trains from one
-    checkpoint to the next in a fresh process with the recorded settings. It compares weights, optimizer, scheduler and
+    checkpoint to the next in another process with the recorded settings. It compares weights, optimizer, scheduler and
     random state by hash. Only equal bytes count as the same.
 
     If bytes differ where the recipe's environment left a choice, or fixed nothing, the segment is also repeated under

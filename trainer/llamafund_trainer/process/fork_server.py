@@ -38,7 +38,7 @@ class ForkedProcess:
     returncode: int | None = None
 
     def kill(self) -> None:
-        """End it now."""
+        """End it now, or as soon as its server has done the imports."""
         if self.returncode is None:
             self._ask("kill")
 
@@ -57,6 +57,9 @@ class ForkedProcess:
             return self._server.ask({"do": what, "number": self._number})
         except EOFError:
             self.returncode = self._server.end()
+            # The system ends it then. Nobody else writes there.
+            while self.stdout.read(1 << 16):
+                pass
             return self.returncode
 
 
@@ -78,10 +81,10 @@ def fork_process(
     key = (os.getpid(), *sorted(environment.items()), *packages)
     asked = {"do": "fork", "words": list(words), "home": home, "environment": quiet_variables(home)}
     for _ in range(2):
-        with _turn:
-            server = _servers.get(key)
-            if server is None:
-                server = _servers[key] = _Server(environment, packages)
+        try:
+            server = _server(key, environment, packages)
+        except OSError:
+            return None
         events, theirs = os.pipe()
         try:
             number = server.ask(asked, theirs, log)
@@ -89,14 +92,23 @@ def fork_process(
             # It has waited for too long.
             server.end()
             os.close(events)
-            with _turn:
-                if _servers.get(key) is server:
-                    del _servers[key]
+        except BaseException:
+            os.close(events)
+            raise
         else:
             return ForkedProcess(os.fdopen(events, "rb", buffering=0), server, number)
         finally:
             os.close(theirs)
     return None
+
+
+def _server(key: tuple[object, ...], environment: Mapping[str, str], packages: Sequence[str]) -> _Server:
+    with _turn:
+        for ended in [each for each, server in _servers.items() if server.has_ended()]:
+            del _servers[ended]
+        if key not in _servers:
+            _servers[key] = _Server(environment, packages)
+        return _servers[key]
 
 
 class _Server:
@@ -135,6 +147,10 @@ class _Server:
         if not answer:
             raise EOFError
         return int(answer)
+
+    def has_ended(self) -> bool:
+        """Whether it answers no more."""
+        return self._socket.fileno() < 0 or self._process.poll() is not None
 
     def end(self) -> int:
         """End it, and with it all processes that it has forked.

@@ -24,7 +24,18 @@ import llamafund_chain
 from llamafund_chain.errors import LlamafundError, VerificationError
 from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_trainer.process.fork_server import ForkedProcess, fork_process
-from llamafund_trainer.process.messages import EVENTS, Bounds, DoneEvent, ErrorEvent, Event, Job, ReplayJob, TrainJob
+from llamafund_trainer.process.messages import (
+    EVENTS,
+    Bounds,
+    DoneEvent,
+    ErrorEvent,
+    EvaluateJob,
+    Event,
+    Job,
+    LoadJob,
+    ReplayJob,
+    TrainJob,
+)
 from llamafund_trainer.recipe import Recipe
 from llamafund_trainer.record.environment import (
     passed_on_variables,
@@ -225,7 +236,7 @@ def _process(
         **(_devices(job, recipe, place) if isinstance(job, TrainJob | ReplayJob) else {}),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(sources)),
     }
-    process = _fork(file, job, recipe, environment, log) or _start(file, environment, log)
+    process = _fork(file, job, recipe, environment, log) or _start(file, job, recipe, environment, log)
     try:
         with nullcontext() if isinstance(process, ForkedProcess) else _handing_on_stop(process, job):
             yield process
@@ -241,14 +252,19 @@ def _fork(file: Path, job: Job, recipe: Recipe, environment: Mapping[str, str], 
     alone = recipe.determinism.device == "cpu" and recipe.determinism.processes == 1
     if sys.platform != "linux" or isinstance(job, TrainJob) or not alone:
         return None
-    packages = () if recipe.lora is None else ("peft",)
+    packages = _packages(job, recipe)
     return fork_process([str(file)], environment, home=str(file.parent), log=log, packages=packages)
 
 
-def _start(file: Path, environment: Mapping[str, str], log: int) -> subprocess.Popen[bytes]:
+def _packages(job: Job, recipe: Recipe) -> tuple[str, ...]:
+    """What a job needs, of the packages that are hidden from the others."""
+    return () if recipe.lora is None or isinstance(job, LoadJob | EvaluateJob) else ("peft",)
+
+
+def _start(file: Path, job: Job, recipe: Recipe, environment: Mapping[str, str], log: int) -> subprocess.Popen[bytes]:
     home = str(file.parent)
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "llamafund_trainer.worker.main", str(file)],
+        [sys.executable, "-P", "-m", "llamafund_trainer.worker.main", str(file), *_packages(job, recipe)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -278,7 +294,7 @@ def _handing_on_stop(process: subprocess.Popen[bytes], job: Job) -> Iterator[Non
 
 def _end(process: subprocess.Popen[bytes] | ForkedProcess) -> None:
     """End the process now. Before its last event it has written all its files."""
-    if process.stdout is not None:
-        process.stdout.close()
     process.kill()
     process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

@@ -83,7 +83,7 @@ def replay_segments(
     jobs: int = 1,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[SegmentResult, ...]:
-    """Repeat segments in fresh processes and compare the results with the published state.
+    """Repeat segments in processes of their own and compare the results with the published state.
 
     If a process dies, its segments count as unchecked, and those of the others are compared all the same.
 

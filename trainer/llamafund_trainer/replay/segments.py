@@ -116,7 +116,7 @@ def state_files(recipe: Recipe, step: int) -> tuple[str, ...]:
 
 
 def run_segments(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> Iterator[Event]:
-    """Repeat segments in one fresh process; does nothing if there are none."""
+    """Repeat segments in one process of their own; does nothing if there are none."""
     if jobs:
         yield from run_job(replay_job(inputs, seed, jobs), inputs.recipe)
 
@@ -135,7 +135,7 @@ def replay_job(inputs: Inputs, seed: str, jobs: Sequence[SegmentJob]) -> ReplayJ
 
 
 def repeat_once(inputs: Inputs, seed: str, first: int, last: int, start: Path | None, output: Path) -> Path:
-    """Train from one step to another in a fresh process, without comparing.
+    """Train from one step to another in a process of its own, without comparing.
 
     Args:
         inputs: Recipe and data.

@@ -1,4 +1,4 @@
-"""Measuring weights, and loading published ones, in a fresh process."""
+"""Measuring weights, and loading published ones, in a process of its own."""
 
 from __future__ import annotations
 

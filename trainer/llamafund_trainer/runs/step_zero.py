@@ -1,4 +1,4 @@
-"""What checkpoint 0 of a fine-tuning run must hold, computed in a fresh process."""
+"""What checkpoint 0 of a fine-tuning run must hold, computed in a process of its own."""
 
 from __future__ import annotations
 

@@ -15,11 +15,17 @@ from llamafund_trainer.worker.imports import import_libraries
 def main() -> None:
     """Serve on the socket that is standard input. The arguments are the seconds to wait, and packages not to hide."""
     control = socket.socket(fileno=os.dup(0))
-    _open(os.devnull, 0)
-    # A terminal interrupts all its processes. This one has nothing to say of it.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _redirect(os.devnull, 0)
+    # Whoever started us may not want to hear of these, but jobs end by them.
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    if on_interrupt is signal.default_int_handler:
+        # A terminal interrupts all its processes. This one has nothing to say of it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     words = _serve(control, float(sys.argv[1]), frozenset(sys.argv[2:]))
     if words is not None:
+        signal.signal(signal.SIGINT, on_interrupt)
         sys.argv[1:] = words
         worker.main()
 
@@ -47,17 +53,16 @@ def _serve(control: socket.socket, idle: float, packages: frozenset[str]) -> lis
             # Before the imports, so that servers for several environments can do them at the same time.
             control.send(str(started).encode())
             events, log = descriptors
-            if not started:
-                # Why they fail is told as the end of the first job.
-                os.dup2(log, 2)
-                import_libraries(packages)
-                _open(os.devnull, 2)
+            # What goes wrong from here on is told as the end of this job.
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            import_libraries(packages)
+            # Or the job would say it again.
+            sys.stdout.flush()
             pid = os.fork()
             if pid == 0:
                 control.close()
-                signal.signal(signal.SIGINT, signal.default_int_handler)
                 os.dup2(events, 1)
-                os.dup2(log, 2)
                 os.close(events)
                 os.close(log)
                 os.chdir(asked["home"])
@@ -65,6 +70,7 @@ def _serve(control: socket.socket, idle: float, packages: frozenset[str]) -> lis
                 return list(asked["words"])
             os.close(events)
             os.close(log)
+            _redirect(os.devnull, 1, 2)
             running[started] = pid
             started += 1
             continue
@@ -77,9 +83,10 @@ def _serve(control: socket.socket, idle: float, packages: frozenset[str]) -> lis
         control.send(str(answer).encode())
 
 
-def _open(path: str, number: int) -> None:
+def _redirect(path: str, *numbers: int) -> None:
     descriptor = os.open(path, os.O_RDWR)
-    os.dup2(descriptor, number)
+    for number in numbers:
+        os.dup2(descriptor, number)
     os.close(descriptor)
 
 

@@ -57,7 +57,7 @@ _LOCAL_RANK = "LOCAL_RANK"
 
 
 def main() -> None:
-    """Do the job in the file that is the only argument."""
+    """Do the job in the file that is the first argument. Others are packages that it needs."""
     _end_with_parent()
     options = _torchrun(Path(sys.argv[1]))
     if options and _RANK not in os.environ:
@@ -65,7 +65,7 @@ def main() -> None:
         return
     _keep_within(Path(sys.argv[1]))
     emit = _take_standard_output()
-    import_libraries(_adapting(Path(sys.argv[1])))
+    import_libraries(frozenset(sys.argv[2:]))
     try:
         _run(JOBS.validate_json(Path(sys.argv[1]).read_bytes()), emit)
     except LlamafundError as error:
@@ -99,16 +99,6 @@ def _torchrun(file: Path) -> list[str]:
     return ["--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
 
 
-def _adapting(file: Path) -> frozenset[str]:
-    """Packages that a job needs for an adapter."""
-    job = JOBS.validate_json(file.read_bytes())
-    try:
-        recipe = None if isinstance(job, LoadJob | EvaluateJob) else load_recipe(job.recipe).recipe
-    except LlamafundError:
-        return frozenset()  # As above.
-    return frozenset({"peft"} if recipe is not None and recipe.lora is not None else ())
-
-
 def _keep_within(file: Path) -> None:
     """Limit the whole process if it does nothing but open a stranger's files."""
     job = JOBS.validate_json(file.read_bytes())
@@ -122,7 +112,7 @@ def _launch(options: list[str]) -> None:
 
     # They end with this process, as this one ends with the process that reads the events.
     os.environ[_PARENT] = str(os.getpid())
-    torchrun([*options, "-m", "llamafund_trainer.worker.main", sys.argv[1]])
+    torchrun([*options, "-m", "llamafund_trainer.worker.main", *sys.argv[1:]])
 
 
 def _run(job: Job, emit: Emit) -> None:
