@@ -26,11 +26,12 @@ from llamafund_chain.chain.devnet import Devnet
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, so that nobody's change is refused for what another drew. Searches draw new ones. That
-# a busy machine draws them slowly is no fault.
+# a busy machine is slow is no fault.
 settings.register_profile(
     "suite",
     derandomize=not {"LLAMAFUND_ASSURE", "LLAMAFUND_TEST_EXAMPLES"} & set(os.environ),
     print_blob=True,
+    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("quick", settings.get_profile("suite"), max_examples=10)

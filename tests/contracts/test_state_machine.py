@@ -1117,7 +1117,6 @@ def test_promises_1_2_and_3_hold_after_every_call_by_anybody_in_any_order(stage:
     profile = settings(
         max_examples=EXAMPLES,
         stateful_step_count=STEPS,
-        deadline=None,
         database=None,
         print_blob=True,
         suppress_health_check=HealthCheck.all(),

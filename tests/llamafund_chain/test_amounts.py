@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llamafund_chain.amounts import MAX_DECIMALS, MAX_UINT256, check_amount, format_amount, format_share, parse_amount
@@ -111,13 +111,11 @@ def test_an_amount_is_written_in_full_without_exponent(amount: int, places: int,
     assert format_amount(amount, places) == expected
 
 
-@settings(deadline=None)
 @given(amounts, decimals)
 def test_reading_what_was_written_gives_the_same_amount(amount: int, places: int) -> None:
     assert parse_amount(format_amount(amount, places), places) == amount
 
 
-@settings(deadline=None)
 @given(amounts, decimals)
 def test_the_text_is_the_exact_decimal_number(amount: int, places: int) -> None:
     with localcontext() as context:
@@ -125,7 +123,6 @@ def test_the_text_is_the_exact_decimal_number(amount: int, places: int) -> None:
         assert Decimal(format_amount(amount, places)) == Decimal(amount).scaleb(-places)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="0123456789.eE+-_, xN", max_size=24), st.integers(min_value=0, max_value=30))
 def test_whatever_is_read_is_what_decimal_arithmetic_reads(text: str, places: int) -> None:
     try:

@@ -33,7 +33,7 @@ def rules(milestone_bps: tuple[int, ...], payee_bps: tuple[int, ...]) -> Rules:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     milestone_bps=parts(5),
     payee_bps=parts(4),
@@ -67,7 +67,7 @@ def test_not_a_unit_is_lost_or_made_whatever_the_shares(
     assert 0 <= (accounts.rounding or 0) < len(pledges)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(milestone_bps=parts(6), pool=st.integers(1, 2**120))
 def test_the_last_tranche_is_exactly_the_rest(milestone_bps: tuple[int, ...], pool: int) -> None:
     agreed = rules(milestone_bps, (WHOLE,))

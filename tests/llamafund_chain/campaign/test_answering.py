@@ -234,7 +234,7 @@ def test_an_answer_that_came_too_late_gives_its_place_to_nothing() -> None:
 
 # ---------------------------------------------------------------- properties
 
-on_any_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+on_any_machine = settings(suppress_health_check=[HealthCheck.too_slow])
 
 fees = st.builds(Fees, st.integers(0, 10**12), st.none() | st.integers(0, 10**12))
 challenges = st.builds(

@@ -172,7 +172,7 @@ def test_reasons_of_other_contracts_are_passed_on_safely() -> None:
 
 
 @given(st.sampled_from([selector(*error) for error in ERRORS] + [b""]), st.binary(max_size=300))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_bytes_whatever_break_the_explanation(head: bytes, tail: bytes) -> None:
     refusal = explain(head + tail, Reading(now=0, money=smallest_units, chain_id=1))
     assert isinstance(refusal, ContractRefusedError)

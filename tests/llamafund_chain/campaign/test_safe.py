@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from eth_utils import keccak
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from signature_forms import DIGEST, FORMS, account, sign, with_v
 
@@ -119,7 +119,6 @@ def test_what_is_not_all_of_owners_is_not_packed(signatures: list[bytes]) -> Non
     assert SAFE.pack(DIGEST, signatures) is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=3))
 def test_random_bytes_are_no_safes_signature(signatures: list[bytes]) -> None:
     assert SAFE.pack(DIGEST, signatures) is None

@@ -217,7 +217,7 @@ def uint(bits: int) -> st.SearchStrategy[int]:
         ruling_window=uint(32),
     ).map(lambda value: value if value.arbiter else replace(value, ruling_window=0))
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_packing_and_the_abi_tuple_lose_nothing(value: Terms) -> None:
     unpacked = Terms.unpack(value.pack())
     assert unpacked.pack() == value.pack()
@@ -225,7 +225,6 @@ def test_packing_and_the_abi_tuple_lose_nothing(value: Terms) -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(deadline=None)
 def test_hostile_bytes_are_refused_or_are_terms(data: bytes) -> None:
     try:
         found = Terms.unpack(data)

@@ -192,31 +192,31 @@ def refused_or_locked(data: bytes) -> None:
         document.open("not the passphrase")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.binary(max_size=300))
 def test_random_bytes_never_give_a_traceback(data: bytes) -> None:
     refused_or_locked(data)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(JSON)
 def test_random_json_never_gives_a_traceback(document: Any) -> None:
     refused_or_locked(json.dumps(document).encode())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(JSON)
 def test_no_crypto_section_breaks_the_program(crypto: Any) -> None:
     refused_or_locked(json.dumps({"version": 3, "crypto": crypto}).encode())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.sampled_from(sorted(key_file()["crypto"])), JSON)
 def test_no_single_damaged_field_breaks_the_program(name: str, value: Any) -> None:
     refused_or_locked(dumped(in_crypto(lambda crypto: crypto.update({name: value}))))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 600), st.binary(min_size=1, max_size=3))
 def test_no_damaged_byte_breaks_the_program(place: int, damage: bytes) -> None:
     data = dumped(key_file())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from eth_utils import keccak
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from signature_forms import DIGEST, FORMS, account, sign
 
@@ -31,7 +31,6 @@ def test_what_says_clearly_who_signed_is_read_so_first() -> None:
         assert next(readings(DIGEST, FORMS[form](sign(3, DIGEST))))[0] == account(3).address
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=140))
 def test_random_bytes_are_nobodys_signature_and_no_traceback(signature: bytes) -> None:
     for signer, usual in readings(DIGEST, signature):

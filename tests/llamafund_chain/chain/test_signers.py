@@ -48,14 +48,14 @@ def test_a_legacy_transaction_for_any_chain_is_refused(signer: RemoteSigner) -> 
         signer.require_same(bytes(Account.sign_transaction(fields, KEY).raw_transaction), ADDRESS, WANTED)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda data: b"\x02" + data))
 def test_random_bytes_are_one_error(signer: RemoteSigner, raw: bytes) -> None:
     with pytest.raises(VerificationError):
         signer.require_same(raw, ADDRESS, WANTED)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.integers(0, len(SIGNED) - 1), st.integers(1, 255))
 @example(42, 163)
 def test_a_damaged_transaction_is_one_error(signer: RemoteSigner, place: int, change: int) -> None:

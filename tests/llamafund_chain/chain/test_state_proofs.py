@@ -200,7 +200,7 @@ def test_a_path_that_goes_in_circles_ends() -> None:
 
 
 @given(values=st.lists(st.binary(min_size=1, max_size=80), max_size=300))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_each_entry_of_a_trie_that_was_built_is_found_from_its_root(values: list[bytes]) -> None:
     root = root_of(values)
     if not values:

@@ -204,9 +204,7 @@ def test_no_words_and_no_files_make_a_command_crash(name: str, folder: Path) -> 
         (folder / file).write_bytes(data)
         (folder / file).chmod(0o600)
 
-    @settings(
-        max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-    )
+    @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
     @given(words_for(COMMANDS[name]), st.binary(max_size=200))
     def run(line: list[str], data: bytes) -> None:
         write_files(folder)
@@ -217,7 +215,7 @@ def test_no_words_and_no_files_make_a_command_crash(name: str, folder: Path) -> 
 
 
 def test_no_words_make_the_program_crash(folder: Path) -> None:
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(st.lists(st.one_of(ANY_WORD, st.sampled_from([*COMMANDS, "config", "campaign"])), max_size=4))
     def run(line: list[str]) -> None:
         if not RUN_UNTIL_STOPPED & set(line):
@@ -278,7 +276,7 @@ def test_no_answers_of_a_node_make_a_command_crash(name: str, folder: Path, monk
         line += ["--signer", "print", "--from", ADDRESS]
     monkeypatch.setattr(nodes, "sleep", lambda _: None)
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
     @given(st.data())
     def run(data: Any) -> None:
         def ask(_: Node, questions: Any) -> list[Any]:

@@ -302,7 +302,7 @@ DOCUMENTS = st.recursive(
 ).map(lambda document: json.dumps(document).encode())
 
 
-@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.binary(max_size=200) | DOCUMENTS | DOCUMENTS.map(lambda data: b'{"version": 3, "crypto": ' + data + b"}")
 )

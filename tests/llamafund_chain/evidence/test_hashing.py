@@ -59,7 +59,7 @@ def test_a_longer_file_has_the_address_of_the_specification(size: int) -> None:
     assert hash_bytes(data).cid == unixfs_address(data, version=1, raw_leaves=True, block=BLOCK)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(min_value=0, max_value=200_000), max_size=6))
 def test_the_digest_does_not_depend_on_how_the_bytes_arrive(sizes: list[int]) -> None:
     hasher = FileHasher()
@@ -68,7 +68,6 @@ def test_the_digest_does_not_depend_on_how_the_bytes_arrive(sizes: list[int]) ->
     assert hasher.finish() == hash_bytes(b"z" * sum(sizes))
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=32, max_size=32))
 def test_a_raw_address_and_its_hash_determine_each_other(digest: bytes) -> None:
     cid = raw_cid(digest.hex())
@@ -158,7 +157,7 @@ def test_any_number_of_cores_gives_the_digests_of_one_file_after_another(tmp_pat
     assert (tree.content.root, tree.content.size) == (content.root().hex(), sum(sizes))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.binary(min_size=1, max_size=5 * CHUNK_SIZE))
 def test_a_subtree_of_bytes_that_are_at_hand_has_the_root_of_the_stream(data: bytes) -> None:
     hasher = MerkleHasher()

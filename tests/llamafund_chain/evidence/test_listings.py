@@ -156,7 +156,7 @@ def test_listings_of_listings_hold_what_one_level_cannot(small_blocks: None) -> 
     assert published(manifest) == store
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.text(max_size=40), st.integers(0, 2**40), st.booleans()), min_size=1, max_size=150))
 def test_any_tree_comes_back_with_its_hash_and_has_no_second_one(drawn: list[tuple[str, int, bool]]) -> None:
     files: dict[str, FileEntry] = {}

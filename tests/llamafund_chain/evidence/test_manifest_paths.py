@@ -22,7 +22,7 @@ def naive(paths: Sequence[str]) -> bool:
     return not any(other.startswith(path + b"/") for path in encoded for other in encoded)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.lists(st.text(alphabet="ab-/é\n", min_size=1, max_size=6), max_size=8), st.booleans())
 def test_the_order_of_paths_is_checked_in_one_pass_as_if_all_were_compared(paths: list[str], in_order: bool) -> None:
     if in_order:
@@ -35,7 +35,7 @@ def test_the_order_of_paths_is_checked_in_one_pass_as_if_all_were_compared(paths
         assert naive(paths)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.text(alphabet="a./\\\x00\n\u00e9", max_size=8) | st.text(max_size=12))
 def test_the_pattern_in_the_schemas_means_the_same_as_the_check(path: str) -> None:
     try:
@@ -119,7 +119,7 @@ def test_a_name_in_which_something_hides_is_shown_escaped(path: str, shown: str)
     assert shown_path(path) == shown
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_two_paths_are_never_shown_alike_and_nothing_unprintable_is_shown(one: str, other: str) -> None:
     assert (shown_path(one) == shown_path(other)) == (one == other)
@@ -127,7 +127,7 @@ def test_two_paths_are_never_shown_alike_and_nothing_unprintable_is_shown(one: s
     assert unicodedata.normalize("NFC", shown_path(one)) == shown_path(one)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.text(max_size=10))
 def test_both_normal_forms_of_a_name_are_two_paths_and_look_different(name: str) -> None:
     composed, decomposed = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))

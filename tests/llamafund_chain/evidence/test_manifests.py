@@ -292,7 +292,6 @@ def test_an_ordinary_path_is_taken(path: str) -> None:
     assert parse_as(CheckpointManifest, encode(checkpoint(files=[file(path)]))).files[0].path == path
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_a_safe_path_stays_inside_and_means_one_thing(path: str) -> None:
     try:
@@ -476,7 +475,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=8), json_values, max_size=4))
 def test_any_further_fields_survive_the_round_trip(extra: dict[str, Any]) -> None:
     data = encode({**extra, **weights()})
@@ -488,7 +486,7 @@ def test_any_further_fields_survive_the_round_trip(extra: dict[str, Any]) -> Non
     assert manifest.to_bytes() == data
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(list(KINDS)), st.data())
 def test_whatever_one_field_is_replaced_with_is_read_exactly_or_refused(
     kind: type[Manifest], choice: st.DataObject
@@ -510,14 +508,14 @@ def test_whatever_one_field_is_replaced_with_is_read_exactly_or_refused(
     assert manifest.to_bytes() == data
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_random_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(VerificationError):
         parse(data)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_manifest_damaged_anywhere_is_another_manifest_or_refused(choice: st.DataObject) -> None:
     data = bytearray(encode(dataset()))

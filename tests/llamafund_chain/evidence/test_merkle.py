@@ -83,7 +83,6 @@ def test_the_published_vectors_hold(count: int) -> None:
     assert root_by_definition(LEAVES[:count]).hex() == ROOTS[count]
 
 
-@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=300))
 def test_any_number_of_leaves_gives_the_root_of_the_definition(count: int) -> None:
     leaves = [bytes([index % 256]) * (index % 5) for index in range(count)]
@@ -103,7 +102,7 @@ def test_bytes_are_cut_into_chunks_of_16_kib_of_which_only_the_last_is_shorter(s
     assert content_root(data) == root_by_definition(chunks)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(min_value=0, max_value=3 * CHUNK_SIZE), max_size=8), st.randoms(use_true_random=False))
 def test_the_root_does_not_depend_on_how_the_bytes_arrive(sizes: list[int], source: random.Random) -> None:
     pieces = [bytes([source.randrange(256)]) * size for size in sizes]
@@ -256,7 +255,7 @@ def test_a_content_of_another_size_is_not_proved() -> None:
         prove_chunks([b"xy"], 1, [0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40 * CHUNK_SIZE), st.integers(0, 39), st.integers(1, 3 * CHUNK_SIZE))
 def test_proofs_do_not_depend_on_how_the_bytes_arrive(size: int, index: int, step: int) -> None:
     data = bytes(size)

@@ -161,7 +161,7 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(EXAMPLES)), st.data())
 def test_whatever_the_model_accepts_the_schema_accepts(name: str, choice: st.DataObject) -> None:
     value = copy(name)
@@ -203,7 +203,7 @@ HOSTILE = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=1500)
+@settings(max_examples=1500)
 @given(st.sampled_from(sorted(EXAMPLES)), st.data())
 def test_hostile_json_is_refused_unless_it_is_the_one_way_to_say_it(name: str, choice: st.DataObject) -> None:
     """Tokens are put in, taken out, doubled and exchanged; other implementations judge whatever is accepted."""

@@ -112,7 +112,7 @@ PIECES += ["@", "`", "?", "\t", "\0", "---", "...", "<<", "1", "null", "é", "  
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_text_whatever_brings_out_a_phrase_of_the_reader(text: str) -> None:
     for read in (load_yaml, lambda value: load_json(value.encode())):
         said = ""

@@ -59,7 +59,7 @@ def test_blocks_are_those_that_aleph_cid_packs(tmp_path: Path, size: int) -> Non
 
 
 @given(st.lists(st.integers(1, 700_000), max_size=6))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_cut_of_the_spans_does_not_matter(cuts: list[int]) -> None:
     data = bytes(range(251)) * 4000
     pieces, place = [], 0
@@ -136,7 +136,7 @@ def test_a_file_with_a_missing_block_is_incomplete_and_the_others_are_kept(store
     assert store.contents() == {hash_bytes(b"small").cid}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_flipped_bit_survives(choice: st.DataObject) -> None:
     good = whole(b"0123456789" * 30_000)
@@ -152,7 +152,7 @@ def test_no_flipped_bit_survives(choice: st.DataObject) -> None:
     assert {cid[2:]: block for cid, block in pairs.items()} == {cid[2:]: block for cid, block in blocks.items()}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.binary(max_size=300))
 def test_garbage_is_refused_with_words(data: bytes) -> None:
     with pytest.raises((VerificationError, BrokeOffError), match="not a valid CAR file"):

@@ -76,7 +76,7 @@ def test_a_stored_file_that_was_replaced_under_its_address_is_refused(
         list(store.stream(digest.cid))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.binary(min_size=1, max_size=400), st.data())
 def test_one_flipped_bit_is_enough_to_be_refused(data: bytes, choice: st.DataObject) -> None:
     position = choice.draw(st.integers(min_value=0, max_value=len(data) * 8 - 1))

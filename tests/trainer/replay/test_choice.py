@@ -19,7 +19,7 @@ from llamafund_trainer.tensors.compare import movement
 
 
 @given(st.integers(1, 40), st.integers(0, 50), st.binary(min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_picks_are_distinct_and_as_many_as_asked(total: int, count: int, entropy: bytes) -> None:
     picks = choose(empty_run(total), count, entropy, lambda: [1.0] * total)
     indices = [pick.segment.index for pick in picks]

@@ -33,7 +33,7 @@ def test_a_type_that_numpy_lacks_is_a_difference_from_what_was_expected(tmp_path
 
 
 @given(arrays(np.uint32, st.integers(1, 60)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_bit_pattern_is_rounded_to_bfloat16_as_torch_does(bits: np.ndarray) -> None:
     """Infinities, subnormals, halves to even and values that are not numbers included."""
     import torch

@@ -13,13 +13,13 @@ SEED = "5a" * 32
 
 
 @given(st.integers(0, 2**53 - 1), st.integers(0, 50), st.integers(1, 200))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_epoch_visits_every_block_once(seed: int, epoch: int, count: int) -> None:
     assert sorted(epoch_order(seed, epoch, count)) == list(range(count))
 
 
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=30))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_sample_does_not_depend_on_what_was_asked_before(positions: list[int]) -> None:
     order = SampleOrder(7, 9)
     fresh = [SampleOrder(7, 9)[position] for position in positions]

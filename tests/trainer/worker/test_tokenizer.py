@@ -31,7 +31,7 @@ def test_the_vocabulary_fits_the_recipe(recipe: RecipeFile, tokenizer: Tokenizer
 
 
 @given(text=st.text())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_text_survives(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.decode(encode_document(tokenizer, text)[1:], skip_special_tokens=False) == text
 
