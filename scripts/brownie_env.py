@@ -10,11 +10,10 @@ the one that `scripts/setup_compiler.py` put into `.venv/solc`.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "build" / "home"
@@ -38,13 +37,8 @@ def prepare(home: Path = HOME) -> None:
         )
     data = home / ".brownie"
     data.mkdir(parents=True, exist_ok=True)
-    networks = yaml.safe_load(NETWORKS.read_text(encoding="utf-8"))
-    # brownie wants the chain id as a value, and expands variables in the host alone.
-    for group in networks["live"]:
-        for network in group["networks"]:
-            network["chainid"] = os.path.expandvars(str(network["chainid"]))
     fresh = data / f"network-config.yaml.{os.getpid()}"
-    fresh.write_text(yaml.safe_dump(networks, sort_keys=False), encoding="utf-8")
+    shutil.copyfile(NETWORKS, fresh)
     fresh.replace(data / "network-config.yaml")
     os.environ["HOME"] = str(home)
     os.environ["SOLCX_BINARY_PATH"] = str(COMPILERS)
@@ -62,7 +56,11 @@ def main() -> None:
     prepare()
     os.chdir(ROOT)
     from brownie._cli.__main__ import main as brownie_main
+    from brownie._config import CONFIG
 
+    # brownie expands variables in the host alone. Other processes, with other variables, read the same file.
+    for network in CONFIG.networks.values():
+        network["chainid"] = os.path.expandvars(network["chainid"])
     brownie_main()
 
 

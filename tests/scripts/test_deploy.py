@@ -104,6 +104,16 @@ def test_an_arbiter_that_cannot_be_deployed_is_refused_before_anything_is_sent(
     assert bare.w3.eth.block_number == height
 
 
+def test_processes_with_other_variables_do_not_change_the_file_of_networks_that_they_share(tmp_path: Path) -> None:
+    program = "import brownie_env, pathlib, sys; brownie_env.prepare(pathlib.Path(sys.argv[1]))"
+    written = []
+    for chain in ("1", "31337"):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "LLAMAFUND_CHAIN_ID": chain}
+        subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=environment, check=True)
+        written.append((tmp_path / ".brownie" / "network-config.yaml").read_bytes())
+    assert written[0] == written[1]
+
+
 def test_a_chain_with_older_rules_gets_nothing(tmp_path: Path) -> None:
     with Devnet(hardfork="shanghai", deploy=False) as chain:
         height = chain.w3.eth.block_number
