@@ -22,6 +22,9 @@ WEB3_TESTS := $(addprefix tests/llamafund_chain/,chain http checks campaign/test
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export HF_HUB_OFFLINE := 1
+# What these tools keep would go into the home.
+export MPLCONFIGDIR := $(CURDIR)/build/cache/matplotlib
+BIOME := XDG_CACHE_HOME='$(CURDIR)/build/cache' node_modules/.bin/biome
 # pip asks rustc for its version. Where that is rustup's stand-in, it would write settings into a home that has none.
 ifeq ($(RUSTUP_HOME)$(wildcard $(HOME)/.rustup),)
 export RUSTUP_HOME := $(CURDIR)/$(VENV)/rustup
@@ -76,13 +79,13 @@ style: setup
 	$(BIN)/python scripts/forge.py fmt --check
 	$(BIN)/codespell
 	$(BIN)/lint-imports
-	cd web && node_modules/.bin/biome ci --error-on-warnings . && node_modules/.bin/tsc
+	cd web && $(BIOME) ci --error-on-warnings . && node_modules/.bin/tsc
 
 format: setup ## Format the Python, Solidity and TypeScript code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python scripts/forge.py fmt
-	cd web && node_modules/.bin/biome check --write .
+	cd web && $(BIOME) check --write .
 
 types: setup ## Type-check the Python code
 	$(BIN)/mypy
