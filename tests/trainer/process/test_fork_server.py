@@ -17,7 +17,7 @@ from llamafund_chain.errors import LlamafundError
 from llamafund_trainer.process import fork_server, launch
 from llamafund_trainer.process.fork_server import fork_process
 from llamafund_trainer.process.launch import SPARE_MEMORY, SPARE_SECONDS, Task, run_job, run_jobs
-from llamafund_trainer.process.messages import Bounds, InitialJob, Job
+from llamafund_trainer.process.messages import Bounds, EvaluateJob, InitialJob, Job, LoadJob
 from llamafund_trainer.recipe import RecipeFile, parse_recipe
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each job has a process of its own")
@@ -32,6 +32,11 @@ optimizer: {learning_rate: 0.02}
 training: {steps: 4, batch_size: 4, checkpoint_every: 2, log_every: 2}
 determinism: {threads: 1, instruction_set: avx2}
 """
+
+FROM_A_BASE = (
+    b"model: {hidden_size: 32, layers: 1, heads: 2, kv_heads: 1, intermediate_size: 64}\ntokenizer: {vocab_size: 300}",
+    b"model: {base: " + b"ab" * 32 + b"}",
+)
 
 
 @pytest.fixture
@@ -118,6 +123,15 @@ def test_a_server_that_nobody_asks_ends_and_the_next_job_starts_another(
     list(run_job(job, recipe.recipe))
     assert written(job)
     assert first not in servers.values()
+
+
+def test_a_strangers_model_is_loaded_and_measured_without_what_only_training_an_adapter_needs() -> None:
+    recipe = parse_recipe(RECIPE.replace(b"data:", b"lora: {rank: 4}\ndata:").replace(*FROM_A_BASE)).recipe
+    assert recipe.lora is not None
+    load = LoadJob.model_construct()
+    assert launch._packages(load, recipe) == launch._packages(EvaluateJob.model_construct(), recipe) == ()
+    assert launch._packages(InitialJob.model_construct(), recipe) == ("peft",)
+    assert launch._packages(InitialJob.model_construct(), parse_recipe(RECIPE).recipe) == ()
 
 
 def test_limits_hold_for_one_process_and_not_for_the_next(
