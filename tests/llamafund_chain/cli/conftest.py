@@ -39,19 +39,20 @@ def answering(llamafund, stage, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def crowd(stage):
-    """Opens many campaigns with the terms of the stage's one."""
+    """Opens many campaigns with the terms of the stage's one, each in a block of its own."""
 
     def open_(number: int) -> None:
         connection, researcher = stage.devnet.connection, stage.researcher.address
         interface, factory = abi.contract("CampaignFactory"), stage.devnet.deployment.factory
         connection.request("anvil_impersonateAccount", researcher)
+        # Mining by itself, anvil answers first and mines later: how many blocks there are then depends on its haste.
+        connection.request("evm_setAutomine", False)
         for salt in range(1, number + 1):
             data = interface.encode("createCampaign", stage.client.terms.to_abi(), salt.to_bytes(32, "big"))
             fields = {"from": researcher, "to": factory, "data": f"0x{data.hex()}", "gas": hex(1_000_000)}
             connection.request("eth_sendTransaction", fields)
-        # anvil answers before it has mined; each block takes what waits.
-        while connection.nonce(researcher) < connection.nonce(researcher, "pending"):
             connection.request("evm_mine")
+        connection.request("evm_setAutomine", True)
         connection.request("anvil_stopImpersonatingAccount", researcher)
 
     return open_
