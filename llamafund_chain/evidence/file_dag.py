@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -263,6 +264,59 @@ class FileDagHasher:
         """The blocks over everything absorbed so far; more may be absorbed afterwards."""
         last = self._leaf.digest() if self._filled or not self._leaves else b""
         return FileDag.above(self._size, bytes(self._leaves + last), self._profile)
+
+
+class FileLeaves:
+    """Hashes a file's leaves from its pieces, which may come in any order and from several threads.
+
+    Args:
+        size: Bytes of the file.
+        profile: How the file is cut.
+    """
+
+    def __init__(self, size: int, profile: Profile = USUAL) -> None:
+        self._size = size
+        self._profile = profile
+        self._leaves = bytearray(32 * max(1, -(-size // profile.leaf_size)))
+        # Parts of leaves that lie in several pieces, by leaf and by their place in it.
+        self._parts: dict[int, dict[int, bytes]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, offset: int, piece: bytes) -> None:
+        """Take a piece that starts so many bytes into the file. None may overlap another."""
+        leaf_size = self._profile.leaf_size
+        with memoryview(piece) as view:
+            place = 0
+            while place < len(view):
+                index, within = divmod(offset + place, leaf_size)
+                part = view[place : place + leaf_size - within]
+                place += len(part)
+                if len(part) == self._length(index):
+                    self._put(index, hashlib.sha256(part))
+                else:
+                    self._add_part(index, within, bytes(part))
+
+    def dag(self) -> FileDag:
+        """The blocks, once all pieces were added."""
+        return FileDag.above(self._size, bytes(self._leaves), self._profile)
+
+    def _length(self, index: int) -> int:
+        return min(self._profile.leaf_size, self._size - index * self._profile.leaf_size)
+
+    def _add_part(self, index: int, within: int, part: bytes) -> None:
+        with self._lock:
+            parts = self._parts.setdefault(index, {})
+            parts[within] = part
+            if sum(map(len, parts.values())) < self._length(index):
+                return
+            del self._parts[index]
+        leaf = hashlib.sha256()
+        for _, data in sorted(parts.items()):
+            leaf.update(data)
+        self._put(index, leaf)
+
+    def _put(self, index: int, leaf: hashlib._Hash) -> None:
+        self._leaves[32 * index : 32 * index + 32] = leaf.digest()
 
 
 class _LeafLinks(Sequence[Link]):

@@ -1,11 +1,12 @@
 """One pass over a tree: each byte is read once and goes into three digests, on all cores.
 
 The content (the bytes of all files in order) is split into spans of 4 MiB at fixed offsets. A span is a complete
-subtree of the content's Merkle tree, whichever files its bytes come from, so spans can be hashed in any order. A file's
-SHA-256 and IPFS address need its bytes in order. So a file in several spans has a strand for each of the two. A strand
-takes the file's pieces in order, while other cores work on other strands and spans.
+subtree of the content's Merkle tree, whichever files its bytes come from, so spans can be hashed in any order, and so
+can the leaves of a file's IPFS address. A file's SHA-256 needs its bytes in order. So a file in several spans has a
+strand for it, which takes the file's pieces in order, while other cores work on other strands and spans.
 
-hashlib releases the interpreter lock while it hashes, so threads are enough.
+hashlib releases the interpreter lock while it hashes, so threads are enough. A thread prefers the spans that it has
+read itself: they are in the cache of its core.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Protocol
 
-from llamafund_chain.evidence.file_dag import FileDag, FileDagHasher
+from llamafund_chain.evidence.file_dag import FileDag, FileLeaves
 from llamafund_chain.evidence.hashing.digests import BLOCK_SIZE, raw_cid
 from llamafund_chain.evidence.hashing.listing import TreeListing
 from llamafund_chain.evidence.merkle import CHUNK_SIZE, LEAF, NODE, MerkleHasher, RootBuilder
@@ -34,8 +35,8 @@ _MAX_WAITING = 40
 _POLL = 0.01
 """Seconds between looks at whether interrupted workers have ended."""
 
-_STRANDS_PER_FILE = 3
-"""Cores that one file can keep busy: for two strands and its spans' subtrees."""
+_CORES_PER_FILE = 3
+"""Cores that one file can keep busy: one hashes its bytes in order, and that limits the others."""
 
 
 class Inspector(Protocol):
@@ -52,6 +53,9 @@ class Inspector(Protocol):
 
 Inspect = Callable[[str], Inspector]
 """Makes the inspector for the file with this path."""
+
+
+_Task = Callable[[], None]
 
 
 class Digests:
@@ -143,12 +147,13 @@ def subtree_root(data: bytes) -> bytes:
 
 
 class _Load:
-    """A span in memory: the lane that it counts for, and how many still need it."""
+    """A span in memory: the lane that it counts for, the thread that read it, and how many still need it."""
 
-    __slots__ = ("lane", "size", "users")
+    __slots__ = ("lane", "reader", "size", "users")
 
     def __init__(self, lane: _Lane) -> None:
         self.lane = lane
+        self.reader = threading.get_ident()
         self.size = 0
         self.users = 1
 
@@ -185,9 +190,9 @@ class _LongFile:
     def __init__(self, path: str, size: int, pieces: int, *, hashed: bool, inspector: Inspector | None) -> None:
         self.strands: list[_Strand] = []
         self.sha256 = hashlib.sha256() if hashed else None
-        self.dag = FileDagHasher() if hashed else None
+        self.leaves = FileLeaves(size) if hashed else None
         self.inspector = inspector
-        for taker in (self.sha256, self.dag, inspector):
+        for taker in (self.sha256, inspector):
             if taker is not None:
                 self.strands.append(_Strand(taker.update))
         self.left = pieces * (1 + len(self.strands))
@@ -251,16 +256,18 @@ class OnePass:
         self._counting, self._begun, self._ended = threading.Lock(), 0, 0
         # Everything below is used only with the lock held.
         self._wake = threading.Condition()
-        self._ready: deque[Callable[[], None]] = deque()
-        self._subtrees: deque[Callable[[], None]] = deque()
+        self._ready: deque[tuple[int, _Task]] = deque()
         self._unfinished = 0
         self._long: dict[int, _LongFile] = {}
         self._error: BaseException | None = None
-        self._jobs = max(1, min(jobs, len(digests.roots) * _STRANDS_PER_FILE)) if len(digests.roots) > 1 else 1
+        self._jobs = max(1, min(jobs, len(digests.roots) * _CORES_PER_FILE)) if len(digests.roots) > 1 else 1
+        # A subtree's chunks are short: threads that all hash some spend their time on handing each other the
+        # interpreter lock.
+        self._subtrees = threading.Semaphore(max(1, self._jobs // 2))
         self._window = min(2 * self._jobs + 2, _MAX_WAITING)
         self._runs = self._cut_into_runs()
         self._lanes: list[_Lane] = []
-        for _ in range(-(-self._jobs // _STRANDS_PER_FILE)):
+        for _ in range(-(-self._jobs // _CORES_PER_FILE)):
             self._open_lane()
 
     def size(self) -> int:
@@ -307,7 +314,7 @@ class OnePass:
         """Runs of spans, split where a file begins that is in many of them."""
         starts, sizes = self._digests.starts, self._digests.listing.sizes
         first = 0
-        if self._jobs > _STRANDS_PER_FILE:
+        if self._jobs > _CORES_PER_FILE:
             for start, size in zip(starts, sizes, strict=False):
                 if size >= 4 * SPAN and start // SPAN > first:
                     yield range(first, start // SPAN)
@@ -344,18 +351,14 @@ class OnePass:
             self._error = self._error or error
             self._wake.notify_all()
 
-    def _take(self) -> Callable[[], None] | None:
+    def _take(self) -> _Task | None:
         """The next task; `None` if everything is done or something failed."""
+        thread = threading.get_ident()
         with self._wake:
             while self._error is None:
-                # Strands first: other cores cannot help with a file's strand.
-                for queue in (self._ready, self._subtrees):
-                    if queue:
-                        return queue.popleft()
-                read = self._next_read()
-                if read is not None:
-                    self._unfinished += 1
-                    return read
+                task = self._next_ready(thread) or self._next_read() or self._next_ready()
+                if task is not None:
+                    return task
                 if not self._unfinished and not self._lanes:
                     self._wake.notify_all()
                     return None
@@ -363,7 +366,15 @@ class OnePass:
             self._wake.notify_all()
             return None
 
-    def _next_read(self) -> Callable[[], None] | None:
+    def _next_ready(self, reader: int | None = None) -> _Task | None:
+        """The next strand that has work, of a span that this thread has read or of any."""
+        for place, (read_by, task) in enumerate(self._ready):
+            if reader in (None, read_by):
+                del self._ready[place]
+                return task
+        return None
+
+    def _next_read(self) -> _Task | None:
         while self._lanes:
             lane = min(self._lanes, key=lambda lane: lane.loads)
             if lane.loads >= max(2, self._window // len(self._lanes)):
@@ -374,13 +385,9 @@ class OnePass:
                 self._open_lane()
             elif any(self._is_read(span, number) for number, _, _ in self._digests.pieces(span)):
                 lane.loads += 1
+                self._unfinished += 1
                 return partial(self._read_span, span, _Load(lane))
         return None
-
-    def _post(self, queue: deque[Callable[[], None]], task: Callable[[], None]) -> None:
-        queue.append(task)
-        self._unfinished += 1
-        self._wake.notify()
 
     # ------------------------------------------------------------------------------------------------------ the work
 
@@ -399,18 +406,11 @@ class OnePass:
                 whole = data if length == SPAN else None
             if tree is not None and whole is None:
                 tree.update(data)
-        if whole is None:
-            if tree is not None:
-                digests.roots[span] = tree.root()
+        if tree is not None and whole is not None:
+            with self._subtrees:
+                digests.roots[span] = subtree_root(whole)
         elif tree is not None:
-            # A piece of one file only: another core may be free for it.
-            with self._wake:
-                load.users += 1
-                self._post(self._subtrees, partial(self._hash_subtree, span, whole, load))
-        self._release(load)
-
-    def _hash_subtree(self, span: int, data: bytes, load: _Load) -> None:
-        self._digests.roots[span] = subtree_root(data)
+            digests.roots[span] = tree.root()
         self._release(load)
 
     def _release(self, load: _Load) -> None:
@@ -458,6 +458,8 @@ class OnePass:
                 load.users += 1
                 strand.waiting[offset] = (data, load)
                 self._advance(number, file, strand)
+        if file.leaves is not None:
+            file.leaves.add(offset, data)
         self._count(number, file)
         return data
 
@@ -479,7 +481,9 @@ class OnePass:
         if not strand.busy and strand.offset in strand.waiting:
             strand.busy = True
             data, load = strand.waiting.pop(strand.offset)
-            self._post(self._ready, partial(self._absorb, number, file, strand, data, load))
+            self._ready.append((load.reader, partial(self._absorb, number, file, strand, data, load)))
+            self._unfinished += 1
+            self._wake.notify()
 
     def _absorb(self, number: int, file: _LongFile, strand: _Strand, data: bytes, load: _Load) -> None:
         strand.absorb(data)
@@ -498,8 +502,8 @@ class OnePass:
                 return
             del self._long[number]
         status = file.end()
-        if file.sha256 is not None and file.dag is not None:
-            self._note(number, file.sha256.digest(), file.dag.dag().cid, status)
+        if file.sha256 is not None and file.leaves is not None:
+            self._note(number, file.sha256.digest(), file.leaves.dag().cid, status)
         if file.inspector is not None:
             file.inspector.finish()
 

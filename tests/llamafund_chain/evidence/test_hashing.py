@@ -12,6 +12,7 @@ import threading
 import time
 from array import array
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from unixfs_reference import unixfs_address
 
 from llamafund_chain.errors import LlamafundError, UsageError
+from llamafund_chain.evidence.file_dag import FileDag, FileLeaves
 from llamafund_chain.evidence.hashing import (
     FileHasher,
     TreeListing,
@@ -155,6 +157,20 @@ def test_any_number_of_cores_gives_the_digests_of_one_file_after_another(tmp_pat
         assert (file.size, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         assert file.cid == hash_bytes(data).cid
     assert (tree.content.root, tree.content.size) == (content.root().hex(), sum(sizes))
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 4 * BLOCK), st.lists(st.integers(1, 4 * BLOCK), max_size=12), st.integers())
+def test_pieces_in_any_order_give_the_blocks_of_the_file(size: int, cuts: list[int], seed: int) -> None:
+    order = random.Random(seed)
+    data = order.randbytes(size)
+    edges = sorted({0, size, *(cut for cut in cuts if cut < size)})
+    pieces = [(start, data[start:end]) for start, end in pairwise(edges)]
+    order.shuffle(pieces)
+    leaves = FileLeaves(size)
+    for offset, piece in pieces:
+        leaves.add(offset, piece)
+    assert leaves.dag() == FileDag.of(iter((data,)))
 
 
 @settings(max_examples=60)
