@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -121,6 +122,26 @@ def test_threat_a_project_in_the_folder_of_its_python_is_shown(tmp_path: Path, m
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "project"))
     shown = [path for path in sandbox._python_folders() if path.is_relative_to(tmp_path)]
     assert shown == [tmp_path / "project" / "lib"]
+
+
+def test_a_python_among_the_temporary_files_is_shown_there_and_nothing_else_is() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        (Path(name) / "secret").touch()
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", f"{name}/venv"], check=True)
+        text = f"""
+from pathlib import Path
+from llamafund_trainer.process.sandbox import Limits, Room, find_walls, run_program
+assert find_walls()[0] != "none", find_walls()
+room = Room(Path({name!r}) / "box" / "room")
+room.own.mkdir(parents=True)
+look = "import os; open('/tmp/mine', 'w').close(); print(sorted(os.listdir('/tmp')), os.listdir({name!r}))"
+limits = Limits(memory=1 << 30, seconds=30, disk=8 << 20, files=200, processes=20)
+print(run_program(["-c", look], room, {{}}, limits, directory="/room", walls=find_walls()[0]).log)
+"""
+        path = os.pathsep.join((package_path(), *(one for one in sys.path if one.endswith("site-packages"))))
+        command, environment = [f"{name}/venv/bin/python", "-c", text], {**os.environ, "PYTHONPATH": path}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.stdout.strip() == f"{sorted(['mine', Path(name).name])} ['venv']", done.stderr
 
 
 def test_threat_a_program_reads_the_home_and_the_keys(run: Run, tmp_path: Path, monkeypatch) -> None:

@@ -198,9 +198,11 @@ def run_program(
 
 
 def _plan(command: Sequence[str], room: Room, limits: Limits, directory: str, root: Path | None, *, gpu: bool) -> Plan:
-    binds: list[tuple[str, str, str]] = []
-    links = {"/tmp": f"{room.where}/tmp"}  # noqa: S108 - in the sandbox
-    (room.own / "tmp").mkdir(exist_ok=True)
+    temporary = room.own / "tmp"
+    temporary.mkdir(exist_ok=True)
+    # First, because Python may be installed below it; a link could have nothing mounted below it.
+    binds = [(str(temporary.absolute()), "/tmp", "write")]  # noqa: S108 - in the sandbox
+    links: dict[str, str] = {}
     for path in map(Path, _SYSTEM):
         if path.is_symlink():
             links[str(path)] = str(path.readlink())
