@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +42,22 @@ def test_no_secret_of_the_environment_or_the_command_line_reaches_the_training_p
     assert given["words"][3] == f"llamafund_trainer.worker.{'fork_server' if forked else 'main'}"
     assert given["env"]["PATH"] == os.environ["PATH"]
     assert MARKER not in repr(given)
+
+
+@pytest.mark.parametrize(("limit", "name"), [("soft", "SIGXCPU"), ("hard", "SIGKILL"), (None, "SIGXCPU")])
+def test_a_model_is_not_blamed_for_a_limit_that_the_session_has(limit: str | None, name: str) -> None:
+    text = f"""
+import resource, signal, subprocess, sys, tempfile
+from llamafund_trainer.process.launch import _Worker
+limits = {{"soft": (600, resource.RLIM_INFINITY), "hard": (600, 600), None: resource.getrlimit(resource.RLIMIT_CPU)}}
+resource.setrlimit(resource.RLIMIT_CPU, limits[{limit!r}])
+kill = "import os, signal; os.kill(os.getpid(), signal.{name})"
+error = _Worker(subprocess.Popen([sys.executable, "-c", kill]), tempfile.TemporaryFile())._death()
+print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    if limit is None:
+        assert done.stdout.startswith("VerificationError Opening the model takes too long")
+    else:
+        assert done.stdout.startswith("LlamafundError The training process was ended, probably because")
+        assert "600 s" in done.stdout

@@ -7,6 +7,7 @@ torch runs in a process of its own.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -196,6 +197,15 @@ class _Worker:
 
     def _death(self) -> LlamafundError:
         code = self.process.wait()
+        allowed, _ = resource.getrlimit(resource.RLIMIT_CPU)
+        if code in (-signal.SIGXCPU, -signal.SIGKILL) and allowed != resource.RLIM_INFINITY:
+            # A limit of ours may have been reached first; that cannot be told.
+            return LlamafundError(
+                "The training process was ended, probably because it may take no more processor time",
+                f"A process of this session may take {allowed} s of it (ulimit -t)",
+                "Raise that limit, or run the command where there is none. If it has not run that long: check that "
+                "there is enough memory",
+            )
         if code == -signal.SIGXCPU:
             return VerificationError(
                 "Opening the model takes too long",
