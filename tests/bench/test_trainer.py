@@ -25,6 +25,7 @@ def test_what_training_costs_is_a_ratio_to_the_same_without_us(monkeypatch: pyte
     monkeypatch.setattr(trainer, "RECIPE", {**trainer.RECIPE, **SMALL, "training": steps})
     monkeypatch.setattr(trainer, "ROUNDS", 1)
     monkeypatch.setattr(trainer, "STEPS", 2)
+    monkeypatch.setattr(trainer, "PACES", 1)
     monkeypatch.setattr(trainer, "TOKENS", 1024)
     rows = {row.name: row for row in trainer.run()}
     assert list(rows) == [
