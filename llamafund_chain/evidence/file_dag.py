@@ -270,21 +270,19 @@ class FileLeaves:
     """Hashes a file's leaves from its pieces, which may come in any order and from several threads.
 
     Args:
-        size: Bytes of the file.
-        profile: How the file is cut.
+        size: Bytes of the file; at least one.
     """
 
-    def __init__(self, size: int, profile: Profile = USUAL) -> None:
+    def __init__(self, size: int) -> None:
         self._size = size
-        self._profile = profile
-        self._leaves = bytearray(32 * max(1, -(-size // profile.leaf_size)))
+        self._leaves = bytearray(32 * -(-size // USUAL.leaf_size))
         # Parts of leaves that lie in several pieces, by leaf and by their place in it.
         self._parts: dict[int, dict[int, bytes]] = {}
         self._lock = threading.Lock()
 
     def add(self, offset: int, piece: bytes) -> None:
         """Take a piece that starts so many bytes into the file. None may overlap another."""
-        leaf_size = self._profile.leaf_size
+        leaf_size = USUAL.leaf_size
         with memoryview(piece) as view:
             place = 0
             while place < len(view):
@@ -292,16 +290,16 @@ class FileLeaves:
                 part = view[place : place + leaf_size - within]
                 place += len(part)
                 if len(part) == self._length(index):
-                    self._put(index, hashlib.sha256(part))
+                    self._put(index, hashlib.sha256(part).digest())
                 else:
                     self._add_part(index, within, bytes(part))
 
     def dag(self) -> FileDag:
         """The blocks, once all pieces were added."""
-        return FileDag.above(self._size, bytes(self._leaves), self._profile)
+        return FileDag.above(self._size, bytes(self._leaves))
 
     def _length(self, index: int) -> int:
-        return min(self._profile.leaf_size, self._size - index * self._profile.leaf_size)
+        return min(USUAL.leaf_size, self._size - index * USUAL.leaf_size)
 
     def _add_part(self, index: int, within: int, part: bytes) -> None:
         with self._lock:
@@ -313,10 +311,10 @@ class FileLeaves:
         leaf = hashlib.sha256()
         for _, data in sorted(parts.items()):
             leaf.update(data)
-        self._put(index, leaf)
+        self._put(index, leaf.digest())
 
-    def _put(self, index: int, leaf: hashlib._Hash) -> None:
-        self._leaves[32 * index : 32 * index + 32] = leaf.digest()
+    def _put(self, index: int, digest: bytes) -> None:
+        self._leaves[32 * index : 32 * index + 32] = digest
 
 
 class _LeafLinks(Sequence[Link]):
