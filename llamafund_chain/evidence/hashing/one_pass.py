@@ -258,13 +258,15 @@ class OnePass:
         self._wake = threading.Condition()
         self._ready: deque[tuple[int, _Task]] = deque()
         self._unfinished = 0
+        self._loads = 0
         self._long: dict[int, _LongFile] = {}
         self._error: BaseException | None = None
         self._jobs = max(1, min(jobs, len(digests.roots) * _CORES_PER_FILE)) if len(digests.roots) > 1 else 1
         # A subtree's chunks are short: threads that all hash some spend their time on handing each other the
         # interpreter lock.
         self._subtrees = threading.Semaphore(max(1, self._jobs // 2))
-        self._window = min(2 * self._jobs + 2, _MAX_WAITING)
+        # One more than these may be read: see `_next_read`.
+        self._window = min(2 * self._jobs + 2, _MAX_WAITING - 1)
         self._runs = self._cut_into_runs()
         self._lanes: list[_Lane] = []
         for _ in range(-(-self._jobs // _CORES_PER_FILE)):
@@ -300,12 +302,18 @@ class OnePass:
         finally:
             # Not `join`: before Python 3.13 an interrupted one takes its thread for ended. A thread that hashes while
             # the program ends makes it crash. One that an interruption found starting ends at once.
-            while self._ended < self._begun:
-                time.sleep(_POLL)
+            self._await_workers()
             for file in self._long.values():
                 file.close()
         if self._error is not None:
             raise self._error
+
+    def _await_workers(self) -> None:
+        while self._ended < self._begun:
+            try:
+                time.sleep(_POLL)
+            except BaseException as error:  # noqa: BLE001 - one more interruption; it is raised when all have ended
+                self._error = error
 
     def _is_read(self, span: int, number: int) -> bool:
         return self._inspect is not None or self._digests.roots[span] is None or not self._digests.knows(number)
@@ -333,18 +341,17 @@ class OnePass:
             self._begun += 1
         try:
             self._work()
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits for all
+            self._fail(error)
         finally:
             with self._counting:
                 self._ended += 1
 
     def _work(self) -> None:
-        try:
-            while (task := self._take()) is not None:
-                task()
-                with self._wake:
-                    self._unfinished -= 1
-        except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits for all
-            self._fail(error)
+        while (task := self._take()) is not None:
+            task()
+            with self._wake:
+                self._unfinished -= 1
 
     def _fail(self, error: BaseException) -> None:
         with self._wake:
@@ -379,12 +386,16 @@ class OnePass:
             lane = min(self._lanes, key=lambda lane: lane.loads)
             if lane.loads >= max(2, self._window // len(self._lanes)):
                 return None
+            # One lane's loads may wait for the end of a file that an earlier lane has yet to read.
+            if self._loads >= self._window and (lane is not self._lanes[0] or lane.loads):
+                return None
             span = next(lane.spans, None)
             if span is None:
                 self._lanes.remove(lane)
                 self._open_lane()
             elif any(self._is_read(span, number) for number, _, _ in self._digests.pieces(span)):
                 lane.loads += 1
+                self._loads += 1
                 self._unfinished += 1
                 return partial(self._read_span, span, _Load(lane))
         return None
@@ -419,6 +430,7 @@ class OnePass:
             if load.users:
                 return
             load.lane.loads -= 1
+            self._loads -= 1
             self._wake.notify()
         if self._progress is not None:
             with self._reporting:

@@ -12,6 +12,7 @@ import threading
 import time
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from llamafund_chain.evidence.hashing import (
     hash_listing,
     hash_tree,
     list_tree,
+    one_pass,
     raw_cid,
     resolve_inside,
     sha256_of_raw_cid,
@@ -425,6 +427,14 @@ def test_an_inspector_sees_each_file_in_order_and_once(tmp_path: Path) -> None:
     assert sorted(ended) == sorted(files)
 
 
+def ended_since(before: set[threading.Thread]) -> bool:
+    """Whether there are no other threads, after those that have nothing left to do have ended."""
+    deadline = time.monotonic() + 60
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return not set(threading.enumerate()) - before
+
+
 def test_an_interruption_ends_all_threads(tmp_path: Path) -> None:
     root = make_tree(tmp_path, {"a": b"1" * (30 * SPAN)})
     before = set(threading.enumerate())
@@ -443,11 +453,89 @@ def test_an_interruption_ends_all_threads(tmp_path: Path) -> None:
             hash_tree(root, progress=interrupt, jobs=3)
     finally:
         signal.signal(signal.SIGINT, earlier)
-    # One that was just being started may still be about to see that it has nothing to do.
-    deadline = time.monotonic() + 60
-    while set(threading.enumerate()) - before and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert not set(threading.enumerate()) - before
+    assert ended_since(before)
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_an_inspector_that_ends_the_program_ends_the_pass(tmp_path: Path, jobs: int) -> None:
+    class Leaves:
+        def update(self, data: bytes) -> None:
+            raise SystemExit(3)
+
+        def finish(self) -> None:
+            raise AssertionError
+
+    with pytest.raises(SystemExit):
+        hash_tree(make_tree(tmp_path, {"a": b"1" * (5 * SPAN)}), jobs=jobs, inspect=lambda _: Leaves())
+
+
+def test_interruptions_one_after_another_leave_no_thread_and_no_open_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_tree(tmp_path, {"a": b"1" * (30 * SPAN)})
+    before, presses, opened, open_ = set(threading.enumerate()), iter(range(3)), [], one_pass._open
+
+    def note(path: str, size: int) -> tuple[int, os.stat_result]:
+        number, status = open_(path, size)
+        opened.append(number)
+        return number, status
+
+    monkeypatch.setattr(one_pass, "_open", note)
+
+    class Slow:
+        def update(self, data: bytes) -> None:
+            for _ in presses:
+                os.kill(os.getpid(), signal.SIGINT)
+                threading.Event().wait(0.1)
+
+        def finish(self) -> None:
+            pass
+
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            hash_tree(root, jobs=4, inspect=lambda _: Slow())
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+    assert opened
+    for number in opened:
+        with suppress(OSError):
+            assert not os.path.samestat(os.fstat(number), (root / "a").stat())
+    assert ended_since(before)
+
+
+@pytest.mark.parametrize("jobs", [1, 4, 16])
+def test_memory_holds_few_spans_whatever_the_number_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    root, held, peak = make_tree(tmp_path, {f"{number:02}": b"" for number in range(24)}), set(), [0]
+    for number in range(24):
+        os.truncate(root / f"{number:02}", 4 * SPAN + 777)
+
+    class Load(one_pass._Load):
+        __slots__ = ("users_",)
+
+        @property
+        def users(self) -> int:
+            return self.users_
+
+        @users.setter
+        def users(self, value: int) -> None:
+            self.users_ = value
+            (held.add if value else held.discard)(id(self))
+            peak[0] = max(peak[0], len(held))
+
+    class Slow:
+        def update(self, data: bytes) -> None:
+            threading.Event().wait(0.002)
+
+        def finish(self) -> None:
+            pass
+
+    monkeypatch.setattr(one_pass, "_Load", Load)
+    hash_tree(root, jobs=jobs, inspect=lambda _: Slow())
+    assert not held
+    assert 0 < peak[0] <= min(2 * jobs + 3, 40)
 
 
 def test_an_interruption_waits_for_what_is_being_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
