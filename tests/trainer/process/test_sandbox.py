@@ -144,6 +144,38 @@ print(run_program(["-c", look], room, {{}}, limits, directory="/room", walls=fin
         assert done.stdout.strip() == f"{sorted(['mine', Path(name).name])} ['venv']", done.stderr
 
 
+@pytest.mark.skipif(Path(sys.prefix).is_relative_to("/tmp"), reason="Python is among the temporary files")
+def test_files_can_be_moved_from_the_temporary_ones_to_the_room(run: Run, room: Room) -> None:
+    ended = run("import os; open('/tmp/a', 'w').write('done'); os.rename('/tmp/a', '/room/b')")
+    assert (ended.code, (room.own / "b").read_text(encoding="utf-8")) == (0, "done"), ended.log
+
+
+@pytest.mark.parametrize("left", ["link", "link in it"])
+def test_threat_a_program_leaves_a_link_where_the_next_one_has_its_temporary_files(
+    room: Room, tmp_path: Path, left: str
+) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "python").mkdir()
+    place = room.own / "tmp"
+    if left == "link in it":
+        place.mkdir()
+        place /= "python"
+    place.symlink_to(tmp_path / "secret")
+    shown = replace(room, shown={"/tmp/python": tmp_path / "python"})
+    with pytest.raises(UncheckedError, match="is not new"):
+        run_program(["-c", ""], shown, ENVIRONMENT, LIMITS, directory="/room", walls=walls_here())
+    assert not any((tmp_path / "secret").iterdir())
+
+
+def test_walls_are_built_by_people_who_share_no_new_file(run: Run) -> None:
+    before = os.umask(0o077)
+    try:
+        ended = run("import os; print(os.umask(0))")
+    finally:
+        os.umask(before)
+    assert (ended.code, ended.log) == (0, f"{0o077}\n")
+
+
 def test_threat_a_program_reads_the_home_and_the_keys(run: Run, tmp_path: Path, monkeypatch) -> None:
     key = tmp_path / "keystore.json"
     key.write_text("secret", encoding="utf-8")

@@ -135,6 +135,8 @@ def _wait(child: int) -> None:
 
 def _enclose(plan: Plan) -> None:
     _loopback()
+    # The program is another user, who must get through the folders that are made here.
+    before = os.umask(0o022)
     _mount("none", "/", "", _REC | _PRIVATE)
     root = plan["root"]
     _mount("tmpfs", root, "tmpfs", _NOSUID | _NODEV, "size=16m,mode=755")
@@ -161,6 +163,7 @@ def _enclose(plan: Plan) -> None:
     _succeed(_libc.syscall(pivot_root, b".", b"."), "pivot_root")
     _succeed(_libc.umount2(b".", _DETACH), "umount2")
     os.chdir("/")
+    os.umask(before)
 
 
 def _loopback() -> None:

@@ -32,6 +32,8 @@ from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_trainer.process import enclosure
 from llamafund_trainer.process.enclosure import Plan
 
+_TEMPORARY = "/tmp"  # noqa: S108 - in the sandbox
+
 Walls = Literal["bwrap", "namespaces", "none"]
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
@@ -198,10 +200,7 @@ def run_program(
 
 
 def _plan(command: Sequence[str], room: Room, limits: Limits, directory: str, root: Path | None, *, gpu: bool) -> Plan:
-    temporary = room.own / "tmp"
-    temporary.mkdir(exist_ok=True)
-    # First, because Python may be installed below it; a link could have nothing mounted below it.
-    binds = [(str(temporary.absolute()), "/tmp", "write")]  # noqa: S108 - in the sandbox
+    binds: list[tuple[str, str, str]] = []
     links: dict[str, str] = {}
     for path in map(Path, _SYSTEM):
         if path.is_symlink():
@@ -216,6 +215,20 @@ def _plan(command: Sequence[str], room: Room, limits: Limits, directory: str, ro
         ]
     binds += [(str(source.absolute()), target, "read") for target, source in room.shown.items()]
     binds.append((str(room.own.absolute()), room.where, "write"))
+    temporary = room.own / "tmp"
+    temporary.mkdir(exist_ok=True)
+    if any(Path(target).is_relative_to(_TEMPORARY) for _, target, _ in binds):
+        # Python is installed below it, for example; below a link nothing can be mounted.
+        if temporary.is_symlink() or any(temporary.iterdir()):
+            raise UncheckedError(
+                "The program's temporary folder is not new",
+                "What an earlier program left there could lead out of the sandbox",
+                "Use a new room for each program",
+            )
+        binds.insert(0, (str(temporary.absolute()), _TEMPORARY, "write"))
+    else:
+        # A link, so that files can be moved between the two.
+        links[_TEMPORARY] = f"{room.where}/tmp"  # noqa: S108
     return Plan(
         root="" if root is None else str(root.absolute()),
         binds=binds,
