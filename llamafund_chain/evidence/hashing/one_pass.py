@@ -386,7 +386,7 @@ class OnePass:
             lane = min(self._lanes, key=lambda lane: lane.loads)
             if lane.loads >= max(2, self._window // len(self._lanes)):
                 return None
-            # One lane's loads may wait for the end of a file that an earlier lane has yet to read.
+            # Only the earliest lane may go beyond: others' loads may wait for the start of a file that it must read.
             if self._loads >= self._window and (lane is not self._lanes[0] or lane.loads):
                 return None
             span = next(lane.spans, None)
