@@ -283,16 +283,22 @@ class FileLeaves:
     def add(self, offset: int, piece: bytes) -> None:
         """Take a piece that starts so many bytes into the file. None may overlap another."""
         leaf_size = USUAL.leaf_size
+        index, within = divmod(offset, leaf_size)
         with memoryview(piece) as view:
             place = 0
-            while place < len(view):
-                index, within = divmod(offset + place, leaf_size)
-                part = view[place : place + leaf_size - within]
-                place += len(part)
-                if len(part) == self._length(index):
-                    self._put(index, hashlib.sha256(part).digest())
-                else:
-                    self._add_part(index, within, bytes(part))
+            if within:
+                place = min(leaf_size - within, len(view))
+                self._add_part(index, within, view[:place])
+                index += 1
+            # As little as possible between two hashes: there, other threads wait for the interpreter lock.
+            whole = [
+                hashlib.sha256(view[start : start + leaf_size]).digest()
+                for start in range(place, len(view) - leaf_size + 1, leaf_size)
+            ]
+            self._put(index, b"".join(whole))
+            place += len(whole) * leaf_size
+            if place < len(view):
+                self._add_part(index + len(whole), 0, view[place:])
 
     def dag(self) -> FileDag:
         """The blocks, once all pieces were added."""
@@ -301,7 +307,11 @@ class FileLeaves:
     def _length(self, index: int) -> int:
         return min(USUAL.leaf_size, self._size - index * USUAL.leaf_size)
 
-    def _add_part(self, index: int, within: int, part: bytes) -> None:
+    def _add_part(self, index: int, within: int, view: memoryview) -> None:
+        if not within and len(view) == self._length(index):
+            self._put(index, hashlib.sha256(view).digest())
+            return
+        part = bytes(view)
         with self._lock:
             parts = self._parts.setdefault(index, {})
             parts[within] = part
@@ -314,7 +324,7 @@ class FileLeaves:
         self._put(index, leaf.digest())
 
     def _put(self, index: int, digest: bytes) -> None:
-        self._leaves[32 * index : 32 * index + 32] = digest
+        self._leaves[32 * index : 32 * index + len(digest)] = digest
 
 
 class _LeafLinks(Sequence[Link]):

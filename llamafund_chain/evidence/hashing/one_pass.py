@@ -254,6 +254,10 @@ class OnePass:
         self._reporting = threading.Lock()
         # Of the workers; the calling thread only reads them.
         self._counting, self._begun, self._ended = threading.Lock(), 0, 0
+        self._jobs = max(1, min(jobs, len(digests.roots) * _CORES_PER_FILE)) if len(digests.roots) > 1 else 1
+        # A subtree's chunks are short: threads that all hash some spend their time on handing each other the
+        # interpreter lock.
+        self._subtrees = threading.Semaphore(max(1, self._jobs // 2))
         # Everything below is used only with the lock held.
         self._wake = threading.Condition()
         self._ready: deque[tuple[int, _Task]] = deque()
@@ -261,10 +265,6 @@ class OnePass:
         self._loads = 0
         self._long: dict[int, _LongFile] = {}
         self._error: BaseException | None = None
-        self._jobs = max(1, min(jobs, len(digests.roots) * _CORES_PER_FILE)) if len(digests.roots) > 1 else 1
-        # A subtree's chunks are short: threads that all hash some spend their time on handing each other the
-        # interpreter lock.
-        self._subtrees = threading.Semaphore(max(1, self._jobs // 2))
         # One more than these may be read: see `_next_read`.
         self._window = min(2 * self._jobs + 2, _MAX_WAITING - 1)
         self._runs = self._cut_into_runs()
