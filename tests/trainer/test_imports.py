@@ -32,3 +32,12 @@ def test_the_help_of_a_command_needs_no_numeric_library(command: str) -> None:
 def test_the_checks_are_listed_without_any_numeric_library() -> None:
     done = run("from llamafund_trainer.checks import CHECKS; print(len(CHECKS))")
     assert done.stdout == f"{len(CHECKS)}\n", done.stderr
+
+
+@pytest.mark.parametrize("command", ["compare-weights", "evaluate", "replay"])
+def test_a_command_that_asks_no_chain_imports_none_of_its_libraries(command: str) -> None:
+    done = run(
+        f"from llamafund_chain.cli.main import run; run(['{command}', '--help']); "
+        "print([name for name in ('eth_account', 'eth_utils', 'web3') if name in sys.modules])"
+    )
+    assert done.stdout.endswith("\n[]\n"), done.stdout + done.stderr

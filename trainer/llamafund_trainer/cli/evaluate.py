@@ -16,7 +16,7 @@ from llamafund_chain.store.content import fetch_manifest
 from llamafund_chain.store.several import open_stores
 from llamafund_chain.text import from_millionths
 from llamafund_trainer.base_files import TOKENIZER
-from llamafund_trainer.cli.shared import shown_metric
+from llamafund_trainer.cli.display import shown_metric
 from llamafund_trainer.metric import HELDOUT_BYTES, METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
 from llamafund_trainer.runs.evaluation import Evaluation, evaluate_weights
 from llamafund_trainer.runs.open_weights import open_weights

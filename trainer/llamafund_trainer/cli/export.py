@@ -15,7 +15,8 @@ from llamafund_chain.cli.output import emit, progress, rows
 from llamafund_chain.errors import UsageError
 from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_chain.store import open_store
-from llamafund_trainer.cli.shared import CampaignOptions, campaign_options, shown_metric
+from llamafund_trainer.cli.campaign_options import CampaignOptions, campaign_options
+from llamafund_trainer.cli.display import shown_metric
 from llamafund_trainer.metric import METRIC, UNIGRAM_BYTES, UNIGRAM_TOKENS
 from llamafund_trainer.runs.requests import Exported, ExportRequest, export_and_sign
 

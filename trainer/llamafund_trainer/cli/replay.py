@@ -22,7 +22,7 @@ from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_chain.store import LocalStore, Store, open_store
 from llamafund_chain.store.several import open_stores
 from llamafund_chain.text import counted
-from llamafund_trainer.cli.shared import progress_bar
+from llamafund_trainer.cli.display import progress_bar
 from llamafund_trainer.record.environment import outside_at_a_glance
 from llamafund_trainer.replay.bisection import Bisection
 from llamafund_trainer.replay.choice import DETECTION_FORMULA, Pick, catch_chance

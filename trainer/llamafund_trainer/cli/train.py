@@ -19,7 +19,8 @@ from llamafund_chain.cli.system import LEFT_RUNNING, warn
 from llamafund_chain.errors import UsageError
 from llamafund_chain.files.scratch import ScratchFolder
 from llamafund_chain.store import open_store
-from llamafund_trainer.cli.shared import CampaignOptions, campaign_options, progress_bar, shown_metric
+from llamafund_trainer.cli.campaign_options import CampaignOptions, campaign_options
+from llamafund_trainer.cli.display import progress_bar, shown_metric
 from llamafund_trainer.metric import METRIC
 from llamafund_trainer.process.messages import Machines
 from llamafund_trainer.recipe import Recipe, load_recipe

@@ -1,4 +1,4 @@
-"""What the trainer's commands share."""
+"""`--campaign` of the trainer's commands: the campaign that pays for the training."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from llamafund_chain.chain.connection import Finality
 from llamafund_chain.cli.options import ADDRESS, expected_chain, finality_option, rpc_option
 from llamafund_chain.cli.output import note
 from llamafund_chain.cli.signer import Signer, optional_signer_options
 from llamafund_chain.store import Store
-from llamafund_chain.text import from_millionths
 from llamafund_trainer.runs.funded_run import FundedRun, open_funded_run, require_attestor
 
 if TYPE_CHECKING:
@@ -60,21 +57,4 @@ def campaign_options(command: F) -> F:
     decorated = rpc_option(finality_option(optional_signer_options(command)))
     return click.option("--campaign", type=ADDRESS, metavar="ADDRESS", help="The campaign that pays for the training.")(
         decorated
-    )
-
-
-def shown_metric(value: int | None) -> str:
-    """A metric in millionths as a person reads it; `None` if the model has diverged."""
-    return "not a finite number: the model has diverged" if value is None else from_millionths(value)
-
-
-def progress_bar() -> Progress:
-    """A bar on standard error with a column for facts; give each of its tasks the field `facts`."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[facts]}"),
-        console=Console(stderr=True),
     )
