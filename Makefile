@@ -22,6 +22,8 @@ WEB3_TESTS := $(addprefix tests/llamafund_chain/,chain http checks campaign/test
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export HF_HUB_OFFLINE := 1
+# Images of containers often set it. Every process would then compile all that it imports, again and again.
+unexport PYTHONDONTWRITEBYTECODE
 # What these tools keep would go into the home.
 export MPLCONFIGDIR := $(CURDIR)/build/cache/matplotlib
 BIOME := XDG_CACHE_HOME='$(CURDIR)/build/cache' node_modules/.bin/biome
