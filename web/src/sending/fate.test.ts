@@ -92,6 +92,7 @@ const cases: [string, Chain, Fate, Partial<Entry>?][] = [
   ["its block is gone", { latest: 13 }, { kind: "undone", now: "missing" }, { block: 12 }],
   ["back in the pool", { latest: 13, pool: [shown(FIRST)] }, { kind: "undone", now: "pool" }, { block: 12 }],
   ["a node that is behind", { latest: 9 }, { kind: "behind" }],
+  ["a node that is behind its block alone", { latest: 11 }, { kind: "behind" }, { block: 12 }],
   ["the wallet has not answered", { latest: 11 }, { kind: "asked" }, { hash: undefined }],
   [
     "sent although the wallet never said so",

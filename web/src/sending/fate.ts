@@ -34,8 +34,10 @@ export async function fateOf(node: Node, entry: Entry): Promise<Found> {
     const latest = await head(node, "latest");
     const at = Number(latest?.number ?? 0n);
     const found = await look(node, entry, at);
-    // A node that is behind may not know yet what others know: what it lacks says nothing.
-    if (at < entry.head && LACKING.has(found.fate.kind)) return { fate: { kind: "behind" }, changes: {} };
+    // A node that is behind may not know yet what others know: what it lacks says nothing. The block may be newer than
+    // the head, which was read before it.
+    const seen = Math.max(entry.head, entry.block ?? 0);
+    if (at < seen && LACKING.has(found.fate.kind)) return { fate: { kind: "behind" }, changes: {} };
     return { fate: found.fate, changes: { ...found.changes, head: Math.max(at, entry.head) } };
   } catch (error) {
     if (error instanceof NodeTrouble) return { fate: { kind: "unknown" }, changes: {} };

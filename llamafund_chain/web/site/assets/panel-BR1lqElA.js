@@ -1,0 +1,1 @@
+export{t as default,n as offerTimes,r as offerTitle}from"./panel-CAHFVWlJ.js";

@@ -1,1 +1,0 @@
-export{t as default,n as offerTimes,r as offerTitle}from"./panel-BvbF24FN.js";
