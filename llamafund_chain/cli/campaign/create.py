@@ -43,10 +43,10 @@ from llamafund_chain.cli.shared import (
     terms_lines,
 )
 from llamafund_chain.cli.signer import Signer, signer_options
-from llamafund_chain.errors import UsageError
+from llamafund_chain.errors import UsageError, VerificationError
 from llamafund_chain.evidence.hashing import raw_cid
-from llamafund_chain.evidence.manifests import ProposalManifest
-from llamafund_chain.store import Store, open_store
+from llamafund_chain.evidence.manifests import MAX_MANIFEST_BYTES, ProposalManifest
+from llamafund_chain.store import MissingContentError, Store, open_store
 from llamafund_chain.store.content import publish_manifest
 
 
@@ -106,7 +106,7 @@ def create(
         asset_of=lambda address: asset_at(connection, address),
         propose_bond=lambda: _proposed_bond(cost),
     )
-    training = _recipe_to_publish(proposal, recipe or file.parent / DEFAULT_RECIPE, place)
+    training = _recipe_of(proposal, recipe or file.parent / DEFAULT_RECIPE, place)
     chain_id = connection.chain_id
     require_secret_keys(terms, chain_id)
     if not accept_low_bond:
@@ -170,15 +170,19 @@ def create(
     emit("campaign create", facts, lines, as_json=as_json)
 
 
-def _recipe_to_publish(proposal: ProposalManifest, recipe: Path, place: Store) -> bytes | None:
-    """The recipe that the proposal names, unless it names none or the store has it.
+def _recipe_of(proposal: ProposalManifest, recipe: Path, place: Store) -> bytes | None:
+    """The recipe that the proposal names; `None` if it names none. A copy in the store may be unpinned, or rotten.
 
     Raises:
         UsageError: It is neither in the store nor in the file: backers could not read what they pay for.
+        LlamafundError: The store does not answer.
     """
-    if proposal.recipe is None or place.has(raw_cid(proposal.recipe)):
+    if proposal.recipe is None:
         return None
-    return named_recipe(proposal.recipe, recipe)
+    try:
+        return place.read(raw_cid(proposal.recipe), limit=MAX_MANIFEST_BYTES)
+    except (MissingContentError, VerificationError):
+        return named_recipe(proposal.recipe, recipe)
 
 
 def _proposed_bond(cost: AnswerCost | DataFeeUnknownError) -> int:

@@ -76,6 +76,27 @@ def test_a_campaign_whose_recipe_nobody_could_read_is_not_opened(
     assert opened.code == 0, opened.stderr
 
 
+def test_a_recipe_that_has_rotted_in_the_store_is_published_again(
+    llamafund, stage, campaign_file, tmp_path: Path, untouched
+) -> None:
+    file, store = campaign_file(), LocalStore(tmp_path / "store")
+    kept = store.path_of(store.put_bytes(recipe(stage)).cid)
+    kept.chmod(0o600)
+    kept.write_bytes(recipe(stage)[:-1] + b"#")
+    with untouched():
+        create(llamafund, stage, file, "--yes", store=store.location).refused(2, "say with --recipe where its file is")
+    (file.parent / "recipe.yaml").write_bytes(recipe(stage))
+    assert create(llamafund, stage, file, "--yes", store=store.location).code == 0
+    assert kept.read_bytes() == recipe(stage)
+
+
+def test_a_recipe_that_happens_to_be_in_the_store_is_kept_there(llamafund, stage, campaign_file, tmp_path) -> None:
+    store = LocalStore(tmp_path / "store")
+    cid = store.put_bytes(recipe(stage)).cid
+    assert create(llamafund, stage, campaign_file(), "--yes", store=store.location).code == 0
+    assert cid in store.pins()
+
+
 def test_a_campaign_with_other_terms_is_another_campaign(llamafund, stage, campaign_file) -> None:
     assert create(llamafund, stage, campaign_file(), "--yes", "--wait", "none").code == 0
     made = create(llamafund, stage, campaign_file(cap="30"), "--yes").json
