@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -174,15 +175,17 @@ def _recipe_of(proposal: ProposalManifest, recipe: Path, place: Store) -> bytes 
     """The recipe that the proposal names; `None` if it names none. A copy in the store may be unpinned, or rotten.
 
     Raises:
-        UsageError: It is neither in the store nor in the file: backers could not read what they pay for.
+        UsageError: It is neither sound in the store nor in the file: backers could not read what they pay for.
         LlamafundError: The store does not answer.
     """
     if proposal.recipe is None:
         return None
-    try:
-        return place.read(raw_cid(proposal.recipe), limit=MAX_MANIFEST_BYTES)
-    except (MissingContentError, VerificationError):
-        return named_recipe(proposal.recipe, recipe)
+    cid = raw_cid(proposal.recipe)
+    # An IPFS node would ask all others for what it does not have, which can take minutes.
+    if place.has(cid):
+        with suppress(MissingContentError, VerificationError):
+            return place.read(cid, limit=MAX_MANIFEST_BYTES)
+    return named_recipe(proposal.recipe, recipe)
 
 
 def _proposed_bond(cost: AnswerCost | DataFeeUnknownError) -> int:

@@ -97,6 +97,19 @@ def test_a_recipe_that_happens_to_be_in_the_store_is_kept_there(llamafund, stage
     assert cid in store.pins()
 
 
+def test_a_recipe_that_the_store_lacks_is_not_asked_for(
+    llamafund, stage, campaign_file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    read = LocalStore.read
+    monkeypatch.setattr(LocalStore, "read", lambda self, cid, **more: asked.append(cid) or read(self, cid, **more))
+    file = campaign_file()
+    (file.parent / "recipe.yaml").write_bytes(recipe(stage))
+    asked.clear()
+    assert create(llamafund, stage, file, "--yes", store=tmp_path / "store").code == 0
+    assert raw_cid(stage.run.recipe) not in asked
+
+
 def test_a_campaign_with_other_terms_is_another_campaign(llamafund, stage, campaign_file) -> None:
     assert create(llamafund, stage, campaign_file(), "--yes", "--wait", "none").code == 0
     made = create(llamafund, stage, campaign_file(cap="30"), "--yes").json
