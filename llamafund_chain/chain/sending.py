@@ -329,9 +329,10 @@ class Sender:
                 block_hash=fate.receipt.block_hash,
             )
         elif fate.receipt is None and entry.block is not None and not fate.by:
-            if not self._is_undone(entry):
+            undone = self._is_undone(entry)
+            if undone is False or (undone is None and entry.state == "told"):
                 return Fate("included")
-            self._reporter.note(f"Block {entry.block}, which included transaction 0x{entry.tx_hash}, was undone.")
+            self._reporter.note(_left(entry.tx_hash, entry.block, certain=undone is True))
             self._write(entry, state="signed", block=None, block_hash="")
         elif fate.kind == "replaced" and fate.by and entry.raw_sha256:
             self._write(entry, state="void")
@@ -344,13 +345,13 @@ class Sender:
             return Fate("replaced", by=fate.by)
         return fate
 
-    def _is_undone(self, entry: Entry) -> bool:
-        """Whether the block that was seen to include a transaction is gone. Nodes forget old receipts, and lag."""
+    def _is_undone(self, entry: Entry) -> bool | None:
+        """Whether the block that was seen to include a transaction is gone; `None` if the node does not show it."""
         assert entry.block is not None
         try:
             return self.connection.block(entry.block).hash != entry.block_hash
         except NodeError:
-            return entry.state != "told"
+            return None
 
     def _open(self, sender: str, intent: str) -> list[Entry]:
         return [entry for entry in self.entries(sender) if entry.is_open and entry.intent == intent]
@@ -764,9 +765,7 @@ class Sender:
             try:
                 (now,) = self.outbox.receipts([entry.signed])
                 if now is None or now.block_hash != receipt.block_hash:
-                    self._reporter.note(
-                        f"Block {receipt.block}, which included transaction 0x{entry.tx_hash}, was undone."
-                    )
+                    self._reporter.note(_left(entry.tx_hash, receipt.block, certain=now is not None))
                     entry, receipt = self._await(self._write(entry, state="signed", block=None, block_hash=""))
                     self._write(entry, state="included", block=receipt.block, block_hash=receipt.block_hash)
                     continue
@@ -788,6 +787,13 @@ class Sender:
             why,
             f"It has done what it should. Wait for more with: llamafund tx wait 0x{entry.tx_hash} --wait {wait}",
         )
+
+
+def _left(tx_hash: str, block: int, *, certain: bool) -> str:
+    """That a block counts no more which was seen to include a transaction. A node that is behind shows none either."""
+    if certain:
+        return f"Block {block}, which included transaction 0x{tx_hash}, was undone."
+    return f"The node no longer shows transaction 0x{tx_hash} in block {block}: it is behind, or undid the block."
 
 
 class _Watch:

@@ -537,6 +537,17 @@ def test_what_is_not_settled_in_time_has_happened_all_the_same(payer: Payer, mon
     assert payer.paid == 7
 
 
+def test_a_node_that_is_behind_has_undone_nothing(payer: Payer) -> None:
+    before = payer.devnet.snapshot()
+    sender = payer.start()
+    sender.send(payer.account, PAY, 7)
+    (entry,) = payer.journal.entries()
+    payer.devnet.revert(before)
+    told = Told()
+    assert payer.start(told=told).fate(entry).kind in ("missing", "pending")
+    assert "it is behind, or undid the block" in told.notes[0]
+
+
 def test_a_block_that_is_undone_is_told_and_the_payment_waited_for(payer: Payer) -> None:
     connection = payer.devnet.connection
     sender = payer.start()
